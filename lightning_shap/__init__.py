@@ -1,0 +1,46 @@
+"""See why an image classifier decides, while it is still training.
+
+The public names are loaded when first used, so that importing the package costs nothing.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_shap.callback import ShapCallback as ShapCallback
+    from lightning_shap.explain import explain as explain
+
+__version__ = "0.1.0"
+
+# Where each public name lives.
+_HOMES = {
+    "ShapCallback": "lightning_shap.callback",
+    "explain": "lightning_shap.explain",
+}
+
+__all__ = ["ShapCallback", "explain"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
+
+
+class _Package(ModuleType):
+    """Keeps ``lightning_shap.explain`` the function: importing its module must not hide it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,93 @@
+"""The result type: a ``shap.Explanation`` of images that also slices."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import shap
+from slicer import Alias, Obj
+
+from lightning_shap.record import PER_IMAGE, Record
+
+
+class ImageExplanation(shap.Explanation):
+    """A ``shap.Explanation`` whose classes may differ from image to image.
+
+    shap's own class loses its way when it slices one that has ``output_indexes``, or as many images
+    as channels (shap 0.51): it guesses which axes are the outputs', and guesses again at each copy.
+    Here the last axis is the outputs', said once, and a copy is a copy.
+
+    Args:
+        values: float64 (N, H, W, C, K').
+        base_values: float64 (N, K').
+        data: The images, (N, H, W, C).
+        output_indexes: Indices of the explained outputs, int (N, K').
+        record: How the explanation came about.
+        error_std: Standard error of each value, or None.
+    """
+
+    record: Record
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        base_values: np.ndarray,
+        data: np.ndarray,
+        output_indexes: np.ndarray,
+        record: Record,
+        error_std: np.ndarray | None = None,
+    ) -> None:
+        super().__init__(
+            values, base_values, data, error_std=error_std, compute_time=record.seconds
+        )
+        self.output_dims = (4,)
+        self.record = record
+        output_names = record.class_names[output_indexes]
+        shared = bool((output_indexes == output_indexes[0]).all())
+        self._s.base_values = Obj(base_values, [0, 4])
+        self._s.output_indexes = Obj(output_indexes, [0, 4])
+        # Names that all images share can be sliced by: `explanation[:, :, :, :, "cat"]`.
+        self._s.output_names = (
+            Alias(output_names[0].tolist(), 4) if shared else Obj(output_names, [0, 4])
+        )
+
+    def __getitem__(self, item: Any) -> "ImageExplanation":
+        sliced: ImageExplanation = super().__getitem__(item)
+        # shap keeps the axes of the outputs as they were; image_plot would take channels for them.
+        sliced.output_dims = tuple(range(sliced.data.ndim, sliced.values.ndim))
+        return sliced
+
+    def __copy__(self) -> "ImageExplanation":
+        twin = object.__new__(type(self))
+        # A slicer of its own: shap's arithmetic writes its results into a copy.
+        twin.__dict__.update(self.__dict__, _s=self._s[...], op_history=list(self.op_history))
+        return twin
+
+
+def interleaved(shares: Sequence[ImageExplanation]) -> ImageExplanation:
+    """One explanation of images that were dealt out in turn: 0, 2, 4, ... and 1, 3, 5, ..."""
+    first, *others = shares
+    if not others:
+        return first
+    places = [np.arange(len(share)) * len(shares) + turn for turn, share in enumerate(shares)]
+    order = np.argsort(np.concatenate(places))
+
+    def together(arrays: list[Any]) -> Any:
+        return None if arrays[0] is None else np.concatenate(arrays)[order]
+
+    records = [share.record for share in shares]
+    record = replace(
+        first.record,
+        **{name: together([getattr(r, name) for r in records]) for name in PER_IMAGE},
+        seconds=max(r.seconds for r in records),
+        model_seconds=max(r.model_seconds for r in records),
+    )
+    return ImageExplanation(
+        together([share.values for share in shares]),
+        together([share.base_values for share in shares]),
+        together([share.data for share in shares]),
+        together([share.output_indexes for share in shares]),
+        record,
+        together([share.error_std for share in shares]),
+    )

@@ -1,0 +1,142 @@
+"""The coalition game: coalitions of present regions in, model outputs out.
+
+The only place that calls a model. Rows of all images share its calls, masks are built where the
+model lives, and outputs are accumulated in float64.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from lightning_shap.isolation import evaluation_mode, module_of
+from lightning_shap.outputs import Output, value_function
+
+
+class Coalitions(Protocol):
+    """A list of coalitions in whatever compact form a method likes."""
+
+    def __len__(self) -> int:
+        """How many coalitions there are."""
+
+    def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
+        """Coalitions ``start`` to ``stop`` as booleans (rows, C or 1, H, W); True is present."""
+
+
+class CoalitionGame:
+    """A model's outputs as a function of which pixels of an image are present.
+
+    Args:
+        model: Module or function from images (N, C, H, W) to an output.
+        images: Float tensor (N, C, H, W), any device; moved to the model's device and dtype.
+        background: What absent pixels show, of the images' shape.
+        output: What is explained, see :func:`lightning_shap.outputs.value_function`.
+        multi_label: Probabilities are sigmoids.
+        batch_size: Rows per model call at most; halved for good when memory runs out.
+        progress: Called with the number of rows after each model call.
+
+    Attributes:
+        evaluations: int (N,), model rows spent on each image so far.
+        model_seconds: Time spent inside the model.
+    """
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        images: torch.Tensor,
+        background: torch.Tensor,
+        *,
+        output: Output = "logit",
+        multi_label: bool = False,
+        batch_size: int = 64,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.model = model
+        like = _home_of(model)
+        self.images = images if like is None else images.to(like)
+        self.background = background.to(self.images)
+        self.batch_size = batch_size
+        self.evaluations = np.zeros(len(images), dtype=np.int64)
+        self.model_seconds = 0.0
+        self._scores = value_function(output, multi_label)
+        self._progress = progress
+
+    def play(self, image_indices: Sequence[int] | np.ndarray, coalitions: Coalitions) -> np.ndarray:
+        """The outputs under some coalitions.
+
+        Args:
+            image_indices: Which image each coalition is of, (R,).
+            coalitions: The R coalitions.
+
+        Returns:
+            float64 (R, K): row r is the output for image ``image_indices[r]`` of which only
+            coalition r is present.
+
+        Raises:
+            ValueError: If the model returns NaN, infinities or another number of rows.
+            MemoryError: If not even one row fits into the memory.
+        """
+        outputs: list[np.ndarray] = []
+        images = np.asarray(image_indices)
+        index = torch.from_numpy(images).to(self.images.device)
+        start, rows = 0, len(coalitions)
+        with evaluation_mode(self.model):
+            while start < rows:
+                calls = -(-(rows - start) // self.batch_size)
+                stop = start + -(-(rows - start) // calls)  # calls of equal size waste none
+                exhausted = None
+                try:
+                    present = coalitions.masks(start, stop, index.device)
+                    outputs.append(self._evaluate(index[start:stop], present))
+                    start = stop
+                except (RuntimeError, MemoryError) as error:
+                    if not _out_of_memory(error):
+                        raise
+                    exhausted = repr(
+                        error
+                    )  # the error itself holds on to the failed call's tensors
+                if exhausted is not None:
+                    self._halve(stop - start, exhausted)
+        np.add.at(self.evaluations, images, 1)
+        return np.concatenate(outputs)
+
+    def _evaluate(self, index: torch.Tensor, present: torch.Tensor) -> np.ndarray:
+        shown = torch.where(present, self.images[index], self.background[index])
+        started = time.perf_counter()
+        scores = self._scores(self.model(shown)).cpu().numpy()
+        self.model_seconds += time.perf_counter() - started
+        if len(scores) != len(shown):
+            raise ValueError(f"model: returned {len(scores)} rows for {len(shown)} images")
+        if not np.isfinite(scores).all():
+            broken = int((~np.isfinite(scores)).any(axis=1).sum())
+            raise ValueError(
+                f"model: returned NaN or infinite outputs for {broken} of {len(scores)} images; "
+                "there is nothing to explain until it returns finite ones"
+            )
+        if self._progress is not None:
+            self._progress(len(scores))
+        return scores
+
+    def _halve(self, rows: int, reason: str) -> None:
+        if rows == 1:
+            raise MemoryError(f"batch_size: not even one row fits into the memory ({reason})")
+        self.batch_size = max(1, rows // 2)
+        if self.images.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _home_of(model: Callable[..., Any]) -> torch.Tensor | None:
+    """A tensor of the device and dtype that a model works in, None if it does not say."""
+    module = module_of(model)
+    if module is None:
+        return None
+    tensors = chain(module.parameters(), module.buffers())
+    return next((tensor for tensor in tensors if tensor.is_floating_point()), None)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)

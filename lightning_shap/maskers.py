@@ -1,0 +1,117 @@
+"""What an absent region looks like: a blur, the mean colour, a constant or a background."""
+
+import re
+from collections.abc import Callable
+from numbers import Real
+
+import numpy as np
+import torch
+
+Masker = Callable[[torch.Tensor], torch.Tensor]
+"""From images (N, C, H, W) to what their absent pixels show, in the same shape."""
+
+MaskerLike = str | float | torch.Tensor | Masker
+
+# SHAP's image examples blur 224 px photographs with a kernel of 128: the same share of any image.
+BLUR_SHARE = 4 / 7
+
+
+def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
+    """What the absent pixels of ``images`` show.
+
+    Args:
+        masker: ``"blur"`` (kernel 4/7 of the image's sides), ``"blur(kh,kw)"`` (height and width of
+            the kernel in pixels), ``"mean"`` (each image's mean colour), a number, a tensor of
+            shape (C, H, W) or (N, C, H, W), or a function of the images.
+        images: Float tensor (N, C, H, W).
+
+    Returns:
+        A tensor of the images' shape, dtype and device.
+
+    Raises:
+        ValueError: If the masker is unknown, of another shape or not finite.
+        TypeError: If it is of another kind.
+    """
+    background = _paint(masker, images)
+    if not isinstance(background, torch.Tensor):
+        raise TypeError(f"masker: its function returned {type(background).__name__}, not a tensor")
+    if background.shape not in (images.shape, images.shape[1:]):
+        raise ValueError(
+            f"masker: has shape {tuple(background.shape)}, images have {tuple(images.shape)}; "
+            f"give (C, H, W) = {tuple(images.shape[1:])} or (N, C, H, W) = {tuple(images.shape)}"
+        )
+    background = background.to(images).expand_as(images)
+    if not background.isfinite().all():
+        raise ValueError("masker: holds NaN or infinite pixels; give finite ones")
+    return background
+
+
+def describe(masker: MaskerLike, images: torch.Tensor) -> str:
+    """The masker in a few words, as a picture's caption says it."""
+    if isinstance(masker, str):
+        kernel = _blur_kernel(masker, images)
+        return masker if kernel is None else f"blur({kernel[0]},{kernel[1]})"
+    if isinstance(masker, Real):
+        return f"constant {float(masker):g}"
+    return "own background" if isinstance(masker, torch.Tensor) else "own masker"
+
+
+def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
+    """Mean over a window of ``kernel`` = (height, width) pixels, edges mirrored.
+
+    Gives the numbers of ``cv2.blur(image, (width, height))``. A box blur is two matrix products,
+    one for each side, which is exact in float64 and at home on any device.
+    """
+    height, width = images.shape[-2:]
+    # MPS has no float64: blur there on the host, once per explanation.
+    exact = images.cpu().double() if images.device.type == "mps" else images.double()
+    down = _averaging(height, kernel[0]).to(exact.device)
+    across = _averaging(width, kernel[1]).to(exact.device)
+    return (down @ exact @ across.T).to(images)
+
+
+def _averaging(length: int, window: int) -> torch.Tensor:
+    """(length, length) matrix whose row i averages the window around pixel i."""
+    before = window // 2
+    # Mirrored without repeating the edge pixel, as often as a window of any size needs.
+    source = np.pad(np.arange(length), (before, window - 1 - before), mode="reflect")
+    matrix = np.zeros((length, length))
+    for pixel in range(length):
+        np.add.at(matrix[pixel], source[pixel : pixel + window], 1 / window)
+    return torch.from_numpy(matrix)
+
+
+def _paint(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
+    if isinstance(masker, str):
+        kernel = _blur_kernel(masker, images)
+        return (
+            images.mean((2, 3), keepdim=True).expand_as(images)
+            if kernel is None
+            else box_blur(images, kernel)
+        )
+    if isinstance(masker, Real) and not isinstance(masker, bool):
+        return torch.full_like(images, float(masker))
+    if isinstance(masker, torch.Tensor):
+        return masker.detach()
+    if callable(masker):
+        return masker(images)
+    raise TypeError(
+        f"masker: got {type(masker).__name__}; give 'blur', 'blur(kh,kw)', 'mean', a number, "
+        "a tensor (C, H, W) or (N, C, H, W), or a function of the images"
+    )
+
+
+def _blur_kernel(name: str, images: torch.Tensor) -> tuple[int, int] | None:
+    """The kernel a masker's name asks for; None for ``"mean"``, which has none."""
+    if name == "mean":
+        return None
+    if name == "blur":
+        height, width = images.shape[-2:]
+        return max(1, round(height * BLUR_SHARE)), max(1, round(width * BLUR_SHARE))
+    match = re.fullmatch(r"blur\(\s*([1-9]\d*)\s*,\s*([1-9]\d*)\s*\)", name)
+    if match is None:
+        raise ValueError(
+            f"masker: unknown {name!r}; give 'blur', 'blur(kh,kw)' with a kernel of whole pixels, "
+            "'mean', a number or a tensor"
+        )
+    return int(match[1]), int(match[2])

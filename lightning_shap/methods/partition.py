@@ -1,0 +1,148 @@
+"""Owen values over the tree of pixel rectangles: SHAP's PartitionExplainer, number for number.
+
+An image is halved along its longer side, again and again, channels last. A node of that tree is
+worth what its region adds to the output, once with its surroundings absent and once with them
+present, at every level above it. The descent spends its evaluations where the output changes most
+and spreads what a node was found worth evenly over its pixels.
+
+Source: `shap.PartitionExplainer`; Owen, "Values of games with a priori unions", 1977.
+"""
+
+import heapq
+from collections import defaultdict
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+
+from lightning_shap.game import CoalitionGame
+from lightning_shap.methods.attribution import Attribution
+from lightning_shap.methods.boxes import Box, BoxCoalitions
+
+
+def partition_values(
+    game: CoalitionGame,
+    targets: np.ndarray,
+    base: np.ndarray,
+    full: np.ndarray,
+    *,
+    max_evals: int,
+    rows_per_round: int = 10,
+) -> Attribution:
+    """Owen values of every pixel.
+
+    Args:
+        game: The coalition game of N images.
+        targets: int (N, K'), the outputs to explain.
+        base: float64 (N, K'), these outputs with everything absent.
+        full: float64 (N, K'), these outputs with everything present.
+        max_evals: Rows an image may cost, ``base`` and ``full`` included.
+        rows_per_round: Rows that an image asks for before it looks at the results; 10 as
+            SHAP's ``batch_size``. The rounds of all images share model calls.
+    """
+    _, channels, height, width = game.images.shape
+    whole = Box(0, height, 0, width, 0, channels)
+    descents = [
+        Descent(whole, *ends, max_rows=max_evals - 2, rows_per_round=rows_per_round)
+        for ends in zip(base, full, strict=True)
+    ]
+    while asked := [(image, descent.ask()) for image, descent in enumerate(descents)]:
+        asked = [(image, coalitions) for image, coalitions in asked if coalitions]
+        if not asked:
+            break
+        images = [image for image, coalitions in asked for _ in coalitions]
+        rows = [coalition for _, coalitions in asked for coalition in coalitions]
+        outputs = game.play(images, BoxCoalitions(rows, whole))
+        outputs = np.take_along_axis(outputs, targets[images], axis=1)
+        start = 0
+        for image, coalitions in asked:
+            descents[image].answer(outputs[start : start + len(coalitions)])
+            start += len(coalitions)
+    values = np.zeros((len(descents), height, width, channels, targets.shape[1]))
+    for descent, image_values in zip(descents, values, strict=True):
+        descent.spread(image_values)
+    return Attribution(
+        values=values,
+        regions=np.array([descent.regions for descent in descents]),
+    )
+
+
+class Node(NamedTuple):
+    """A region in one context: what was present around it and the outputs without and with it."""
+
+    box: Box
+    present: tuple[Box, ...]
+    without: np.ndarray
+    with_: np.ndarray
+    weight: float
+
+
+class Descent:
+    """One image's walk down the tree, the most promising nodes first."""
+
+    def __init__(
+        self, whole: Box, base: np.ndarray, full: np.ndarray, *, max_rows: int, rows_per_round: int
+    ) -> None:
+        self.rows_left = max_rows
+        self.rows_per_round = rows_per_round
+        self._worth: dict[Box, np.ndarray] = defaultdict(lambda: np.zeros_like(base))
+        self._split: set[Box] = set()
+        self._asked: list[tuple[Node, Box, Box]] = []
+        self._ages = count()  # equal nodes are visited in the order they were found
+        self._queue = [(0.0, next(self._ages), Node(whole, (), base, full, 1.0))]
+
+    def ask(self) -> list[tuple[Box, ...]]:
+        """The coalitions to evaluate next, two for each node; none when the walk has ended."""
+        coalitions: list[tuple[Box, ...]] = []
+        while self._queue and len(coalitions) < min(self.rows_per_round, self.rows_left):
+            node = heapq.heappop(self._queue)[-1]
+            halves = node.box.halves()
+            if halves is None:
+                self._settle(node)
+                continue
+            self._asked.append((node, *halves))
+            coalitions += [(*node.present, half) for half in halves]
+        self.rows_left -= len(coalitions)
+        return coalitions
+
+    def answer(self, outputs: np.ndarray) -> None:
+        """Takes the outputs (rows, K') of the coalitions asked for and opens the nodes' halves."""
+        for (node, first, second), pair in zip(
+            self._asked, outputs.reshape(-1, 2, outputs.shape[1]), strict=True
+        ):
+            only_first, only_second = pair
+            self._split.add(node.box)
+            self._push(node, first, node.present, node.without, only_first)
+            self._push(node, second, node.present, node.without, only_second)
+            self._push(node, first, (*node.present, second), only_second, node.with_)
+            self._push(node, second, (*node.present, first), only_first, node.with_)
+        self._asked.clear()
+
+    def spread(self, values: np.ndarray) -> None:
+        """Adds to ``values`` (H, W, C, K') each node's worth, spread evenly over its pixels."""
+        for _, _, node in self._queue:
+            self._settle(node)
+        self._queue.clear()
+        for box, worth in self._worth.items():
+            values[box.slices] += worth / box.size
+
+    @property
+    def regions(self) -> int:
+        """How many regions the walk told apart: the leaves of the tree it opened."""
+        return len(self._split) + 1
+
+    def _push(
+        self,
+        parent: Node,
+        box: Box,
+        present: tuple[Box, ...],
+        without: np.ndarray,
+        with_: np.ndarray,
+    ) -> None:
+        weight = parent.weight / 2
+        promise = float(np.abs(with_ - without).max()) * weight
+        node = Node(box, present, without, with_, weight)
+        heapq.heappush(self._queue, (-promise, next(self._ages), node))
+
+    def _settle(self, node: Node) -> None:
+        self._worth[node.box] += (node.with_ - node.without) * node.weight

@@ -1,0 +1,68 @@
+"""What is explained: from a model's raw output to one score per class."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+
+Output = Literal["logit", "probability"] | Callable[[Any], torch.Tensor]
+
+
+def logits_of(raw: Any) -> torch.Tensor:
+    """The tensor in an output: itself, ``.logits``, ``["logits"]`` or a tuple's first item."""
+    if isinstance(raw, torch.Tensor):
+        return raw
+    if isinstance(getattr(raw, "logits", None), torch.Tensor):
+        return raw.logits  # type: ignore[no-any-return]
+    if isinstance(raw, Mapping) and isinstance(raw.get("logits"), torch.Tensor):
+        return raw["logits"]
+    if isinstance(raw, (tuple, list)) and raw and isinstance(raw[0], torch.Tensor):
+        return raw[0]
+    raise TypeError(
+        f"model: returned {type(raw).__name__}, in which no logits were found; return a tensor "
+        "(N, K), a tuple that begins with one or an object with `.logits`, or give "
+        "`output` a function from the model's output to (N, K)"
+    )
+
+
+def probabilities_of(logits: torch.Tensor, multi_label: bool) -> torch.Tensor:
+    """Softmax over the classes; a sigmoid for one output or for classes that may coincide."""
+    if multi_label or logits.shape[1] == 1:
+        return logits.sigmoid()
+    return logits.softmax(dim=1)
+
+
+def value_function(output: Output, multi_label: bool = False) -> Callable[[Any], torch.Tensor]:
+    """The function from a model's raw output to float64 scores (N, K).
+
+    Args:
+        output: ``"logit"``, ``"probability"`` or a function of the raw output.
+        multi_label: Probabilities are sigmoids, each class for itself.
+
+    Raises:
+        ValueError: If ``output`` is an unknown name.
+        TypeError: If it is neither a name nor a function.
+    """
+    if callable(output):
+        return lambda raw: _rows_of_scores(output(raw))
+    if output == "logit":
+        return lambda raw: _rows_of_scores(logits_of(raw))
+    if output == "probability":
+        return lambda raw: probabilities_of(_rows_of_scores(logits_of(raw)), multi_label)
+    if isinstance(output, str):
+        raise ValueError(f"output: unknown {output!r}; give 'logit', 'probability' or a function")
+    raise TypeError(f"output: got {output!r}; give 'logit', 'probability' or a function")
+
+
+def _rows_of_scores(scores: torch.Tensor) -> torch.Tensor:
+    if not isinstance(scores, torch.Tensor):
+        raise TypeError(f"output: gave {type(scores).__name__}, where a tensor (N, K) is needed")
+    if scores.ndim == 1:  # a binary model that drops its only class dimension
+        scores = scores[:, None]
+    if scores.ndim != 2:
+        raise ValueError(
+            f"model: returned an output of shape {tuple(scores.shape)}, where (N, K) is needed; "
+            "give `output` a function that reduces it"
+        )
+    # MPS has no float64, so the accumulation starts on the host there.
+    return scores.cpu().double() if scores.device.type == "mps" else scores.double()

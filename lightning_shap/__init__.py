@@ -9,18 +9,26 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_shap.archive import load as load
     from lightning_shap.callback import ShapCallback as ShapCallback
     from lightning_shap.explain import explain as explain
+    from lightning_shap.metrics import DeletionAUC as DeletionAUC
+    from lightning_shap.metrics import InsertionAUC as InsertionAUC
+    from lightning_shap.plots import plot as plot
 
 __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {
+    "DeletionAUC": "lightning_shap.metrics",
+    "InsertionAUC": "lightning_shap.metrics",
     "ShapCallback": "lightning_shap.callback",
     "explain": "lightning_shap.explain",
+    "load": "lightning_shap.archive",
+    "plot": "lightning_shap.plots",
 }
 
-__all__ = ["ShapCallback", "explain"]
+__all__ = ["DeletionAUC", "InsertionAUC", "ShapCallback", "explain", "load", "plot"]
 
 
 def __getattr__(name: str) -> Any:

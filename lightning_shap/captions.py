@@ -109,7 +109,9 @@ class Captions:
             record.method,
             *grid,
             _counted(record.evaluations[:rows], "evaluation"),
-            _counted(record.regions[:rows], "region"),
+            "every pixel"
+            if record.method in ("gradient", "deep")
+            else _counted(record.regions[:rows], "region"),
             record.masker if named else f"{record.masker} masker",
         ]
 

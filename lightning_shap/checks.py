@@ -45,8 +45,8 @@ def checked_model(model: Any) -> None:
     """Something that can be called."""
     if not callable(model):
         raise TypeError(
-            f"model: got {type(model).__name__}; give an nn.Module, a LightningModule or a function "
-            "from images (N, C, H, W) to outputs (N, K)"
+            f"model: got {type(model).__name__}; give an nn.Module, a LightningModule or a "
+            "function from images (N, C, H, W) to outputs (N, K)"
         )
 
 
@@ -98,15 +98,15 @@ def checked_targets(
 
 
 def checked_class_names(class_names: Sequence[str] | None, classes: int) -> np.ndarray:
-    """One name a class as a string array (K,); two names of a single output mean no and yes."""
+    """One name a class (K,); two for a single output, which speaks of the second."""
     if class_names is None:
-        return np.array([f"class {index}" for index in range(classes)])
+        return np.array([f"class {index}" for index in range(max(classes, 2))])
     if isinstance(class_names, str):
         raise TypeError(f"class_names: got the string {class_names!r}; give a list of names")
     names = [str(name) for name in class_names]
-    if classes == 1 and len(names) == 2:
-        names = names[1:]
-    if len(names) != classes:
+    if classes == 1 and len(names) == 1:
+        names = [f"not {names[0]}", *names]
+    if len(names) != max(classes, 2):
         raise ValueError(f"class_names: got {len(names)} names for a model of {classes} classes")
     return np.array(names)
 

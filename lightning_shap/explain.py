@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from lightning_shap.checks import (
 )
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.game import CoalitionGame
-from lightning_shap.isolation import seeded
+from lightning_shap.isolation import buffers_kept, seeded
 from lightning_shap.maskers import MaskerLike, background_of, describe
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.boxes import Box, BoxCoalitions
@@ -26,7 +26,7 @@ from lightning_shap.methods.partition import partition_values
 from lightning_shap.outputs import Output, probabilities_of
 from lightning_shap.record import Record
 
-Method = Literal["partition"]
+Method = Literal["partition", "kernel", "gradient", "deep"]
 Progress = bool | Callable[[int, int], None]
 
 
@@ -40,6 +40,8 @@ def explain(
     topk: int | None = None,
     labels: Sequence[int] | np.ndarray | torch.Tensor | None = None,
     masker: MaskerLike = "blur",
+    grid: int | tuple[int, int] | None = None,
+    backgrounds: torch.Tensor | Literal["samples"] | None = None,
     output: Output = "logit",
     multi_label: bool = False,
     batch_size: int = 64,
@@ -57,7 +59,9 @@ def explain(
         model: ``nn.Module``, ``LightningModule`` or function from images (N, C, H, W) to (N, K), to
             a tuple that begins with that, or to an object with ``.logits``.
         images: Float tensor (N, C, H, W), prepared as the model takes them; any C >= 1.
-        method: ``"partition"`` gives the Owen values of SHAP's PartitionExplainer.
+        method: ``"partition"`` gives the Owen values of SHAP's PartitionExplainer, ``"kernel"``
+            the Shapley values of a grid of patches with error bars; ``"gradient"`` and ``"deep"``
+            are shap's GradientExplainer and DeepExplainer.
         max_evals: Model rows an image may cost, the empty and the full image included, as in shap.
         targets: Indices of the classes to explain: one, (K',) for all images or (N, K') for each.
         topk: Explain each image's highest outputs, best first. With neither ``targets`` nor
@@ -67,6 +71,9 @@ def explain(
         masker: What absent regions show: ``"blur"`` (4/7 of the sides), ``"blur(kh,kw)"`` in
             pixels, ``"mean"`` (the image's mean colour), a number, a tensor (C, H, W) or
             (N, C, H, W), or a function of the images.
+        grid: Patches of ``"kernel"``, a side or (rows, columns); None for what the budget resolves.
+        backgrounds: What ``"gradient"`` and ``"deep"`` start from: images (B, C, H, W), or
+            ``"samples"`` for the images themselves; None for what the masker shows.
         output: What is explained: ``"logit"``, ``"probability"``, or a function from the model's
             raw output to (N, K).
         multi_label: Several classes may be true at once: a probability is a sigmoid, not a softmax.
@@ -78,8 +85,8 @@ def explain(
     Returns:
         A ``shap.Explanation``: ``values`` (N, H, W, C, K'), ``base_values`` (N, K'), ``data``
         (N, H, W, C), ``output_indexes`` (N, K'), ``output_names`` (K',) where all images share
-        them and else (N, K'), ``compute_time`` in seconds, and ``record`` with what else is known. ``values.sum((1, 2, 3)) + base_values`` is the
-        model's output.
+        them and else (N, K'), ``compute_time`` in seconds, and ``record`` with what else is known.
+        ``values.sum((1, 2, 3)) + base_values`` is the model's output.
 
     Raises:
         ValueError: If an argument's value will not do; the message names it and says what will.
@@ -99,13 +106,21 @@ def explain(
     max_evals = checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
     batch_size = checked_count("batch_size", batch_size, least=1)
     seed = checked_count("seed", seed, least=0)
-    if method not in ("partition",):
-        raise ValueError(f"method: unknown {method!r}; give 'partition'")
+    if method not in get_args(Method):
+        raise ValueError(f"method: unknown {method!r}; give one of {', '.join(get_args(Method))}")
+    if grid is not None and method != "kernel":
+        raise ValueError(f"grid: {method!r} has none; give it with method='kernel' only")
+    if backgrounds is not None and method not in ("gradient", "deep"):
+        raise ValueError(f"backgrounds: {method!r} has none; give a masker instead")
     if targets is not None and topk is not None:
         raise ValueError("targets, topk: both were given; give the classes or how many, not both")
     labels = checked_labels(labels, len(images))
 
-    with seeded(seed), _reporting(progress, len(images) * max_evals) as advance:
+    with (
+        buffers_kept(model),
+        seeded(seed),
+        _reporting(progress, len(images) * max_evals) as advance,
+    ):
         game = CoalitionGame(
             model,
             images,
@@ -119,13 +134,15 @@ def explain(
         chosen = checked_targets(targets, topk, labels, full)
         names = checked_class_names(class_names, full.shape[1])
         base, ends = (np.take_along_axis(scores, chosen, axis=1) for scores in (empty, full))
-        found: Attribution = partition_values(game, chosen, base, ends, max_evals=max_evals)
+        budget = {"max_evals": max_evals, "seed": seed}
+        found = _estimate(method, game, chosen, base, ends, budget, grid, backgrounds)
+        base = base if found.base is None else found.base
 
     record = Record(
         method=method,
         max_evals=max_evals,
-        grid=None,
-        masker=describe(masker, images),
+        grid=found.grid,
+        masker=describe(masker, images) if backgrounds is None else "own background",
         output=output if isinstance(output, str) else "custom",
         seed=seed,
         outputs=full,
@@ -146,6 +163,29 @@ def explain(
         record,
         found.error_std,
     )
+
+
+def _estimate(
+    method: Method,
+    game: CoalitionGame,
+    targets: np.ndarray,
+    base: np.ndarray,
+    full: np.ndarray,
+    budget: dict[str, int],
+    grid: int | tuple[int, int] | None,
+    backgrounds: torch.Tensor | Literal["samples"] | None,
+) -> Attribution:
+    """Hands the game to its method; all but the default are imported when asked for."""
+    if method == "partition":
+        return partition_values(game, targets, base, full, max_evals=budget["max_evals"])
+    if method == "kernel":
+        from lightning_shap.methods.kernel import kernel_values
+
+        return kernel_values(game, targets, base, full, grid=grid, **budget)
+    from lightning_shap.methods.gradient import deep_values, gradient_values
+
+    values = gradient_values if method == "gradient" else deep_values
+    return values(game, targets, backgrounds=backgrounds, **budget)
 
 
 def _ends(game: CoalitionGame) -> tuple[np.ndarray, np.ndarray]:

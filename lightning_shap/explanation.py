@@ -41,15 +41,17 @@ class ImageExplanation(shap.Explanation):
         super().__init__(
             values, base_values, data, error_std=error_std, compute_time=record.seconds
         )
-        self.output_dims = (4,)
+        self.output_dims: tuple[int, ...] = (4,)
         self.record = record
-        output_names = record.class_names[output_indexes]
+        unspoken = len(record.class_names) - record.outputs.shape[1]
+        output_names = record.class_names[output_indexes + unspoken]
         shared = bool((output_indexes == output_indexes[0]).all())
         self._s.base_values = Obj(base_values, [0, 4])
         self._s.output_indexes = Obj(output_indexes, [0, 4])
-        # Names that all images share can be sliced by: `explanation[:, :, :, :, "cat"]`.
+        # Names that all images share can be sliced by: `explanation[:, :, :, :, "cat"]`. They stay
+        # NumPy's strings, since image_plot reshapes a single one.
         self._s.output_names = (
-            Alias(output_names[0].tolist(), 4) if shared else Obj(output_names, [0, 4])
+            Alias(list(output_names[0]), 4) if shared else Obj(output_names, [0, 4])
         )
 
     def __getitem__(self, item: Any) -> "ImageExplanation":

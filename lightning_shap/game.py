@@ -61,8 +61,10 @@ class CoalitionGame:
         self.batch_size = batch_size
         self.evaluations = np.zeros(len(images), dtype=np.int64)
         self.model_seconds = 0.0
+        self.output = output
+        self.multi_label = multi_label
+        self.progress = progress
         self._scores = value_function(output, multi_label)
-        self._progress = progress
 
     def play(self, image_indices: Sequence[int] | np.ndarray, coalitions: Coalitions) -> np.ndarray:
         """The outputs under some coalitions.
@@ -81,7 +83,6 @@ class CoalitionGame:
         """
         outputs: list[np.ndarray] = []
         images = np.asarray(image_indices)
-        index = torch.from_numpy(images).to(self.images.device)
         start, rows = 0, len(coalitions)
         with evaluation_mode(self.model):
             while start < rows:
@@ -89,22 +90,32 @@ class CoalitionGame:
                 stop = start + -(-(rows - start) // calls)  # calls of equal size waste none
                 exhausted = None
                 try:
-                    present = coalitions.masks(start, stop, index.device)
-                    outputs.append(self._evaluate(index[start:stop], present))
+                    present = coalitions.masks(start, stop, self.images.device)
+                    outputs.append(self._evaluate(self._shown(images[start:stop], present)))
                     start = stop
                 except (RuntimeError, MemoryError) as error:
-                    if not _out_of_memory(error):
+                    if not out_of_memory(error):
                         raise
-                    exhausted = repr(
-                        error
-                    )  # the error itself holds on to the failed call's tensors
+                    # Not the error itself, which holds on to the failed call's tensors.
+                    exhausted = repr(error)
                 if exhausted is not None:
-                    self._halve(stop - start, exhausted)
+                    self.halve(stop - start, exhausted)
         np.add.at(self.evaluations, images, 1)
         return np.concatenate(outputs)
 
-    def _evaluate(self, index: torch.Tensor, present: torch.Tensor) -> np.ndarray:
-        shown = torch.where(present, self.images[index], self.background[index])
+    def _shown(self, images: np.ndarray, present: torch.Tensor) -> torch.Tensor:
+        """The images where they are present, their backgrounds elsewhere."""
+        shown = self.images.new_empty(len(images), *self.images.shape[1:])
+        weights = present.to(shown.dtype)
+        starts = np.flatnonzero(np.diff(images, prepend=-1)).tolist()
+        for start, stop in zip(starts, [*starts[1:], len(images)], strict=True):
+            # Rows of one image in a go, without a copy of it for each. A blend is exact at weights
+            # of 0 and 1, and on a CPU several times as fast as `where`.
+            background, image = self.background[images[start]], self.images[images[start]]
+            torch.lerp(background, image, weights[start:stop], out=shown[start:stop])
+        return shown
+
+    def _evaluate(self, shown: torch.Tensor) -> np.ndarray:
         started = time.perf_counter()
         scores = self._scores(self.model(shown)).cpu().numpy()
         self.model_seconds += time.perf_counter() - started
@@ -116,11 +127,12 @@ class CoalitionGame:
                 f"model: returned NaN or infinite outputs for {broken} of {len(scores)} images; "
                 "there is nothing to explain until it returns finite ones"
             )
-        if self._progress is not None:
-            self._progress(len(scores))
+        if self.progress is not None:
+            self.progress(len(scores))
         return scores
 
-    def _halve(self, rows: int, reason: str) -> None:
+    def halve(self, rows: int, reason: str) -> None:
+        """Half as many rows per model call from now on, after a call of ``rows`` was too many."""
         if rows == 1:
             raise MemoryError(f"batch_size: not even one row fits into the memory ({reason})")
         self.batch_size = max(1, rows // 2)
@@ -137,6 +149,9 @@ def _home_of(model: Callable[..., Any]) -> torch.Tensor | None:
     return next((tensor for tensor in tensors if tensor.is_floating_point()), None)
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that the memory ran out, whatever its class."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
     words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+    return any(word in str(error).lower() for word in words)

@@ -1,12 +1,14 @@
-"""Leave the host as it was: module modes, autograd and random states.
+"""Leave the host as it was: modes, buffers, autograd, random states, logs, compiled graphs.
 
 An explanation runs inside somebody else's training. Each context manager here
 borrows one thing from the host and puts it back exactly, also after an error.
 """
 
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -32,12 +34,17 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
     """
     module = module_of(model)
     modes = [] if module is None else [(m, m.training) for m in module.modules()]
+    cached = torch.is_autocast_cache_enabled()
     for m, _ in modes:
         m.training = False
+    # Weights that some versions of torch cast and keep here carry no gradient: a training step
+    # that found them under the same autocast would not train them.
+    torch.set_autocast_cache_enabled(False)
     try:
         with torch.no_grad():
             yield
     finally:
+        torch.set_autocast_cache_enabled(cached)
         for m, training in modes:
             m.training = training
 
@@ -69,19 +76,66 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def eager(module: torch.nn.Module) -> Iterator[None]:
-    """Run compiled parts of a module as written.
+def eager() -> Iterator[None]:
+    """Run whatever is compiled as it is written.
 
-    Other batch sizes and modes would otherwise make the compiler trace them again, and push the
-    training's own graphs out of its cache.
+    Other batch sizes and modes would otherwise make the compiler trace it again, with dynamic
+    shapes from then on, and push the training's own graphs out of its cache.
     """
-    compiled = any(
-        type(part).__name__ == "OptimizedModule" or part._compiled_call_impl is not None
-        for part in module.modules()
-    )
-    compiled = compiled or getattr(module, "_compiler_ctx", None) is not None
-    if not compiled:  # asking for a stance imports the compiler, which takes a second
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes a second
         yield
         return
     with torch.compiler.set_stance("force_eager"):
         yield
+
+
+@contextmanager
+def buffers_kept(model: Callable[..., Any]) -> Iterator[None]:
+    """Put back the buffers that a model changes whenever it is called, such as a counter."""
+    module = module_of(model)
+    owners = [] if module is None else list(module.modules())
+    before = [(owner, dict(owner._buffers)) for owner in owners]
+    kept = {
+        id(buffer): (buffer, buffer._version, buffer.detach().clone())
+        for _, buffers in before
+        for buffer in buffers.values()
+        if buffer is not None and not buffer.is_inference()  # which nobody can change
+    }
+    try:
+        yield
+    finally:
+        for owner, buffers in before:
+            for name, buffer in buffers.items():
+                owner._buffers[name] = buffer
+        with torch.no_grad():
+            for buffer, version, value in kept.values():
+                if buffer._version != version:
+                    buffer.copy_(value)
+
+
+@contextmanager
+def unlogged(pl_module: Any) -> Iterator[None]:
+    """Ignore what a LightningModule logs when it is called: metrics are the training's."""
+    names = [name for name in ("log", "log_dict") if name not in vars(pl_module)]
+    for name in names:
+        object.__setattr__(pl_module, name, lambda *args, **kwargs: None)
+    try:
+        yield
+    finally:
+        for name in names:
+            object.__delattr__(pl_module, name)
+
+
+@contextmanager
+def visiting(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
+    """Move a module to a device for a while."""
+    tensors = chain(module.parameters(), module.buffers())
+    home = next((tensor.device for tensor in tensors), device)
+    if home == device:
+        yield
+        return
+    try:
+        module.to(device)
+        yield
+    finally:
+        module.to(home)

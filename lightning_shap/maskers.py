@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
         ValueError: If the masker is unknown, of another shape or not finite.
         TypeError: If it is of another kind.
     """
-    background = _paint(masker, images)
+    background: object = _paint(masker, images)
     if not isinstance(background, torch.Tensor):
         raise TypeError(f"masker: its function returned {type(background).__name__}, not a tensor")
     if background.shape not in (images.shape, images.shape[1:]):
@@ -46,7 +47,7 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
     return background
 
 
-def describe(masker: MaskerLike, images: torch.Tensor) -> str:
+def describe(masker: Any, images: torch.Tensor) -> str:
     """The masker in a few words, as a picture's caption says it."""
     if isinstance(masker, str):
         kernel = _blur_kernel(masker, images)
@@ -81,7 +82,7 @@ def _averaging(length: int, window: int) -> torch.Tensor:
     return torch.from_numpy(matrix)
 
 
-def _paint(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
+def _paint(masker: Any, images: torch.Tensor) -> Any:
     if isinstance(masker, str):
         kernel = _blur_kernel(masker, images)
         return (

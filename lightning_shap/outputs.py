@@ -12,10 +12,9 @@ def logits_of(raw: Any) -> torch.Tensor:
     """The tensor in an output: itself, ``.logits``, ``["logits"]`` or a tuple's first item."""
     if isinstance(raw, torch.Tensor):
         return raw
-    if isinstance(getattr(raw, "logits", None), torch.Tensor):
-        return raw.logits  # type: ignore[no-any-return]
-    if isinstance(raw, Mapping) and isinstance(raw.get("logits"), torch.Tensor):
-        return raw["logits"]
+    logits = raw.get("logits") if isinstance(raw, Mapping) else getattr(raw, "logits", None)
+    if isinstance(logits, torch.Tensor):
+        return logits
     if isinstance(raw, (tuple, list)) and raw and isinstance(raw[0], torch.Tensor):
         return raw[0]
     raise TypeError(
@@ -40,8 +39,7 @@ def value_function(output: Output, multi_label: bool = False) -> Callable[[Any],
         multi_label: Probabilities are sigmoids, each class for itself.
 
     Raises:
-        ValueError: If ``output`` is an unknown name.
-        TypeError: If it is neither a name nor a function.
+        ValueError: If ``output`` is none of these.
     """
     if callable(output):
         return lambda raw: _rows_of_scores(output(raw))
@@ -49,12 +47,10 @@ def value_function(output: Output, multi_label: bool = False) -> Callable[[Any],
         return lambda raw: _rows_of_scores(logits_of(raw))
     if output == "probability":
         return lambda raw: probabilities_of(_rows_of_scores(logits_of(raw)), multi_label)
-    if isinstance(output, str):
-        raise ValueError(f"output: unknown {output!r}; give 'logit', 'probability' or a function")
-    raise TypeError(f"output: got {output!r}; give 'logit', 'probability' or a function")
+    raise ValueError(f"output: got {output!r}; give 'logit', 'probability' or a function")
 
 
-def _rows_of_scores(scores: torch.Tensor) -> torch.Tensor:
+def _rows_of_scores(scores: Any) -> torch.Tensor:
     if not isinstance(scores, torch.Tensor):
         raise TypeError(f"output: gave {type(scores).__name__}, where a tensor (N, K) is needed")
     if scores.ndim == 1:  # a binary model that drops its only class dimension

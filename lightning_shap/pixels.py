@@ -13,7 +13,7 @@ STEPS = 255  # shades of each sign; the neutral white lies exactly between them
 
 LIMIT_PERCENTILE = 99.9
 SHADE = 0.18  # how far the image under a heat map darkens its neutral
-MOSTLY_DARK = 64  # median grey level of an image that is drawn as a negative there
+MOSTLY_DARK = 64  # median grey level of images that are drawn as negatives there
 
 COMMON_SIDE = 192  # small images are enlarged to about this
 LARGEST_SIDE = 256  # larger images are reduced
@@ -105,16 +105,17 @@ def colours(values: np.ndarray, limit: float) -> np.ndarray:
     return _PALETTE[(share * STEPS).round().astype(np.int16) + STEPS]
 
 
-def underlay(photograph: Image.Image) -> Image.Image:
-    """A faint grey rendering of a photograph, on which white still reads as neutral.
+def underlays(photographs: Sequence[Image.Image]) -> list[Image.Image]:
+    """Faint grey renderings of photographs, on which white still reads as neutral.
 
-    One on black ground, as digits and scans are, is drawn as its negative: else its ground would
-    turn the neutral of the whole map grey.
+    Those on black ground, as digits and scans are, are drawn as negatives, all or none: else their
+    ground would turn the neutral of the maps grey.
     """
-    grey = photograph.convert("L")
-    if np.median(np.asarray(grey)) < MOSTLY_DARK:
-        grey = ImageChops.invert(grey)
-    return grey.point([round(255 - SHADE * (255 - level)) for level in range(256)]).convert("RGB")
+    greys = [photograph.convert("L") for photograph in photographs]
+    if np.median(np.stack([np.asarray(grey) for grey in greys])) < MOSTLY_DARK:
+        greys = [ImageChops.invert(grey) for grey in greys]
+    faint = [round(255 - SHADE * (255 - level)) for level in range(256)]
+    return [grey.point(faint).convert("RGB") for grey in greys]
 
 
 def heat_map(values: np.ndarray, limit: float, under: Image.Image) -> Image.Image:

@@ -28,7 +28,7 @@ GUTTER = 20  # between columns
 ROW_GAP = 30
 HEADING = 46  # two lines over each cell
 MARK_WIDTH = 20
-LEAST_COLUMN = 160  # narrow images still get a readable heading
+LEAST_COLUMN = 184  # narrow images still get a readable heading
 TITLE_LINE = 36
 LEGEND_WIDTH, LEGEND_HEIGHT, BAR_HEIGHT = 256, 30, 10
 DETAIL_LINE = 20
@@ -90,10 +90,9 @@ def plot(
         [*captions.method(rows), f"{captions.unit} per pixel", scale, *notes],
     )
     sheet.legend(limit * peak)
-    for row in range(rows):
-        photograph = pixels.photograph_cell(photographs[row], size)
+    shown = [pixels.photograph_cell(photograph, size) for photograph in photographs]
+    for row, (photograph, under) in enumerate(zip(shown, pixels.underlays(shown), strict=True)):
         sheet.cell(row, 0, photograph, captions.image(row))
-        under = pixels.underlay(photograph)
         for output, values in enumerate(cells[row]):
             heat = pixels.heat_map(values, limit, under)
             sheet.cell(row, 1 + output, heat, captions.output(row, output))
@@ -130,9 +129,8 @@ def save(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise type(error)(
-            error.errno, f"path: cannot write {str(path)!r}: {error.strerror or error}"
-        ) from error
+        reason = error.strerror or error
+        raise OSError(error.errno, f"path: cannot write {str(path)!r}: {reason}") from error
     return path
 
 

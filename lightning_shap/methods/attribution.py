@@ -13,8 +13,13 @@ class Attribution:
         values: float64 (N, H, W, C, K'), adding up to full minus empty output over (H, W, C).
         regions: int (N,), how many distinct regions the evaluations resolved.
         error_std: Standard error of each value, where the method knows it.
+        base: float64 (N, K'), the outputs that the values start from, where these are not the
+            outputs of the empty images.
+        grid: Patches down and across, where the regions are patches.
     """
 
     values: np.ndarray
     regions: np.ndarray
     error_std: np.ndarray | None = None
+    base: np.ndarray | None = None
+    grid: tuple[int, int] | None = None

@@ -8,6 +8,7 @@ timm. Takes about a minute on two CPU cores.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -22,16 +23,16 @@ from lightning_shap import ShapCallback
 
 
 class DigitClassifier(LightningModule):
-    """A timm network for grey images of ten digits."""
+    """A timm network for images of ten digits."""
 
-    def __init__(self, architecture: str = "resnet10t", learning_rate: float = 2e-3) -> None:
+    def __init__(self, architecture: str = "resnet10t", in_chans: int = 1, lr: float = 2e-3) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.net = timm.create_model(architecture, in_chans=1, num_classes=10)
+        self.net = timm.create_model(architecture, in_chans=in_chans, num_classes=10)
         self.accuracy = MulticlassAccuracy(10)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (N, 10) of images (N, 1, H, W)."""
+        """Logits (N, 10) of images (N, C, H, W)."""
         return self.net(images)
 
     def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
@@ -47,9 +48,15 @@ class DigitClassifier(LightningModule):
         self.accuracy(self(images), labels)
         self.log("val/accuracy", self.accuracy, prog_bar=True)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW."""
-        return torch.optim.AdamW(self.parameters(), lr=self.hparams.learning_rate)
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW, its rate rising and falling once over the whole training."""
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.hparams.lr)
+        steps = self.trainer.estimated_stepping_batches
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.hparams.lr, steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
 
 def digit_loaders(side: int) -> tuple[DataLoader, DataLoader]:
@@ -70,6 +77,8 @@ def main() -> None:
     parser.add_argument("--logdir", type=Path, default=Path("runs/digits"))
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--side", type=int, default=32, help="pixels a side")
+    parser.add_argument("--samples", type=int, default=8, help="digits to explain")
+    parser.add_argument("--evals", type=int, default=200, help="model rows a digit may cost")
     args = parser.parse_args()
 
     seed_everything(0)
@@ -77,7 +86,13 @@ def main() -> None:
         accelerator="cpu",
         max_epochs=args.epochs,
         logger=TensorBoardLogger(args.logdir.parent, name=args.logdir.name),
-        callbacks=[ShapCallback(n_samples=8, save_dir=str(args.logdir / "pictures"))],
+        callbacks=[
+            ShapCallback(
+                n_samples=args.samples,
+                max_evals=args.evals,
+                save_dir=str(args.logdir / "pictures"),
+            )
+        ],
         log_every_n_steps=10,
     )
     trainer.fit(DigitClassifier(), *digit_loaders(args.side))

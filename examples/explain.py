@@ -1,0 +1,9 @@
+"""Explain a trained model: the ``lightning-shap`` command as a script.
+
+python examples/explain.py --model_output_dir runs/resnet18 --dataset photographs --topk 4
+"""
+
+from lightning_shap.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""Archives: explanations as ``.npz`` files, which anything that reads NumPy's can read."""
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from lightning_shap import __version__
+from lightning_shap.explanation import ImageExplanation
+from lightning_shap.publishing import standing
+from lightning_shap.record import PER_IMAGE, Record
+
+FORMAT = 1
+NAME = "explanation.npz"
+ABOUT = "about"
+
+ONCE = ("class_names",)  # arrays that are the same for all images
+# Large enough that they are copied part by part.
+STREAMED = ("values", "data", "error_std")
+
+
+def load(path: str | os.PathLike[str], *, rows: int | None = None) -> ImageExplanation:
+    """Load an explanation that the command or :func:`save` wrote.
+
+    Args:
+        path: ``explanation.npz``, or the directory it is in.
+        rows: Only the first images, for archives that are larger than the memory.
+
+    Returns:
+        What :func:`lightning_shap.explain` had returned: the same values, record and names.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no explanation, or damaged.
+
+    Example:
+        >>> import tempfile, torch, lightning_shap
+        >>> from lightning_shap.archive import save
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+        >>> explanation = lightning_shap.explain(model, torch.rand(2, 1, 8, 8), topk=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = save(explanation, f"{folder}/explanation.npz")
+        ...     same = lightning_shap.load(path)
+        >>> bool((same.values == explanation.values).all())
+        True
+    """
+    place = Path(path)
+    file = standing(place / NAME if place.is_dir() else place)
+    if not file.exists():
+        raise FileNotFoundError(f"path: there is no {str(file)!r}; give an explanation.npz")
+    try:
+        return ImageExplanation(
+            read(file, "values", rows),
+            read(file, "base_values", rows),
+            read(file, "data", rows),
+            read(file, "output_indexes", rows),
+            read_record(file, rows),
+            read(file, "error_std", rows) if "error_std" in names_in(file) else None,
+        )
+    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"path: {str(file)!r} is no explanation, or damaged ({error})") from error
+
+
+def save(
+    explanation: ImageExplanation,
+    path: str | os.PathLike[str],
+    *,
+    about: dict[str, Any] | None = None,
+    **more: np.ndarray,
+) -> Path:
+    """Save an explanation, whole and not a slice, as a compressed ``.npz`` file.
+
+    Args:
+        explanation: What :func:`lightning_shap.explain` returned.
+        path: Where to; the file appears whole or not at all.
+        about: More to keep beside it, of what JSON can say.
+        more: Further arrays with a row for each image.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    arrays = {**_arrays(explanation), **more}
+    with _writing(path) as archive:
+        for name, array in arrays.items():
+            _write(archive, name, [array])
+        _write_about(archive, _plain(explanation.record), about or {})
+    return path
+
+
+def merge(
+    paths: Sequence[Path], path: str | os.PathLike[str], *, about: dict[str, Any] | None = None
+) -> Path:
+    """Join archives of different images into one, holding one of them at a time.
+
+    Args:
+        paths: At least one, of explanations with the same settings, in the order of the images.
+        path: Where to; the file appears whole or not at all.
+        about: More to keep beside it; what the first of them keeps where None.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    abouts = [_about(part) for part in paths]
+    shared = abouts[0]["record"]
+    for name in ("seconds", "model_seconds"):
+        shared[name] = sum(about["record"][name] for about in abouts)
+    rows = sum(len(read(part, "output_indexes")) for part in paths)
+    with _writing(path) as archive:
+        for name in names_in(paths[0]):
+            parts = (read(part, name) for part in paths)
+            if name in ONCE:
+                _write(archive, name, [next(parts)])
+            elif name in STREAMED:
+                _write(archive, name, parts, rows)
+            else:  # text grows to the longest of all parts, which only the whole knows
+                _write(archive, name, [np.concatenate([*parts])])
+        _write_about(archive, shared, abouts[0]["more"] if about is None else about)
+    return path
+
+
+def names_in(path: Path) -> list[str]:
+    """The arrays of an archive."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    return [name for name in names if name != ABOUT]
+
+
+def read(path: Path, name: str, rows: int | None = None) -> np.ndarray:
+    """One array of an archive, or only its first rows."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if shape and rows is not None:
+            shape = (min(rows, shape[0]), *shape[1:])
+        content = bytearray(file.read(int(np.prod(shape)) * dtype.itemsize))
+    array: np.ndarray = np.frombuffer(content, dtype).reshape(shape)
+    return array
+
+
+def read_record(path: Path, rows: int | None = None) -> Record:
+    """The record of an archive, without its attributions."""
+    said: dict[str, Any] = _about(path)["record"]
+    said["grid"] = None if said["grid"] is None else tuple(said["grid"])
+    there = names_in(path)
+    said |= {name: read(path, name, rows) if name in there else None for name in PER_IMAGE}
+    said |= {name: read(path, name) for name in ONCE}
+    return Record(**said)
+
+
+def read_more(path: Path) -> dict[str, Any]:
+    """What was kept beside the explanation as ``about``."""
+    more: dict[str, Any] = _about(path)["more"]
+    return more
+
+
+def _about(path: Path) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads(str(read(path, ABOUT)))
+    if about["format"] > FORMAT:
+        raise ValueError(f"it was written by version {about['version']}, which is newer")
+    return about
+
+
+def _arrays(explanation: ImageExplanation) -> dict[str, np.ndarray]:
+    record, indexes = explanation.record, np.asarray(explanation.output_indexes)
+    arrays = {
+        "values": explanation.values,
+        "base_values": explanation.base_values,
+        "data": explanation.data,
+        "error_std": explanation.error_std,
+        "output_names": np.broadcast_to(np.asarray(explanation.output_names), indexes.shape),
+        "output_indexes": indexes,
+        **{name: getattr(record, name) for name in (*PER_IMAGE, *ONCE)},
+    }
+    return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    """What a record says without arrays."""
+    arrays = {*PER_IMAGE, *ONCE}
+    return {f.name: getattr(record, f.name) for f in fields(record) if f.name not in arrays}
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[zipfile.ZipFile]:
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        # Attributions are constant over regions: the quickest compression already does nearly all.
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            yield archive
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(
+    archive: zipfile.ZipFile, name: str, parts: Iterable[np.ndarray], rows: int | None = None
+) -> None:
+    """An array as ``np.savez`` writes it, from parts that make up so many rows."""
+    entry = zipfile.ZipInfo(f"{name}.npy")  # of no date, so that equal arrays give equal bytes
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(entry, "w", force_zip64=True) as file:
+        for number, part in enumerate(parts):
+            if number == 0:
+                shape = part.shape if rows is None else (rows, *part.shape[1:])
+                descr = np.lib.format.dtype_to_descr(part.dtype)
+                header = {"descr": descr, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(part).data)
+
+
+def _write_about(archive: zipfile.ZipFile, record: dict[str, Any], more: dict[str, Any]) -> None:
+    about = {"format": FORMAT, "version": __version__, "record": record, "more": more}
+    text = json.dumps(about, ensure_ascii=False)
+    _write(archive, ABOUT, [np.array(text)])

@@ -1,0 +1,143 @@
+"""The command's options: names, types, defaults and help, before anything heavy is imported.
+
+Each class is a group of flags. :class:`Explanation` repeats the arguments of
+:func:`lightning_shap.explain` that can be typed on a command line, since reading them from the
+function itself would import torch and shap for every ``--help``; a test holds the two together.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model.
+
+    Args:
+        model_output_dir: Directory of a trained model, or one file of weights.
+        model_name: timm architecture; the directory's base name where not given.
+        model_class: Own class, package.module.Class, for what is no timm model.
+        allow_pickle: Also load files that can run code while they are read. Only ever for files of
+            your own.
+        accelerator: cpu, cuda, mps or auto.
+    """
+
+    model_output_dir: str
+    model_name: str | None = None
+    model_class: str | None = None
+    allow_pickle: bool = False
+    accelerator: str = "auto"
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images.
+
+    Args:
+        dataset: Folder of class folders (also below test/, val/ or train/), flat folder of images,
+            one image, or the name of a Hugging Face data set.
+        n_samples: How many images, drawn over the classes in turn; or all.
+        crop_size: Side of the square that the model sees; its own where not given.
+        grayscale: Show the model its images in grey.
+        mean: What training subtracted from each channel (pixels from 0 to 1), where the model does
+            not say.
+        std: What training divided each channel by.
+        num_workers: Processes that read images, 0 for none beside the main one.
+    """
+
+    dataset: str
+    n_samples: int | Literal["all"] = 8
+    crop_size: int | None = None
+    grayscale: bool = False
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    num_workers: int = 4
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The explanation, as lightning_shap.explain() takes it.
+
+    Args:
+        method: partition gives the Owen values of SHAP's PartitionExplainer, kernel the Shapley
+            values of a grid of patches with error bars; gradient and deep are shap's explainers.
+        max_evals: Model rows an image may cost, the empty and the full image included.
+        targets: Classes to explain, by number.
+        topk: Explain the true class and each image's highest others, so many in all. With neither
+            targets nor topk: all classes, or the four highest where there are more than ten.
+        masker: What absent regions show: blur, blur(kh,kw) in pixels, mean or a number.
+        grid: Patches of kernel, a side or [rows, columns]; else as many as the budget resolves.
+        backgrounds: What gradient and deep start from; samples for the images themselves, what the
+            masker shows where not given.
+        output: What is explained, logit or probability.
+        multi_label: Several classes may be true at once.
+        batch_size: Rows per model call. It halves itself when memory runs out.
+        class_names: Names in the order of the model's outputs; the class folders' sorted names
+            where not given.
+        seed: Seed of the draw of images and of all else that is random.
+        progress: Show a bar once it is worth one.
+    """
+
+    method: Literal["partition", "kernel", "gradient", "deep"] = "partition"
+    max_evals: int = 500
+    targets: int | list[int] | None = None
+    topk: int | None = None
+    masker: float | str = "blur"
+    grid: int | tuple[int, int] | None = None
+    backgrounds: Literal["samples"] | None = None
+    output: Literal["logit", "probability"] = "logit"
+    multi_label: bool = False
+    batch_size: int = 64
+    class_names: list[str] | None = None
+    seed: int = 0
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is written.
+
+    Args:
+        output_dir: Where explanation.png, .npz and .json go; beside the model where not given.
+        logdir: Also write a TensorBoard event there.
+        channels: The channel shown grey, or the three shown as red, green and blue.
+    """
+
+    output_dir: str | None = None
+    logdir: str | None = None
+    channels: int | list[int] | None = None
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Many images or machines. These, and --n_samples all or above 128, work in resumable shards.
+
+    Args:
+        devices: Devices a machine, a number, a list such as 0,2 or auto.
+        num_nodes: Machines.
+        strategy: Strategy of Lightning's Trainer, such as ddp.
+    """
+
+    devices: int | str | None = None
+    num_nodes: int | None = None
+    strategy: str | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything a command says."""
+
+    model: Model
+    data: Data
+    explanation: Explanation
+    results: Results
+    machines: Machines
+
+
+GROUPS = {
+    "model": Model,
+    "data": Data,
+    "explanation": Explanation,
+    "results": Results,
+    "machines": Machines,
+}

@@ -1,0 +1,207 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from conftest import Generic, generic_images
+
+import lightning_shap
+from lightning_shap import archive, explain, publishing
+from lightning_shap.archive import load, merge, read_more, read_record, save
+from lightning_shap.publishing import published, standing
+from lightning_shap.record import PER_IMAGE
+
+shape = (2, 5, 4)
+
+
+@pytest.fixture(scope="module")
+def explanation():
+    return explained(4)
+
+
+def explained(images, seed=0, **kwargs):
+    settings = {"topk": 2, "max_evals": 8, "labels": [0] * images, **kwargs}
+    return explain(Generic(shape, classes=3), generic_images(images, *shape, seed=seed), **settings)
+
+
+def same(one, other):
+    assert np.array_equal(one.values, other.values)
+    assert one.values.dtype == other.values.dtype
+    assert np.array_equal(one.base_values, other.base_values)
+    assert np.array_equal(one.data, other.data)
+    assert np.array_equal(one.output_names, other.output_names)
+    assert np.array_equal(one.output_indexes, other.output_indexes)
+    for name, value in vars(one.record).items():
+        assert np.array_equal(value, getattr(other.record, name)), name
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"labels": None},
+        {"topk": None, "targets": [2]},
+        {"class_names": ["ä", "long name", "c"]},
+    ],
+)
+def test_what_is_loaded_is_what_was_saved(tmp_path, settings):
+    explanation = explained(3, **settings)
+    loaded = load(save(explanation, tmp_path / "explanation.npz"))
+    same(loaded, explanation)
+    same(load(tmp_path), explanation)
+    assert np.array_equal(loaded[1].values, explanation[1].values)
+
+
+def test_equal_explanations_make_equal_bytes(tmp_path, explanation):
+    one, other = (save(explanation, tmp_path / name).read_bytes() for name in ("1.npz", "2.npz"))
+    assert one == other
+
+
+def test_numpy_alone_reads_an_archive(tmp_path, explanation):
+    save(explanation, tmp_path / "e.npz", files=np.array(["ä", "b", "c", "d"]))
+    with np.load(tmp_path / "e.npz", allow_pickle=False) as stored:
+        assert np.array_equal(stored["values"], explanation.values)
+        assert stored["files"][0] == "ä"
+        assert json.loads(str(stored["about"]))["record"]["max_evals"] == 8
+
+
+def test_merged_archives_are_as_if_explained_together(tmp_path):
+    names = {"class_names": ["a", "longer", "c"]}
+    one, other = explained(2, **names), explained(3, seed=1, **names)
+    parts = [save(one, tmp_path / "1.npz", about={"x": 1}), save(other, tmp_path / "2.npz")]
+    joined = load(merge(parts, tmp_path / "e.npz"))
+    for place, part in ((slice(0, 2), one), (slice(2, 5), other)):
+        assert np.array_equal(joined.values[place], part.values)
+        assert np.array_equal(joined.data[place], part.data)
+        for name in PER_IMAGE:
+            assert np.array_equal(getattr(joined.record, name)[place], getattr(part.record, name))
+    assert joined.record.seconds == one.record.seconds + other.record.seconds
+    assert read_more(tmp_path / "e.npz") == {"x": 1}
+
+
+def test_the_first_rows_load_without_the_rest(tmp_path, explanation):
+    save(explanation, tmp_path / "e.npz")
+    first = load(tmp_path / "e.npz", rows=2)
+    assert np.array_equal(first.values, explanation.values[:2])
+    assert len(first.record.outputs) == 2
+    assert len(read_record(tmp_path / "e.npz").outputs) == 4
+    lightning_shap.plot(first)
+
+
+def test_a_failed_save_leaves_the_older_file(tmp_path, explanation, monkeypatch):
+    path = save(explanation, tmp_path / "e.npz")
+    before = path.read_bytes()
+    monkeypatch.setattr(archive, "_write_about", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        save(explained(1), path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["e.npz"]
+
+
+def test_what_is_no_explanation_is_an_error(tmp_path, explanation):
+    with pytest.raises(FileNotFoundError, match=r"explanation\.npz"):
+        load(tmp_path)
+    for number, content in enumerate((b"", b"junk", None)):
+        path = tmp_path / f"{number}.npz"
+        np.savez(path, values=np.zeros(3)) if content is None else path.write_bytes(content)
+        with pytest.raises(ValueError, match="is no explanation, or damaged"):
+            load(path)
+    whole = save(explanation, tmp_path / "e.npz").read_bytes()
+    (tmp_path / "e.npz").write_bytes(whole[:-200])
+    with pytest.raises(ValueError, match="damaged"):
+        load(tmp_path / "e.npz")
+
+
+# --- a set of files ------------------------------------------------------------------------------
+
+FILES = ["explanation.json", "explanation.npz", "explanation.png"]
+
+
+def publish(directory, text):
+    with published(directory) as folder:
+        for name in FILES:
+            (folder / name).write_text(text)
+
+
+def contents(directory):
+    return {path.name: path.read_text() for path in directory.iterdir() if path.is_file()}
+
+
+def test_a_set_appears_together_and_leaves_nothing_else(tmp_path):
+    publish(tmp_path / "new folder", "1")
+    publish(tmp_path / "new folder", "2")
+    assert contents(tmp_path / "new folder") == dict.fromkeys(FILES, "2")
+    assert len(os.listdir(tmp_path / "new folder")) == 3
+
+
+def test_other_files_are_left_alone(tmp_path):
+    (tmp_path / "best_model.pth").write_text("weights")
+    publish(tmp_path, "1")
+    assert contents(tmp_path) == {"best_model.pth": "weights", **dict.fromkeys(FILES, "1")}
+
+
+def test_a_failure_while_writing_leaves_the_older_set(tmp_path):
+    publish(tmp_path, "1")
+    with pytest.raises(TypeError):
+        publish(tmp_path, None)
+    assert contents(tmp_path) == dict.fromkeys(FILES, "1")
+
+
+class Killed(BaseException):
+    """As if the process had ended: nothing is put in order."""
+
+
+def failing_at(step, error, monkeypatch):
+    replace, done = os.replace, []
+
+    def limited(*paths):
+        if len(done) == step:
+            raise error
+        done.append(paths)
+        replace(*paths)
+
+    monkeypatch.setattr(publishing.os, "replace", limited)
+
+
+@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize("step", range(7))
+def test_a_failure_while_replacing_brings_the_older_set_back(tmp_path, monkeypatch, step, older):
+    if older:
+        publish(tmp_path, "1")
+    with monkeypatch.context() as patch:
+        replace, done = os.replace, []
+
+        def once(*paths):
+            done.append(paths)
+            if len(done) == step + 1:
+                raise PermissionError
+            replace(*paths)
+
+        patch.setattr(publishing.os, "replace", once)
+        try:
+            publish(tmp_path, "2")
+            failed = False
+        except PermissionError:
+            failed = True
+    now = contents(tmp_path)
+    if failed:
+        assert now == (dict.fromkeys(FILES, "1") if older else {})
+    else:
+        assert now == dict.fromkeys(FILES, "2")
+    assert not any(path.is_dir() for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", range(7))
+def test_a_kill_while_replacing_never_leaves_a_mixture(tmp_path, monkeypatch, step):
+    publish(tmp_path, "1")
+    with monkeypatch.context() as patch:
+        failing_at(step, Killed(), patch)
+        patch.setattr(publishing, "_put_back", lambda *_: None)
+        patch.setattr(publishing.Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            publish(tmp_path, "2")
+    assert len(set(contents(tmp_path).values())) <= 1
+    assert {standing(tmp_path / name).read_text() for name in FILES} == {"1"}
+    publish(tmp_path, "3")
+    assert contents(tmp_path) == dict.fromkeys(FILES, "3")
+    assert len(os.listdir(tmp_path)) == 3

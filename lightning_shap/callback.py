@@ -1,25 +1,31 @@
 """When to explain: a Lightning callback that watches a classifier learn."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
+from lightning_shap.best_checkpoint import best_model
 from lightning_shap.checks import AtMost, checked_count
+from lightning_shap.destinations import Destinations
 from lightning_shap.explain import Method, explain
 from lightning_shap.explanation import ImageExplanation, interleaved
-from lightning_shap.fixed_batch import FixedBatch, SamplesLike, loaders_of, validates
-from lightning_shap.isolation import eager
-from lightning_shap.loggers import PICTURE, log_explanation, log_text, picture_path
+from lightning_shap.fixed_batch import FixedBatch, SamplesLike, datasets_of, validates
+from lightning_shap.isolation import eager, unlogged, visiting
 from lightning_shap.outputs import value_function
-from lightning_shap.plots import plot, save
-from lightning_shap.ranks import dealt, together
+from lightning_shap.plots import plot
+from lightning_shap.progress import reporting
+from lightning_shap.ranks import Ranks, every_rank_has_the_model
 from lightning_shap.samples import Samples, class_names_of, normalisation_of
+from lightning_shap.time_budget import TimeBudget
 
 # Three failures in a row are no accident: the callback stops trying.
 PATIENCE = 3
+
+ModelOf = Callable[[Trainer, LightningModule], LightningModule]
 
 
 class ShapCallback(Callback):
@@ -30,7 +36,10 @@ class ShapCallback(Callback):
     ``<tag>/attributions``, one slider through the epochs, and the model that ``fit`` leaves behind
     under ``<tag>_final/attributions``.
 
-    Training is left as it was: module modes, gradients and random states are put back.
+    Training is left exactly as it was: weights, metrics and checkpoints are those of a run without.
+
+    Attributes:
+        explanation: The latest explanation, for callbacks further down the list; None before.
 
     Args:
         n_samples: How many samples.
@@ -38,7 +47,8 @@ class ShapCallback(Callback):
             them, or of the training batches where there is no validation. A list of indices picks
             from the validation set (else the training set); a data set gives its first; a tensor
             (N, C, H, W), or a pair of one and its labels (N,), is taken as it is.
-        every_n_epochs: Explain at the end of every n-th epoch; 0 for never.
+        every_n_epochs: Explain at the end of every n-th epoch; 0 for never. Weights are then those
+            of the training, not those of an averaging callback.
         explain_untrained: Also explain the model before its first step, as a control: what stands
             out there already is not evidence of anything it learnt.
         method: See :func:`lightning_shap.explain`, as for all arguments up to ``class_names``.
@@ -46,6 +56,7 @@ class ShapCallback(Callback):
         targets: The classes to explain, instead of each sample's true class and highest others.
         topk: How many classes to explain for each sample; None for three, or all of fewer.
         masker: What absent regions show.
+        grid: Patches of the kernel method, a side or [rows, columns].
         output: What is explained.
         multi_label: Several classes may be true at once.
         batch_size: Rows per model call.
@@ -59,6 +70,11 @@ class ShapCallback(Callback):
         save_dir: Also write the pictures as PNG files below this folder.
         on_error: ``"warn"`` leaves the training alone when an explanation fails, tries again at
             the next epoch and gives up after three in a row; ``"raise"`` raises the error.
+        explain_checkpoint: ``"best"`` also explains the best checkpoint at the end, under
+            ``<tag>_best``.
+        time_budget: How much time explanations may take: ``"10%"`` of the training's, or so many
+            seconds each. Evaluations are lowered, or epochs skipped, to keep to it; None for no
+            limit. What is explained then depends on the clock.
         seed: Seed of whatever is random.
         progress: Show a bar while an explanation lasts, if the trainer shows bars.
 
@@ -83,6 +99,7 @@ class ShapCallback(Callback):
         targets: int | list[int] | None = None,
         topk: int | None = None,
         masker: str | float = "blur",
+        grid: int | list[int] | None = None,
         output: Literal["logit", "probability"] = "logit",
         multi_label: bool = False,
         batch_size: int = 64,
@@ -95,6 +112,8 @@ class ShapCallback(Callback):
         on_error: Literal["warn", "raise"] = "warn",
         seed: int = 0,
         progress: bool = True,
+        explain_checkpoint: Literal["best"] | None = None,
+        time_budget: str | float | None = None,
     ) -> None:
         super().__init__()
         checked_count("n_samples", n_samples, least=1)
@@ -112,6 +131,8 @@ class ShapCallback(Callback):
             raise ValueError(f"on_error: got {on_error!r}; give 'warn' or 'raise'")
         if not tag.strip("/"):
             raise ValueError(f"tag: got {tag!r}; give a name such as 'shap'")
+        if explain_checkpoint not in (None, "best"):
+            raise ValueError(f"explain_checkpoint: got {explain_checkpoint!r}; give 'best' or None")
         self.batch = FixedBatch(n_samples, samples, seed)
         self.every_n_epochs = every_n_epochs
         self.explain_untrained = explain_untrained
@@ -119,7 +140,6 @@ class ShapCallback(Callback):
         self.normalisation = None if mean is None or std is None else (mean, std)
         self.module = module
         self.tag = tag
-        self.save_dir = save_dir
         self.on_error = on_error
         self.progress = progress
         self.question: dict[str, Any] = {
@@ -128,13 +148,17 @@ class ShapCallback(Callback):
             "targets": targets,
             "topk": AtMost(3) if topk is None and targets is None else topk,
             "masker": masker,
+            "grid": tuple(grid) if isinstance(grid, list) else grid,
             "output": output,
             "multi_label": multi_label,
             "batch_size": batch_size,
             "seed": seed,
         }
-        self._failures = 0
-        self._settings_told = False
+        self.explain_checkpoint = explain_checkpoint
+        self.budget = TimeBudget(time_budget)
+        self.destinations = Destinations(tag, self.question, save_dir)
+        self.explanation: ImageExplanation | None = None
+        self._begin()
 
     @property
     def state_key(self) -> str:
@@ -151,13 +175,14 @@ class ShapCallback(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begins a fit afresh, or says why it will not."""
-        self._failures, self._settings_told = 0, False
-        if stage == "fit" and _shards_the_model(trainer):
+        if stage != "fit":
+            return
+        self._begin()
+        if not every_rank_has_the_model(trainer):
             self._failures = PATIENCE
-            warnings.warn(
+            rank_zero_warn(
                 f"ShapCallback explains nothing under {type(trainer.strategy).__name__}: it deals "
-                "the samples out to ranks that each hold the whole model, and here none does",
-                stacklevel=2,
+                "the samples out to ranks that each hold the whole model, and here they do not"
             )
 
     def on_validation_batch_start(
@@ -170,28 +195,31 @@ class ShapCallback(Callback):
     ) -> None:
         """Takes its samples from the first validation batches, those of the sanity check too."""
         if trainer.state.fn == "fit" and dataloader_idx == 0:
-            self.batch.offer(batch)
+            self.batch.offer(batch, first=batch_idx == 0)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Settles the samples: a checkpoint saved after this validation is to hold them."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and self._failures < PATIENCE:
+            with self._forgiving(trainer):
+                self.batch.take(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the untrained model, if there are samples before the training starts."""
-        if self._is_control_due(trainer):
-            if self.batch.at_hand():
-                self._explain(trainer, pl_module, self.tag, "before training")
-            elif validates(trainer):
-                warnings.warn(
-                    "ShapCallback has no samples to explain the untrained model with; give "
-                    "samples=, or num_sanity_val_steps=1 to the Trainer",
-                    stacklevel=2,
-                )
+        self.budget.begin()
+        # Loaders may differ from rank to rank, but what follows from them must not.
+        self._validates = any(Ranks.of(trainer).together(lambda: validates(trainer)))
+        if self._is_control_due(trainer) and (self._validates or self.batch.given is not None):
+            self._explain(trainer, pl_module, self.tag, "before training", settle=False)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Takes its samples from training batches where there is no validation."""
-        if not validates(trainer):
-            self.batch.offer(batch)
-            if batch_idx == 0 and self._is_control_due(trainer) and self.batch.given is None:
-                self._explain(trainer, pl_module, self.tag, "before training")
+        if self._validates or self.batch.given is not None:
+            return
+        self.batch.offer(batch)
+        if batch_idx == 0 and trainer.current_epoch == 0 and self._is_control_due(trainer):
+            self._explain(trainer, pl_module, self.tag, "before training", settle=False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the model as trained so far."""
@@ -201,50 +229,98 @@ class ShapCallback(Callback):
             self._explain(trainer, pl_module, self.tag, title)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Explains the weights that ``fit`` leaves behind.
+        """Explains the weights that ``fit`` leaves behind, and those of the best checkpoint.
 
         This is the first hook at which every averaging callback has put its weights in place,
         wherever it stands in the list. The strategy has moved the module to the CPU by then, so it
         visits its device once more.
         """
-        device = pl_module.device
-        pl_module.to(trainer.strategy.root_device)
-        try:
-            title = f"final model · step {trainer.global_step}"
-            self._explain(trainer, pl_module, f"{self.tag}_final", title)
-        finally:
-            pl_module.to(device)
+        title = f"final model · step {trainer.global_step}"
+        self._explain(trainer, pl_module, f"{self.tag}_final", title, needed=True)
+        if self.explain_checkpoint is not None:
+            self._explain(
+                trainer, pl_module, f"{self.tag}_best", "best checkpoint", best_model, needed=True
+            )
+
+    def _begin(self) -> None:
+        """Forgets what belongs to an earlier fit."""
+        self._failures = 0
+        self._validates = True
+        self._lack_told = False
+        self.destinations.begin()
 
     def _is_control_due(self, trainer: Trainer) -> bool:
         return self.explain_untrained and trainer.global_step == 0
 
-    def _explain(self, trainer: Trainer, pl_module: LightningModule, tag: str, title: str) -> None:
-        """Explains the samples and logs the result; a failure is a warning at most."""
+    def _explain(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        tag: str,
+        title: str,
+        model_of: ModelOf = lambda trainer, pl_module: pl_module,
+        *,
+        settle: bool = True,
+        needed: bool = False,
+    ) -> None:
+        """Explains the samples and reports the result; a failure is a warning at most.
+
+        Whatever one rank alone may fail in, or decide, happens in ``together``: all ranks fail
+        alike and go on alike, and none waits for another.
+        """
         if self._failures >= PATIENCE:
             return
-        with self._forgiving():
-            samples = self.batch.fix(trainer, pl_module)
-            shares = together(lambda: self._share(trainer, pl_module, samples))
+        ranks = Ranks.of(trainer)
+        with self._forgiving(trainer), self.budget.spending() as spending:
+            samples = self.batch.take(trainer, pl_module, settle=settle)
+            if samples is None:
+                self._tell_of_lack(title, expected=settle)
+                return
+            mine = ranks.dealt(samples)
+            affordable = ranks.together(lambda: self._affordable(len(mine), title, needed))[0]
+            if affordable == 0:
+                return
+            shares = ranks.together(
+                lambda: self._share(trainer, model_of(trainer, pl_module), mine, affordable)
+            )
             explanation = interleaved([share for share in shares if share is not None])
-            together(lambda: self._log(trainer, pl_module, explanation, tag, title))
+            spending.rows = affordable * len(mine)
+            spending.model_seconds = explanation.record.model_seconds
+            ranks.together(lambda: self._tell(trainer, pl_module, explanation, tag, title))
+            self.explanation = explanation
             self._failures = 0
 
+    def _affordable(self, samples: int, title: str, needed: bool) -> int:
+        """How many evaluations the time allows; says so where it is fewer than wanted."""
+        wanted: int = self.question["max_evals"]
+        allowed = self.budget.evaluations(wanted, samples, needed=needed)
+        if allowed < wanted:
+            rank_zero_info(
+                f"ShapCallback: {allowed or 'no'} evaluations of {wanted} for {title!r}, "
+                f"to keep to time_budget={self.budget.limit!r}"
+            )
+        return allowed
+
     def _share(
-        self, trainer: Trainer, pl_module: LightningModule, samples: Samples
+        self, trainer: Trainer, pl_module: LightningModule, samples: Samples, max_evals: int
     ) -> ImageExplanation | None:
         """The explanation of this rank's share of the samples."""
-        images = dealt(samples.images)
-        if not len(images):
+        if not len(samples):
             return None
-        bar = trainer.progress_bar_callback
-        with trainer.precision_plugin.forward_context(), eager(pl_module):
+        with (
+            visiting(pl_module, trainer.strategy.root_device),
+            trainer.precision_plugin.forward_context(),
+            eager(),
+            unlogged(pl_module),
+            reporting(trainer, self.progress) as report,
+        ):
             return explain(
                 self._classifier(pl_module),
-                images,
-                labels=None if samples.labels is None else dealt(samples.labels),
-                class_names=self.class_names or class_names_of(_datasets(trainer)),
-                progress=self.progress and trainer.is_global_zero and bar is not None,
-                **self.question,
+                samples.images,
+                labels=samples.labels,
+                class_names=self.class_names or class_names_of(datasets_of(trainer)),
+                progress=report,
+                **{**self.question, "max_evals": max_evals},
             )
 
     def _classifier(self, pl_module: LightningModule) -> Callable[..., Any]:
@@ -258,7 +334,7 @@ class ShapCallback(Callback):
                 f"module: {type(pl_module).__name__} has no {self.module!r}; give one of {children}"
             ) from error
 
-    def _log(
+    def _tell(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
@@ -266,32 +342,31 @@ class ShapCallback(Callback):
         tag: str,
         title: str,
     ) -> None:
-        """Hands the picture and the numbers to every logger, from one process."""
+        """Draws the picture and hands it, with the numbers, to every logger."""
         if not trainer.is_global_zero:
             return
-        images = self.batch.fix(trainer, pl_module).images
-        found = self.normalisation or normalisation_of(_datasets(trainer), pl_module, images)
+        images = torch.from_numpy(explanation.data).movedim(-1, 1)
+        found = self.normalisation or normalisation_of(datasets_of(trainer), pl_module, images)
         mean, std = found or (None, None)
         picture = plot(explanation, mean=mean, std=std, title=title)
-        for logger in trainer.loggers:
-            log_explanation(logger, tag, explanation.record, picture, trainer.global_step)
-            if not self._settings_told:
-                log_text(logger, f"{self.tag}/settings", self._settings(), trainer.global_step)
-        self._settings_told = True
-        if self.save_dir is not None:
-            save(picture, picture_path(self.save_dir, f"{tag}/{PICTURE}", trainer.global_step))
+        self.destinations.tell(trainer, tag, explanation.record, picture)
 
-    def _settings(self) -> str:
-        """What was asked for, as a markdown table."""
-        rows = [f"| {name} | {value} |" for name, value in self.question.items()]
-        return "\n".join(["| setting | value |", "| --- | --- |", *rows])
+    def _tell_of_lack(self, title: str, *, expected: bool) -> None:
+        if not self._lack_told:
+            self._lack_told = expected
+            (rank_zero_warn if expected else rank_zero_info)(
+                f"ShapCallback has no samples yet for {title!r}, and waits for the first "
+                "validation batch; give samples=, or num_sanity_val_steps=1 to the Trainer"
+            )
 
     @contextmanager
-    def _forgiving(self) -> Iterator[None]:
+    def _forgiving(self, trainer: Trainer) -> Iterator[None]:
         """An explanation is worth having, but not worth a training run."""
         try:
             yield
         except Exception as error:
+            if trainer.received_sigterm:  # the run is about to end: no time for complaints
+                return
             if self.on_error == "raise":
                 raise
             self._failures += 1
@@ -300,17 +375,6 @@ class ShapCallback(Callback):
                 if self._failures == PATIENCE
                 else "the training goes on and the next explanation tries again"
             )
-            warnings.warn(
-                f"ShapCallback could not explain: {type(error).__name__}: {error}; {then}",
-                stacklevel=2,
+            rank_zero_warn(
+                f"ShapCallback could not explain: {type(error).__name__}: {error}; {then}"
             )
-
-
-def _datasets(trainer: Trainer) -> list[Any]:
-    return [loader.dataset for loader in loaders_of(trainer)]
-
-
-def _shards_the_model(trainer: Trainer) -> bool:
-    """Whether no rank holds the whole model; told by name, for both of Lightning's packages."""
-    sharding = {"FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy"}
-    return any(kind.__name__ in sharding for kind in type(trainer.strategy).__mro__)

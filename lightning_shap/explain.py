@@ -77,7 +77,8 @@ def explain(
         output: What is explained: ``"logit"``, ``"probability"``, or a function from the model's
             raw output to (N, K).
         multi_label: Several classes may be true at once: a probability is a sigmoid, not a softmax.
-        batch_size: Rows per model call. It halves itself when memory runs out.
+        batch_size: Rows per model call at most; on a CPU no more than eight per thread, which is
+            faster. It halves itself when memory runs out.
         class_names: K names; two will do for a model with one output.
         seed: Seed of whatever is random in the method or in the model.
         progress: True for a bar once it lasts, or a function of (rows done, rows allowed).

@@ -1,5 +1,6 @@
 """The one batch that is explained again and again: collected once, agreed upon by all ranks."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 
 from lightning_shap.isolation import seeded
-from lightning_shap.ranks import together, undealt
+from lightning_shap.ranks import Ranks, undealt
 from lightning_shap.samples import Samples, joined, samples_from, samples_in
 
 SamplesLike = Sequence[int] | torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Any
@@ -27,63 +28,75 @@ class FixedBatch:
         self.size = size
         self.given = given
         self.seed = seed
-        self._fixed: Samples | None = None
+        self._settled: Samples | None = None
         self._offered: list[Samples] = []  # this rank's
         self._problem: Exception | None = None
 
-    def offer(self, batch: Any) -> None:
-        """Keeps as many rows of a batch as are still missing."""
+    def offer(self, batch: Any, *, first: bool = False) -> None:
+        """Keeps as many rows of a batch as are still missing.
+
+        Args:
+            batch: As the model receives it.
+            first: Of its loader. Unless they are settled, samples are then taken anew: a sanity
+                check has seen the same rows before.
+        """
+        if first:
+            self._offered.clear()
         missing = self.size - sum(len(part) for part in self._offered)
-        if self._fixed is not None or self.given is not None or missing <= 0:
+        if self._settled is not None or self.given is not None or missing <= 0:
             return
         try:
             self._offered.append(samples_in(batch)[:missing])
-        except ValueError as error:  # told when the samples are needed, on all ranks alike
+        except Exception as error:  # told when the samples are needed, on all ranks alike
             self._problem = error
 
-    def at_hand(self) -> bool:
-        """Whether any rank has samples; all ranks must ask."""
-        mine = self._fixed is not None or self.given is not None or bool(self._offered)
-        return any(together(lambda: mine or self._problem is not None))
+    def take(
+        self, trainer: Trainer, pl_module: LightningModule, *, settle: bool = True
+    ) -> Samples | None:
+        """The samples so far, None if there are none yet. All ranks must call it.
 
-    def fix(self, trainer: Trainer, pl_module: LightningModule) -> Samples:
-        """The samples; the first call fixes them. All ranks must call it.
-
-        Raises:
-            ValueError: If there are none.
+        Args:
+            trainer: The trainer.
+            pl_module: The module that is trained.
+            settle: Keep to these from now on, even if there are fewer than wanted.
         """
-        if self._fixed is not None:
-            return self._fixed
-        offers = together(lambda: self._mine(trainer, pl_module))
+        if self._settled is not None:
+            return self._settled
+        ranks = Ranks.of(trainer)
+        offers = ranks.together(lambda: self._mine(trainer, pl_module))
         rows = [[offer[i : i + 1] for i in range(len(offer))] for offer in offers if offer]
         if not rows:
-            raise ValueError(
-                "samples: no batch has come by yet; give samples=, or let a validation or its "
-                "sanity check run before the first explanation"
-            )
-        # Ranks see different batches, but all have what the user gave.
-        self._fixed = joined(undealt(rows)[: self.size] if self.given is None else rows[0])
-        self._offered.clear()
-        return self._fixed
+            return None
+        if self.given is None:  # ranks see different batches, but all have what the user gave
+            wanted = self.size if ranks.size == 1 else min(self.size, _rows_there_are(trainer))
+            samples = joined(undealt(rows)[:wanted])
+        else:
+            wanted, samples = 0, joined(rows[0])
+        if settle or len(samples) >= wanted:
+            self._settled = samples
+            self._offered.clear()
+        return samples
 
     def state_dict(self) -> dict[str, Any]:
-        """The samples, once they are fixed."""
-        if self._fixed is None:
+        """The samples that a resumed run could not find again."""
+        if self._settled is None or self.given is not None:
             return {}
-        return {"images": self._fixed.images, "labels": self._fixed.labels}
+        return {"images": self._settled.images, "labels": self._settled.labels}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes the samples of the run that is resumed."""
-        if state:
-            self._fixed = Samples(state["images"], state["labels"])
+        """Takes the samples of the run that is resumed, unless the user now gives others."""
+        if state and self.given is None:
+            self._settled = Samples(state["images"], state["labels"])
 
     def _mine(self, trainer: Trainer, pl_module: LightningModule) -> Samples | None:
         """What this rank brings."""
         if self.given is not None:
             return self._chosen(trainer, pl_module)
+        if self._offered:
+            return joined(self._offered)
         if self._problem is not None:
             raise self._problem
-        return joined(self._offered) if self._offered else None
+        return None
 
     def _chosen(self, trainer: Trainer, pl_module: LightningModule) -> Samples:
         """The samples that the user gave, prepared as the model would receive them."""
@@ -125,8 +138,24 @@ def loaders_of(trainer: Trainer) -> list[Any]:
     return leaves
 
 
+def datasets_of(trainer: Trainer) -> list[Any]:
+    """Their data sets, which may know what the classes are called and how pixels were prepared."""
+    return [loader.dataset for loader in loaders_of(trainer)]
+
+
 def validates(trainer: Trainer) -> bool:
-    """Whether a validation will ever run."""
+    """Whether a validation will ever run, as far as this rank can see."""
+    if not trainer.enable_validation:
+        return False
+    if trainer.val_dataloaders is None:  # not asked for yet: the first validation is some way off
+        return True
     batches = trainer.num_val_batches
-    counts = batches if isinstance(batches, list) else [batches]
-    return bool(trainer.enable_validation) and any(count > 0 for count in counts)
+    return any(count > 0 for count in (batches if isinstance(batches, list) else [batches]))
+
+
+def _rows_there_are(trainer: Trainer) -> int:
+    """How long the data set is: a distributed sampler repeats some rows to deal evenly."""
+    for loader in loaders_of(trainer)[:1]:
+        if getattr(loader, "batch_size", None) is not None and hasattr(loader.dataset, "__len__"):
+            return len(loader.dataset)
+    return sys.maxsize

@@ -16,6 +16,10 @@ from lightning_shap.isolation import evaluation_mode, module_of
 from lightning_shap.outputs import Output, value_function
 
 
+# More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.
+CPU_ROWS_PER_THREAD = 8
+
+
 class Coalitions(Protocol):
     """A list of coalitions in whatever compact form a method likes."""
 
@@ -35,7 +39,8 @@ class CoalitionGame:
         background: What absent pixels show, of the images' shape.
         output: What is explained, see :func:`lightning_shap.outputs.value_function`.
         multi_label: Probabilities are sigmoids.
-        batch_size: Rows per model call at most; halved for good when memory runs out.
+        batch_size: Rows per model call at most; fewer on a CPU, where eight rows a thread are
+            fastest. Halved for good when memory runs out.
         progress: Called with the number of rows after each model call.
 
     Attributes:
@@ -59,6 +64,8 @@ class CoalitionGame:
         self.images = images if like is None else images.to(like)
         self.background = background.to(self.images)
         self.batch_size = batch_size
+        if self.images.device.type == "cpu":
+            self.batch_size = min(batch_size, CPU_ROWS_PER_THREAD * torch.get_num_threads())
         self.evaluations = np.zeros(len(images), dtype=np.int64)
         self.model_seconds = 0.0
         self.output = output

@@ -6,7 +6,7 @@ borrows one thing from the host and puts it back exactly, also after an error.
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -35,8 +35,7 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
     module = module_of(model)
     modes = [] if module is None else [(m, m.training) for m in module.modules()]
     cached = torch.is_autocast_cache_enabled()
-    for m, _ in modes:
-        m.training = False
+    _set_modes((m, False) for m, _ in modes)
     # Weights that some versions of torch cast and keep here carry no gradient: a training step
     # that found them under the same autocast would not train them.
     torch.set_autocast_cache_enabled(False)
@@ -45,8 +44,13 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
             yield
     finally:
         torch.set_autocast_cache_enabled(cached)
-        for m, training in modes:
-            m.training = training
+        _set_modes(modes)
+
+
+def _set_modes(modes: Iterable[tuple[torch.nn.Module, bool]]) -> None:
+    for module, training in modes:
+        if module.training != training:  # a module's attributes are slow to set
+            module.training = training
 
 
 @contextmanager

@@ -1,0 +1,167 @@
+"""How close estimators of Shapley values come for a number of evaluations, ours and all others.
+
+    python examples/benchmarks/accuracy.py --quick        # a few minutes on two cores
+    python examples/benchmarks/accuracy.py                # every network, budget and peer; hours
+
+Prints, for every game and budget, each estimator's squared error relative to the squared norm of
+the exact values, averaged over seeds; ours as a ratio to the best peer; and how often our 95 %
+intervals hold the exact value. Needs the `benchmarks` extra.
+"""
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from games import Game, exact_game, long_run_game, networks, synthetic_games
+from peers import PEERS, attempt, ours
+
+SLOW = ("ProxySPEX",)  # seconds for one estimate
+WIDTH = 1.96  # of a 95 % interval, in standard errors
+NOTHING = 1e-6  # relative error below which a game counts as solved
+
+
+@dataclass
+class Row:
+    """One game at one budget."""
+
+    game: Game
+    budget: int
+    errors: dict[str, list[float]] = field(default_factory=dict)
+    inside: list[float] = field(default_factory=list)
+
+    def add(self, name: str, values: np.ndarray) -> None:
+        """Counts one estimate."""
+        off = ((values - self.game.truth) ** 2).sum() / (self.game.truth**2).sum()
+        self.errors.setdefault(name, []).append(float(off))
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean error of every estimator that worked for all seeds it was given."""
+        return {name: float(np.mean(errors)) for name, errors in self.errors.items()}
+
+    @property
+    def best(self) -> tuple[str, float]:
+        """The peer of smallest mean error."""
+        peers = {name: error for name, error in self.means.items() if name != "ours"}
+        return min(peers.items(), key=lambda item: item[1])
+
+    @property
+    def ratio(self) -> float:
+        """Our error to the best peer's; errors that are rounding count as equal."""
+        return max(self.means["ours"], NOTHING) / max(self.best[1], NOTHING)
+
+
+def measure(game: Game, budget: int, seeds: int, slow_seeds: int, names: Iterable[str]) -> Row:
+    """All estimators on one game at one budget."""
+    row = Row(game, budget)
+    for seed in range(seeds):
+        found = ours(game, budget, seed)
+        values, std = found.values[:, 0], found.std[:, 0]
+        row.add("ours", values)
+        if game.truth_std is not None:
+            std = np.hypot(std, game.truth_std)
+        slack = 1e-9 * np.abs(game.truth).max()
+        row.inside += list(np.abs(values - game.truth) <= WIDTH * std + slack)
+        for name in names:
+            if name in SLOW and seed >= slow_seeds:
+                continue
+            peer = attempt(PEERS[name], game, budget, seed)
+            if peer is not None:
+                row.add(name, peer)
+    return row
+
+
+def report(row: Row, *, everyone: bool) -> None:
+    """One line, and one more for every peer if they are wanted."""
+    name, error = row.best
+    print(
+        f"{row.game.name:42s} {row.budget:5d}  ours {row.means['ours']:9.2e}  "
+        f"best {error:9.2e} {name:18s} ratio {row.ratio:6.3f}  covered {np.mean(row.inside):.2f}",
+        flush=True,
+    )
+    if everyone:
+        for peer, mean in sorted(row.means.items(), key=lambda item: item[1]):
+            print(f"{'':50s}{peer:20s} {mean:9.2e}")
+
+
+def summary(rows: list[Row]) -> None:
+    """Geometric means over the games of each kind, budget by budget."""
+    print("\n| games | evaluations | ours / best peer | worst game | ours / KernelSHAP | covered |")
+    print("|---|---|---|---|---|---|")
+    kinds = sorted({(row.game.real, row.game.grid) for row in rows}, reverse=True)
+    for real, grid in kinds:
+        for budget in sorted({row.budget for row in rows}):
+            chosen = [
+                r for r in rows if (r.game.real, r.game.grid, r.budget) == (real, grid, budget)
+            ]
+            if not chosen:
+                continue
+            ratios = [row.ratio for row in chosen]
+            paired = [
+                max(row.means["ours"], NOTHING) / max(row.means["KernelSHAP paired"], NOTHING)
+                for row in chosen
+                if "KernelSHAP paired" in row.means
+            ]
+            print(
+                f"| {'real' if real else 'synthetic'} {grid[0]} x {grid[1]} | {budget} "
+                f"| {np.exp(np.log(ratios).mean()):.3f} | {max(ratios):.3f} "
+                f"| {np.exp(np.log(paired).mean()) if paired else np.nan:.3f} "
+                f"| {np.mean([inside for row in chosen for inside in row.inside]):.3f} |"
+            )
+
+
+def main() -> None:
+    """Trains the networks, tabulates their games and compares the estimators on them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one network, few budgets and seeds")
+    parser.add_argument(
+        "--budgets", type=int, nargs="+", default=[16, 32, 64, 128, 256, 512, 1024, 2048]
+    )
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--slow_seeds", type=int, default=2, help=f"for {', '.join(SLOW)}")
+    parser.add_argument("--images", type=int, default=2, help="of each network")
+    parser.add_argument("--networks", type=int, default=5, help="how many of them")
+    parser.add_argument("--train_seconds", type=float, default=60)
+    parser.add_argument("--grid", type=int, default=4, help="patches a side with exact values")
+    parser.add_argument("--fine_grid", type=int, default=8, help="with long-run values; 0: none")
+    parser.add_argument(
+        "--fine_orders", type=int, default=3000, help="random orders of the long run"
+    )
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--everyone", action="store_true", help="print every peer's error")
+    options = parser.parse_args()
+    if options.quick:
+        options.budgets, options.seeds, options.slow_seeds = [32, 128, 512], 3, 0
+        options.networks, options.images, options.train_seconds = 1, 1, 30
+        options.fine_orders = 200
+
+    grid, fine = (options.grid,) * 2, (options.fine_grid,) * 2
+    rows: list[Row] = []
+
+    def compare(game: Game, budgets: Iterable[int]) -> None:
+        for budget in budgets:
+            row = measure(game, budget, options.seeds, options.slow_seeds, options.peers)
+            report(row, everyone=options.everyone)
+            rows.append(row)
+
+    for game in synthetic_games(grid):
+        compare(game, options.budgets)
+    for number, (name, network, images) in enumerate(networks(options.train_seconds)):
+        if number == options.networks:
+            break
+        for index in range(options.images):
+            title = f"{name}, image {index}"
+            compare(exact_game(title, network, images[index], grid), options.budgets)
+        if options.fine_grid and number == 0:
+            game = long_run_game(
+                f"{name}, {fine[0]} x {fine[1]}", network, images[0], fine, options.fine_orders
+            )
+            own = (game.truth_std**2).sum() / (game.truth**2).sum()
+            print(f"{game.name}: the truth's own relative squared error is {own:.1e}")
+            compare(game, [budget for budget in options.budgets if budget >= 8 * game.players])
+    summary(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Games to measure estimators on: real networks on real images, and synthetic ones.
+
+A game is a table of all 2^n coalitions of a small grid, so that its Shapley values are exact and a
+trial costs nothing. Networks are trained here, for a minute or so each, on images that scikit-learn
+and scikit-image ship.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import timm
+import torch
+from skimage import data
+from sklearn.datasets import load_digits, load_sample_images
+from torch import nn
+from torch.nn import functional
+
+from lightning_shap.game import CoalitionGame
+from lightning_shap.maskers import background_of
+from lightning_shap.methods.coalition_design import every_coalition
+from lightning_shap.methods.patches import PatchCoalitions, PatchGrid
+from lightning_shap.methods.shapley_estimate import estimate
+
+
+@dataclass(frozen=True)
+class Game:
+    """A value function over coalitions of a grid of players, with its exact Shapley values."""
+
+    name: str
+    grid: tuple[int, int]
+    value: Callable[[np.ndarray], np.ndarray]  # bool (R, n) -> float64 (R,)
+    truth: np.ndarray  # (n,)
+    truth_std: np.ndarray | None = None  # where the truth is itself an estimate
+    real: bool = True
+
+    @property
+    def players(self) -> int:
+        """How many players the game has."""
+        return self.grid[0] * self.grid[1]
+
+
+def tabulated(name: str, grid: tuple[int, int], table: np.ndarray, *, real: bool) -> Game:
+    """A game given as the values of :func:`every_coalition`, (2^n,)."""
+    players = grid[0] * grid[1]
+    exact = estimate(every_coalition(players)[1:-1], table[1:-1, None], table[:1], table[-1:], grid)
+    places = 1 << np.arange(players)
+    return Game(name, grid, lambda present: table[present @ places], exact.values[:, 0], real=real)
+
+
+def synthetic_games(grid: tuple[int, int], seed: int = 0) -> list[Game]:
+    """Additive, pairwise, third order, unanimity and maximum."""
+    rng = np.random.default_rng(seed)
+    present = every_coalition(grid[0] * grid[1]).astype(float)
+    n = present.shape[1]
+    effects = rng.standard_normal(n)
+    pairs = np.triu(rng.standard_normal((n, n)), 1) / np.sqrt(n)
+    threes = [rng.choice(n, 3, replace=False) for _ in range(4 * n)]
+    third = sum(rng.standard_normal() * present[:, three].prod(1) for three in threes)
+    needed = rng.choice(n, 5, replace=False)
+    tables = {
+        "additive": present @ effects,
+        "pairwise": present @ effects + np.einsum("ri,ij,rj->r", present, pairs, present),
+        "third order": present @ effects + third / np.sqrt(n),
+        "unanimity": present[:, needed].all(1).astype(float),
+        "maximum": (present * rng.uniform(0, 1, n)).max(1),
+    }
+    return [tabulated(name, grid, table, real=False) for name, table in tables.items()]
+
+
+def photographs(size: int, count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random crops of photographs, standardised, (N, 3, size, size), and which one each is of."""
+    china, flower = load_sample_images().images
+    sources = [china, flower, data.chelsea(), data.coffee(), data.astronaut(), data.rocket()]
+    sources += [data.retina(), data.immunohistochemistry(), data.hubble_deep_field()]
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(len(sources), size=count)
+    crops = []
+    for label in labels:
+        source = torch.from_numpy(np.ascontiguousarray(sources[label])).permute(2, 0, 1)
+        side = int(min(source.shape[1:]) * rng.uniform(0.3, 0.95))
+        top, left = (rng.integers(length - side + 1) for length in source.shape[1:])
+        crop = source[:, top : top + side, left : left + side].float()[None]
+        crops.append(functional.interpolate(crop, (size, size), mode="area"))
+    return (torch.cat(crops) - 120) / 60, torch.from_numpy(labels)
+
+
+def digits(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """scikit-learn's handwritten digits, enlarged, (N, 1, size, size), and their labels."""
+    images, labels = load_digits(return_X_y=True)
+    small = torch.from_numpy(images.reshape(-1, 1, 8, 8)).float() / 8 - 1
+    return functional.interpolate(small, (size, size), mode="bilinear"), torch.from_numpy(labels)
+
+
+def trained(
+    name: str, images: torch.Tensor, labels: torch.Tensor, *, seconds: float, **options: object
+) -> nn.Module:
+    """A timm network trained from scratch for some seconds."""
+    torch.manual_seed(0)
+    channels, classes = images.shape[1], int(labels.max()) + 1
+    network = timm.create_model(name, in_chans=channels, num_classes=classes, **options)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.02)
+    started, loss = time.perf_counter(), torch.zeros(())
+    while time.perf_counter() - started < seconds:
+        batch = torch.randint(len(images), (64,))
+        shift = torch.randint(-4, 5, (2,)).tolist()
+        seen = torch.roll(images[batch], shift, (2, 3))
+        loss = functional.cross_entropy(network(seen), labels[batch], label_smoothing=0.05)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    print(f"trained {name} to a loss of {loss.item():.2f}", flush=True)
+    return network.eval()
+
+
+def networks(seconds: float) -> Iterator[tuple[str, nn.Module, torch.Tensor]]:
+    """Names, trained networks of several kinds, and images that they know."""
+    crops, sources = photographs(64, 2000)
+    numbers, labels = digits(32)
+    vit = {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 4}
+    for name, images, truth, options in (
+        ("test_resnet", crops, sources, {}),
+        ("test_convnext", crops, sources, {}),
+        ("vit_tiny_patch16_224", crops, sources, vit),
+        ("xcit_nano_12_p16_224", crops, sources, {"img_size": 64}),
+        ("test_resnet", numbers, labels, {}),
+    ):
+        kind = "photographs" if images is crops else "digits"
+        network = trained(name, images, truth, seconds=seconds, **options)
+        yield f"{name.split('_patch')[0].split('_p16')[0]}, {kind}", network, images
+
+
+def coalition_values(
+    network: nn.Module, image: torch.Tensor, grid: tuple[int, int]
+) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
+    """The value function of an image's highest output under the blur masker, and that output."""
+    image = image[None]
+    game = CoalitionGame(network, image, background_of("blur", image), batch_size=256)
+    patches = PatchGrid(grid, tuple(image.shape[2:]))
+    best: list[int] = []
+
+    def value(present: np.ndarray) -> np.ndarray:
+        outputs = game.play([0] * len(present), PatchCoalitions(present, patches))
+        return outputs[:, best[0]] if best else outputs
+
+    best.append(int(value(np.ones((1, patches.players), dtype=bool))[0].argmax()))
+    return value, best[0]
+
+
+def exact_game(name: str, network: nn.Module, image: torch.Tensor, grid: tuple[int, int]) -> Game:
+    """A network's game with its exact Shapley values, every coalition evaluated once."""
+    value, _ = coalition_values(network, image, grid)
+    return tabulated(name, grid, value(every_coalition(grid[0] * grid[1])), real=True)
+
+
+def long_run_game(
+    name: str, network: nn.Module, image: torch.Tensor, grid: tuple[int, int], orders: int
+) -> Game:
+    """A network's game with Shapley values averaged over many random orders and their reverses."""
+    value, _ = coalition_values(network, image, grid)
+    players = grid[0] * grid[1]
+    rng = np.random.default_rng(12345)
+    total, square = np.zeros(players), np.zeros(players)
+    for _ in range(orders):
+        forth = rng.permutation(players)
+        gains = np.zeros(players)
+        for order in (forth, forth[::-1]):
+            present = order.argsort()[None] < np.arange(players + 1)[:, None]
+            gains[order] += np.diff(value(present)) / 2
+        total, square = total + gains, square + gains**2
+    mean = total / orders
+    std = np.sqrt((square / orders - mean**2) / (orders - 1))
+    return Game(name, grid, value, mean, std)

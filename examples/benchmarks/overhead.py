@@ -1,0 +1,243 @@
+"""What the callback adds to a training beyond the forward passes of its explanations.
+
+Two questions:
+
+- time: for three networks, a fit with the callback against one without, beside the time that the
+  explanations spend in the model. Fits with and without take turns, and every figure is the median
+  over repetitions. Two fits on a shared machine differ by more than the callback costs, so the time
+  inside the callback's hooks is measured too, and what of that the model does not take, as a share
+  of the fit and for each explanation, is the figure to trust.
+- growth: over 50 epochs, what a leak would raise: memory, tensors, figures, hooks, threads and open
+  files, and the size of the event file per epoch.
+
+About ten minutes on two quiet CPU cores, ``--quick`` about two:
+
+    python examples/benchmarks/overhead.py
+"""
+
+import argparse
+import gc
+import os
+import platform
+import statistics
+import tempfile
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import timm
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning.loggers import TensorBoardLogger
+from sklearn.datasets import load_digits
+from torch.nn.functional import cross_entropy, interpolate
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightning_shap import ShapCallback
+
+NETWORKS = ("resnet10t", "mobilenetv3_small_050", "convnext_atto")
+HOOKS = (
+    "setup",
+    "on_validation_batch_start",
+    "on_validation_end",
+    "on_train_start",
+    "on_train_batch_start",
+    "on_train_epoch_end",
+    "on_fit_end",
+    "state_dict",
+)
+
+
+class Classifier(LightningModule):
+    """A timm network for grey digits."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.net = timm.create_model(name, in_chans=1, num_classes=10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (N, 10)."""
+        return self.net(images)
+
+    def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
+        """Cross entropy."""
+        loss = cross_entropy(self(batch[0]), batch[1])
+        self.log("train/loss", loss)
+        return loss
+
+    def validation_step(self, batch: list[torch.Tensor], batch_idx: int) -> None:
+        """Cross entropy."""
+        self.log("val/loss", cross_entropy(self(batch[0]), batch[1]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+
+class TimedCallback(ShapCallback):
+    """Counts the seconds inside its hooks, and those of them that the model takes."""
+
+    hook_seconds = 0.0
+    model_seconds = 0.0
+    explanations = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        attribute = super().__getattribute__(name)
+        if name not in HOOKS:
+            return attribute
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            before, started = self.explanation, time.perf_counter()
+            result = attribute(*args, **kwargs)
+            self.hook_seconds += time.perf_counter() - started
+            if self.explanation is not before:
+                self.model_seconds += self.explanation.record.model_seconds
+                self.explanations += 1
+            return result
+
+        return timed
+
+
+class Census(Callback):
+    """Counts, at each epoch's end, what a leak would raise."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """One row."""
+        gc.collect()
+        modules = list(pl_module.modules())
+        trainer.logger.experiment.flush()
+        events = Path(trainer.logger.log_dir).glob("events.*")
+        self.rows.append(
+            {
+                "memory, MiB": resident(),
+                "tensors": sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects()),
+                "figures": len(plt.get_fignums()),
+                "hooks": sum(len(m._forward_hooks) + len(m._backward_hooks) for m in modules),
+                "threads": threading.active_count(),
+                "open files": open_files(),
+                "event file, KiB": sum(path.stat().st_size for path in events) / 1024,
+            }
+        )
+
+
+def resident() -> float:
+    """MiB of memory in use, 0 where the system does not say."""
+    path = Path("/proc/self/statm")
+    pages = int(path.read_text().split()[1]) if path.exists() else 0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def open_files() -> int:
+    """How many files are open, 0 where the system does not say."""
+    path = Path("/proc/self/fd")
+    return len(list(path.iterdir())) if path.exists() else 0
+
+
+def loaders(side: int, rows: int) -> tuple[DataLoader, DataLoader]:
+    """Digits for training and validation."""
+    digits = load_digits()
+    images = torch.tensor(digits.images[:, None] / 16, dtype=torch.float)[:rows]
+    images = interpolate(images, size=(side, side), mode="bilinear").clamp(0, 1)
+    data = TensorDataset(images, torch.tensor(digits.target)[:rows])
+    return DataLoader(data, batch_size=32, shuffle=True), DataLoader(data, batch_size=32)
+
+
+def fit(name: str, callbacks: list[Callback], folder: str, args: argparse.Namespace) -> float:
+    """Seconds of a fit."""
+    seed_everything(0, verbose=False)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=args.epochs,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(folder),
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        log_every_n_steps=10,
+    )
+    module, data = Classifier(name), loaders(args.side, args.rows)
+    started = time.perf_counter()
+    trainer.fit(module, *data)
+    return time.perf_counter() - started
+
+
+def measure_time(name: str, folder: str, args: argparse.Namespace) -> str:
+    """A line of the table."""
+    fit(
+        name,
+        [TimedCallback(max_evals=4)],
+        folder,
+        argparse.Namespace(**{**vars(args), "rows": 64, "epochs": 1}),
+    )
+    without, with_it, hooks, model, each = [], [], [], [], []
+    for _ in range(args.repeats):
+        without.append(fit(name, [], folder, args))
+        callback = TimedCallback(n_samples=8, max_evals=args.evals, on_error="raise")
+        with_it.append(fit(name, [callback], folder, args))
+        hooks.append(callback.hook_seconds)
+        model.append(callback.model_seconds)
+        each.append((callback.hook_seconds - callback.model_seconds) / callback.explanations)
+    pairs = zip(without, with_it, model, strict=True)
+    difference = statistics.median((b - a - m) / b for a, b, m in pairs)
+    inside = statistics.median((h - m) / b for h, m, b in zip(hooks, model, with_it, strict=True))
+    middle = [statistics.median(column) for column in (without, with_it, model)]
+    return (
+        f"| {name} | {middle[0]:.1f} s | {middle[1]:.1f} s | {middle[2]:.1f} s "
+        f"| {difference:+.1%} | {inside:.1%} | {statistics.median(each):.2f} s |"
+    )
+
+
+def measure_growth(folder: str, epochs: int) -> list[str]:
+    """The table of what a leak would raise, after some epochs."""
+    census = Census()
+    args = argparse.Namespace(epochs=epochs, side=32, rows=64)
+    callback = ShapCallback(n_samples=8, max_evals=50, on_error="raise")
+    fit("mobilenetv3_small_050", [callback, census], folder, args)
+    marks = [row for row in (4, 9, 24, epochs - 1) if row < epochs]
+    lines = [
+        "| after epoch | " + " | ".join(str(mark + 1) for mark in marks) + " |",
+        "| --- |" + " --- |" * len(marks),
+    ]
+    for name in census.rows[0]:
+        values = [census.rows[mark][name] for mark in marks]
+        lines.append(f"| {name} | " + " | ".join(f"{value:.0f}" for value in values) + " |")
+    first, last = census.rows[marks[0]], census.rows[marks[-1]]
+    grown = (last["event file, KiB"] - first["event file, KiB"]) / (marks[-1] - marks[0])
+    return [*lines, "", f"The event file grows by {grown:.0f} KiB an epoch."]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", default=NETWORKS)
+    parser.add_argument("--side", type=int, default=32, help="pixels a side")
+    parser.add_argument("--rows", type=int, default=1797, help="digits of an epoch")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--evals", type=int, default=100, help="max_evals")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--leak-epochs", type=int, default=50)
+    parser.add_argument("--quick", action="store_true")
+    args = parser.parse_args()
+    if args.quick:
+        args.rows, args.repeats, args.leak_epochs = 640, 1, 12
+    warnings.filterwarnings("ignore")
+
+    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads,")
+    print(f"torch {torch.__version__}, {args.side} px, 8 samples, {args.evals} evaluations,")
+    print(f"{args.epochs} epochs of {args.rows} digits, medians of {args.repeats}\n")
+    print("| network | fit | with callback | model's part | beyond it | in hooks | each |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.networks:
+            print(measure_time(name, folder, args), flush=True)
+        print("\n" + "\n".join(measure_growth(folder, args.leak_epochs)))
+
+
+if __name__ == "__main__":
+    main()

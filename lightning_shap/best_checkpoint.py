@@ -1,0 +1,27 @@
+"""The model of a run's best checkpoint, beside the one in hand."""
+
+from copy import deepcopy
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+
+
+def best_model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
+    """A copy of the module with the weights of the checkpoint that its trainer found best.
+
+    Raises:
+        ValueError: If no checkpoint was saved, or none is better than another.
+    """
+    path = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if not path:
+        raise ValueError(
+            "explain_checkpoint: the trainer has no best checkpoint; give it a ModelCheckpoint "
+            "with monitor="
+        )
+    io = trainer.strategy.checkpoint_io
+    checkpoint = io.load_checkpoint(path, map_location=torch.device("cpu"))
+    twin = deepcopy(pl_module)
+    twin.trainer = trainer  # which copies leave behind
+    twin.on_load_checkpoint(checkpoint)
+    twin.load_state_dict(checkpoint["state_dict"], strict=pl_module.strict_loading)
+    return twin

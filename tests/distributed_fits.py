@@ -1,0 +1,183 @@
+"""Trains over several processes and leaves what each rank saw; run by ``test_distributed.py``."""
+
+import argparse
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from pytorch_lightning import Callback, seed_everything
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.strategies import DDPStrategy
+from tiny_training import FaultyClassifier, KeepingLogger, TinyClassifier, tiny_data, tiny_trainer
+from torch.utils.data import DataLoader
+
+from lightning_shap import ShapCallback
+
+
+def no_fault(number, scores):
+    """Processes that are spawned cannot be sent a lambda."""
+
+
+class Still(FaultyClassifier):
+    """Learns nothing, so that however its batches are dealt out, its weights are the same."""
+
+    def __init__(self, fault=no_fault):
+        super().__init__(fault, dropout=0.0, learning_rate=0.0)
+
+    def on_train_epoch_start(self):
+        self.net[1].eval()
+
+
+class Fails(Still):
+    """Fails on one rank alone, before, at or after its first calls."""
+
+    def __init__(self, rank=1, call=2, error=RuntimeError):
+        super().__init__(self.fail)
+        self.rank, self.call, self.error = rank, call, error
+
+    def fail(self, number, scores):
+        if self.trainer.global_rank == self.rank and number >= self.call:
+            raise self.error("of its own")
+
+
+class OddBatches(Still):
+    """One rank's validation batches hold nothing that looks like images."""
+
+    def on_before_batch_transfer(self, batch, dataloader_idx):
+        if self.trainer.global_rank == 1 and (
+            self.trainer.validating or self.trainer.sanity_checking
+        ):
+            return [batch[0].flatten(1), batch[1]]
+        return batch
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+
+class Unpicklable(ShapCallback):
+    """Its explanation cannot travel from one rank."""
+
+    def _share(self, trainer, pl_module, samples, max_evals):
+        share = super()._share(trainer, pl_module, samples, max_evals)
+        if trainer.global_rank == 1:
+            share.record.class_names.setflags(write=True)
+            share.secret = lambda: None
+        return share
+
+
+class BrokenLogger(KeepingLogger):
+    """Raises at each picture."""
+
+    def log_image(self, key, images, step=None):
+        raise ConnectionError("no route to the server")
+
+
+class SlowRank(Callback):
+    """Makes the clocks of the ranks disagree about what is affordable."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_rank == 1:
+            time.sleep(0.05)
+
+
+# Module, arguments of the callback, arguments of the trainer, rows of the validation set.
+CASES = {
+    "even": (Still, {"n_samples": 6}, {}, 12),
+    "uneven": (Still, {"n_samples": 5}, {}, 12),
+    "a rank with none": (Still, {"n_samples": 1}, {}, 12),
+    "fewer rows than samples": (Still, {"n_samples": 8}, {}, 5),
+    "samples by index": (Still, {"samples": [7, 2, 9]}, {}, 12),
+    "samples given": (Still, {"samples": tiny_data(3, seed=4).tensors}, {}, 12),
+    "no validation": (Still, {"n_samples": 4}, {}, 0),
+    "no sanity check": (Still, {"n_samples": 4}, {"num_sanity_val_steps": 0}, 12),
+    "best checkpoint": (Still, {"n_samples": 3, "explain_checkpoint": "best"}, {}, 12),
+    "fails on rank 1": (Fails, {"n_samples": 4}, {"max_epochs": 5}, 12),
+    "out of memory on rank 1": (
+        lambda: Fails(error=torch.OutOfMemoryError),
+        {"n_samples": 4},
+        {"max_epochs": 2},
+        12,
+    ),
+    "odd batches on rank 1": (OddBatches, {"n_samples": 4}, {"max_epochs": 2}, 12),
+    "logger fails": (Still, {"n_samples": 4}, {"logger": BrokenLogger(), "max_epochs": 2}, 12),
+    "raised on rank 1": (Fails, {"n_samples": 4, "on_error": "raise"}, {}, 12),
+    "time budget": (Still, {"n_samples": 4, "time_budget": "30%"}, {"max_epochs": 4}, 12),
+    "unpicklable": (Still, {"n_samples": 4}, {"max_epochs": 2}, 12),
+    "trained": (TinyClassifier, {"n_samples": 4}, {"max_epochs": 2}, 12),
+    "trained without": (TinyClassifier, None, {"max_epochs": 2}, 12),
+}
+
+
+class Notes(Callback):
+    """What this rank saw, written down where ``fit`` ends."""
+
+    def __init__(self, path, ours):
+        self.path, self.ours, self.began = path, ours, time.monotonic()
+        self.explanations = []
+
+    def setup(self, trainer, pl_module, stage):
+        self.caught = warnings.catch_warnings(record=True)
+        self.told = self.caught.__enter__()
+        warnings.simplefilter("always")
+
+    def on_train_end(self, trainer, pl_module):
+        self.optimizers = [optimizer.state_dict() for optimizer in trainer.optimizers]
+
+    def teardown(self, trainer, pl_module, stage):
+        told = [str(one.message) for one in self.told if "ShapCallback" in str(one.message)]
+        self.caught.__exit__(None, None, None)
+        explanation = None if self.ours is None else self.ours.explanation
+        notes = {
+            "values": None if explanation is None else torch.from_numpy(explanation.values),
+            "images": None if explanation is None else torch.from_numpy(explanation.data),
+            "classes": None if explanation is None else explanation.output_indexes.tolist(),
+            "pictures": [list(key) for key in trainer.logger.pictures],
+            "told": told,
+            "seconds": time.monotonic() - self.began,
+            "epochs": trainer.current_epoch,
+            "training": pl_module.net.training,
+            "weights": pl_module.state_dict(),
+            "optimizers": self.optimizers,
+        }
+        torch.save(notes, self.path.with_name(f"{self.path.name}-{trainer.global_rank}.pt"))
+
+
+def fit(name, processes, folder, strategy):
+    """One case, on so many processes."""
+    seed_everything(3, verbose=False)
+    module, arguments, options, rows = CASES[name]
+    kind = Unpicklable if name == "unpicklable" else ShapCallback
+    ours = None if arguments is None else kind(**{"max_evals": 20, **arguments})
+    callbacks = [Notes(folder / name.replace(" ", "_"), ours), SlowRank()]
+    if name == "best checkpoint":
+        callbacks.append(ModelCheckpoint(folder / "kept", monitor="train/loss"))
+        options = {**options, "enable_checkpointing": True}
+    if processes > 1:
+        strategy = DDPStrategy(start_method="fork") if strategy == "ddp_fork" else strategy
+        options = {**options, "strategy": strategy, "devices": processes}
+    ours = [] if ours is None else [ours]
+    trainer = tiny_trainer(folder, *ours, *callbacks, **{"max_epochs": 1, **options})
+    loaders = [DataLoader(tiny_data(12), 2)]
+    if rows:
+        loaders.append(DataLoader(tiny_data(rows, seed=1), 2))
+    try:
+        trainer.fit(module(), *loaders)
+    except Exception as error:
+        (folder / f"{name.replace(' ', '_')}.error").write_text(f"{type(error).__name__}: {error}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("processes", type=int)
+    parser.add_argument("cases", nargs="+", choices=CASES)
+    parser.add_argument("--strategy", default="ddp_fork")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in args.cases:
+        fit(name, args.processes, args.folder, args.strategy)
+
+
+if __name__ == "__main__":
+    main()

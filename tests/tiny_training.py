@@ -1,0 +1,176 @@
+"""A tiny classifier, its data, a logger that keeps everything: what tests of trainings share."""
+
+import random
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.loggers.logger import Logger
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+CLASSES = 3
+
+# Warnings of Lightning's own, about its dependencies and about tiny trainings.
+lightning_warns = [
+    pytest.mark.filterwarnings(f"ignore:{start}")
+    for start in (
+        ".*isinstance.treespec, LeafSpec.*:FutureWarning",
+        ".*num_workers.*",
+        ".*fork.*:DeprecationWarning",
+        ".*in eval mode at the start of training.*",
+        ".*ModelCheckpoint.*",
+        ".*exists and is not empty",
+        ".*smaller than the logging interval.*",
+        ".*sampler has shuffling enabled.*",
+        ".*have no `val_dataloader`.*",
+        ".*requested to overfit.*",
+        ".*grad attribute of a Tensor that is not a leaf.*",
+    )
+]
+
+
+class TinyClassifier(LightningModule):
+    """Has what makes training depend on more than the weights: dropout and batch norm."""
+
+    def __init__(self, channels=1, side=8, dropout=0.3, learning_rate=0.02, classes=CLASSES):
+        super().__init__()
+        self.learning_rate = learning_rate
+        self.net = nn.Sequential(
+            nn.Conv2d(channels, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Flatten(),
+            nn.Linear(4 * side * side, classes),
+        )
+
+    def forward(self, images):
+        return self.net(images)
+
+    def loss(self, batch):
+        images, labels = batch
+        return cross_entropy(self(images), labels)
+
+    def training_step(self, batch, batch_idx):
+        loss = self.loss(batch)
+        self.log("train/loss", loss)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/loss", self.loss(batch))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+
+
+class FaultyClassifier(TinyClassifier):
+    """Calls ``fault(number of the call, scores)`` whenever it is being explained."""
+
+    def __init__(self, fault, **arguments):
+        super().__init__(**arguments)
+        self.fault, self.calls = fault, 0
+
+    def forward(self, images):
+        scores = super().forward(images)
+        busy = self.training or self.trainer.validating or self.trainer.sanity_checking
+        if busy:
+            return scores
+        self.calls += 1
+        faulty = self.fault(self.calls, scores)
+        return scores if faulty is None else faulty
+
+
+class KeepingLogger(Logger):
+    """Keeps metrics, pictures and texts in memory, as if it sent them to Weights & Biases."""
+
+    def __init__(self):
+        super().__init__()
+        self.metrics, self.pictures, self.texts = [], {}, {}
+
+    @property
+    def name(self):
+        return "kept"
+
+    @property
+    def version(self):
+        return 0
+
+    @property
+    def experiment(self):
+        return object()
+
+    def log_hyperparams(self, *args, **kwargs):
+        pass
+
+    def log_metrics(self, metrics, step=None):
+        self.metrics.append((step, dict(metrics)))
+
+    def log_image(self, key, images, step=None):
+        self.pictures[key, step] = images[0]
+
+    def log_text(self, key, columns, data, step=None):
+        self.texts[key] = data[0][0]
+
+
+def tiny_data(rows=20, channels=1, side=8, seed=0):
+    """Images whose class is the third of them that is bright."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(CLASSES, (rows,), generator=generator)
+    images = 0.3 * torch.rand(rows, channels, side, side, generator=generator)
+    for row, label in enumerate(labels.tolist()):
+        images[row, :, :, label * (side // CLASSES) : (label + 1) * (side // CLASSES)] += 0.6
+    return TensorDataset(images, labels)
+
+
+def tiny_loaders(train=20, val=8, batch_size=4, **options):
+    """Loaders for training, shuffled, and for validation."""
+    return (
+        DataLoader(tiny_data(train), batch_size, shuffle=True, **options),
+        DataLoader(tiny_data(val, seed=1), batch_size, **options),
+    )
+
+
+def tiny_trainer(tmp_path, *callbacks, logger=None, **options):
+    """A trainer without noise."""
+    quiet = {
+        "accelerator": "cpu",
+        "max_epochs": 2,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "log_every_n_steps": 1,
+        "default_root_dir": str(tmp_path),
+    }
+    logger = KeepingLogger() if logger is None else logger
+    return Trainer(**{**quiet, **options}, logger=logger, callbacks=list(callbacks))
+
+
+def same(one, other):
+    """Whether two nested structures hold the same to the bit."""
+    if isinstance(one, torch.Tensor):
+        return (
+            isinstance(other, torch.Tensor)
+            and one.dtype == other.dtype
+            and one.shape == other.shape
+            and _bytes(one) == _bytes(other)
+        )
+    if isinstance(one, np.ndarray):
+        return isinstance(other, np.ndarray) and np.array_equal(one, other, equal_nan=True)
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and (one == other or (one != one and other != other))
+
+
+def _bytes(tensor):
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def random_states():
+    """Where the random generators stand."""
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()

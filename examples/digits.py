@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from sklearn.datasets import load_digits
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy, interpolate
 from torch.utils.data import DataLoader, TensorDataset, random_split
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -25,7 +25,9 @@ from lightning_shap import ShapCallback
 class DigitClassifier(LightningModule):
     """A timm network for images of ten digits."""
 
-    def __init__(self, architecture: str = "resnet10t", in_chans: int = 1, lr: float = 2e-3) -> None:
+    def __init__(
+        self, architecture: str = "resnet10t", in_chans: int = 1, lr: float = 2e-3
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.net = timm.create_model(architecture, in_chans=in_chans, num_classes=10)
@@ -38,7 +40,7 @@ class DigitClassifier(LightningModule):
     def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Cross entropy of one batch."""
         images, labels = batch
-        loss = F.cross_entropy(self(images), labels)
+        loss = cross_entropy(self(images), labels)
         self.log("train/loss", loss)
         return loss
 
@@ -63,7 +65,7 @@ def digit_loaders(side: int) -> tuple[DataLoader, DataLoader]:
     """Training and validation digits, enlarged from 8 to ``side`` pixels."""
     digits = load_digits()
     images = torch.tensor(digits.images[:, None] / 16, dtype=torch.float)
-    images = F.interpolate(images, size=(side, side), mode="bilinear").clamp(0, 1)
+    images = interpolate(images, size=(side, side), mode="bilinear").clamp(0, 1)
     dataset = TensorDataset(images, torch.tensor(digits.target))
     dataset.classes = [str(digit) for digit in range(10)]  # the pictures' captions
     split = torch.Generator().manual_seed(0)

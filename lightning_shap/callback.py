@@ -8,19 +8,19 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
-from lightning_shap.best_checkpoint import best_model
 from lightning_shap.checks import AtMost, checked_count
-from lightning_shap.destinations import Destinations
 from lightning_shap.explain import Method, explain
 from lightning_shap.explanation import ImageExplanation, interleaved
-from lightning_shap.fixed_batch import FixedBatch, SamplesLike, datasets_of, validates
 from lightning_shap.isolation import eager, unlogged, visiting
 from lightning_shap.outputs import value_function
 from lightning_shap.plots import plot
-from lightning_shap.progress import reporting
-from lightning_shap.ranks import Ranks, every_rank_has_the_model
 from lightning_shap.samples import Samples, class_names_of, normalisation_of
-from lightning_shap.time_budget import TimeBudget
+from lightning_shap.training.best_checkpoint import best_model
+from lightning_shap.training.destinations import Destinations
+from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, datasets_of, validates
+from lightning_shap.training.progress import reporting
+from lightning_shap.training.ranks import Ranks, every_rank_has_the_model
+from lightning_shap.training.time_budget import TimeBudget
 
 # Three failures in a row are no accident: the callback stops trying.
 PATIENCE = 3

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
-from lightning_shap.options import GROUPS, Options
+from lightning_shap.command.options import GROUPS, Options
 
 FLAGS = {field.name: field for group in GROUPS.values() for field in fields(group)}
 LISTS = {name for name, field in FLAGS.items() if "list[" in str(field.type)}
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         with _uncollected():
-            from lightning_shap.job import run
+            from lightning_shap.command.job import run
 
         run(options)
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:

@@ -15,7 +15,6 @@ import torch
 from lightning_shap.isolation import evaluation_mode, module_of
 from lightning_shap.outputs import Output, value_function
 
-
 # More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.
 CPU_ROWS_PER_THREAD = 8
 

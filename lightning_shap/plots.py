@@ -9,9 +9,9 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lightning_shap import pixels
-from lightning_shap.captions import Captions, Heading
-from lightning_shap.lettering import Style, shortened, width_of, wrapped, write
+from lightning_shap.pictures import pixels
+from lightning_shap.pictures.captions import Captions, Heading
+from lightning_shap.pictures.lettering import Style, shortened, width_of, wrapped, write
 
 if TYPE_CHECKING:
     import shap

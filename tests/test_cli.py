@@ -19,8 +19,8 @@ from PIL import Image
 
 import lightning_shap
 from lightning_shap.cli import main, parse
+from lightning_shap.command.options import Explanation
 from lightning_shap.explain import explain
-from lightning_shap.options import Explanation
 
 FILES = ["explanation.json", "explanation.npz", "explanation.png"]
 
@@ -202,7 +202,7 @@ def test_the_same_command_writes_the_same_values(run, tmp_path):
 def test_an_explanation_that_fails_leaves_the_older_one(run, tmp_path, monkeypatch):
     run("--n_samples", "1")
     before = {name: (tmp_path / "out" / name).read_bytes() for name in FILES}
-    monkeypatch.setattr("lightning_shap.results.report", lambda _: 1 / 0)
+    monkeypatch.setattr("lightning_shap.command.results.report", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("--n_samples", "2")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
@@ -342,6 +342,6 @@ def test_arguments_that_will_not_do(refused, tmp_path, more, message):
 
 
 def test_a_fault_of_ours_keeps_its_traceback(layout, monkeypatch, tmp_path):
-    monkeypatch.setattr("lightning_shap.job.find_images", lambda _: int("not a number"))
+    monkeypatch.setattr("lightning_shap.command.job.find_images", lambda _: int("not a number"))
     with pytest.raises(ValueError, match="invalid literal"):
         main(flags(*layout, "--output_dir", tmp_path))

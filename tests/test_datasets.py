@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lightning_shap.datasets import (
+from lightning_shap.command.datasets import (
     ImageSet,
     drawn,
     find_images,
@@ -17,7 +17,7 @@ from lightning_shap.datasets import (
     numbering_note,
     read_samples,
 )
-from lightning_shap.preprocessing import Preprocessing, preprocessing_of
+from lightning_shap.command.preprocessing import Preprocessing, preprocessing_of
 
 
 def prepare(channels=3, size=8, **kwargs):

@@ -12,10 +12,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lightning_shap import lettering, pixels, plots
-from lightning_shap.captions import Captions
+from lightning_shap import plots
 from lightning_shap.explanation import ImageExplanation
-from lightning_shap.lettering import Style, shortened, width_of
+from lightning_shap.pictures import lettering, pixels
+from lightning_shap.pictures.captions import Captions
+from lightning_shap.pictures.lettering import Style, shortened, width_of
 from lightning_shap.plots import plot, save
 from lightning_shap.record import Record
 

@@ -8,8 +8,9 @@ import pytest
 from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from tiny_training import FaultyClassifier, lightning_warns, tiny_loaders, tiny_trainer
 
-from lightning_shap import ShapCallback, progress
-from lightning_shap.progress import reporting
+from lightning_shap import ShapCallback
+from lightning_shap.training import progress
+from lightning_shap.training.progress import reporting
 
 pytestmark = lightning_warns
 

@@ -9,8 +9,8 @@ from pytorch_lightning import Callback
 from tiny_training import FaultyClassifier, lightning_warns, tiny_loaders, tiny_trainer
 
 from lightning_shap import ShapCallback
-from lightning_shap import time_budget as room
-from lightning_shap.time_budget import LEAST, TimeBudget
+from lightning_shap.training import time_budget as room
+from lightning_shap.training.time_budget import LEAST, TimeBudget
 
 pytestmark = lightning_warns
 

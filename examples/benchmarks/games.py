@@ -78,7 +78,7 @@ def photographs(size: int, count: int, seed: int = 0) -> tuple[torch.Tensor, tor
     labels = rng.integers(len(sources), size=count)
     crops = []
     for label in labels:
-        source = torch.from_numpy(np.ascontiguousarray(sources[label])).permute(2, 0, 1)
+        source = torch.from_numpy(sources[label].copy()).permute(2, 0, 1)
         side = int(min(source.shape[1:]) * rng.uniform(0.3, 0.95))
         top, left = (rng.integers(length - side + 1) for length in source.shape[1:])
         crop = source[:, top : top + side, left : left + side].float()[None]
@@ -123,7 +123,7 @@ def networks(seconds: float) -> Iterator[tuple[str, nn.Module, torch.Tensor]]:
         ("test_resnet", crops, sources, {}),
         ("test_convnext", crops, sources, {}),
         ("vit_tiny_patch16_224", crops, sources, vit),
-        ("xcit_nano_12_p16_224", crops, sources, {"img_size": 64}),
+        ("xcit_nano_12_p16_224", crops, sources, {"img_size": 64, "depth": 4}),
         ("test_resnet", numbers, labels, {}),
     ):
         kind = "photographs" if images is crops else "digits"

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from lightning_shap.archive import NAME, merge, save
-from lightning_shap.checkpoints import find_weights
 from lightning_shap.checks import AtMost, checked_count
-from lightning_shap.datasets import (
+from lightning_shap.command.checkpoints import find_weights
+from lightning_shap.command.datasets import (
     ImageSet,
     check_any,
     drawn,
@@ -19,14 +19,14 @@ from lightning_shap.datasets import (
     numbered_as,
     read_samples,
 )
+from lightning_shap.command.options import Options
+from lightning_shap.command.preprocessing import Preprocessing, preprocessing_of
+from lightning_shap.command.publishing import published
+from lightning_shap.command.results import output_directory, tell, write_beside
 from lightning_shap.explain import explain
 from lightning_shap.isolation import evaluation_mode
 from lightning_shap.models import TrainedModel, load_model
-from lightning_shap.options import Options
 from lightning_shap.outputs import logits_of
-from lightning_shap.preprocessing import Preprocessing, preprocessing_of
-from lightning_shap.publishing import published
-from lightning_shap.results import output_directory, tell, write_beside
 
 AT_ONCE = 128  # more images than that are explained in shards, lest they fill the memory
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few
@@ -95,7 +95,7 @@ def run(options: Options) -> None:
     directory = output_directory(options)
     shards = None
     if _in_shards(options):
-        from lightning_shap.sharding import explain_in_shards
+        from lightning_shap.command.sharding import explain_in_shards
 
         shards = explain_in_shards(job, directory)
         if shards is None:  # another process writes the results

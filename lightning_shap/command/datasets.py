@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lightning_shap.image_files import SUFFIXES, Picture, is_image, open_image
+from lightning_shap.command.image_files import SUFFIXES, Picture, is_image, open_image
 
 SPLITS = ("test", "val", "valid", "validation", "train")
 
@@ -66,7 +66,7 @@ def find_images(dataset: str | Path) -> ImageSet:
     if root.is_file():
         return _of_files([root])
     if not root.is_dir():
-        from lightning_shap.hugging_face import find_named
+        from lightning_shap.command.hugging_face import find_named
 
         return find_named(str(dataset))
     splits = _splits(root)

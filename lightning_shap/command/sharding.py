@@ -11,7 +11,8 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +24,13 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap.archive import save
-from lightning_shap.checkpoints import find_weights
-from lightning_shap.datasets import PreparedImages, check_any, read_samples
+from lightning_shap.command.checkpoints import find_weights
+from lightning_shap.command.datasets import PreparedImages, check_any, read_samples
 from lightning_shap.explain import explain
 from lightning_shap.explanation import ImageExplanation
 
 if TYPE_CHECKING:
-    from lightning_shap.job import Job
+    from lightning_shap.command.job import Job
 
 SHARD_IMAGES = 16
 SHARD_BYTES = 2**26  # of attributions
@@ -67,6 +68,11 @@ def explain_in_shards(job: "Job", directory: Path) -> Shards | None:
     Raises:
         ValueError: If there are no such machines, or no image can be read.
     """
+    with _lightning_quiet():
+        return _explained(job, directory)
+
+
+def _explained(job: "Job", directory: Path) -> Shards | None:
     trainer = _trainer(job)
     numbers = _numbers(job)
     folder = directory / f".explanation.{_fingerprint(job, numbers)}.shards"
@@ -160,10 +166,22 @@ class _ShardWriter(BasePredictionWriter):
         trainer.strategy.barrier()  # only then are the shards of all processes there
 
 
+@contextmanager
+def _lightning_quiet() -> Iterator[None]:
+    """Lightning's advice on accelerators is for those who train."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def _trainer(job: "Job") -> Trainer:
     machines = job.options.machines
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return Trainer(
             accelerator=job.options.model.accelerator,

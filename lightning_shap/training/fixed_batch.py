@@ -8,8 +8,8 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 
 from lightning_shap.isolation import seeded
-from lightning_shap.ranks import Ranks, undealt
 from lightning_shap.samples import Samples, joined, samples_from, samples_in
+from lightning_shap.training.ranks import Ranks, undealt
 
 SamplesLike = Sequence[int] | torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Any
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightning_shap.archive import load, read_record
-from lightning_shap.datasets import numbering_note
+from lightning_shap.command.datasets import numbering_note
+from lightning_shap.command.publishing import check_writable
+from lightning_shap.command.report import report
 from lightning_shap.plots import plot, save
-from lightning_shap.publishing import check_writable
-from lightning_shap.report import report
 
 if TYPE_CHECKING:
-    from lightning_shap.job import Job
-    from lightning_shap.options import Options
+    from lightning_shap.command.job import Job
+    from lightning_shap.command.options import Options
 
 PICTURE_ROWS = 64  # more would make a picture that no viewer opens
 

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         with _uncollected():
-            from lightning_shap.command.job import run
+            from lightning_shap.command.run import run
 
         run(options)
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:

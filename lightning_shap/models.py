@@ -15,8 +15,8 @@ from typing import Any
 import timm
 import torch
 
-from lightning_shap.command.checkpoints import Checkpoint, find_weights, read_checkpoint
-from lightning_shap.command.own_classes import build_own_class
+from lightning_shap.checkpoints import Checkpoint, find_weights, read_checkpoint
+from lightning_shap.own_classes import build_own_class
 
 # Where a training script may have noted the architecture and the number of channels.
 ARCHITECTURE_KEYS = ("model_name", "architecture", "arch", "model", "backbone", "encoder", "name")

@@ -6,10 +6,9 @@ import pytest
 from conftest import Generic, generic_images
 
 import lightning_shap
-from lightning_shap import archive, explain
+from lightning_shap import archive, explain, publishing
 from lightning_shap.archive import load, merge, read_more, read_record, save
-from lightning_shap.command import publishing
-from lightning_shap.command.publishing import published, standing
+from lightning_shap.publishing import published, standing
 from lightning_shap.record import PER_IMAGE
 
 shape = (2, 5, 4)

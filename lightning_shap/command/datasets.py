@@ -16,25 +16,7 @@ import torch
 from PIL import Image
 
 from lightning_shap.command.image_files import SUFFIXES, Picture, is_image, open_image
-
-SPLITS = ("test", "val", "valid", "validation", "train")
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images that are not read yet.
-
-    Attributes:
-        names: The file of each, or its place in a named data set.
-        open: From an image's number to the picture.
-        labels: int (N,), the class of each, or None where the data set does not say.
-        class_names: In the order of the labels.
-    """
-
-    names: list[str]
-    open: Callable[[int], Picture]
-    labels: np.ndarray | None = None
-    class_names: list[str] | None = None
+from lightning_shap.command.image_set import SPLITS, ImageSet
 
 
 @dataclass(frozen=True)

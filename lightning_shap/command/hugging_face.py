@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.command.datasets import SPLITS, ImageSet
 from lightning_shap.command.image_files import Picture
+from lightning_shap.command.image_set import SPLITS, ImageSet
 
 
 def find_named(name: str) -> ImageSet:

@@ -1,34 +1,26 @@
-"""The job of the command: load, check, explain; then have the results written and told."""
+"""The job of the command: everything that its options name, loaded and checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from lightning_shap.archive import NAME, merge, save
+from lightning_shap.checkpoints import find_weights
 from lightning_shap.checks import AtMost, checked_count
-from lightning_shap.command.checkpoints import find_weights
 from lightning_shap.command.datasets import (
-    ImageSet,
-    check_any,
     drawn,
     find_images,
     numbered_as,
-    read_samples,
 )
+from lightning_shap.command.image_set import ImageSet
 from lightning_shap.command.options import Options
 from lightning_shap.command.preprocessing import Preprocessing, preprocessing_of
-from lightning_shap.command.publishing import published
-from lightning_shap.command.results import output_directory, tell, write_beside
-from lightning_shap.explain import explain
 from lightning_shap.isolation import evaluation_mode
 from lightning_shap.models import TrainedModel, load_model
 from lightning_shap.outputs import logits_of
 
-AT_ONCE = 128  # more images than that are explained in shards, lest they fill the memory
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few
 
 
@@ -84,34 +76,6 @@ class Job:
         return np.array([self.images.names[index] for index in indices])
 
 
-def run(options: Options) -> None:
-    """Do what a command asks for.
-
-    Raises:
-        ValueError: If something given will not do; the message begins with its name.
-        OSError: If a file cannot be found, read or written; likewise.
-    """
-    job = prepared(options)
-    directory = output_directory(options)
-    shards = None
-    if _in_shards(options):
-        from lightning_shap.command.sharding import explain_in_shards
-
-        shards = explain_in_shards(job, directory)
-        if shards is None:  # another process writes the results
-            return
-    with published(directory) as folder:
-        archive = folder / NAME
-        if shards is None:
-            _explain_at_once(job, archive)
-        else:
-            merge(shards.archives, archive, about=job.about(shards.skipped))
-        said = write_beside(job, archive)
-    if shards is not None:
-        shards.remove()
-    tell(job, directory, said)
-
-
 def prepared(options: Options) -> Job:
     """Everything a command names, loaded and checked, with nothing explained yet.
 
@@ -157,24 +121,6 @@ def prepared(options: Options) -> Job:
     return Job(options, model, prepare, images, classes, order, wanted, settings)
 
 
-def _in_shards(options: Options) -> bool:
-    machines, images = options.machines, options.data.n_samples
-    asked = (machines.devices, machines.num_nodes, machines.strategy)
-    return images == "all" or images > AT_ONCE or any(value is not None for value in asked)
-
-
-def _explain_at_once(job: Job, archive: Path) -> None:
-    options = job.options
-    read = read_samples(
-        job.images, job.order, job.wanted, job.prepare, threads=options.data.num_workers
-    )
-    check_any(read.indices, read.skipped)
-    model = job.model.module.to(_device(options.model.accelerator))
-    labels = job.labels(read.indices)
-    explanation = explain(model, read.images, labels=labels, **job.settings)
-    save(explanation, archive, about=job.about(read.skipped), files=job.files(read.indices))
-
-
 def _classes(module: torch.nn.Module, prepare: Preprocessing) -> int:
     """How many outputs a model has, and whether it takes such images at all."""
     with evaluation_mode(module):
@@ -186,19 +132,6 @@ def _classes(module: torch.nn.Module, prepare: Preprocessing) -> int:
                 f"{' x '.join(map(str, prepare.size))} pixels ({error}); give the size of training"
             ) from error
     return logits.shape[1] if logits.ndim > 1 else 1
-
-
-def _device(accelerator: str) -> torch.device:
-    if accelerator == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device("cuda" if accelerator == "gpu" else accelerator)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"accelerator: cannot use {accelerator!r} here; give cpu, cuda, mps or auto"
-        ) from error
-    return device
 
 
 def _numbers(values: Sequence[float] | None) -> list[float] | None:

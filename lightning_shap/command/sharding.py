@@ -24,7 +24,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap.archive import save
-from lightning_shap.command.checkpoints import find_weights
+from lightning_shap.checkpoints import find_weights
 from lightning_shap.command.datasets import PreparedImages, check_any, read_samples
 from lightning_shap.explain import explain
 from lightning_shap.explanation import ImageExplanation

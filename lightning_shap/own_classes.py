@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lightning_shap.command.checkpoints import Checkpoint
+from lightning_shap.checkpoints import Checkpoint
 
 
 def build_own_class(path: str, checkpoint: Checkpoint) -> torch.nn.Module:

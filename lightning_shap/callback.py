@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
-from lightning_shap.checks import AtMost, checked_count
+from lightning_shap.checks import AtMost, Found, checked_count
 from lightning_shap.explain import Method, explain
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation import eager, unlogged, visiting
@@ -318,7 +318,7 @@ class ShapCallback(Callback):
                 self._classifier(pl_module),
                 samples.images,
                 labels=samples.labels,
-                class_names=self.class_names or class_names_of(datasets_of(trainer)),
+                class_names=self.class_names or Found(class_names_of(datasets_of(trainer)) or ()),
                 progress=report,
                 **{**self.question, "max_evals": max_evals},
             )

@@ -11,6 +11,10 @@ class AtMost(int):
     """So many, or all of them where there are fewer."""
 
 
+class Found(list[str]):
+    """Names that nobody gave: a data set knows them, and they may be those of another task."""
+
+
 def checked_count(name: str, value: Any, *, least: int, why: str = "") -> int:
     """A whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -107,6 +111,8 @@ def checked_class_names(class_names: Sequence[str] | None, classes: int) -> np.n
     if classes == 1 and len(names) == 1:
         names = [f"not {names[0]}", *names]
     if len(names) != max(classes, 2):
+        if isinstance(class_names, Found):
+            return checked_class_names(None, classes)
         raise ValueError(f"class_names: got {len(names)} names for a model of {classes} classes")
     return np.array(names)
 

@@ -31,12 +31,14 @@ def samples_in(batch: Any) -> Samples:
     """The images and labels of a batch, whatever holds them.
 
     The first floating tensor with four axes is the images. The first whole-number tensor of one
-    axis and as many rows is the labels; failing that, one-hot, multi-hot or 0/1 floats are.
+    axis and as many rows is the labels; failing that, one-hot, multi-hot or 0/1 floats are. What a
+    dictionary calls labels comes before its other entries, such as row numbers.
 
     Raises:
         ValueError: If there are no images.
     """
-    tensors = list(_tensors(batch))
+    named = list(_tensors(batch))
+    tensors = [tensor for _, tensor in named]
     images = next((t for t in tensors if t.ndim == 4 and t.is_floating_point()), None)
     if images is None:
         shapes = [f"{t.dtype} {tuple(t.shape)}" for t in tensors]
@@ -44,7 +46,8 @@ def samples_in(batch: Any) -> Samples:
             f"samples: found no float images (N, C, H, W) in a batch of {shapes or type(batch)}; "
             "give samples=(images, labels) as the model takes them"
         )
-    rows = [t for t in tensors if t is not images and t.shape[:1] == images.shape[:1]]
+    likely_first = sorted(named, key=lambda item: not _is_label(item[0]))  # stable
+    rows = [t for _, t in likely_first if t is not images and t.shape[:1] == images.shape[:1]]
     whole = next((t for t in rows if t.ndim == 1 and not t.is_floating_point()), None)
     if whole is None:
         scored = next((t for t in rows if t.ndim == 2 or t.ndim == 1), None)
@@ -139,15 +142,20 @@ def _within_unit(images: torch.Tensor) -> bool:
     return bool(images.min() >= -0.01 and images.max() <= 1.01)
 
 
-def _tensors(batch: Any) -> Iterator[torch.Tensor]:
+def _tensors(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors in a batch, each with the key that it is kept under."""
     if isinstance(batch, torch.Tensor):
-        yield batch
+        yield name, batch
     elif isinstance(batch, Mapping):
-        for part in batch.values():
-            yield from _tensors(part)
+        for key, part in batch.items():
+            yield from _tensors(part, str(key))
     elif isinstance(batch, (tuple, list)):
         for part in batch:
-            yield from _tensors(part)
+            yield from _tensors(part, name)
+
+
+def _is_label(name: str) -> bool:
+    return name == "y" or any(word in name.lower() for word in ("label", "target", "class"))
 
 
 def _layers(dataset: Any) -> Iterator[Any]:

@@ -25,6 +25,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from lightning_shap import ShapCallback
+from lightning_shap.samples import samples_in
 
 pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
 
@@ -210,6 +211,12 @@ def test_batches_may_be_dictionaries(tmp_path):
     assert ours.explanation.record.labels.tolist() == tiny_data(12).tensors[1][:3].tolist()
 
 
+def test_row_numbers_in_a_dictionary_are_not_taken_for_labels():
+    images, labels = tiny_data(12).tensors
+    found = samples_in({"index": torch.arange(100, 112), "pixels": images, "label": labels})
+    assert found.labels.tolist() == labels.tolist()
+
+
 def test_of_several_validation_loaders_the_first_is_explained(tmp_path):
     class Two(TinyClassifier):
         def validation_step(self, batch, batch_idx, dataloader_idx=0):
@@ -325,6 +332,16 @@ def test_names_and_normalisation_are_found_behind_a_subset(tmp_path, monkeypatch
     assert ours.explanation.record.class_names.tolist() == ["a", "b", "c"]
     assert (drawn["mean"], drawn["std"]) == ([0.1], [0.2])
     assert drawn["title"] == "final model · step 10"
+
+
+def test_found_names_of_another_task_are_left_out(tmp_path):
+    class Renamed(Named):
+        def __init__(self, rows):
+            super().__init__(rows)
+            self.classes = ["one", "of", "four", "names"]
+
+    fit(tmp_path, ours := callback(), loaders=lambda: (DataLoader(Renamed(12), 4),) * 2)
+    assert ours.explanation.record.class_names.tolist() == ["class 0", "class 1", "class 2"]
 
 
 # Where it goes

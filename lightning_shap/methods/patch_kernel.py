@@ -27,14 +27,13 @@ Management Science 18 (1972).
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 
 import numpy as np
 from scipy.special import gammaln
 
 MOST_NODES = 24  # exact to degree 47, and the integrand is close to a low power of exp(q)
-LARGEST_EXPONENT = 60.0
 
 # Logarithms: where the search for the hyper-parameters starts, and how far it is expected to go.
 # Main effects have unit scale: the scale of the whole is each output's own.
@@ -44,6 +43,8 @@ CENTRES = np.array([-2.0, 0.0, -1.0, 0.7, -0.6, -3.5, -6.0, -1.0])
 SPREADS = np.array([1.0, 0.6, 1.5, 0.7, 0.5, 1.5, 2.5, 1.5])
 RELEVANCE_SPREAD = 0.7
 CONSTANT = 10.0  # prior variance of the even part's mean
+
+_quadrature = cache(np.polynomial.legendre.leggauss)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class PatchKernel:
         place = np.indices(grid).reshape(2, -1).T.astype(float)
         self.distances = ((place[:, None] - place[None]) ** 2).sum(-1)
         self.triples = _touching_triples(grid)
+        self.members = np.zeros((len(self.triples), self.players))  # 1 where a triple has a patch
+        np.put_along_axis(self.members, self.triples, 1.0, axis=1)
 
     @cached_property
     def centres(self) -> np.ndarray:
@@ -102,7 +105,7 @@ class PatchKernel:
         b, b_slope = self._smoothing(odd_length)
         b, b_slope = b * root, b_slope * root
         total = b.sum()
-        weights = np.exp(np.log(relevance)[self.triples].sum(1))
+        weights = np.exp(self.members @ np.log(relevance))
         return Terms(
             main=scale * a + own,
             own=own,
@@ -182,7 +185,7 @@ class PatchKernel:
         relevance += (by_odd * terms.odd).sum(1) - inner * terms.odd_row
         if len(by_triple):
             share = terms.triples / terms.triples.sum()
-            np.add.at(relevance, self.triples.ravel(), np.repeat(by_triple - share * result[5], 3))
+            relevance += (by_triple - share * result[5]) @ self.members
         result[len(NAMES) :] = relevance
         return result
 
@@ -190,9 +193,7 @@ class PatchKernel:
         """Prior covariance (n, R) of the Shapley values with the game, its noise left out."""
         result = 2 * terms.main @ s.T
         result += terms.odd_scale * _shapley_of_exponential(s @ terms.odd)
-        members = (self.products(s) * terms.triples * (2 / 3)).T
-        for place in self.triples.T:
-            np.add.at(result, place, members)
+        result += (2 / 3) * (self.products(s) * terms.triples @ self.members).T
         return result
 
 
@@ -215,7 +216,7 @@ def shapley_variance_of_noise(n: int) -> float:
 
 def _shapley_of_exponential(u: np.ndarray) -> np.ndarray:
     """Shapley values (n, R) of the games s -> sinh(s'u), one row of u (R, n) each."""
-    nodes, weights = np.polynomial.legendre.leggauss(min(u.shape[1] // 2 + 1, MOST_NODES))
+    nodes, weights = _quadrature(min(u.shape[1] // 2 + 1, MOST_NODES))
     cosh, sinh = np.cosh(u), np.sinh(u)
     result = np.zeros_like(u)
     for node, weight in zip(nodes, weights, strict=True):

@@ -1,10 +1,11 @@
 """How much an explanation costs beyond the model: ours, shap's and the bare forward passes.
 
-Three questions, each answered in one run, side by side:
+Four questions, each answered in one run, side by side:
 
 - warm: the whole explanation over forward passes of as many rows at the best batch size.
 - cold: the first explanation in a fresh process over the first forward passes in another.
 - memory: what an explanation needs beyond its model, of which the one here needs next to nothing.
+- kernel: what choosing coalitions and solving for Shapley values adds to the model's time.
 
 On two quiet CPU cores the default run takes about ten minutes, ``--quick`` about two:
 
@@ -31,6 +32,7 @@ from typing import Any, NamedTuple
 IMAGES = 4
 TOPK = 4
 BATCH_SIZES = (8, 16, 32, 64)
+KERNEL_SETTINGS = ((4, 100), (8, 1024))  # patches a side, evaluations
 MOST_FORWARD_ROWS = 400  # a row costs what a row costs: more are extrapolated
 
 
@@ -89,6 +91,13 @@ def ours(model: Any, images: Any, evals: int) -> Any:
     from lightning_shap import explain
 
     return explain(model, images, max_evals=evals, topk=TOPK, masker=f"blur({kernel(images)})")
+
+
+def patches(model: Any, images: Any, side: int, evals: int) -> Any:
+    """The kernel method on a grid of patches."""
+    from lightning_shap import explain
+
+    return explain(model, images, method="kernel", grid=side, max_evals=evals, topk=TOPK)
 
 
 def shaps(model: Any, images: Any, evals: int) -> Any:
@@ -274,6 +283,8 @@ def main() -> None:
 
     import torch
 
+    from lightning_shap.methods.coalition_design import coalition_pairs
+
     started = time.perf_counter()
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     print(f"{machine(device)}; {IMAGES} photographs of {args.size} px\n")
@@ -313,6 +324,16 @@ def main() -> None:
             peaks = [in_fresh_process(memory_run, contender, n, *setting) for n in args.evals]
             yield [contender, *(f"{peak:.0f}" for peak in peaks)]
 
+    def kernel_rows() -> Iterator[list[str]]:
+        for name, model in models.items():
+            for side, evals in KERNEL_SETTINGS[: 1 if args.quick else None]:
+                coalition_pairs.cache_clear()
+                first, again = (patches(model, images[:1], side, evals).record for _ in range(2))
+                beyond = [run.seconds - run.model_seconds for run in (first, again)]
+                cells = [f"{side} x {side}", str(evals), f"{again.model_seconds:.2f} s"]
+                cells += [f"{beyond[0]:.2f} s", f"{beyond[1]:.2f} s"]
+                yield [name, *cells, f"**{beyond[1] / again.model_seconds:.1%}**"]
+
     print("Warm; ratios to the bare forward passes on the clock (and in CPU time)\n")
     columns = ["model, best batch size", "evaluations", "forward passes", "ours", "ratio"]
     table([*columns, "outside the model", "shap", "ratio"], warm_rows())
@@ -322,6 +343,9 @@ def main() -> None:
     table(columns, cold_rows())
     print("Peak memory beyond a model that needs none, MiB\n")
     table(["evaluations", *map(str, args.evals)], memory_rows())
+    print(f"Kernel method, one image, {TOPK} classes; the first time it also picks coalitions\n")
+    columns = ["model", "patches", "evaluations", "in the model", "beside it, first", "again"]
+    table([*columns, "of the model's"], kernel_rows())
     print(f"Measured in {time.perf_counter() - started:.0f} s.")
 
 

@@ -23,6 +23,8 @@ from lightning_shap.methods.coalition_design import every_coalition
 from lightning_shap.methods.patches import PatchCoalitions, PatchGrid
 from lightning_shap.methods.shapley_estimate import estimate
 
+BATCH = 64  # images of a training step
+
 
 @dataclass(frozen=True)
 class Game:
@@ -93,25 +95,34 @@ def digits(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return functional.interpolate(small, (size, size), mode="bilinear"), torch.from_numpy(labels)
 
 
-def trained(
-    name: str, images: torch.Tensor, labels: torch.Tensor, *, seconds: float, **options: object
-) -> nn.Module:
-    """A timm network trained from scratch for some seconds."""
+def training(
+    name: str, images: torch.Tensor, labels: torch.Tensor, **options: object
+) -> Iterator[tuple[nn.Module, float]]:
+    """A timm network that learns from scratch: it and its loss, after every step."""
     torch.manual_seed(0)
     channels, classes = images.shape[1], int(labels.max()) + 1
     network = timm.create_model(name, in_chans=channels, num_classes=classes, **options)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.02)
-    started, loss = time.perf_counter(), torch.zeros(())
-    while time.perf_counter() - started < seconds:
-        batch = torch.randint(len(images), (64,))
+    while True:
+        batch = torch.randint(len(images), (BATCH,))
         shift = torch.randint(-4, 5, (2,)).tolist()
         seen = torch.roll(images[batch], shift, (2, 3))
-        loss = functional.cross_entropy(network(seen), labels[batch], label_smoothing=0.05)
+        loss = functional.cross_entropy(network.train()(seen), labels[batch], label_smoothing=0.05)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    print(f"trained {name} to a loss of {loss.item():.2f}", flush=True)
-    return network.eval()
+        yield network.eval(), loss.item()
+
+
+def trained(
+    name: str, images: torch.Tensor, labels: torch.Tensor, *, seconds: float, **options: object
+) -> nn.Module:
+    """A timm network trained from scratch for some seconds."""
+    started = time.perf_counter()
+    steps = training(name, images, labels, **options)
+    network, loss = next(step for step in steps if time.perf_counter() - started > seconds)
+    print(f"trained {name} to a loss of {loss:.2f}", flush=True)
+    return network
 
 
 def networks(seconds: float) -> Iterator[tuple[str, nn.Module, torch.Tensor]]:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap.game import CoalitionGame
+from lightning_shap.methods.coalition_design import coalition_pairs, orthogonal_pairs
 from lightning_shap.methods.kernel import kernel_values
 from lightning_shap.methods.patches import PatchCoalitions, PatchGrid, choose_grid
 from lightning_shap.methods.shapley_estimate import design, estimate
@@ -119,6 +120,28 @@ def test_coalitions_are_distinct_and_in_pairs_once_these_outnumber_players(grid,
         np.testing.assert_array_equal(coalitions[::2], ~coalitions[1::2])
 
 
+@given(grid=st.tuples(st.integers(1, 6), st.integers(1, 6)), more=st.integers(0, 9))
+@settings(max_examples=25, deadline=None)
+def test_the_first_pairs_are_orthogonal_with_that_of_the_full_coalition(grid, more):
+    players = grid[0] * grid[1]
+    first = orthogonal_pairs(players)
+    chosen = coalition_pairs(grid, first + more, 0)
+    assert len(np.unique(np.abs(chosen @ chosen.T) == players, axis=0)) == len(chosen)
+    block = np.vstack([np.ones(players), chosen[:first]])
+    np.testing.assert_array_equal(block.T @ block, (first + 1) * np.eye(players))
+
+
+def test_pairs_tell_main_effects_from_those_of_two():
+    def game(present):
+        rng = np.random.default_rng(1)
+        effects, interactions = rng.standard_normal(16), rng.standard_normal((16, 16)) / 4
+        return (present @ effects + ((present @ interactions) * present).sum(1))[:, None]
+
+    exact, _ = solve(game, 2**16, grid=(4, 4))
+    found, _ = solve(game, 32, grid=(4, 4))
+    assert relative_error(found.values, exact.values) < 1e-3
+
+
 @given(data=st.data(), height=st.integers(1, 40), width=st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
 def test_patches_tile_the_image_and_differ_by_a_pixel_a_side_at_most(data, height, width):
@@ -164,7 +187,9 @@ def play(max_evals, grid, seed=0, images=2):
     return found, base, full, game
 
 
-@pytest.mark.parametrize(("max_evals", "grid"), [(2, 3), (40, (3, 2)), (70, None), (64, (3, 2))])
+@pytest.mark.parametrize(
+    ("max_evals", "grid"), [(2, (3, 3)), (40, (3, 2)), (70, None), (64, (3, 2))]
+)
 def test_pixel_values_of_every_image_add_up_to_its_output(max_evals, grid):
     found, base, full, game = play(max_evals, grid)
     assert found.values.shape == found.error_std.shape == (2, 9, 7, 2, 2)
@@ -187,12 +212,12 @@ def test_images_explained_together_are_explained_as_alone():
 
 
 def test_the_same_arguments_give_the_same_bytes():
-    first, second = play(50, 3)[0], play(50, 3)[0]
+    first, second = play(50, (3, 3))[0], play(50, (3, 3))[0]
     assert first.values.tobytes() == second.values.tobytes()
     assert first.error_std.tobytes() == second.error_std.tobytes()
 
 
-@pytest.mark.parametrize("grid", [10, (3, 8), 0, (-1, 2)])
+@pytest.mark.parametrize("grid", [(10, 10), (3, 8), (0, 0), (-1, 2)])
 def test_a_grid_that_does_not_fit_the_image_is_refused_by_name(grid):
     with pytest.raises(ValueError, match="grid"):
         play(50, grid)

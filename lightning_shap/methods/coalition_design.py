@@ -1,19 +1,24 @@
 """Which coalitions to evaluate: the ones that tell most about the Shapley values.
 
-Coalitions are picked one by one from a random pool, each the one that lowers the summed posterior
-variance of the Shapley values most under a typical prior. The prior is fixed beforehand, so a
-design depends on grid, budget and seed alone and serves every model, image, output and epoch.
+Coalitions come in pairs with their complements, which tell the odd part of a game, all that Shapley
+values are made of, from the even part. The first pairs are orthogonal: with the pair of the full
+and the empty coalition they determine every main effect, each by all of them, and no interaction of
+two patches disturbs it. Further ones are picked one by one from a random pool, each the one that
+lowers the summed posterior variance of the Shapley values most under a typical prior. That prior is
+fixed beforehand, so a design depends on grid, budget and seed alone and serves every model, image,
+output and epoch.
 
-Once there are more pairs than players, coalitions come in pairs with their complements, which tell
-the odd part of a game, all that Shapley values are made of, from the even part. With fewer, single
-coalitions in twice as many directions are worth more. Sources: Covert & Lee, "Improving KernelSHAP"
-(AISTATS 2021) for pairs; Krause et al., "Near-optimal sensor placements in Gaussian processes"
-(JMLR 9, 2008) for greedy designs.
+Where there are too few for an orthogonal block, single coalitions in twice as many directions are
+worth more. Sources: Plackett & Burman, "The design of optimum multifactorial experiments"
+(Biometrika 33, 1946) for orthogonal designs; Covert & Lee, "Improving KernelSHAP" (AISTATS 2021)
+for pairs; Krause et al., "Near-optimal sensor placements in Gaussian processes" (JMLR 9, 2008) for
+greedy designs.
 """
 
 from functools import lru_cache
 
 import numpy as np
+from scipy.linalg import hadamard
 
 from lightning_shap.methods.patch_kernel import NAMES, PatchKernel, shapley_of_noise
 
@@ -43,11 +48,18 @@ def coalition_pairs(grid: tuple[int, int], pairs: int, seed: int) -> np.ndarray:
     """
     players = grid[0] * grid[1]
     rng = np.random.default_rng(seed)
-    pool = _pool(
-        players, min(max(SMALLEST_POOL, POOL_PER_PAIR * pairs), max(pairs, LARGEST_POOL)), rng
-    )
-    ends = np.ones((1, players))
-    return _greedy(PatchKernel(grid), TYPICAL, ends, pool, min(pairs, len(pool)))
+    known = np.ones((1, players))
+    if pairs >= orthogonal_pairs(players):
+        known = np.vstack([known, _orthogonal(players, rng)])
+    size = min(max(SMALLEST_POOL, POOL_PER_PAIR * pairs), max(pairs, LARGEST_POOL))
+    taken = {row.tobytes() for row in known}
+    pool = np.array([row for row in _pool(players, size, rng) if row.tobytes() not in taken])
+    rest = min(pairs - len(known) + 1, len(pool))
+    chosen = known[1:]
+    if rest:
+        chosen = np.vstack([chosen, _greedy(PatchKernel(grid), TYPICAL, known, pool, rest)])
+    chosen.setflags(write=False)
+    return chosen
 
 
 @lru_cache(maxsize=16)
@@ -58,12 +70,30 @@ def single_coalitions(grid: tuple[int, int], count: int, seed: int) -> np.ndarra
     pool = np.vstack([_pool(players, SINGLES_POOL, rng), _rectangles(grid, rng)])
     pool = np.unique(np.vstack([pool, -pool]), axis=0)
     ends = np.stack([np.ones(players), -np.ones(players)])
-    return _greedy(PatchKernel(grid, even=True), ROUGH, ends, pool, min(count, len(pool)))
+    chosen = _greedy(PatchKernel(grid, even=True), ROUGH, ends, pool, min(count, len(pool)))
+    chosen.setflags(write=False)
+    return chosen
+
+
+def orthogonal_pairs(players: int) -> int:
+    """How many pairs, with that of the full and the empty coalition, are an orthogonal design."""
+    return (1 << (players - 1).bit_length()) - 1
 
 
 def every_coalition(players: int) -> np.ndarray:
     """All coalitions (2^n, n) as booleans; the empty one is first and the full one last."""
     return (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
+
+
+def _orthogonal(players: int, rng: np.random.Generator) -> np.ndarray:
+    """One coalition of each pair of an orthogonal design, as +-1, without the last player.
+
+    The columns of a Hadamard matrix are orthogonal to one another, however many there are of them
+    and in whatever order.
+    """
+    matrix = hadamard(orthogonal_pairs(players) + 1, dtype=float)[1:]
+    rows = matrix[:, rng.permutation(len(matrix) + 1)[:players]]
+    return rows * -rows[:, -1:]
 
 
 def _pool(players: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -108,23 +138,23 @@ def _rectangles(grid: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def _greedy(
-    kernel: PatchKernel, prior: dict[str, float], ends: np.ndarray, pool: np.ndarray, count: int
+    kernel: PatchKernel, prior: dict[str, float], known: np.ndarray, pool: np.ndarray, count: int
 ) -> np.ndarray:
-    """The pool's best ``count`` coalitions, best first, given that those at the ends are known.
+    """The pool's best ``count`` coalitions, best first, given some that are known.
 
     A pivoted Cholesky factorisation: after each pick the columns hold the posterior covariances.
     """
     theta = np.concatenate([[prior[name] for name in NAMES], np.zeros(kernel.players)])
     terms = kernel.terms(theta)
-    noise = terms.noise * len(ends)  # of the odd part alone, or of an odd and an even part
-    s = np.vstack([ends, pool])
+    noise = terms.noise * (2 if kernel.even else 1)  # the odd part's, and the even part's
+    s = np.vstack([known, pool])
     products = kernel.products(s)
     left = kernel.variances(terms, s) + noise
     values = kernel.shapley_covariance(terms, s) + terms.noise * shapley_of_noise(s)
-    rows = np.empty((count + len(ends), len(s)))
-    picked = list(range(len(ends)))
+    rows = np.empty((count + len(known), len(s)))
+    picked = list(range(len(known)))
     for step in range(len(rows)):
-        if step >= len(ends):
+        if step >= len(known):
             gain = (values**2).sum(0) / left
             gain[picked] = -1.0
             picked.append(int(gain.argmax()))
@@ -135,6 +165,4 @@ def _greedy(
         rows[step] = row
         values -= np.outer(values[:, pick] / np.sqrt(left[pick]), row)
         left = np.maximum(left - row**2, noise)
-    chosen = s[picked[len(ends) :]]
-    chosen.setflags(write=False)
-    return chosen
+    return s[picked[len(known) :]]

@@ -39,13 +39,21 @@ class ShapleyProcess:
             of the whole game, the full and the empty one first.
         g: The game there, or its odd part (m, K).
         odd: Whether it is the odd part alone.
+        determined: Whether the coalitions determine every main effect.
         seed: Of the random orders and settings that the error bars are averaged over.
     """
 
     def __init__(
-        self, grid: tuple[int, int], s: np.ndarray, g: np.ndarray, *, odd: bool, seed: int = 0
+        self,
+        grid: tuple[int, int],
+        s: np.ndarray,
+        g: np.ndarray,
+        *,
+        odd: bool,
+        determined: bool = False,
+        seed: int = 0,
     ) -> None:
-        self.kernel = PatchKernel(grid, even=not odd)
+        self.kernel = PatchKernel(grid, even=not odd, determined=determined)
         self.parts = 1 if odd else 2  # each with its own noise, and as many coalitions known before
         self.s = s
         size = np.sqrt((g**2).mean(0))
@@ -63,8 +71,9 @@ class ShapleyProcess:
         posteriors = [self._given(theta) for theta in self._settings()]
         means, variances = (np.array(part) for part in zip(*posteriors, strict=True))
         variance = variances.mean(0) + ((means - means[0]) ** 2).mean(0)
-        # The errors left out were made by relevances fitted with them, one for each player.
-        variance *= 1 + self.kernel.players / len(self.s)
+        # The errors left out were made by relevances fitted with them, one for each player, of
+        # which the odd part alone tells.
+        variance *= 1 + self.kernel.players * self.parts / len(self.s)
         return means[0] * self.size, np.sqrt(variance) * self.size
 
     def _given(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

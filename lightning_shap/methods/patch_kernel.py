@@ -42,6 +42,8 @@ NAMES = ("own", "main_length", "odd", "degree", "odd_length", "triples", "noise"
 CENTRES = np.array([-2.0, 0.0, -1.0, 0.7, -0.6, -3.5, -6.0, -1.0])
 SPREADS = np.array([1.0, 0.6, 1.5, 0.7, 0.5, 1.5, 2.5, 1.5])
 RELEVANCE_SPREAD = 0.7
+# Where coalitions determine every main effect, neighbours have nothing to add to it.
+OWN_ALONE = 4.0, 0.5  # instead of the above
 CONSTANT = 10.0  # prior variance of the even part's mean
 
 _quadrature = cache(np.polynomial.legendre.leggauss)
@@ -70,10 +72,14 @@ class PatchKernel:
     Args:
         grid: Patches down and across.
         even: Whether games have their even part too, or the odd part alone.
+        determined: Whether the coalitions that will be seen determine every main effect.
     """
 
-    def __init__(self, grid: tuple[int, int], *, even: bool = False) -> None:
+    def __init__(
+        self, grid: tuple[int, int], *, even: bool = False, determined: bool = False
+    ) -> None:
         self.even = even
+        self.determined = determined
         self.players = grid[0] * grid[1]
         place = np.indices(grid).reshape(2, -1).T.astype(float)
         self.distances = ((place[:, None] - place[None]) ** 2).sum(-1)
@@ -84,12 +90,18 @@ class PatchKernel:
     @cached_property
     def centres(self) -> np.ndarray:
         """Where the search for the hyper-parameters starts."""
-        return np.concatenate([CENTRES, np.zeros(self.players)])
+        centres = np.concatenate([CENTRES, np.zeros(self.players)])
+        if self.determined:
+            centres[0] = OWN_ALONE[0]
+        return centres
 
     @cached_property
     def spreads(self) -> np.ndarray:
         """How far from there each of them is expected, as a standard deviation."""
-        return np.concatenate([SPREADS, np.full(self.players, RELEVANCE_SPREAD)])
+        spreads = np.concatenate([SPREADS, np.full(self.players, RELEVANCE_SPREAD)])
+        if self.determined:
+            spreads[0] = OWN_ALONE[1]
+        return spreads
 
     def terms(self, theta: np.ndarray) -> Terms:
         """The parts of the prior at the hyper-parameters `theta` (logarithms)."""

@@ -11,6 +11,7 @@ from scipy.special import gammaln
 from lightning_shap.methods.coalition_design import (
     coalition_pairs,
     every_coalition,
+    orthogonal_pairs,
     single_coalitions,
 )
 from lightning_shap.methods.gaussian_process import ShapleyProcess
@@ -36,9 +37,9 @@ def design(grid: tuple[int, int], max_evals: int, seed: int) -> np.ndarray:
     """The coalitions, bool (R, n), that a budget of ``max_evals`` values is best spent on.
 
     The empty and the full coalition are not among them, but count. If the budget covers every
-    coalition, all of them come. If it is larger than about twice the number of players, they come
-    in pairs, a coalition and then its complement. No more than 4096 are spent on a game that they
-    do not cover.
+    coalition, all of them come. If it is enough for an orthogonal design, or larger than about
+    twice the number of players, they come in pairs, a coalition and then its complement. No more
+    than 4096 are spent on a game that they do not cover.
     """
     players = grid[0] * grid[1]
     if _covers(max_evals, players):
@@ -82,13 +83,14 @@ def estimate(
         present = np.vstack([everyone, ~everyone, coalitions])
         g = np.vstack([full, base, values]) - (full + base) / 2
     s = np.where(present, 1.0, -1.0)
-    mean, std = ShapleyProcess(grid, s, g, odd=odd).shapley_values()
+    determined = rows // 2 >= orthogonal_pairs(players)
+    mean, std = ShapleyProcess(grid, s, g, odd=odd, determined=determined).shapley_values()
     return ShapleyEstimate(_balanced(mean, full - base), std)
 
 
 def _single(rows: int, players: int) -> bool:
     """Whether that many coalitions are too few to spend them on complements."""
-    return rows <= 2 * players + 3
+    return rows <= 2 * players + 3 and rows // 2 < orthogonal_pairs(players)
 
 
 def _covers(evaluations: int, players: int) -> bool:

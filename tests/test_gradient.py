@@ -11,8 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from lightning_shap.game import CoalitionGame
+from lightning_shap.isolation import default_dtype
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.boxes import Box, BoxCoalitions
 from lightning_shap.methods.deep_copy import SeparateWindows
@@ -397,6 +399,64 @@ def test_models_of_other_precisions_are_explained(values_of: Any, dtype: torch.d
     single = values_of(game_of(model, images), np.array([[1]]), max_evals=9).values
     other = values_of(game_of(model.to(dtype), images), np.array([[1]]), max_evals=9).values
     assert np.abs(other - single).max() < np.abs(single).max() / 10
+
+
+class Fresh(nn.Module):
+    """Makes tensors in the host's default dtype, and makes them again in the backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = convolutional()
+        self.dtypes: list[torch.dtype] = []
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return checkpoint(self.scores, images, use_reentrant=False)
+
+    def scores(self, images: torch.Tensor) -> Any:
+        self.dtypes.append(torch.get_default_dtype())
+        return self.inner(images) * torch.arange(1.0, 4.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_shap_works_in_single_precision_while_the_model_sees_the_hosts(dtype: torch.dtype) -> None:
+    model, images = Fresh(), torch.rand(2, 2, 8, 8)
+    targets = all_classes(images, 3)
+    expected = gradient_values(game_of(model, images), targets, max_evals=14)
+    model.dtypes.clear()
+    with default_dtype(dtype):
+        found = gradient_values(game_of(model, images), targets, max_evals=14)
+        assert torch.get_default_dtype() == dtype
+    np.testing.assert_array_equal(found.values, expected.values)
+    assert set(model.dtypes) == {dtype}
+    assert len(model.dtypes) == 2 * 2 * 3  # forward and backward, of each class of each image
+
+
+@pytest.mark.parametrize("values_of", METHODS)
+def test_the_default_dtype_comes_back_after_an_error_in_either_pass(values_of: Any) -> None:
+    class Failing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, images: torch.Tensor) -> torch.Tensor:
+            return images.clone()
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("a fuse blew")
+
+    class Backward(nn.Module):
+        def forward(self, images: torch.Tensor) -> Any:
+            return Failing.apply(images)
+
+    class Forward(nn.Module):
+        def forward(self, images: torch.Tensor) -> Any:
+            raise RuntimeError("a fuse blew")
+
+    images = torch.rand(1, 2, 8, 8)
+    for broken in (Forward(), Backward()):
+        game = game_of(nn.Sequential(broken, convolutional()), images)
+        with default_dtype(torch.bfloat16):
+            with pytest.raises((RuntimeError, ValueError), match="a fuse blew"):
+                values_of(game, np.array([[0]]), max_evals=20)
+            assert torch.get_default_dtype() == torch.bfloat16
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lightning_shap.game import CoalitionGame, out_of_memory
-from lightning_shap.isolation import eager, evaluation_mode, seeded
+from lightning_shap.isolation import default_dtype, eager, evaluation_mode, seeded
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.boxes import Box, BoxCoalitions
 from lightning_shap.methods.deep_copy import HookableCopy
@@ -20,6 +20,9 @@ Backgrounds = torch.Tensor | Literal["samples"] | None
 
 # shap holds half a dozen arrays of as many images, which must not grow with the budget.
 SAMPLES_AT_ONCE = 64
+
+# shap makes its samples in the default dtype, and NumPy has no bfloat16. The model sees the host's.
+SHAPS_DTYPE = torch.float32
 
 
 class Scores(torch.nn.Module):
@@ -39,6 +42,7 @@ class Scores(torch.nn.Module):
         self.image = 0
         self.targets: torch.Tensor | None = None
         self.score = value_function(game.output, game.multi_label)
+        self.hosts_dtype = torch.get_default_dtype()
 
     def ask(self, image: int, targets: np.ndarray) -> None:
         """From now on these outputs (K') of this image are explained."""
@@ -60,9 +64,12 @@ class Scores(torch.nn.Module):
             return images.new_zeros(len(images), self.count)
         started = time.perf_counter()
         # shap works in single precision. A copy, since a model may change its input in place.
-        scores = self.scores_of(images.to(self.game.images.dtype, copy=True))
+        with default_dtype(self.hosts_dtype):
+            scores = self.scores_of(images.to(self.game.images.dtype, copy=True))
         if not scores.requires_grad:
             raise no_gradient()
+        # The backward pass is the model's too: checkpointing runs its forward once more there.
+        scores.register_hook(lambda _: torch.set_default_dtype(self.hosts_dtype))
         images.register_hook(lambda _: self._book(len(images), started))
         return scores[:, self.targets.to(scores.device)]
 
@@ -72,6 +79,7 @@ class Scores(torch.nn.Module):
 
     def _book(self, rows: int, started: float) -> None:
         """Called when the gradient has arrived."""
+        torch.set_default_dtype(SHAPS_DTYPE)
         game = self.game
         if game.images.device.type == "cuda":
             torch.cuda.synchronize(game.images.device)  # which shap does next anyway
@@ -210,7 +218,8 @@ def _with_fewer_rows(
     """Tries with half the rows a call, again and again, when the memory runs out."""
     while True:
         try:
-            return mean_of(image, background)
+            with default_dtype(SHAPS_DTYPE):
+                return mean_of(image, background)
         except (RuntimeError, MemoryError) as error:
             if "used in the graph" in str(error):
                 raise no_gradient() from error

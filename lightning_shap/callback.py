@@ -1,29 +1,35 @@
 """When to explain: a Lightning callback that watches a classifier learn."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Literal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Literal, get_args
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
-from lightning_shap.checks import AtMost, Found, checked_count
+from lightning_shap.checks import (
+    AtMost,
+    Found,
+    checked_choice,
+    checked_count,
+    checked_grid,
+    is_unfinished,
+)
 from lightning_shap.explain import Method, explain
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation import eager, unlogged, visiting
+from lightning_shap.maskers import checked_masker
 from lightning_shap.outputs import value_function
 from lightning_shap.plots import plot
 from lightning_shap.samples import Samples, class_names_of, normalisation_of
 from lightning_shap.training.best_checkpoint import best_model
 from lightning_shap.training.destinations import Destinations
 from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, datasets_of, validates
+from lightning_shap.training.patience import Patience
 from lightning_shap.training.progress import reporting
 from lightning_shap.training.ranks import Ranks, every_rank_has_the_model
 from lightning_shap.training.time_budget import TimeBudget
-
-# Three failures in a row are no accident: the callback stops trying.
-PATIENCE = 3
 
 ModelOf = Callable[[Trainer, LightningModule], LightningModule]
 
@@ -120,6 +126,8 @@ class ShapCallback(Callback):
         checked_count("every_n_epochs", every_n_epochs, least=0)
         checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
         checked_count("batch_size", batch_size, least=1)
+        checked_choice("method", method, get_args(Method))
+        checked_masker(masker)
         value_function(output)
         if targets is not None and topk is not None:
             raise ValueError("targets, topk: both were given; give the classes or how many")
@@ -127,12 +135,10 @@ class ShapCallback(Callback):
             checked_count("topk", topk, least=1)
         if (mean is None) != (std is None):
             raise ValueError("mean, std: only one was given; give both or neither")
-        if on_error not in ("warn", "raise"):
-            raise ValueError(f"on_error: got {on_error!r}; give 'warn' or 'raise'")
+        checked_choice("on_error", on_error, ("warn", "raise"))
         if not tag.strip("/"):
             raise ValueError(f"tag: got {tag!r}; give a name such as 'shap'")
-        if explain_checkpoint not in (None, "best"):
-            raise ValueError(f"explain_checkpoint: got {explain_checkpoint!r}; give 'best' or None")
+        checked_choice("explain_checkpoint", explain_checkpoint, ("best", None))
         self.batch = FixedBatch(n_samples, samples, seed)
         self.every_n_epochs = every_n_epochs
         self.explain_untrained = explain_untrained
@@ -140,7 +146,7 @@ class ShapCallback(Callback):
         self.normalisation = None if mean is None or std is None else (mean, std)
         self.module = module
         self.tag = tag
-        self.on_error = on_error
+        self.patience = Patience(on_error)
         self.progress = progress
         self.question: dict[str, Any] = {
             "method": method,
@@ -148,7 +154,7 @@ class ShapCallback(Callback):
             "targets": targets,
             "topk": AtMost(3) if topk is None and targets is None else topk,
             "masker": masker,
-            "grid": tuple(grid) if isinstance(grid, list) else grid,
+            "grid": checked_grid(grid, method),
             "output": output,
             "multi_label": multi_label,
             "batch_size": batch_size,
@@ -179,7 +185,7 @@ class ShapCallback(Callback):
             return
         self._begin()
         if not every_rank_has_the_model(trainer):
-            self._failures = PATIENCE
+            self.patience.end()
             rank_zero_warn(
                 f"ShapCallback explains nothing under {type(trainer.strategy).__name__}: it deals "
                 "the samples out to ranks that each hold the whole model, and here they do not"
@@ -199,8 +205,9 @@ class ShapCallback(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Settles the samples: a checkpoint saved after this validation is to hold them."""
-        if trainer.state.fn == "fit" and not trainer.sanity_checking and self._failures < PATIENCE:
-            with self._forgiving(trainer):
+        over = trainer.sanity_checking or self.patience.at_an_end
+        if trainer.state.fn == "fit" and not over:
+            with self._bearing(trainer):
                 self.batch.take(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -244,13 +251,18 @@ class ShapCallback(Callback):
 
     def _begin(self) -> None:
         """Forgets what belongs to an earlier fit."""
-        self._failures = 0
+        self.patience.begin()
         self._validates = True
         self._lack_told = False
+        self.batch.begin()
         self.destinations.begin()
 
+    def _bearing(self, trainer: Trainer) -> AbstractContextManager[None]:
+        return self.patience.bearing(trainer, whole_module=self.module is None)
+
     def _is_control_due(self, trainer: Trainer) -> bool:
-        return self.explain_untrained and trainer.global_step == 0
+        begins = self.explain_untrained and trainer.global_step == 0
+        return begins and not is_unfinished(trainer.lightning_module)
 
     def _explain(
         self,
@@ -268,10 +280,10 @@ class ShapCallback(Callback):
         Whatever one rank alone may fail in, or decide, happens in ``together``: all ranks fail
         alike and go on alike, and none waits for another.
         """
-        if self._failures >= PATIENCE:
+        if self.patience.at_an_end:
             return
         ranks = Ranks.of(trainer)
-        with self._forgiving(trainer), self.budget.spending() as spending:
+        with self._bearing(trainer), self.budget.spending() as spending:
             samples = self.batch.take(trainer, pl_module, settle=settle)
             if samples is None:
                 self._tell_of_lack(title, expected=settle)
@@ -288,7 +300,7 @@ class ShapCallback(Callback):
             spending.model_seconds = explanation.record.model_seconds
             ranks.together(lambda: self._tell(trainer, pl_module, explanation, tag, title))
             self.explanation = explanation
-            self._failures = 0
+            self.patience.renew()
 
     def _affordable(self, samples: int, title: str, needed: bool) -> int:
         """How many evaluations the time allows; says so where it is fewer than wanted."""
@@ -314,11 +326,12 @@ class ShapCallback(Callback):
             unlogged(pl_module),
             reporting(trainer, self.progress) as report,
         ):
+            names = class_names_of(datasets_of(trainer))
             return explain(
                 self._classifier(pl_module),
                 samples.images,
-                labels=samples.labels,
-                class_names=self.class_names or Found(class_names_of(datasets_of(trainer)) or ()),
+                labels=None if samples.labels is None else Found(samples.labels.tolist()),
+                class_names=self.class_names or (None if names is None else Found(names)),
                 progress=report,
                 **{**self.question, "max_evals": max_evals},
             )
@@ -357,24 +370,4 @@ class ShapCallback(Callback):
             (rank_zero_warn if expected else rank_zero_info)(
                 f"ShapCallback has no samples yet for {title!r}, and waits for the first "
                 "validation batch; give samples=, or num_sanity_val_steps=1 to the Trainer"
-            )
-
-    @contextmanager
-    def _forgiving(self, trainer: Trainer) -> Iterator[None]:
-        """An explanation is worth having, but not worth a training run."""
-        try:
-            yield
-        except Exception as error:
-            if trainer.received_sigterm:  # the run is about to end: no time for complaints
-                return
-            if self.on_error == "raise":
-                raise
-            self._failures += 1
-            then = (
-                f"after {PATIENCE} failures in a row it gives up"
-                if self._failures == PATIENCE
-                else "the training goes on and the next explanation tries again"
-            )
-            rank_zero_warn(
-                f"ShapCallback could not explain: {type(error).__name__}: {error}; {then}"
             )

@@ -2,32 +2,39 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
 from lightning_shap.checks import (
+    checked_choice,
     checked_class_names,
     checked_count,
+    checked_grid,
     checked_images,
     checked_labels,
     checked_model,
     checked_targets,
+    known_labels,
 )
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.game import CoalitionGame
-from lightning_shap.isolation import buffers_kept, seeded
+from lightning_shap.isolation import seeded
 from lightning_shap.maskers import MaskerLike, background_of, describe
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.boxes import Box, BoxCoalitions
 from lightning_shap.methods.partition import partition_values
+from lightning_shap.module_state import state_kept
 from lightning_shap.outputs import Output, probabilities_of
 from lightning_shap.record import Record
 
 Method = Literal["partition", "kernel", "gradient", "deep"]
 Progress = bool | Callable[[int, int], None]
+
+# Seconds; an explanation that is over by then needs no bar.
+DELAY = 1.5
 
 
 def explain(
@@ -63,19 +70,20 @@ def explain(
             the Shapley values of a grid of patches with error bars; ``"gradient"`` and ``"deep"``
             are shap's GradientExplainer and DeepExplainer.
         max_evals: Model rows an image may cost, the empty and the full image included, as in shap.
+            ``"kernel"`` spends 4098 at most, unless more cover every coalition.
         targets: Indices of the classes to explain: one, (K',) for all images or (N, K') for each.
         topk: Explain each image's highest outputs, best first. With neither ``targets`` nor
             ``topk``, all classes are explained.
-        labels: The true classes (N,). With ``topk`` they are explained first, before the highest
-            others; they are kept for the pictures.
+        labels: The true classes (N,), -1 where unknown. With ``topk`` they are explained first,
+            before the highest others; they are kept for the pictures.
         masker: What absent regions show: ``"blur"`` (4/7 of the sides), ``"blur(kh,kw)"`` in
             pixels, ``"mean"`` (the image's mean colour), a number, a tensor (C, H, W) or
             (N, C, H, W), or a function of the images.
         grid: Patches of ``"kernel"``, a side or (rows, columns); None for what the budget resolves.
         backgrounds: What ``"gradient"`` and ``"deep"`` start from: images (B, C, H, W), or
             ``"samples"`` for the images themselves; None for what the masker shows.
-        output: What is explained: ``"logit"``, ``"probability"``, or a function from the model's
-            raw output to (N, K).
+        output: What is explained: ``"logit"``, which is the output as it is, ``"probability"``, or
+            a function from the model's raw output to (N, K).
         multi_label: Several classes may be true at once: a probability is a sigmoid, not a softmax.
         batch_size: Rows per model call at most; on a CPU no more than eight per thread, which is
             faster. It halves itself when memory runs out.
@@ -107,18 +115,16 @@ def explain(
     max_evals = checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
     batch_size = checked_count("batch_size", batch_size, least=1)
     seed = checked_count("seed", seed, least=0)
-    if method not in get_args(Method):
-        raise ValueError(f"method: unknown {method!r}; give one of {', '.join(get_args(Method))}")
-    if grid is not None and method != "kernel":
-        raise ValueError(f"grid: {method!r} has none; give it with method='kernel' only")
+    checked_choice("method", method, get_args(Method))
+    patches = checked_grid(grid, method)
     if backgrounds is not None and method not in ("gradient", "deep"):
         raise ValueError(f"backgrounds: {method!r} has none; give a masker instead")
     if targets is not None and topk is not None:
         raise ValueError("targets, topk: both were given; give the classes or how many, not both")
-    labels = checked_labels(labels, len(images))
+    true = checked_labels(labels, len(images))
 
     with (
-        buffers_kept(model),
+        state_kept(model),
         seeded(seed),
         _reporting(progress, len(images) * max_evals) as advance,
     ):
@@ -132,11 +138,14 @@ def explain(
             progress=advance,
         )
         empty, full = _ends(game)
-        chosen = checked_targets(targets, topk, labels, full)
+        true = known_labels(true, labels, full.shape[1])
+        chosen = checked_targets(targets, topk, true, full)
         names = checked_class_names(class_names, full.shape[1])
+        if output == "logit" and _are_probabilities(full) and _are_probabilities(empty):
+            output = "probability"  # the model ends in a softmax
         base, ends = (np.take_along_axis(scores, chosen, axis=1) for scores in (empty, full))
         budget = {"max_evals": max_evals, "seed": seed}
-        found = _estimate(method, game, chosen, base, ends, budget, grid, backgrounds)
+        found = _estimate(method, game, chosen, base, ends, budget, patches, backgrounds)
         base = base if found.base is None else found.base
 
     record = Record(
@@ -149,7 +158,7 @@ def explain(
         outputs=full,
         probabilities=_probabilities(full, output, multi_label),
         class_names=names,
-        labels=labels,
+        labels=true,
         evaluations=game.evaluations,
         regions=found.regions,
         additivity_gap=np.abs(found.values.sum((1, 2, 3)) + base - ends),
@@ -173,7 +182,7 @@ def _estimate(
     base: np.ndarray,
     full: np.ndarray,
     budget: dict[str, int],
-    grid: int | tuple[int, int] | None,
+    grid: tuple[int, int] | None,
     backgrounds: torch.Tensor | Literal["samples"] | None,
 ) -> Attribution:
     """Hands the game to its method; all but the default are imported when asked for."""
@@ -206,6 +215,12 @@ def _probabilities(full: np.ndarray, output: Output, multi_label: bool) -> np.nd
     return None
 
 
+def _are_probabilities(outputs: np.ndarray) -> bool:
+    """Whether the outputs (N, K) of each image are shares of one already."""
+    sums = outputs.sum(1)
+    return outputs.shape[1] > 1 and bool(outputs.min() >= 0 and np.allclose(sums, 1, atol=1e-3))
+
+
 def _as_numpy(tensor: torch.Tensor) -> np.ndarray:
     if tensor.dtype == torch.bfloat16:  # which NumPy does not have
         tensor = tensor.float()
@@ -214,20 +229,32 @@ def _as_numpy(tensor: torch.Tensor) -> np.ndarray:
 
 @contextmanager
 def _reporting(progress: Progress, total: int) -> Iterator[Callable[[int], None] | None]:
-    """What the game calls after each model call: a bar that appears once it is worth one."""
+    """What the game calls with the rows of each model call."""
     if not progress:
         yield None
-    elif callable(progress):
+        return
+    with nullcontext(progress) if callable(progress) else tqdm_bar("explaining", total) as show:
         done = 0
 
         def report(rows: int) -> None:
             nonlocal done
             done += rows
-            progress(done, total)
+            show(done, total)
 
         yield report
-    else:
-        from tqdm.auto import tqdm
 
-        with tqdm(total=total, desc="explaining", unit="row", delay=1.5, leave=False) as bar:
-            yield bar.update
+
+@contextmanager
+def tqdm_bar(
+    title: str, total: int | None = None, delay: float = DELAY
+) -> Iterator[Callable[[int, int], None]]:
+    """A bar that appears once it is worth one, called with (rows done, rows allowed)."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc=title, unit="row", delay=delay, leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show

@@ -1,4 +1,4 @@
-"""Leave the host as it was: modes, buffers, autograd, random states, logs, compiled graphs.
+"""Leave the host as it was: modes, autograd, random states, logs, compiled graphs.
 
 An explanation runs inside somebody else's training. Each context manager here
 borrows one thing from the host and puts it back exactly, also after an error.
@@ -36,8 +36,8 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
     modes = [] if module is None else [(m, m.training) for m in module.modules()]
     cached = torch.is_autocast_cache_enabled()
     _set_modes((m, False) for m, _ in modes)
-    # Weights that some versions of torch cast and keep here carry no gradient: a training step
-    # that found them under the same autocast would not train them.
+    # A training step under the same autocast would find weights that were cast and kept here: as
+    # they were then, and in some versions of torch without their gradient.
     torch.set_autocast_cache_enabled(False)
     try:
         with torch.no_grad():
@@ -80,6 +80,17 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """What tensors are made in that nobody gave a dtype; true half precision sets it for a fit."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
 def eager() -> Iterator[None]:
     """Run whatever is compiled as it is written.
 
@@ -91,30 +102,6 @@ def eager() -> Iterator[None]:
         return
     with torch.compiler.set_stance("force_eager"):
         yield
-
-
-@contextmanager
-def buffers_kept(model: Callable[..., Any]) -> Iterator[None]:
-    """Put back the buffers that a model changes whenever it is called, such as a counter."""
-    module = module_of(model)
-    owners = [] if module is None else list(module.modules())
-    before = [(owner, dict(owner._buffers)) for owner in owners]
-    kept = {
-        id(buffer): (buffer, buffer._version, buffer.detach().clone())
-        for _, buffers in before
-        for buffer in buffers.values()
-        if buffer is not None and not buffer.is_inference()  # which nobody can change
-    }
-    try:
-        yield
-    finally:
-        for owner, buffers in before:
-            for name, buffer in buffers.items():
-                owner._buffers[name] = buffer
-        with torch.no_grad():
-            for buffer, version, value in kept.values():
-                if buffer._version != version:
-                    buffer.copy_(value)
 
 
 @contextmanager

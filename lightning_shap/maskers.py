@@ -1,7 +1,7 @@
 """What an absent region looks like: a blur, the mean colour, a constant or a background."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -33,6 +33,7 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
         ValueError: If the masker is unknown, of another shape or not finite.
         TypeError: If it is of another kind.
     """
+    checked_masker(masker)
     background: object = _paint(masker, images)
     if not isinstance(background, torch.Tensor):
         raise TypeError(f"masker: its function returned {type(background).__name__}, not a tensor")
@@ -47,10 +48,28 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
     return background
 
 
+def checked_masker(masker: Any) -> None:
+    """Whether this may be a masker, as far as that can be told before there are images.
+
+    Raises:
+        ValueError: If its name is unknown.
+        TypeError: If it is of another kind.
+    """
+    if isinstance(masker, str):
+        _blur_kernel(masker, (1, 1))
+    elif isinstance(masker, bool) or not (
+        isinstance(masker, (Real, torch.Tensor)) or callable(masker)
+    ):
+        raise TypeError(
+            f"masker: got {type(masker).__name__}; give 'blur', 'blur(kh,kw)', 'mean', a number, "
+            "a tensor (C, H, W) or (N, C, H, W), or a function of the images"
+        )
+
+
 def describe(masker: Any, images: torch.Tensor) -> str:
     """The masker in a few words, as a picture's caption says it."""
     if isinstance(masker, str):
-        kernel = _blur_kernel(masker, images)
+        kernel = _blur_kernel(masker, images.shape[-2:])
         return masker if kernel is None else f"blur({kernel[0]},{kernel[1]})"
     if isinstance(masker, Real):
         return f"constant {float(masker):g}"
@@ -84,30 +103,23 @@ def _averaging(length: int, window: int) -> torch.Tensor:
 
 def _paint(masker: Any, images: torch.Tensor) -> Any:
     if isinstance(masker, str):
-        kernel = _blur_kernel(masker, images)
+        kernel = _blur_kernel(masker, images.shape[-2:])
         return (
             images.mean((2, 3), keepdim=True).expand_as(images)
             if kernel is None
             else box_blur(images, kernel)
         )
-    if isinstance(masker, Real) and not isinstance(masker, bool):
+    if isinstance(masker, Real):
         return torch.full_like(images, float(masker))
-    if isinstance(masker, torch.Tensor):
-        return masker.detach()
-    if callable(masker):
-        return masker(images)
-    raise TypeError(
-        f"masker: got {type(masker).__name__}; give 'blur', 'blur(kh,kw)', 'mean', a number, "
-        "a tensor (C, H, W) or (N, C, H, W), or a function of the images"
-    )
+    return masker.detach() if isinstance(masker, torch.Tensor) else masker(images)
 
 
-def _blur_kernel(name: str, images: torch.Tensor) -> tuple[int, int] | None:
-    """The kernel a masker's name asks for; None for ``"mean"``, which has none."""
+def _blur_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
+    """The kernel that a name asks for on images of a size; None for ``"mean"``, which has none."""
     if name == "mean":
         return None
     if name == "blur":
-        height, width = images.shape[-2:]
+        height, width = size
         return max(1, round(height * BLUR_SHARE)), max(1, round(width * BLUR_SHARE))
     match = re.fullmatch(r"blur\(\s*([1-9]\d*)\s*,\s*([1-9]\d*)\s*\)", name)
     if match is None:

@@ -13,8 +13,9 @@ from torchmetrics import Metric
 
 from lightning_shap.checks import checked_count, checked_model
 from lightning_shap.game import CoalitionGame
-from lightning_shap.isolation import buffers_kept, seeded
+from lightning_shap.isolation import seeded
 from lightning_shap.maskers import MaskerLike, background_of
+from lightning_shap.module_state import state_kept
 from lightning_shap.outputs import Output, value_function
 from lightning_shap.rankings import Rankings, maps_of, random_ranks, ranks_of
 
@@ -84,7 +85,7 @@ class _AreaUnderCurve(Metric):
         pixels = maps[0, 0].size
         if self.steps > pixels:
             raise ValueError(f"steps: got {self.steps}; give at most the images' {pixels} pixels")
-        with seeded(self.seed), buffers_kept(model):
+        with seeded(self.seed), state_kept(model):
             game = CoalitionGame(
                 model,
                 images,

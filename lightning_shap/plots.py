@@ -53,7 +53,7 @@ def plot(
     Args:
         explanation: What :func:`lightning_shap.explain` returned, whole, or any
             ``shap.Explanation`` with values (N, H, W, C, K') or (N, H, W, C) and data (N, H, W, C).
-        labels: True classes (N,); those of the explanation's record where None.
+        labels: True classes (N,), -1 where unknown; those of the explanation's record where None.
         class_names: A name for each class; those of the explanation where None.
         mean: What was subtracted from the pixels, a number or one per channel.
         std: What the pixels were divided by. Without both, data outside [0, 1] is stretched from

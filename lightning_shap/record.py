@@ -19,7 +19,7 @@ class Record:
         outputs: float64 (N, K), the explained output of every class for the full images.
         probabilities: float64 (N, K), or None where the output is a function of the user's.
         class_names: str (K,), names of all classes; two where a single output speaks of the second.
-        labels: int (N,), the true classes, or None.
+        labels: int (N,), the true classes, -1 where unknown, or None.
         evaluations: int (N,), model rows spent on each image.
         regions: int (N,), distinct regions these resolved.
         additivity_gap: float64 (N, K'), |sum of values + base value - output|.

@@ -1,11 +1,17 @@
 """The fixed sample batch: which images, their labels, their classes' names, how to show them."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch.utils.data import default_collate
+
+FILLED = (
+    0.7  # of [0, 1]: what photographs reach, and images in [-1, 1] by ImageNet's numbers do not
+)
+LABEL_STEMS = ("label", "target", "class", "categor")
 
 
 @dataclass(frozen=True)
@@ -30,33 +36,27 @@ class Samples:
 def samples_in(batch: Any) -> Samples:
     """The images and labels of a batch, whatever holds them.
 
-    The first floating tensor with four axes is the images. The first whole-number tensor of one
-    axis and as many rows is the labels; failing that, one-hot, multi-hot or 0/1 floats are. What a
-    dictionary calls labels comes before its other entries, such as row numbers.
+    The first floating tensor with four axes is the images. Labels are whole numbers (N,) or (N, 1),
+    or rows (N, K) of zeros with a single one, or of shares of one. What a batch calls labels comes
+    first, then what follows the images; row numbers come last. Rows with several ones are of images
+    with several classes, of which none is the true one.
 
     Raises:
         ValueError: If there are no images.
     """
-    named = list(_tensors(batch))
-    tensors = [tensor for _, tensor in named]
-    images = next((t for t in tensors if t.ndim == 4 and t.is_floating_point()), None)
+    parts = list(_tensors(batch))
+    images = next((t for _, t in parts if t.ndim == 4 and t.is_floating_point()), None)
     if images is None:
-        shapes = [f"{t.dtype} {tuple(t.shape)}" for t in tensors]
+        shapes = [f"{t.dtype} {tuple(t.shape)}" for _, t in parts]
         raise ValueError(
             f"samples: found no float images (N, C, H, W) in a batch of {shapes or type(batch)}; "
-            "give samples=(images, labels) as the model takes them"
+            "give samples=(images, labels), and module= if the classifier takes another form"
         )
-    likely_first = sorted(named, key=lambda item: not _is_label(item[0]))  # stable
-    rows = [t for _, t in likely_first if t is not images and t.shape[:1] == images.shape[:1]]
-    whole = next((t for t in rows if t.ndim == 1 and not t.is_floating_point()), None)
-    if whole is None:
-        scored = next((t for t in rows if t.ndim == 2 or t.ndim == 1), None)
-        if scored is not None and scored.ndim == 2:
-            # Of several true classes the first; a column of one is a binary model's 0 or 1.
-            whole = scored.argmax(1) if scored.shape[1] > 1 else scored[:, 0]
-        else:
-            whole = scored
-    labels = None if whole is None else whole.detach().cpu().long().clone()
+    place = next(index for index, (_, tensor) in enumerate(parts) if tensor is images)
+    followers_first = parts[place + 1 :] + parts[:place]
+    likely_first = sorted(followers_first, key=lambda part: _unlikely_labels(*part))  # stable
+    candidates = (_labels_in(tensor, len(images)) for _, tensor in likely_first)
+    labels = next((found for found in candidates if found is not None), None)
     return Samples(images.detach().cpu().clone(), labels)
 
 
@@ -70,8 +70,13 @@ def samples_from(
     """The samples at some indices of a data set, collated and prepared as its loader would.
 
     Raises:
-        ValueError: If an index lies outside the data set.
+        ValueError: If an index lies outside the data set, or it has none.
     """
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise ValueError(
+            f"samples: {type(dataset).__name__} has no rows to pick by index; "
+            "give images, or images and labels"
+        )
     length = len(dataset)
     outside = [index for index in indices if not -length <= index < length]
     if outside or not indices:
@@ -83,7 +88,17 @@ def samples_from(
 
 
 def joined(parts: Sequence[Samples]) -> Samples:
-    """Several batches as one; labels only if all of them have some."""
+    """Several batches as one; labels only if all of them have some.
+
+    Raises:
+        ValueError: If their images differ in size.
+    """
+    sizes = sorted({tuple(part.images.shape[1:]) for part in parts})
+    if len(sizes) > 1:
+        raise ValueError(
+            f"samples: batches hold images of different sizes (C, H, W), {sizes}; "
+            "give samples= of one size"
+        )
     labels = [part.labels for part in parts if part.labels is not None]
     return Samples(
         torch.cat([part.images for part in parts]),
@@ -112,10 +127,11 @@ def normalisation_of(
 
     Looked for in a ``Normalize`` among the data sets' transforms, then, unless the images lie in
     [0, 1] already, in timm's ``pretrained_cfg``. One that does not lead back into [0, 1] was
-    never applied, and is passed over.
+    never applied, and is passed over; so is timm's where it leaves much of [0, 1] empty, since
+    images of another range would pass for flat ones.
     """
     found = [
-        (step.mean, step.std)
+        (step.mean, step.std, False)
         for dataset in datasets
         for layer in _layers(dataset)
         for step in _steps(getattr(layer, "transform", None) or getattr(layer, "transforms", None))
@@ -124,16 +140,17 @@ def normalisation_of(
     if not _within_unit(images):
         configs = (getattr(part, "pretrained_cfg", None) for part in module.modules())
         found += [
-            (config["mean"], config["std"])
+            (config["mean"], config["std"], True)
             for config in configs
             if isinstance(config, Mapping) and "mean" in config and "std" in config
         ]
-    for mean, std in found:
+    for mean, std, fills in found:
         by_channel = [torch.as_tensor(side, dtype=torch.float).flatten() for side in (mean, std)]
         if any(len(side) not in (1, images.shape[1]) for side in by_channel):
             continue
         mean, std = (side.expand(images.shape[1]) for side in by_channel)
-        if _within_unit(images * std[:, None, None] + mean[:, None, None]):
+        pixels = images * std[:, None, None] + mean[:, None, None]
+        if _within_unit(pixels) and (not fills or pixels.max() - pixels.min() > FILLED):
             return mean.tolist(), std.tolist()
     return None
 
@@ -143,30 +160,53 @@ def _within_unit(images: torch.Tensor) -> bool:
 
 
 def _tensors(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors in a batch, each with the key that it is kept under."""
+    """The tensors in a batch, each with the name that it is kept under."""
     if isinstance(batch, torch.Tensor):
         yield name, batch
     elif isinstance(batch, Mapping):
         for key, part in batch.items():
             yield from _tensors(part, str(key))
+    elif isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        yield from _tensors(dict(zip(batch._fields, batch, strict=True)))
     elif isinstance(batch, (tuple, list)):
         for part in batch:
             yield from _tensors(part, name)
+    elif is_dataclass(batch):
+        yield from _tensors({field.name: getattr(batch, field.name) for field in fields(batch)})
 
 
-def _is_label(name: str) -> bool:
-    return name == "y" or any(word in name.lower() for word in ("label", "target", "class"))
+def _unlikely_labels(name: str, tensor: torch.Tensor) -> int:
+    """How unlikely a part of a batch is to hold its labels, by its name or by counting rows."""
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    if words & {"y", "cls"} or any(stem in name.lower() for stem in LABEL_STEMS):
+        return 0
+    counts = tensor.ndim == 1 and len(tensor) > 1 and bool((tensor.diff() == 1).all())
+    return 2 if counts or words & {"index", "idx", "id", "ids", "indices"} else 1
+
+
+def _labels_in(tensor: torch.Tensor, rows: int) -> torch.Tensor | None:
+    """The classes (N,) that a part of a batch says, None if it says something else."""
+    if len(tensor.shape) not in (1, 2) or len(tensor) != rows or tensor.is_complex():
+        return None
+    values = tensor.detach().cpu()
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2:
+        shares = values.double()
+        one = shares.min() >= 0 and torch.allclose(shares.sum(1), shares.new_ones(()), atol=1e-3)
+        return shares.argmax(1) if one else None
+    return values.long().clone() if bool((values == values.round()).all()) else None
 
 
 def _layers(dataset: Any) -> Iterator[Any]:
-    """A data set and those it wraps: ``Subset.dataset``, ``ConcatDataset.datasets[0]``."""
+    """A data set and those it wraps: ``.dataset``, ``.subset``, or the first of ``.datasets``."""
     seen: list[Any] = []
     while dataset is not None and not any(dataset is layer for layer in seen):
         seen.append(dataset)
         yield dataset
         several = getattr(dataset, "datasets", None)
         inner = several[0] if isinstance(several, (list, tuple)) and several else None
-        dataset = getattr(dataset, "dataset", inner)
+        dataset = getattr(dataset, "dataset", getattr(dataset, "subset", inner))
 
 
 def _steps(transform: Any) -> Iterator[Any]:

@@ -21,11 +21,10 @@ from tiny_training import (
     tiny_trainer,
 )
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from lightning_shap import ShapCallback
-from lightning_shap.samples import samples_in
 
 pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
 
@@ -211,12 +210,6 @@ def test_batches_may_be_dictionaries(tmp_path):
     assert ours.explanation.record.labels.tolist() == tiny_data(12).tensors[1][:3].tolist()
 
 
-def test_row_numbers_in_a_dictionary_are_not_taken_for_labels():
-    images, labels = tiny_data(12).tensors
-    found = samples_in({"index": torch.arange(100, 112), "pixels": images, "label": labels})
-    assert found.labels.tolist() == labels.tolist()
-
-
 def test_of_several_validation_loaders_the_first_is_explained(tmp_path):
     class Two(TinyClassifier):
         def validation_step(self, batch, batch_idx, dataloader_idx=0):
@@ -228,6 +221,29 @@ def test_of_several_validation_loaders_the_first_is_explained(tmp_path):
 
     fit(tmp_path, ours := callback(), Two(), loaders)
     assert same(images_of(ours.explanation).float(), tiny_data(8, seed=1).tensors[0][:3])
+
+
+def test_a_second_fit_explains_its_own_samples(tmp_path):
+    def of(seed):
+        return lambda: (tiny_loaders()[0], DataLoader(tiny_data(8, seed=seed), 4))
+
+    ours = callback()
+    for seed in (3, 4):
+        fit(tmp_path, ours, loaders=of(seed))
+        assert same(images_of(ours.explanation).float(), tiny_data(8, seed=seed).tensors[0][:3])
+
+
+def test_ignored_labels_and_those_of_another_task_are_unknown(tmp_path):
+    class Ignoring(TinyClassifier):
+        def loss(self, batch):
+            images, labels = batch
+            return cross_entropy(self(images), labels.where(labels < CLASSES, -1), ignore_index=-1)
+
+    images, labels = tiny_data(12).tensors
+    labels = labels.index_fill(0, torch.tensor([1, 5]), 255)
+    data = TensorDataset(images, labels)
+    fit(tmp_path, ours := callback(), Ignoring(), lambda: (DataLoader(data, 4),) * 2)
+    assert ours.explanation.record.labels.tolist() == [labels[0], -1, labels[2]]
 
 
 # What is explained
@@ -340,7 +356,8 @@ def test_found_names_of_another_task_are_left_out(tmp_path):
             super().__init__(rows)
             self.classes = ["one", "of", "four", "names"]
 
-    fit(tmp_path, ours := callback(), loaders=lambda: (DataLoader(Renamed(12), 4),) * 2)
+    with pytest.warns(UserWarning, match="knows 4, the model has 3 outputs; they are left out"):
+        fit(tmp_path, ours := callback(), loaders=lambda: (DataLoader(Renamed(12), 4),) * 2)
     assert ours.explanation.record.class_names.tolist() == ["class 0", "class 1", "class 2"]
 
 
@@ -418,10 +435,14 @@ def test_every_logger_gets_the_picture(tmp_path):
         ({"max_evals": 1}, "max_evals: got 1; give at least 2"),
         ({"targets": 1, "topk": 2}, "targets, topk: both"),
         ({"mean": [0.5]}, "mean, std: only one"),
-        ({"on_error": "ignore"}, "on_error: got 'ignore'; give 'warn' or 'raise'"),
+        ({"on_error": "ignore"}, "on_error: unknown 'ignore'; give one of 'warn', 'raise'"),
         ({"tag": "/"}, "tag: got '/'"),
         ({"output": "odds"}, "output: got 'odds'"),
-        ({"explain_checkpoint": "last"}, "explain_checkpoint: got 'last'; give 'best'"),
+        ({"method": "lime"}, "method: unknown 'lime'; give one of 'partition', 'kernel'"),
+        ({"masker": "blurred"}, "masker: unknown 'blurred'; give 'blur'"),
+        ({"grid": 4}, "grid: 'partition' has none"),
+        ({"method": "kernel", "grid": [4]}, "grid: got [4]; give patches a side, or (rows,"),
+        ({"explain_checkpoint": "last"}, "explain_checkpoint: unknown 'last'; give one of 'best'"),
         ({"time_budget": "10"}, "time_budget: got '10'; give a share of the time such as '10%'"),
         ({"time_budget": "120%"}, "time_budget: got '120%'"),
         ({"time_budget": 0}, "time_budget: got 0"),

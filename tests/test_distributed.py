@@ -4,12 +4,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from distributed_fits import CASES
+from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from tiny_training import same
+
+from lightning_shap.training.ranks import every_rank_has_the_model
 
 HERE = Path(__file__).parent
 
@@ -143,6 +147,15 @@ def test_distributed_training_is_the_same_to_the_bit(two):
         assert same(with_it["optimizers"], without["optimizers"])
     assert with_it["values"] is not None
     assert without["values"] is None
+
+
+@pytest.mark.parametrize(
+    ("strategy", "has"),
+    [(DDPStrategy(), True), (FSDPStrategy(), False), (ModelParallelStrategy(), False)],
+    ids=lambda value: type(value).__name__,
+)
+def test_strategies_that_shard_the_model_are_told_from_others(strategy, has):
+    assert every_rank_has_the_model(SimpleNamespace(strategy=strategy, world_size=1)) is has
 
 
 @pytest.mark.slow

@@ -50,6 +50,33 @@ def test_the_result_is_a_shap_explanation_with_the_shapes_it_promises(model, ima
     assert explanation.compute_time == explanation.record.seconds > 0
 
 
+def test_an_unknown_label_puts_no_class_before_the_highest(model, images):
+    explanation = explained(model, images, topk=2, labels=[-1, 0])
+    best = model(images[:1]).detach().numpy().argsort()[0, :-3:-1]
+    assert explanation.output_indexes[0].tolist() == best.tolist()
+    assert explanation.output_indexes[1, 0] == 0
+    assert explanation.record.labels.tolist() == [-1, 0]
+
+
+def test_outputs_that_are_shares_of_one_are_taken_for_probabilities(model, images):
+    record = explained(lambda x: model(x).softmax(1), images).record
+    assert record.output == "probability"
+    np.testing.assert_allclose(record.probabilities, model(images).detach().softmax(1), atol=1e-6)
+
+
+@pytest.mark.parametrize("grid", [2, (2, 2), [2, 2]])
+def test_a_grid_is_a_side_or_rows_and_columns(model, images, grid):
+    assert explained(model, images, method="kernel", grid=grid).record.grid == (2, 2)
+
+
+def test_lazy_layers_are_left_to_their_host(images):
+    lazy = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(4)).double()
+    with pytest.raises(ValueError, match="model: has layers that take their sizes"):
+        explained(lazy, images)
+    lazy(images)
+    explained(lazy, images)
+
+
 def test_topk_is_best_first_and_named_for_each_image(model, images):
     explanation = explained(model, images, topk=4)
     outputs = model(images).detach().numpy()
@@ -290,6 +317,7 @@ def nan_images():
         ({"topk": 1.0}, TypeError, "topk: got 1.0"),
         ({"topk": 1, "targets": [0]}, ValueError, "targets, topk: both were given"),
         ({"labels": [0]}, ValueError, r"labels: .*\(1,\).*2 images"),
+        ({"method": "kernel", "grid": [3]}, ValueError, r"grid: got \[3\]; give patches a side"),
         ({"labels": [0, 4]}, ValueError, "labels: hold 4.*4 classes"),
         ({"class_names": ["a", "b"]}, ValueError, "class_names: got 2 names.*4 classes"),
         ({"class_names": "abcd"}, TypeError, "class_names: got the string 'abcd'"),

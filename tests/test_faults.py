@@ -1,12 +1,14 @@
 """Whatever fails inside an explanation, the training does not."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,10 +21,12 @@ from tiny_training import (
     KeepingLogger,
     TinyClassifier,
     lightning_warns,
+    same,
     tiny_data,
     tiny_loaders,
     tiny_trainer,
 )
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap import ShapCallback
@@ -93,6 +97,24 @@ def test_on_error_raise_raises_the_error_itself(tmp_path, fault):
     kinds = {"it raises": ZeroDivisionError, "memory runs out": MemoryError}
     with pytest.raises(kinds.get(fault, ValueError), match=cause.split(": ")[-1]):
         fit(tmp_path, FaultyClassifier(failing), callback(on_error="raise"))
+
+
+def test_a_module_whose_forward_is_no_classifier_is_told_of_module(tmp_path):
+    class OfBatches(TinyClassifier):
+        def forward(self, batch):
+            return self.net(batch.pixels)
+
+        def loss(self, batch):
+            return cross_entropy(self(SimpleNamespace(pixels=batch[0])), batch[1])
+
+    hint = re.escape("if OfBatches.forward does not take images (N, C, H, W), name the attribute")
+    with pytest.warns(UserWarning, match=rf"{hint}.* that does with module=, one of \['net'\]"):
+        tiny_trainer(tmp_path, callback()).fit(OfBatches(), *tiny_loaders())
+    with pytest.raises(AttributeError, match="pixels") as caught:
+        tiny_trainer(tmp_path, callback(on_error="raise")).fit(OfBatches(), *tiny_loaders())
+    assert "module=" in caught.value.__notes__[0]
+    tiny_trainer(tmp_path, ours := callback(module="net")).fit(OfBatches(), *tiny_loaders())
+    assert ours.explanation is not None
 
 
 def test_two_failures_and_a_success_begin_the_count_anew(tmp_path):
@@ -201,6 +223,84 @@ def test_an_event_writer_closed_early_opens_again(tmp_path):
     )
     assert not told
     assert trainer.current_epoch == 2
+
+
+class DiskFills(Callback):
+    """Ahead of ours: no event can be written from here on."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        for path in Path(trainer.logger.log_dir).glob("events*"):
+            path.rename(path.with_name(f"full-{path.name}"))
+            path.symlink_to("/dev/full")
+
+
+class DiskHasRoomAgain(Callback):
+    """Behind ours."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        for path in Path(trainer.logger.log_dir).glob("full-*"):
+            path.replace(path.with_name(path.name.removeprefix("full-")))
+
+
+def logged(folder):
+    """The scalars of the training's own, and how many pictures, that TensorBoard finds."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder)).Reload()
+    tags = events.Tags()
+    own = [tag for tag in tags["scalars"] if not tag.startswith("shap")]
+    scalars = {tag: sorted((one.step, one.value) for one in events.Scalars(tag)) for tag in own}
+    return scalars, sum(len(events.Images(tag)) for tag in tags["images"])
+
+
+def fit_with_events(folder, *callbacks):
+    logger = TensorBoardLogger(folder)
+    torch.manual_seed(0)
+    module = TinyClassifier()
+    trainer, told = fit(folder, module, *callbacks, logger=logger, max_epochs=3)
+    assert trainer.current_epoch == 3
+    return module.state_dict(), *logged(logger.log_dir), told
+
+
+# The thread that writes events says so too.
+ends_a_thread = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+@ends_a_thread
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_a_disk_full_of_events_for_a_moment_costs_only_the_pictures_of_that_moment(tmp_path):
+    disk = DiskFills(), DiskHasRoomAgain()
+    weights, scalars, _, _ = fit_with_events(tmp_path / "without", *disk)
+    ours = callback(explain_untrained=True, every_n_epochs=2)
+    found = fit_with_events(tmp_path / "with", disk[0], ours, disk[1])
+    assert same(found[0], weights)
+    assert found[1] == scalars
+    assert found[2] == 2  # before and after
+    assert len(found[3]) == 1
+    assert "No space left" in found[3][0]
+
+
+@ends_a_thread
+def test_events_that_a_disk_has_no_room_for_leave_room_for_the_trainings_own(tmp_path, monkeypatch):
+    from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
+
+    def write(self, filename, content, mode):
+        used = sum(path.stat().st_size for path in tmp_path.rglob("events*"))
+        with open(filename, mode) as file:
+            file.write(content[: max(room - used, 0)])
+        if used + len(content) > room:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LocalFileSystem, "_write", write)
+    room = 10**7
+    weights, scalars, _, _ = fit_with_events(tmp_path / "without")
+    room = 2 * sum(path.stat().st_size for path in tmp_path.rglob("events*")) + 5000
+    found = fit_with_events(tmp_path / "with", callback())
+    assert same(found[0], weights)
+    assert found[1] == scalars
+    assert found[2] == 0
+    assert all("No space left" in words for words in found[3])
+    assert len(found[3]) == 3
 
 
 class Killed(Dataset):

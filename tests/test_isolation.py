@@ -65,6 +65,19 @@ def test_autograd_is_off_within_and_as_it_was_after():
         assert not torch.is_grad_enabled()
 
 
+def test_weights_that_autocast_casts_within_are_cast_anew_after():
+    linear, images = torch.nn.Linear(4, 3), torch.rand(2, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with evaluation_mode(linear):
+            before = linear(images)
+        with torch.no_grad():
+            linear.weight.add_(1.0)  # a step of training, which a kept copy would not know of
+        scores = linear(images)
+        scores.sum().backward()
+    assert (scores > before + 0.1).all()
+    torch.testing.assert_close(linear.weight.grad, images.sum(0).expand(3, 4), rtol=0.02, atol=0)
+
+
 def draws():
     return random.random(), np.random.rand(), torch.rand(1).item()
 

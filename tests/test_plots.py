@@ -323,6 +323,13 @@ def test_without_labels_the_prediction_is_named():
     )
 
 
+def test_an_unknown_label_says_neither_right_nor_wrong():
+    captions = Captions(an_explanation(), [1, -1])
+    assert captions.image(0).right is not None
+    assert captions.image(1) == Captions(an_explanation()).image(1)
+    assert captions.image(1).right is None
+
+
 def test_a_single_output_speaks_for_the_second_of_two_classes():
     positive = np.array([[0.9], [0.2]])
     explanation = an_explanation(
@@ -470,7 +477,6 @@ def test_a_path_that_cannot_be_is_an_error_that_names_it(tmp_path):
         ({"labels": [0]}, r"labels: have shape \(1,\).*2 images"),
         ({"labels": [0.0, 1.0]}, "labels: .*float64"),
         ({"labels": [0, 3]}, "labels: hold 3; give classes from 0 to 2"),
-        ({"labels": [0, -1]}, "labels: hold -1"),
         ({"class_names": ["a", "b"]}, "class_names: got 2 names for 3 classes"),
         ({"mean": [0.5]}, "std: is missing"),
         ({"std": [0.5]}, "mean: is missing"),

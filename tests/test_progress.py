@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from tiny_training import FaultyClassifier, lightning_warns, tiny_loaders, tiny_trainer
 
 from lightning_shap import ShapCallback
+from lightning_shap.explain import tqdm_bar
 from lightning_shap.training import progress
 from lightning_shap.training.progress import reporting
 
@@ -41,6 +42,14 @@ def test_no_bar_is_shown_where_none_is_wanted(tmp_path, monkeypatch, capsys, bar
 def test_a_short_explanation_has_no_bar(tmp_path, capsys):
     fit(tmp_path, [TQDMProgressBar()])
     assert "Explaining" not in capsys.readouterr().err
+
+
+def test_a_bar_shows_what_is_done_of_what_is_allowed(capsys):
+    with tqdm_bar("explaining", 8, delay=0) as show:
+        assert "explaining:   0%" in capsys.readouterr().err
+        time.sleep(0.15)  # tqdm draws ten times a second
+        show(3, 6)
+        assert "explaining:  50%" in capsys.readouterr().err
 
 
 class RichProgressBar(ProgressBar):

@@ -36,7 +36,8 @@ def accuracy(record: Record) -> float | None:
     """The share of images whose true class is predicted, None where that is not known."""
     if record.labels is None or (record.probabilities is None and record.outputs.shape[1] == 1):
         return None
-    return float((predictions(record) == record.labels).mean())
+    known = record.labels >= 0
+    return float((predictions(record) == record.labels)[known].mean()) if known.any() else None
 
 
 def predictions(record: Record) -> np.ndarray:
@@ -48,12 +49,12 @@ def predictions(record: Record) -> np.ndarray:
 
 def _image(record: Record, row: int, explained: np.ndarray) -> dict[str, Any]:
     outputs, names = record.outputs[row], record.class_names
-    label = None if record.labels is None else int(record.labels[row])
+    label = -1 if record.labels is None else int(record.labels[row])
     unspoken = len(names) - len(outputs)  # a single output speaks of the second of two classes
     highest = np.argsort(-outputs, kind="stable")[:PREDICTIONS]
     return {
-        "label": label,
-        "class": None if label is None else str(names[label]),
+        "label": None if label < 0 else label,
+        "class": None if label < 0 else str(names[label]),
         "predictions": [
             {
                 "index": index,

@@ -19,7 +19,7 @@ def kernel_values(
     full: np.ndarray,
     *,
     max_evals: int,
-    grid: int | tuple[int, int] | None = None,
+    grid: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Attribution:
     """Shapley values of the patches of a grid, each spread evenly over its pixels and channels.
@@ -30,7 +30,7 @@ def kernel_values(
         base: (N, K'), those outputs for the empty coalition.
         full: (N, K'), those outputs for the full coalition.
         max_evals: Model rows per image, the empty and the full coalition included.
-        grid: Patches a side or (rows, columns); None picks what the budget can resolve.
+        grid: Rows and columns of patches; None picks what the budget can resolve.
         seed: Chooses the coalitions. They depend on seed, grid and budget, never on the model.
 
     Returns:
@@ -42,7 +42,8 @@ def kernel_values(
         ValueError: If the grid has more patches than the image has pixels along a side.
     """
     count, channels, height, width = game.images.shape
-    patches = PatchGrid(_pair(grid, max_evals, (height, width)), (height, width))
+    size = height, width
+    patches = PatchGrid(grid or choose_grid(max_evals, size), size)
     coalitions = design(patches.grid, max_evals, seed)
     rows = len(coalitions)
     outputs = (
@@ -63,15 +64,3 @@ def kernel_values(
         values[image] = patches.spread(found.values, channels)
         error_std[image] = patches.spread(found.std, channels)
     return Attribution(values, np.full(count, patches.players), error_std, grid=patches.grid)
-
-
-def _pair(
-    grid: int | tuple[int, int] | None, max_evals: int, size: tuple[int, int]
-) -> tuple[int, int]:
-    """Rows and columns of patches."""
-    if grid is None:
-        return choose_grid(max_evals, size)
-    if isinstance(grid, int):
-        return grid, grid
-    rows, columns = grid
-    return int(rows), int(columns)

@@ -34,7 +34,7 @@ class Captions:
 
     Args:
         explanation: Of N images and K' outputs each; one without ``.record`` has less to say.
-        labels: True classes (N,); those of the record where None.
+        labels: True classes (N,), -1 where unknown; those of the record where None.
         class_names: A name for each class; those of the explanation where None.
     """
 
@@ -71,8 +71,8 @@ class Captions:
     def image(self, row: int) -> Heading:
         """The words over an image: its true class, else the predicted one."""
         predicted = None if self._predicted is None else int(self._predicted[row])
-        if self._labels is not None:
-            label = int(self._labels[row])
+        label = -1 if self._labels is None else int(self._labels[row])
+        if label >= 0:
             right = None if predicted is None else predicted == label
             mistaken = "" if predicted is None or right else f"predicted {self._name(predicted)}"
             detail = _joined(self._probability(row, label), mistaken)
@@ -171,7 +171,7 @@ class Captions:
                 f"give one whole number for each of {images} images"
             )
         classes = self._class_count()
-        wrong = checked[(checked < 0) | (checked >= (classes or np.inf))]
+        wrong = checked[checked >= (classes or np.inf)]
         if wrong.size:
             upper = "" if classes is None else f" to {classes - 1}"
             raise ValueError(f"labels: hold {wrong[0]}; give classes from 0{upper}")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
+from lightning_shap.generators import generators_kept
 from lightning_shap.isolation import seeded
 from lightning_shap.samples import Samples, joined, samples_from, samples_in
 from lightning_shap.training.ranks import Ranks, undealt
@@ -28,6 +29,10 @@ class FixedBatch:
         self.size = size
         self.given = given
         self.seed = seed
+        self.begin()
+
+    def begin(self) -> None:
+        """A new fit, which may have other data."""
         self._settled: Samples | None = None
         self._offered: list[Samples] = []  # this rank's
         self._problem: Exception | None = None
@@ -117,7 +122,9 @@ class FixedBatch:
             batch = pl_module._on_before_batch_transfer(batch)
             return trainer.strategy.batch_to_device(batch)
 
-        with seeded(self.seed), torch.no_grad():  # a transform may be random
+        # A transform may be random, by everybody's generators or by one of its own.
+        owners = dataset, collate, pl_module, getattr(trainer, "datamodule", None)
+        with generators_kept(*owners), seeded(self.seed), torch.no_grad():
             return samples_from(dataset, indices, collate=collate, prepare=as_received)
 
 

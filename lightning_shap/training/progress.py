@@ -6,8 +6,7 @@ from contextlib import contextmanager
 
 from pytorch_lightning import Trainer
 
-# An explanation that is over by then needs no bar.
-DELAY = 1.5
+from lightning_shap.explain import DELAY, tqdm_bar
 
 Report = Callable[[int, int], None]
 """Called with (rows done, rows allowed)."""
@@ -45,26 +44,13 @@ def _bar(trainer: Trainer, shown: bool) -> Iterator[Report]:
     silent = bar is None or getattr(bar, "is_disabled", False)
     names = [] if silent else [kind.__name__ for kind in type(bar).__mro__]
     if shown and trainer.is_global_zero and "TQDMProgressBar" in names:
-        with _tqdm() as show:
+        with tqdm_bar("Explaining", delay=DELAY) as show:
             yield show
     elif shown and trainer.is_global_zero and "RichProgressBar" in names:
         with _rich_description(bar) as show:
             yield show
     else:
         yield lambda done, total: None
-
-
-@contextmanager
-def _tqdm() -> Iterator[Report]:
-    from tqdm.auto import tqdm
-
-    with tqdm(desc="Explaining", unit="row", delay=DELAY, leave=False) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show
 
 
 @contextmanager

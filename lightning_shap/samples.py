@@ -11,7 +11,8 @@ from torch.utils.data import default_collate
 FILLED = (
     0.7  # of [0, 1]: what photographs reach, and images in [-1, 1] by ImageNet's numbers do not
 )
-LABEL_STEMS = ("label", "target", "class", "categor")
+LABEL_STEMS, LABELS = ("label", "target", "class", "categor"), {"y", "cls"}
+ROW_NUMBERS = {"index", "idx", "id", "ids", "indices"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def samples_in(batch: Any) -> Samples:
 
     The first floating tensor with four axes is the images. Labels are whole numbers (N,) or (N, 1),
     or rows (N, K) of zeros with a single one, or of shares of one. What a batch calls labels comes
-    first, then what follows the images; row numbers come last. Rows with several ones are of images
-    with several classes, of which none is the true one.
+    first, then what follows the images; what counts the rows comes last, or never if it is called
+    an index. Rows with several ones are of images with several classes, none of them the true one.
 
     Raises:
         ValueError: If there are no images.
@@ -54,7 +55,10 @@ def samples_in(batch: Any) -> Samples:
         )
     place = next(index for index, (_, tensor) in enumerate(parts) if tensor is images)
     followers_first = parts[place + 1 :] + parts[:place]
-    likely_first = sorted(followers_first, key=lambda part: _unlikely_labels(*part))  # stable
+    likely_first = sorted(
+        (part for part in followers_first if not _is_row_number(part[0])),
+        key=lambda part: (not _is_label(part[0]), _counts(part[1])),
+    )
     candidates = (_labels_in(tensor, len(images)) for _, tensor in likely_first)
     labels = next((found for found in candidates if found is not None), None)
     return Samples(images.detach().cpu().clone(), labels)
@@ -175,13 +179,20 @@ def _tensors(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
         yield from _tensors({field.name: getattr(batch, field.name) for field in fields(batch)})
 
 
-def _unlikely_labels(name: str, tensor: torch.Tensor) -> int:
-    """How unlikely a part of a batch is to hold its labels, by its name or by counting rows."""
-    words = set(re.split(r"[^a-z]+", name.lower()))
-    if words & {"y", "cls"} or any(stem in name.lower() for stem in LABEL_STEMS):
-        return 0
-    counts = tensor.ndim == 1 and len(tensor) > 1 and bool((tensor.diff() == 1).all())
-    return 2 if counts or words & {"index", "idx", "id", "ids", "indices"} else 1
+def _is_label(name: str) -> bool:
+    return bool(_words(name) & LABELS) or any(stem in name.lower() for stem in LABEL_STEMS)
+
+
+def _is_row_number(name: str) -> bool:
+    return bool(_words(name) & ROW_NUMBERS) and not _is_label(name)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z]+", name.lower()))
+
+
+def _counts(tensor: torch.Tensor) -> bool:
+    return tensor.ndim == 1 and len(tensor) > 1 and bool((tensor.diff() == 1).all())
 
 
 def _labels_in(tensor: torch.Tensor, rows: int) -> torch.Tensor | None:

@@ -52,6 +52,7 @@ class Batch:
         {"image": images, "index": shuffled_rows, "categories": labels},
         {"image": images, "id": shuffled_rows, "cls": labels, "file": ["a", "b", "c", "d"]},
         {"image_id": shuffled_rows, "pixel_values": images, "y": labels},
+        {"image_id": shuffled_rows, "image": images, "label_id": labels},
         {"target_image": torch.rand(4), "image": images, "target": labels},
         Named(images, shuffled_rows, labels),
         Batch(shuffled_rows, images, labels),
@@ -76,6 +77,11 @@ def test_labels_are_found_wherever_a_batch_keeps_them(batch):
 )
 def test_what_says_no_single_class_is_not_taken_for_labels(other):
     assert samples_in((images, other)).labels is None
+
+
+@pytest.mark.parametrize("name", ["index", "image_id", "row_idx"])
+def test_what_is_called_a_row_number_is_never_a_label(name):
+    assert samples_in({"image": images, name: labels}).labels is None
 
 
 def test_a_batch_without_float_images_is_refused_with_what_would_do():

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -262,11 +263,17 @@ def fit_with_events(folder, *callbacks):
     return module.state_dict(), *logged(logger.log_dir), told
 
 
-# The thread that writes events says so too.
-ends_a_thread = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.fixture
+def writers_may_die(monkeypatch):
+    """The thread that writes events ends with its error, of which pytest is not to hear later."""
+    before = set(threading.enumerate())
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=5)
 
 
-@ends_a_thread
+@pytest.mark.usefixtures("writers_may_die")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 def test_a_disk_full_of_events_for_a_moment_costs_only_the_pictures_of_that_moment(tmp_path):
     disk = DiskFills(), DiskHasRoomAgain()
@@ -280,7 +287,7 @@ def test_a_disk_full_of_events_for_a_moment_costs_only_the_pictures_of_that_mome
     assert "No space left" in found[3][0]
 
 
-@ends_a_thread
+@pytest.mark.usefixtures("writers_may_die")
 def test_events_that_a_disk_has_no_room_for_leave_room_for_the_trainings_own(tmp_path, monkeypatch):
     from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 

@@ -5,6 +5,7 @@ batches, and turned into Shapley values by :mod:`.shapley_estimate`.
 """
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from lightning_shap.game import CoalitionGame
 from lightning_shap.methods.attribution import Attribution
@@ -44,7 +45,8 @@ def kernel_values(
     count, channels, height, width = game.images.shape
     size = height, width
     patches = PatchGrid(grid or choose_grid(max_evals, size), size)
-    coalitions = design(patches.grid, max_evals, seed)
+    with _one_thread():
+        coalitions = design(patches.grid, max_evals, seed)
     rows = len(coalitions)
     outputs = (
         game.play(
@@ -57,10 +59,20 @@ def kernel_values(
 
     values = np.empty((count, height, width, channels, targets.shape[1]))
     error_std = np.empty_like(values)
-    for image in range(count):
-        found = estimate(
-            coalitions, outputs[image][:, targets[image]], base[image], full[image], patches.grid
-        )
-        values[image] = patches.spread(found.values, channels)
-        error_std[image] = patches.spread(found.std, channels)
+    with _one_thread():
+        for image in range(count):
+            found = estimate(
+                coalitions,
+                outputs[image][:, targets[image]],
+                base[image],
+                full[image],
+                patches.grid,
+            )
+            values[image] = patches.spread(found.values, channels)
+            error_std[image] = patches.spread(found.std, channels)
     return Attribution(values, np.full(count, patches.players), error_std, grid=patches.grid)
+
+
+def _one_thread() -> threadpool_limits:
+    """Matrices this small are solved several times as fast without waiting for other threads."""
+    return threadpool_limits(limits=1, user_api="blas")

@@ -1,13 +1,13 @@
 """One call: images in, a ``shap.Explanation`` out."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
+from lightning_shap.bars import Progress, counting
 from lightning_shap.checks import (
     checked_choice,
     checked_class_names,
@@ -31,10 +31,6 @@ from lightning_shap.outputs import Output, probabilities_of
 from lightning_shap.record import Record
 
 Method = Literal["partition", "kernel", "gradient", "deep"]
-Progress = bool | Callable[[int, int], None]
-
-# Seconds; an explanation that is over by then needs no bar.
-DELAY = 1.5
 
 
 def explain(
@@ -126,7 +122,7 @@ def explain(
     with (
         state_kept(model),
         seeded(seed),
-        _reporting(progress, len(images) * max_evals) as advance,
+        counting(progress, len(images) * max_evals) as advance,
     ):
         game = CoalitionGame(
             model,
@@ -225,36 +221,3 @@ def _as_numpy(tensor: torch.Tensor) -> np.ndarray:
     if tensor.dtype == torch.bfloat16:  # which NumPy does not have
         tensor = tensor.float()
     return np.array(tensor.cpu().numpy(), order="C")  # a copy: the host may reuse its batch
-
-
-@contextmanager
-def _reporting(progress: Progress, total: int) -> Iterator[Callable[[int], None] | None]:
-    """What the game calls with the rows of each model call."""
-    if not progress:
-        yield None
-        return
-    with nullcontext(progress) if callable(progress) else tqdm_bar("explaining", total) as show:
-        done = 0
-
-        def report(rows: int) -> None:
-            nonlocal done
-            done += rows
-            show(done, total)
-
-        yield report
-
-
-@contextmanager
-def tqdm_bar(
-    title: str, total: int | None = None, delay: float = DELAY
-) -> Iterator[Callable[[int, int], None]]:
-    """A bar that appears once it is worth one, called with (rows done, rows allowed)."""
-    from tqdm.auto import tqdm
-
-    with tqdm(total=total, desc=title, unit="row", delay=delay, leave=False) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show

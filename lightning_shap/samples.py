@@ -46,14 +46,15 @@ def samples_in(batch: Any) -> Samples:
         ValueError: If there are no images.
     """
     parts = list(_tensors(batch))
-    images = next((t for _, t in parts if t.ndim == 4 and t.is_floating_point()), None)
-    if images is None:
+    places = (i for i, (_, t) in enumerate(parts) if t.ndim == 4 and t.is_floating_point())
+    place = next(places, None)
+    if place is None:
         shapes = [f"{t.dtype} {tuple(t.shape)}" for _, t in parts]
         raise ValueError(
             f"samples: found no float images (N, C, H, W) in a batch of {shapes or type(batch)}; "
             "give samples=(images, labels), and module= if the classifier takes another form"
         )
-    place = next(index for index, (_, tensor) in enumerate(parts) if tensor is images)
+    images = parts[place][1]
     followers_first = parts[place + 1 :] + parts[:place]
     likely_first = sorted(
         (part for part in followers_first if not _is_row_number(part[0])),
@@ -197,7 +198,7 @@ def _counts(tensor: torch.Tensor) -> bool:
 
 def _labels_in(tensor: torch.Tensor, rows: int) -> torch.Tensor | None:
     """The classes (N,) that a part of a batch says, None if it says something else."""
-    if len(tensor.shape) not in (1, 2) or len(tensor) != rows or tensor.is_complex():
+    if tensor.ndim not in (1, 2) or len(tensor) != rows or tensor.is_complex():
         return None
     values = tensor.detach().cpu()
     if values.ndim == 2 and values.shape[1] == 1:

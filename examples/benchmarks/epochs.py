@@ -21,20 +21,15 @@ import argparse
 from itertools import islice
 
 import numpy as np
-import torch
-from games import BATCH, photographs, training
+from games import BATCH, VIT, exact_values, outputs_of, photographs, training
 
-from lightning_shap.game import CoalitionGame
-from lightning_shap.maskers import background_of
 from lightning_shap.methods.coalition_design import every_coalition
-from lightning_shap.methods.patches import PatchCoalitions, PatchGrid
 from lightning_shap.methods.shapley_estimate import design, estimate
 
 GRID = (3, 4)
 PLAYERS = GRID[0] * GRID[1]
 EVERY = every_coalition(PLAYERS)
 PLACES = 1 << np.arange(PLAYERS)
-VIT = {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 4}
 NETWORKS = {
     "test_resnet": {},
     "test_convnext": {},
@@ -45,23 +40,10 @@ ANCHOR_EVERY, ANCHOR_TIMES = 5, 4
 FIRST = 2  # epoch that counts: before, a network changes beyond recognition
 
 
-def played(network: torch.nn.Module, image: torch.Tensor) -> np.ndarray:
-    """All outputs for all coalitions, (2^n, K)."""
-    batch = image[None]
-    game = CoalitionGame(network, batch, background_of("blur", batch), batch_size=256)
-    patches = PatchGrid(GRID, tuple(image.shape[1:]))
-    return game.play([0] * len(EVERY), PatchCoalitions(EVERY, patches))
-
-
 def estimated(table: np.ndarray, evaluations: int, seed: int = 0) -> np.ndarray:
     """Shapley values (n, K) from some of a game's values, (2^n, K)."""
     coalitions = design(GRID, evaluations, seed)
     return estimate(coalitions, table[coalitions @ PLACES], table[0], table[-1], GRID).values
-
-
-def exact(table: np.ndarray) -> np.ndarray:
-    """Shapley values (n, K) from all of them."""
-    return estimate(EVERY[1:-1], table[1:-1], table[0], table[-1], GRID).values
 
 
 def rotating(tables: list[np.ndarray], evaluations: int) -> list[np.ndarray]:
@@ -88,7 +70,7 @@ def anchored(
 
 def compared(tables: list[np.ndarray], evaluations: int) -> dict[str, float]:
     """Logarithms of the errors of each way relative to that of each epoch alone."""
-    truths = [exact(table) for table in tables]
+    truths = [exact_values(table, GRID) for table in tables]
     evenly = round(evaluations * (1 + (ANCHOR_TIMES - 1) / ANCHOR_EVERY))
     alone = [estimated(table, evaluations) for table in tables]
     others = [estimated(table, evaluations, seed) for seed, table in enumerate(tables)]
@@ -123,6 +105,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=3, help="of each network")
     parser.add_argument("--budgets", type=int, nargs="+", default=[24, 48, 96])
     args = parser.parse_args()
+    if args.epochs < FIRST + 2:
+        parser.error(f"--epochs: got {args.epochs}; give at least {FIRST + 2}, of which two count")
 
     crops, labels = photographs(64, 2000)
     ways = ("pooled", "rotating", "anchored", "evenly", "change")
@@ -134,7 +118,7 @@ def main() -> None:
         epoch = len(crops) // BATCH
         for network, _ in islice(steps, epoch - 1, epoch * args.epochs, epoch):
             for image, kept in zip(crops, tables, strict=False):
-                kept.append(played(network, image))
+                kept.append(outputs_of(network, image, GRID)(EVERY))
         for budget in args.budgets:
             found = []
             for kept, label in zip(tables, labels.tolist(), strict=False):

@@ -24,6 +24,7 @@ from lightning_shap.methods.patches import PatchCoalitions, PatchGrid
 from lightning_shap.methods.shapley_estimate import estimate
 
 BATCH = 64  # images of a training step
+VIT = {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 4}
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,15 @@ class Game:
 def tabulated(name: str, grid: tuple[int, int], table: np.ndarray, *, real: bool) -> Game:
     """A game given as the values of :func:`every_coalition`, (2^n,)."""
     players = grid[0] * grid[1]
-    exact = estimate(every_coalition(players)[1:-1], table[1:-1, None], table[:1], table[-1:], grid)
+    exact = exact_values(table[:, None], grid)[:, 0]
     places = 1 << np.arange(players)
-    return Game(name, grid, lambda present: table[present @ places], exact.values[:, 0], real=real)
+    return Game(name, grid, lambda present: table[present @ places], exact, real=real)
+
+
+def exact_values(table: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Shapley values (n, K) of games given as tables, (2^n, K)."""
+    coalitions = every_coalition(grid[0] * grid[1])[1:-1]
+    return estimate(coalitions, table[1:-1], table[0], table[-1], grid).values
 
 
 def synthetic_games(grid: tuple[int, int], seed: int = 0) -> list[Game]:
@@ -129,11 +136,10 @@ def networks(seconds: float) -> Iterator[tuple[str, nn.Module, torch.Tensor]]:
     """Names, trained networks of several kinds, and images that they know."""
     crops, sources = photographs(64, 2000)
     numbers, labels = digits(32)
-    vit = {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 4}
     for name, images, truth, options in (
         ("test_resnet", crops, sources, {}),
         ("test_convnext", crops, sources, {}),
-        ("vit_tiny_patch16_224", crops, sources, vit),
+        ("vit_tiny_patch16_224", crops, sources, VIT),
         ("xcit_nano_12_p16_224", crops, sources, {"img_size": 64, "depth": 4}),
         ("test_resnet", numbers, labels, {}),
     ):
@@ -142,26 +148,28 @@ def networks(seconds: float) -> Iterator[tuple[str, nn.Module, torch.Tensor]]:
         yield f"{name.split('_patch')[0].split('_p16')[0]}, {kind}", network, images
 
 
-def coalition_values(
+def outputs_of(
     network: nn.Module, image: torch.Tensor, grid: tuple[int, int]
-) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
-    """The value function of an image's highest output under the blur masker, and that output."""
+) -> Callable[[np.ndarray], np.ndarray]:
+    """All outputs (R, K) of a network for coalitions (R, n) of an image under the blur masker."""
     image = image[None]
     game = CoalitionGame(network, image, background_of("blur", image), batch_size=256)
     patches = PatchGrid(grid, tuple(image.shape[2:]))
-    best: list[int] = []
+    return lambda present: game.play([0] * len(present), PatchCoalitions(present, patches))
 
-    def value(present: np.ndarray) -> np.ndarray:
-        outputs = game.play([0] * len(present), PatchCoalitions(present, patches))
-        return outputs[:, best[0]] if best else outputs
 
-    best.append(int(value(np.ones((1, patches.players), dtype=bool))[0].argmax()))
-    return value, best[0]
+def coalition_values(
+    network: nn.Module, image: torch.Tensor, grid: tuple[int, int]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The value function of an image's highest output."""
+    play = outputs_of(network, image, grid)
+    best = int(play(np.ones((1, grid[0] * grid[1]), dtype=bool))[0].argmax())
+    return lambda present: play(present)[:, best]
 
 
 def exact_game(name: str, network: nn.Module, image: torch.Tensor, grid: tuple[int, int]) -> Game:
     """A network's game with its exact Shapley values, every coalition evaluated once."""
-    value, _ = coalition_values(network, image, grid)
+    value = coalition_values(network, image, grid)
     return tabulated(name, grid, value(every_coalition(grid[0] * grid[1])), real=True)
 
 
@@ -169,7 +177,7 @@ def long_run_game(
     name: str, network: nn.Module, image: torch.Tensor, grid: tuple[int, int], orders: int
 ) -> Game:
     """A network's game with Shapley values averaged over many random orders and their reverses."""
-    value, _ = coalition_values(network, image, grid)
+    value = coalition_values(network, image, grid)
     players = grid[0] * grid[1]
     rng = np.random.default_rng(12345)
     total, square = np.zeros(players), np.zeros(players)

@@ -13,12 +13,11 @@ from collections import defaultdict
 
 import numpy as np
 import torch
-from games import exact_game, photographs, trained
+from games import VIT, exact_game, photographs, trained
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
 from lightning_shap.methods.patches import PatchGrid
 
-VIT = {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 4}
 NETWORKS = {
     "convolutional": ("test_resnet", {}),
     "ViT": ("vit_tiny_patch16_224", VIT),

@@ -8,11 +8,11 @@ lowers the summed posterior variance of the Shapley values most under a typical 
 fixed beforehand, so a design depends on grid, budget and seed alone and serves every model, image,
 output and epoch.
 
-Where there are too few for an orthogonal block, single coalitions in twice as many directions are
-worth more. Sources: Plackett & Burman, "The design of optimum multifactorial experiments"
-(Biometrika 33, 1946) for orthogonal designs; Covert & Lee, "Improving KernelSHAP" (AISTATS 2021)
-for pairs; Krause et al., "Near-optimal sensor placements in Gaussian processes" (JMLR 9, 2008) for
-greedy designs.
+Where there are too few for an orthogonal block, and not many more pairs than players either, single
+coalitions in twice as many directions are worth more. Sources: Plackett & Burman, "The design of
+optimum multifactorial experiments" (Biometrika 33, 1946) for orthogonal designs; Covert & Lee,
+"Improving KernelSHAP" (AISTATS 2021) for pairs; Krause et al., "Near-optimal sensor placements in
+Gaussian processes" (JMLR 9, 2008) for greedy designs.
 """
 
 from functools import lru_cache

@@ -42,8 +42,9 @@ NAMES = ("own", "main_length", "odd", "degree", "odd_length", "triples", "noise"
 CENTRES = np.array([-2.0, 0.0, -1.0, 0.7, -0.6, -3.5, -6.0, -1.0])
 SPREADS = np.array([1.0, 0.6, 1.5, 0.7, 0.5, 1.5, 2.5, 1.5])
 RELEVANCE_SPREAD = 0.7
-# Where coalitions determine every main effect, neighbours have nothing to add to it.
-OWN_ALONE = 4.0, 0.5  # instead of the above
+# Where coalitions determine every main effect, neighbours have nothing to add to it: the centre and
+# the spread of its own part then.
+OWN, OWN_ALONE = NAMES.index("own"), (4.0, 0.5)
 CONSTANT = 10.0  # prior variance of the even part's mean
 
 _quadrature = cache(np.polynomial.legendre.leggauss)
@@ -92,7 +93,7 @@ class PatchKernel:
         """Where the search for the hyper-parameters starts."""
         centres = np.concatenate([CENTRES, np.zeros(self.players)])
         if self.determined:
-            centres[0] = OWN_ALONE[0]
+            centres[OWN] = OWN_ALONE[0]
         return centres
 
     @cached_property
@@ -100,7 +101,7 @@ class PatchKernel:
         """How far from there each of them is expected, as a standard deviation."""
         spreads = np.concatenate([SPREADS, np.full(self.players, RELEVANCE_SPREAD)])
         if self.determined:
-            spreads[0] = OWN_ALONE[1]
+            spreads[OWN] = OWN_ALONE[1]
         return spreads
 
     def terms(self, theta: np.ndarray) -> Terms:
@@ -205,8 +206,7 @@ class PatchKernel:
         """Prior covariance (n, R) of the Shapley values with the game, its noise left out."""
         result = 2 * terms.main @ s.T
         result += terms.odd_scale * _shapley_of_exponential(s @ terms.odd)
-        result += (2 / 3) * (self.products(s) * terms.triples @ self.members).T
-        return result
+        return result + (2 / 3) * (self.products(s) * terms.triples @ self.members).T
 
 
 def shapley_of_noise(s: np.ndarray) -> np.ndarray:

@@ -57,10 +57,10 @@ class Patience:
         except Exception as error:
             if trainer.received_sigterm:  # the run is about to end: no time for complaints
                 return
-            odd = whole_module and not self._succeeded and isinstance(error, STRANGE)
-            hint = _hint(trainer) if odd else ""
+            strange = isinstance(error, STRANGE) and not self._succeeded
+            hint = _hint(trainer) if strange and whole_module else ""
             if self.on_error == "raise":
-                if odd:
+                if hint:
                     error.add_note(hint)
                 raise
             self._failures += 1

@@ -1,15 +1,12 @@
 """A bar while an explanation lasts, in the manner of the trainer's own."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pytorch_lightning import Trainer
 
-from lightning_shap.explain import DELAY, tqdm_bar
-
-Report = Callable[[int, int], None]
-"""Called with (rows done, rows allowed)."""
+from lightning_shap.bars import DELAY, Report, tqdm_bar
 
 
 @contextmanager

@@ -3,29 +3,27 @@
 The public names are loaded when first used, so that importing the package costs nothing.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_shap.archive import load as load
     from lightning_shap.callback import ShapCallback as ShapCallback
-    from lightning_shap.explain import explain as explain
-    from lightning_shap.metrics import DeletionAUC as DeletionAUC
-    from lightning_shap.metrics import InsertionAUC as InsertionAUC
-    from lightning_shap.plots import plot as plot
+    from lightning_shap.explainer import explain as explain
+    from lightning_shap.metrics.faithfulness import DeletionAUC as DeletionAUC
+    from lightning_shap.metrics.faithfulness import InsertionAUC as InsertionAUC
+    from lightning_shap.pictures.grid import plot as plot
 
 __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {
-    "DeletionAUC": "lightning_shap.metrics",
-    "InsertionAUC": "lightning_shap.metrics",
+    "DeletionAUC": "lightning_shap.metrics.faithfulness",
+    "InsertionAUC": "lightning_shap.metrics.faithfulness",
     "ShapCallback": "lightning_shap.callback",
-    "explain": "lightning_shap.explain",
+    "explain": "lightning_shap.explainer",
     "load": "lightning_shap.archive",
-    "plot": "lightning_shap.plots",
+    "plot": "lightning_shap.pictures.grid",
 }
 
 __all__ = ["DeletionAUC", "InsertionAUC", "ShapCallback", "explain", "load", "plot"]
@@ -41,14 +39,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
-
-
-class _Package(ModuleType):
-    """Keeps ``lightning_shap.explain`` the function: importing its module must not hide it."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -14,9 +14,8 @@ from uuid import uuid4
 import numpy as np
 
 from lightning_shap import __version__
-from lightning_shap.explanation import ImageExplanation
-from lightning_shap.publishing import standing
-from lightning_shap.record import PER_IMAGE, Record
+from lightning_shap.atomic import standing
+from lightning_shap.explanation import PER_IMAGE, ImageExplanation, Record
 
 FORMAT = 1
 NAME = "explanation.npz"

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
-from lightning_shap.checks import (
+from lightning_shap.arguments import (
     AtMost,
     Found,
     checked_choice,
@@ -16,19 +16,19 @@ from lightning_shap.checks import (
     checked_grid,
     is_unfinished,
 )
-from lightning_shap.explain import Method, explain
+from lightning_shap.explainer import Method, explain
 from lightning_shap.explanation import ImageExplanation, interleaved
-from lightning_shap.isolation import eager, unlogged, visiting
+from lightning_shap.isolation.modes import eager, unlogged, visiting
 from lightning_shap.maskers import checked_masker
 from lightning_shap.outputs import value_function
-from lightning_shap.plots import plot
+from lightning_shap.pictures.grid import plot
 from lightning_shap.samples import Samples, class_names_of, normalisation_of
 from lightning_shap.training.best_checkpoint import best_model
-from lightning_shap.training.destinations import Destinations
+from lightning_shap.training.failures import Patience
 from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, datasets_of, validates
-from lightning_shap.training.patience import Patience
 from lightning_shap.training.progress import reporting
 from lightning_shap.training.ranks import Ranks, every_rank_has_the_model
+from lightning_shap.training.results import Destinations
 from lightning_shap.training.time_budget import TimeBudget
 
 ModelOf = Callable[[Trainer, LightningModule], LightningModule]

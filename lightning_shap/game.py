@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from lightning_shap.isolation import evaluation_mode, module_of
+from lightning_shap.isolation.modes import evaluation_mode, module_of
 from lightning_shap.outputs import Output, value_function
 
 # More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.

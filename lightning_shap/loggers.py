@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.plots import save
-from lightning_shap.record import Record
+from lightning_shap.explanation import Record
+from lightning_shap.pictures.grid import save
 
 PICTURE = "attributions"
 

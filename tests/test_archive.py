@@ -6,10 +6,10 @@ import pytest
 from conftest import Generic, generic_images
 
 import lightning_shap
-from lightning_shap import archive, explain, publishing
+from lightning_shap import archive, atomic, explain
 from lightning_shap.archive import load, merge, read_more, read_record, save
-from lightning_shap.publishing import published, standing
-from lightning_shap.record import PER_IMAGE
+from lightning_shap.atomic import published, standing
+from lightning_shap.explanation import PER_IMAGE
 
 shape = (2, 5, 4)
 
@@ -160,7 +160,7 @@ def failing_at(step, error, monkeypatch):
         done.append(paths)
         replace(*paths)
 
-    monkeypatch.setattr(publishing.os, "replace", limited)
+    monkeypatch.setattr(atomic.os, "replace", limited)
 
 
 @pytest.mark.parametrize("older", [True, False])
@@ -177,7 +177,7 @@ def test_a_failure_while_replacing_brings_the_older_set_back(tmp_path, monkeypat
                 raise PermissionError
             replace(*paths)
 
-        patch.setattr(publishing.os, "replace", once)
+        patch.setattr(atomic.os, "replace", once)
         try:
             publish(tmp_path, "2")
             failed = False
@@ -196,8 +196,8 @@ def test_a_kill_while_replacing_never_leaves_a_mixture(tmp_path, monkeypatch, st
     publish(tmp_path, "1")
     with monkeypatch.context() as patch:
         failing_at(step, Killed(), patch)
-        patch.setattr(publishing, "_put_back", lambda *_: None)
-        patch.setattr(publishing.Path, "unlink", lambda *_, **__: None)
+        patch.setattr(atomic, "_put_back", lambda *_: None)
+        patch.setattr(atomic.Path, "unlink", lambda *_, **__: None)
         with pytest.raises(Killed):
             publish(tmp_path, "2")
     assert len(set(contents(tmp_path).values())) <= 1

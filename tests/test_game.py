@@ -7,7 +7,7 @@ from conftest import Generic, generic_images
 
 from lightning_shap import explain
 from lightning_shap.game import CoalitionGame
-from lightning_shap.methods.boxes import Box, BoxCoalitions
+from lightning_shap.regions.boxes import Box, BoxCoalitions
 
 shape = (3, 6, 5)
 whole = Box(0, 6, 0, 5, 0, 3)

@@ -16,7 +16,7 @@ import torch
 from games import VIT, exact_game, photographs, trained
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
-from lightning_shap.methods.patches import PatchGrid
+from lightning_shap.regions.patches import PatchGrid
 
 NETWORKS = {
     "convolutional": ("test_resnet", {}),

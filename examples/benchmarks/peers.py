@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from games import Game
 
-from lightning_shap.methods.boxes import Box
-from lightning_shap.methods.shapley_estimate import ShapleyEstimate, design, estimate
+from lightning_shap.methods.kernel.estimate import ShapleyEstimate, design, estimate
+from lightning_shap.regions.boxes import Box
 
 Estimator = Callable[[Game, int, int], np.ndarray | None]
 

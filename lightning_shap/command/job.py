@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.checkpoints import find_weights
-from lightning_shap.checks import AtMost, checked_count
-from lightning_shap.command.datasets import (
+from lightning_shap.arguments import AtMost, checked_count
+from lightning_shap.command.data.folders import (
     drawn,
     find_images,
     numbered_as,
 )
-from lightning_shap.command.image_set import ImageSet
+from lightning_shap.command.data.image_set import ImageSet
+from lightning_shap.command.data.preprocessing import Preprocessing, preprocessing_of
+from lightning_shap.command.model.checkpoints import find_weights
+from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.options import Options
-from lightning_shap.command.preprocessing import Preprocessing, preprocessing_of
-from lightning_shap.isolation import evaluation_mode
-from lightning_shap.models import TrainedModel, load_model
+from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.outputs import logits_of
 
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few

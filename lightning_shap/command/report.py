@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lightning_shap.archive import read, read_more, read_record
-from lightning_shap.record import Record
+from lightning_shap.explanation import Record
 
 PREDICTIONS = 5  # of the highest classes; the archive has them all
 PACKAGES = ("lightning-shap", "torch", "timm", "shap", "numpy", "pillow")

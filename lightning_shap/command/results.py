@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightning_shap.archive import load, read_record
-from lightning_shap.command.datasets import numbering_note
+from lightning_shap.atomic import check_writable
+from lightning_shap.command.data.folders import numbering_note
 from lightning_shap.command.report import report
-from lightning_shap.plots import plot, save
-from lightning_shap.publishing import check_writable
+from lightning_shap.pictures.grid import plot, save
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job

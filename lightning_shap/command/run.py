@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 
 from lightning_shap.archive import NAME, merge, save
-from lightning_shap.command.datasets import check_any, read_samples
+from lightning_shap.atomic import published
+from lightning_shap.command.data.folders import check_any, read_samples
 from lightning_shap.command.job import Job, prepared
 from lightning_shap.command.options import Options
 from lightning_shap.command.results import output_directory, tell, write_beside
-from lightning_shap.explain import explain
-from lightning_shap.publishing import published
+from lightning_shap.explainer import explain
 
 AT_ONCE = 128  # more images than that are explained in shards, lest they fill the memory
 
@@ -26,7 +26,7 @@ def run(options: Options) -> None:
     directory = output_directory(options)
     shards = None
     if _in_shards(options):
-        from lightning_shap.command.sharding import explain_in_shards
+        from lightning_shap.command.shards import explain_in_shards
 
         shards = explain_in_shards(job, directory)
         if shards is None:  # another process writes the results

@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 import torch
 
 from lightning_shap.game import out_of_memory
-from lightning_shap.isolation import module_of
+from lightning_shap.isolation.modes import module_of
 
 
 class HookableCopy(torch.nn.Module):

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from lightning_shap.game import CoalitionGame, out_of_memory
-from lightning_shap.isolation import default_dtype, eager, evaluation_mode, seeded
+from lightning_shap.isolation.modes import default_dtype, eager, evaluation_mode, seeded
 from lightning_shap.methods.attribution import Attribution
-from lightning_shap.methods.boxes import Box, BoxCoalitions
 from lightning_shap.methods.deep_copy import HookableCopy
 from lightning_shap.outputs import value_function
+from lightning_shap.regions.boxes import Box, BoxCoalitions
 
 Backgrounds = torch.Tensor | Literal["samples"] | None
 """Images (B, C, H, W), the explained images themselves, or what the masker paints for each."""

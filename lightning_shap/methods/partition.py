@@ -17,7 +17,7 @@ import numpy as np
 
 from lightning_shap.game import CoalitionGame
 from lightning_shap.methods.attribution import Attribution
-from lightning_shap.methods.boxes import Box, BoxCoalitions
+from lightning_shap.regions.boxes import Box, BoxCoalitions
 
 
 def partition_values(

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import shap
 
-    from lightning_shap.record import Record
+    from lightning_shap.explanation import Record
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from pytorch_lightning import Trainer
 
-from lightning_shap.bars import DELAY, Report, tqdm_bar
+from lightning_shap.progress import DELAY, Report, tqdm_bar
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""From what ``--dataset`` names to tensors."""

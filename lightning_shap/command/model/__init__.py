@@ -1,0 +1,1 @@
+"""From what ``--model_output_dir`` names to a classifier."""

@@ -1,0 +1,1 @@
+"""Shapley values of a grid of patches by Gaussian-process regression."""

@@ -1,0 +1,120 @@
+"""From a budget to coalitions, and from their values to Shapley values with standard errors.
+
+No model here: a game is a table of coalitions and their values, so that any game can be estimated.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln
+
+from lightning_shap.methods.kernel.design import (
+    coalition_pairs,
+    every_coalition,
+    orthogonal_pairs,
+    single_coalitions,
+)
+from lightning_shap.methods.kernel.process import ShapleyProcess
+
+MOST_WHOLE = 160  # coalitions; the odd part alone is as good beyond, and half the size
+MOST_PAIRS = 2048  # beyond, factorisations cost more than they tell
+
+
+@dataclass(frozen=True)
+class ShapleyEstimate:
+    """Shapley values of a game's players.
+
+    Attributes:
+        values: float64 (n, K); they add up to full minus base.
+        std: float64 (n, K), their standard errors; 0 where the values are exact.
+    """
+
+    values: np.ndarray
+    std: np.ndarray
+
+
+def design(grid: tuple[int, int], max_evals: int, seed: int) -> np.ndarray:
+    """The coalitions, bool (R, n), that a budget of ``max_evals`` values is best spent on.
+
+    The empty and the full coalition are not among them, but count. If the budget covers every
+    coalition, all of them come. If it is enough for an orthogonal design, or larger than about
+    twice the number of players, they come in pairs, a coalition and then its complement. No more
+    than 4096 are spent on a game that they do not cover.
+    """
+    players = grid[0] * grid[1]
+    if _covers(max_evals, players):
+        return every_coalition(players)[1:-1]
+    rows = max_evals - 2
+    if rows <= 0:
+        return np.zeros((0, players), dtype=bool)
+    if _single(rows, players):
+        return single_coalitions(grid, rows, seed) > 0
+    pairs = min(rows // 2, MOST_PAIRS)
+    present = coalition_pairs(grid, pairs, seed) > 0
+    return np.stack([present, ~present], 1).reshape(-1, players)
+
+
+def estimate(
+    coalitions: np.ndarray,
+    values: np.ndarray,
+    base: np.ndarray,
+    full: np.ndarray,
+    grid: tuple[int, int],
+) -> ShapleyEstimate:
+    """Shapley values from the values of the coalitions that :func:`design` chose.
+
+    Args:
+        coalitions: bool (R, n), as :func:`design` returns them.
+        values: float64 (R, K), the game at them.
+        base: (K,), the value of the empty coalition.
+        full: (K,), the value of the full coalition.
+        grid: Patches down and across.
+    """
+    rows, players = coalitions.shape
+    if _covers(rows + 2, players):
+        exact = _exact(np.vstack([base, values, full]), players)
+        return ShapleyEstimate(_balanced(exact, full - base), np.zeros_like(exact))
+    everyone = np.ones((1, players), dtype=bool)
+    odd = rows > MOST_WHOLE and not _single(rows, players)
+    if odd:
+        present = np.vstack([everyone, coalitions[::2]])
+        g = np.vstack([full - base, values[::2] - values[1::2]]) / 2
+    else:
+        present = np.vstack([everyone, ~everyone, coalitions])
+        g = np.vstack([full, base, values]) - (full + base) / 2
+    s = np.where(present, 1.0, -1.0)
+    determined = rows // 2 >= orthogonal_pairs(players)
+    mean, std = ShapleyProcess(grid, s, g, odd=odd, determined=determined).shapley_values()
+    return ShapleyEstimate(_balanced(mean, full - base), std)
+
+
+def _single(rows: int, players: int) -> bool:
+    """Whether that many coalitions are too few to spend them on complements."""
+    return rows <= 2 * players + 3 and rows // 2 < orthogonal_pairs(players)
+
+
+def _covers(evaluations: int, players: int) -> bool:
+    """Whether that many evaluations are enough for every coalition."""
+    return players <= 20 and evaluations >= 2**players
+
+
+def _balanced(values: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """The values with what rounding lost or added shared out, so that they add up to ``total``."""
+    return values + (total - values.sum(0)) / len(values)
+
+
+def _exact(values: np.ndarray, players: int) -> np.ndarray:
+    """Shapley values (n, K) of a game given as a whole, (2^n, K) in :func:`every_coalition` order.
+
+    phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! (f(S with i) - f(S))
+    (Shapley, "A value for n-person games", 1953).
+    """
+    present = every_coalition(players)
+    size = np.arange(players)
+    weight = np.exp(gammaln(size + 1) + gammaln(players - size) - gammaln(players + 1))
+    result = np.empty((players, values.shape[1]))
+    for player in range(players):
+        without = np.flatnonzero(~present[:, player])
+        gain = values[without + 2**player] - values[without]
+        result[player] = weight[present[without].sum(1)] @ gain
+    return result

@@ -1,0 +1,78 @@
+"""Shapley values of a grid of patches, with error bars.
+
+Coalitions of patches are chosen by :mod:`.coalition_design`, evaluated for all images in shared
+batches, and turned into Shapley values by :mod:`.shapley_estimate`.
+"""
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from lightning_shap.game import CoalitionGame
+from lightning_shap.methods.attribution import Attribution
+from lightning_shap.methods.kernel.estimate import design, estimate
+from lightning_shap.regions.patches import PatchCoalitions, PatchGrid, choose_grid
+
+
+def kernel_values(
+    game: CoalitionGame,
+    targets: np.ndarray,
+    base: np.ndarray,
+    full: np.ndarray,
+    *,
+    max_evals: int,
+    grid: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Attribution:
+    """Shapley values of the patches of a grid, each spread evenly over its pixels and channels.
+
+    Args:
+        game: The coalition game of a batch of images.
+        targets: int (N, K'), the explained outputs of each image.
+        base: (N, K'), those outputs for the empty coalition.
+        full: (N, K'), those outputs for the full coalition.
+        max_evals: Model rows per image, the empty and the full coalition included.
+        grid: Rows and columns of patches; None picks what the budget can resolve.
+        seed: Chooses the coalitions. They depend on seed, grid and budget, never on the model.
+
+    Returns:
+        Attributions whose ``error_std`` is the standard error of a patch's value divided, as the
+        value itself is, by the patch's pixels times channels: errors within a patch are one error,
+        so over a patch they add up and do not average out.
+
+    Raises:
+        ValueError: If the grid has more patches than the image has pixels along a side.
+    """
+    count, channels, height, width = game.images.shape
+    size = height, width
+    patches = PatchGrid(grid or choose_grid(max_evals, size), size)
+    with _one_thread():
+        coalitions = design(patches.grid, max_evals, seed)
+    rows = len(coalitions)
+    outputs = (
+        game.play(
+            np.repeat(np.arange(count), rows),
+            PatchCoalitions(np.tile(coalitions, (count, 1)), patches),
+        ).reshape(count, rows, -1)
+        if rows
+        else np.empty((count, 0, int(targets.max()) + 1))
+    )
+
+    values = np.empty((count, height, width, channels, targets.shape[1]))
+    error_std = np.empty_like(values)
+    with _one_thread():
+        for image in range(count):
+            found = estimate(
+                coalitions,
+                outputs[image][:, targets[image]],
+                base[image],
+                full[image],
+                patches.grid,
+            )
+            values[image] = patches.spread(found.values, channels)
+            error_std[image] = patches.spread(found.std, channels)
+    return Attribution(values, np.full(count, patches.players), error_std, grid=patches.grid)
+
+
+def _one_thread() -> threadpool_limits:
+    """Matrices this small are solved several times as fast without waiting for other threads."""
+    return threadpool_limits(limits=1, user_api="blas")

@@ -1,0 +1,1 @@
+"""torchmetrics over explanations."""

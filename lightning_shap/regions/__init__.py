@@ -1,0 +1,1 @@
+"""What may be absent: rectangles and patches."""

@@ -1,0 +1,287 @@
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from finished_model import class_folders, picture
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from lightning_shap.command.data.folders import (
+    ImageSet,
+    drawn,
+    find_images,
+    numbered_as,
+    numbering_note,
+    read_samples,
+)
+from lightning_shap.command.data.preprocessing import Preprocessing, preprocessing_of
+
+
+def prepare(channels=3, size=8, **kwargs):
+    return Preprocessing(channels, (size, size), **kwargs)
+
+
+# --- what a path stands for ----------------------------------------------------------------------
+
+
+def test_class_folders_are_numbered_in_the_order_of_their_names(tmp_path):
+    images = find_images(class_folders(tmp_path / "data", ["dög", "ant", "Bee"], each=2))
+    assert images.class_names == ["Bee", "ant", "dög"]
+    assert images.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    folders = [name.split("/")[-2] for name in images.names]
+    assert folders == ["Bee", "Bee", "ant", "ant", "dög", "dög"]
+
+
+@pytest.mark.parametrize(
+    "splits", [["train", "test"], ["train", "val"], ["train"], ["val", "test"]]
+)
+def test_the_test_split_comes_first(tmp_path, splits):
+    for split in splits:
+        class_folders(tmp_path / split, ["a", "b"])
+    best = min(splits, key=["test", "val", "train"].index)
+    assert {name.split("/")[-3] for name in find_images(tmp_path).names} == {best}
+
+
+def test_a_split_that_lacks_a_class_keeps_the_numbers_of_the_others(tmp_path):
+    class_folders(tmp_path / "train", ["a", "b", "c"])
+    class_folders(tmp_path / "test", ["a", "c"])
+    images = find_images(tmp_path)
+    assert images.class_names == ["a", "b", "c"]
+    assert set(images.labels) == {0, 2}
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    images = find_images(class_folders(tmp_path / "data", ["car", "plane", "train"]))
+    assert images.class_names == ["car", "plane", "train"]
+
+
+def test_a_flat_folder_or_a_single_image_has_no_labels(tmp_path):
+    picture(0).save(tmp_path / "b.png")
+    picture(1).save(tmp_path / "a.JPG")
+    (tmp_path / "notes.txt").write_text("no image")
+    flat, single = find_images(tmp_path), find_images(tmp_path / "b.png")
+    assert [name.rsplit("/")[-1] for name in flat.names] == ["a.JPG", "b.png"]
+    assert flat.labels is None
+    assert len(single.names) == 1
+
+
+def test_an_older_explanation_is_no_image(tmp_path):
+    for name in ("a.png", "explanation.png"):
+        picture(0).save(tmp_path / name)
+    assert find_images(tmp_path).names == [str(tmp_path / "a.png")]
+
+
+def test_hidden_folders_are_no_classes(tmp_path):
+    class_folders(tmp_path / "data", ["a", "b", ".ipynb_checkpoints"])
+    assert find_images(tmp_path / "data").class_names == ["a", "b"]
+
+
+def test_a_folder_without_images_is_an_error(tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(FileNotFoundError, match=r"dataset: .* holds no images"):
+        find_images(tmp_path)
+
+
+def test_a_missing_folder_is_an_error_that_tells_of_named_data_sets(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(FileNotFoundError, match=r"dataset: there is no 'no/where'.*pip install"):
+        find_images("no/where")
+
+
+def test_a_named_data_set_gives_its_test_split(monkeypatch):
+    class Image_:  # noqa: N801
+        pass
+
+    Image_.__name__ = "Image"
+
+    class ClassLabel:
+        names = ("cat", "dog")
+
+    class Rows(list):
+        features = {"img": Image_(), "label": ClassLabel()}  # noqa: RUF012
+
+        def __getitem__(self, key):
+            return [row[key] for row in self] if isinstance(key, str) else super().__getitem__(key)
+
+    rows = Rows({"img": picture(i), "label": i % 2} for i in range(4))
+    splits = {"train": Rows(), "test": rows}
+    stub = SimpleNamespace(load_dataset=lambda name: splits)
+    monkeypatch.setitem(sys.modules, "datasets", stub)
+    images = find_images("some/pets")
+    assert images.class_names == ["cat", "dog"]
+    assert images.labels.tolist() == [0, 1, 0, 1]
+    assert images.names[3] == "some/pets[3]"
+    assert np.array_equal(images.open(2), picture(2))
+
+
+# --- classes -------------------------------------------------------------------------------------
+
+
+def labelled(labels, names):
+    return ImageSet([str(i) for i in range(len(labels))], None, np.array(labels), names)
+
+
+def test_class_names_in_another_order_renumber_the_folders():
+    images = numbered_as(labelled([0, 1, 2], ["a", "b", "c"]), 4, ["c", "x", "a", "b"])
+    assert images.labels.tolist() == [2, 3, 0]
+    assert images.class_names == ["c", "x", "a", "b"]
+
+
+def test_other_names_are_new_names_for_the_folders():
+    images = numbered_as(labelled([0, 1], ["n01", "n02"]), 2, ["tench", "goldfish"])
+    assert images.labels.tolist() == [0, 1]
+    assert images.class_names == ["tench", "goldfish"]
+
+
+def test_a_single_output_takes_two_classes():
+    assert numbered_as(labelled([0, 1], ["no", "yes"]), 1).class_names == ["no", "yes"]
+
+
+def test_classes_that_disagree_with_the_model_are_an_error():
+    with pytest.raises(ValueError, match=r"dataset: has 2 classes \(a, b\), but the model has 5"):
+        numbered_as(labelled([0, 1], ["a", "b"]), 5)
+    with pytest.raises(ValueError, match=r"class_names: got 3 names, but the model has 5"):
+        numbered_as(labelled([0, 1], ["a", "b"]), 5, ["a", "b", "c"])
+
+
+def test_numbers_that_libraries_count_differently_are_pointed_out():
+    assert numbering_note(["1", "10", "2"]) is not None
+    assert numbering_note(["a1", "a2", "b"]) is None
+
+
+# --- which images --------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(0, 5))
+def test_samples_take_the_classes_in_turn_and_every_image_once(labels, seed):
+    images = labelled(labels, list("abcd"))
+    order = drawn(images, seed)
+    assert sorted(order) == list(range(len(labels)))
+    assert order == drawn(images, seed)
+    first = [labels[index] for index in order[: len(set(labels))]]
+    assert first == sorted(set(labels))
+
+
+def test_another_seed_draws_other_images():
+    images = labelled([0, 1] * 20, ["a", "b"])
+    assert drawn(images, 0)[:6] != drawn(images, 1)[:6]
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def test_unreadable_images_are_named_and_others_take_their_place(tmp_path):
+    class_folders(tmp_path / "data", ["a"], each=3)
+    (tmp_path / "data" / "a" / "0 é.png").write_bytes(b"no image")
+    whole = (tmp_path / "data" / "a" / "1 é.png").read_bytes()
+    (tmp_path / "data" / "a" / "1 é.png").write_bytes(whole[: len(whole) // 2])
+    images = find_images(tmp_path / "data")
+    read = read_samples(images, [0, 1, 2], 1, prepare(), threads=2)
+    assert read.indices == [2]
+    assert list(read.skipped) == images.names[:2]
+
+
+def test_a_decompression_bomb_is_an_error(tmp_path, monkeypatch):
+    picture(0).save(tmp_path / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"dataset: .*huge\.png may be a decompression bomb"):
+        read_samples(find_images(tmp_path), [0], 1, prepare())
+
+
+def test_reading_is_deterministic_and_as_timm_evaluates(tmp_path):
+    from timm.data import create_transform
+
+    image = picture(3, size=(50, 70))
+    image.save(tmp_path / "x.png")
+    ours = prepare(size=24, mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3), settings={"crop_pct": 0.9})
+    theirs = create_transform(
+        (3, 24, 24), mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3), crop_pct=0.9, is_training=False
+    )
+    images = read_samples(find_images(tmp_path), [0, 0], 2, ours).images
+    assert torch.equal(images[0], theirs(image))
+    assert torch.equal(images[0], images[1])
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels"), [("L", 1), ("L", 3), ("RGB", 1), ("RGBA", 4), ("RGBA", 3), ("RGB", 4)]
+)
+def test_pictures_take_the_channels_of_the_model(mode, channels):
+    assert prepare(channels)(picture(0, mode)).shape == (channels, 8, 8)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "tif"])
+def test_images_of_thirteen_channels_are_arrays(tmp_path, suffix):
+    pixels = np.random.default_rng(0).integers(0, 65536, (12, 12, 13), dtype=np.uint16)
+    if suffix == "npy":
+        np.save(tmp_path / "a.npy", pixels)
+    else:
+        pytest.importorskip("tifffile").imwrite(tmp_path / "a.tif", pixels.transpose(2, 0, 1))
+    image = read_samples(find_images(tmp_path), [0], 1, prepare(13, 12)).images[0]
+    assert image.shape == (13, 12, 12)
+    assert 0.4 < float(image.mean()) < 0.6
+
+
+def test_an_array_of_other_channels_than_the_model_is_skipped_with_a_reason(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((8, 8, 5), np.uint8))
+    read = read_samples(find_images(tmp_path), [0], 1, prepare(13))
+    assert "has 5 channels, the model takes 13" in read.skipped[str(tmp_path / "a.npy")]
+
+
+def test_a_pickle_in_an_array_is_not_read(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert read_samples(find_images(tmp_path), [0], 1, prepare()).skipped
+
+
+def test_a_scan_of_sixteen_bits_keeps_its_levels():
+    deep = Image.fromarray(np.full((8, 8), 32768, np.uint16))
+    assert prepare(1)(deep).mean() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_grayscale_shows_grey_in_every_channel():
+    image = prepare(3, grayscale=True)(picture(0))
+    assert torch.equal(image[0], image[1])
+    assert torch.equal(image[0], image[2])
+
+
+# --- mean and std --------------------------------------------------------------------------------
+
+
+def timm_like(**cfg):
+    module = torch.nn.Identity()
+    module.pretrained_cfg = {"input_size": (3, 16, 16), **cfg}
+    return torch.nn.Sequential(module)
+
+
+known = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+
+
+def test_mean_and_std_are_those_of_the_model_inside():
+    found = preprocessing_of(timm_like(**known), 3, {})
+    assert (found.mean, found.std, found.size) == (*known.values(), (16, 16))
+
+
+def test_hyper_parameters_know_better_and_the_user_best():
+    noted = {"mean": [0.7] * 3, "std": [0.8] * 3, "img_size": 20, "lr": 1}
+    found = preprocessing_of(timm_like(**known), 3, noted, std=[0.9])
+    assert found.mean == (0.7,) * 3
+    assert found.std == (0.9,) * 3
+    assert found.size == (20, 20)
+
+
+@pytest.mark.parametrize("channels", [1, 4, 13])
+def test_mean_and_std_of_other_channels_are_left_out(channels):
+    found = preprocessing_of(timm_like(**known), channels, {"input_size": 784, "mean": [1, 2]})
+    assert (found.mean, found.std) == (None, None)
+
+
+def test_a_model_that_says_nothing_gets_no_guess():
+    found = preprocessing_of(torch.nn.Identity(), 3, {})
+    assert (found.mean, found.std) == (None, None)
+
+
+def test_mean_of_a_wrong_length_is_an_error():
+    with pytest.raises(ValueError, match=r"mean: has 2 numbers; give 1 or 3"):
+        preprocessing_of(torch.nn.Identity(), 3, {}, mean=[0.1, 0.2])

@@ -1,0 +1,347 @@
+import inspect
+import json
+import os
+import resource
+import subprocess
+import sys
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from finished_model import ARCHITECTURE, class_folders, flags, network, picture, weights_in
+from PIL import Image
+
+import lightning_shap
+from lightning_shap.command.main import main, parse
+from lightning_shap.command.options import Explanation
+from lightning_shap.explainer import explain
+
+FILES = ["explanation.json", "explanation.npz", "explanation.png"]
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory):
+    """A directory and a data set below a folder whose name has a space and an umlaut."""
+    root = tmp_path_factory.mktemp("new üser")
+    class_folders(root / "weather data" / "test")
+    return weights_in(root / "nano", network()), root / "weather data"
+
+
+@pytest.fixture
+def run(layout, tmp_path, capsys):
+    def command(*more, directory=layout[0], dataset=layout[1]):
+        main(flags(directory, dataset, "--output_dir", tmp_path / "out", *more))
+        return json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+
+    return command
+
+
+@pytest.fixture
+def refused(layout, capsys):
+    """The one line that a command ends with."""
+
+    def command(*more, directory=layout[0], dataset=layout[1]):
+        with pytest.raises(SystemExit) as end:
+            main(flags(directory, dataset, *more))
+        assert end.value.code == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1
+        return lines[0].removeprefix("lightning-shap: error: ")
+
+    return command
+
+
+# --- flags ---------------------------------------------------------------------------------------
+
+
+def typed(annotation):
+    """What of a type can be typed on a command line."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return set().union(*map(typed, parts))
+    if origin is Sequence:
+        return {list[parts]}
+    if origin in (typing.Literal, list, tuple):
+        return {annotation}
+    return {annotation} & {int, float, str, bool, types.NoneType}
+
+
+def test_the_flags_are_the_arguments_of_explain():
+    taken = inspect.signature(explain).parameters
+    shown = {field.name: field for field in fields(Explanation)}
+    assert [*shown] == [name for name in taken if name not in ("model", "images", "labels")]
+    for name, field in shown.items():
+        assert typed(field.type) == typed(taken[name].annotation), name
+        if name != "progress":  # a command is watched, a function is called
+            assert field.default == taken[name].default, name
+
+
+def parsed(*more):
+    return parse(["--model_output_dir", "m", "--dataset", "d", *more])
+
+
+def test_flags_are_written_as_people_write_them():
+    options = parsed(
+        *["--targets", "1", "2", "--masker", "0.5", "--grayscale", "--n_samples", "all"],
+        *["--class_names", "1", "zwei", "--mean", "0.5", "--devices", "0,1", "--channels=[3,2,1]"],
+    )
+    assert options.explanation.targets == [1, 2]
+    assert options.explanation.masker == 0.5
+    assert options.explanation.class_names == ["1", "zwei"]
+    assert options.data.grayscale is True
+    assert options.data.n_samples == "all"
+    assert options.data.mean == [0.5]
+    assert options.machines.devices == "0,1"
+    assert options.results.channels == [3, 2, 1]
+    assert parsed("--masker", "blur(8,9)").explanation.masker == "blur(8,9)"
+
+
+@pytest.mark.parametrize("wrong", [["--unknown", "1"], ["--max_evals", "many"], ["--topk", "1.5"]])
+def test_flags_that_do_not_exist_or_fit_are_refused(wrong, capsys):
+    with pytest.raises(SystemExit) as end:
+        parsed(*wrong)
+    assert end.value.code == 2
+    assert wrong[0].removeprefix("--") in capsys.readouterr().err
+
+
+def test_a_printed_config_gives_the_same_command_again(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        parsed("--topk", "3", "--class_names", "ä", "b", "--print_config")
+    assert end.value.code == 0
+    (tmp_path / "c.yaml").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert yaml.safe_load((tmp_path / "c.yaml").read_text(encoding="utf-8"))["topk"] == 3
+    again = parse(["--config", str(tmp_path / "c.yaml"), "--topk", "2"])
+    assert again.explanation.class_names == ["ä", "b"]
+    assert again.explanation.topk == 2
+
+
+def process(*arguments, **kwargs):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+        **kwargs,
+    )
+
+
+def test_help_answers_in_under_a_second_of_cpu_time():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = process("-m", "lightning_shap", "--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0
+    assert all(f"--{field.name} " in done.stdout for field in fields(Explanation))
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+def test_flags_are_read_before_anything_heavy_is_imported():
+    code = "import sys, lightning_shap.command.main; print([*sys.modules])"
+    heavy = {"torch", "shap", "timm", "pytorch_lightning", "numpy"}
+    assert not heavy & set(eval(process("-c", code).stdout))
+
+
+def test_the_script_explains_from_another_directory_with_relative_paths(layout):
+    root = layout[1].parent
+    script = Path(__file__).parents[2] / "examples" / "explain.py"
+    arguments = flags(Path("nano") / ARCHITECTURE, "weather data", "--n_samples", "1")
+    done = process(script, *arguments, cwd=root)
+    assert done.returncode == 0, done.stderr
+    written = [layout[0] / file for file in FILES]
+    assert all(path.exists() for path in written)
+    assert all(f"nano/{ARCHITECTURE}/{path.name}" in done.stdout for path in written)
+    for path in written:
+        path.unlink()
+
+
+# --- what is written -----------------------------------------------------------------------------
+
+
+def test_values_are_those_of_explain(run, layout, tmp_path):
+    from timm.data import create_transform, resolve_model_data_config
+
+    said = run("--n_samples", "3", "--topk", "2")
+    model = network()
+    config = resolve_model_data_config(model) | {"input_size": (3, 32, 32)}
+    transform = create_transform(**config, is_training=False)
+    opened = [Image.open(image["file"]).convert("RGB") for image in said["images"]]
+    images = torch.stack([transform(image) for image in opened])
+    expected = explain(model, images, topk=2, labels=[0, 1, 2], max_evals=6)
+    loaded = lightning_shap.load(tmp_path / "out")
+    assert np.array_equal(loaded.values, expected.values)
+    assert np.array_equal(loaded.data, expected.data)
+    assert loaded.record.class_names.tolist() == ["bébé ours", "cat", "dög"]
+
+
+def test_the_report_tells_of_every_image(run):
+    said = run("--n_samples", "4", "--topk", "2", "--seed", "3")
+    assert [image["class"] for image in said["images"]] == ["bébé ours", "cat", "dög", "bébé ours"]
+    for image in said["images"]:
+        assert Path(image["file"]).parent.name == image["class"]
+        assert sum(row["probability"] for row in image["predictions"]) == pytest.approx(1)
+        assert image["explained"][0] == image["label"]
+        assert max(image["additivity_gap"]) < 1e-6
+        assert image["evaluations"] <= 6
+    assert said["settings"]["explanation"]["seed"] == 3
+    assert "torch" in said["versions"]
+    assert said["evaluations"] == sum(image["evaluations"] for image in said["images"])
+
+
+def test_the_same_command_writes_the_same_values(run, tmp_path):
+    run("--n_samples", "2")
+    first = lightning_shap.load(tmp_path / "out").values
+    run("--n_samples", "2")
+    assert np.array_equal(lightning_shap.load(tmp_path / "out").values, first)
+
+
+def test_an_explanation_that_fails_leaves_the_older_one(run, tmp_path, monkeypatch):
+    run("--n_samples", "1")
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in FILES}
+    monkeypatch.setattr("lightning_shap.command.results.report", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("--n_samples", "2")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+
+
+def test_of_many_classes_the_highest_few_are_explained(tmp_path, run):
+    picture(0).save(tmp_path / "a.png")
+    directory = weights_in(tmp_path, network(classes=20))
+    said = run(directory=directory, dataset=tmp_path / "a.png")
+    assert len(said["images"][0]["explained"]) == 4
+    assert said["accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("channels", "more"), [(1, []), (4, []), (13, ["--channels", 12, 5, 0]), (3, ["--grayscale"])]
+)
+def test_models_of_any_number_of_channels_are_explained(tmp_path, run, channels, more):
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        if channels == 13:
+            pixels = np.random.default_rng(0).random((32, 32, 13), np.float32)
+            np.save(tmp_path / "data" / name / "1.npy", pixels)
+        else:
+            picture(0, {1: "L", 3: "RGB", 4: "RGBA"}[channels]).save(
+                tmp_path / "data" / name / "1.png"
+            )
+    directory = weights_in(tmp_path, network(classes=2, in_chans=channels))
+    said = run(*more, directory=directory, dataset=tmp_path / "data")
+    assert said["model"]["channels"] == channels
+    assert lightning_shap.load(tmp_path / "out").shape == (2, 32, 32, channels, 2)
+
+
+def test_a_model_of_one_output_knows_its_two_classes(tmp_path, run):
+    class_folders(tmp_path / "data", ["no", "yes"], each=1)
+    said = run(directory=weights_in(tmp_path, network(classes=1)), dataset=tmp_path / "data")
+    assert [image["class"] for image in said["images"]] == ["no", "yes"]
+    assert said["accuracy"] is not None
+
+
+def test_skipped_images_are_named_on_stderr(tmp_path, run, capsys):
+    class_folders(tmp_path / "data", each=1)
+    (tmp_path / "data" / "cat" / "broken.png").write_bytes(b"no image")
+    said = run("--n_samples", "9", dataset=tmp_path / "data")
+    assert len(said["images"]) == 3
+    assert "skipped" in capsys.readouterr().err
+    assert [*said["skipped"]] == [str(tmp_path / "data" / "cat" / "broken.png")]
+
+
+def test_a_tensorboard_event_is_written_as_the_callback_does(tmp_path, run):
+    event_accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
+    run("--n_samples", "1", "--logdir", tmp_path / "logs")
+    events = event_accumulator.EventAccumulator(str(tmp_path / "logs")).Reload()
+    assert "shap_final/attributions" in events.Tags()["images"]
+    assert "shap_final/additivity_gap" in events.Tags()["scalars"]
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+def test_no_such_directory(refused, tmp_path):
+    line = refused(directory=tmp_path / "nowhere")
+    assert line.startswith("model_output_dir: there is no")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_no_weights(refused, tmp_path):
+    assert "holds no weights" in refused(directory=tmp_path)
+
+
+def test_an_unknown_architecture(refused, tmp_path):
+    directory = weights_in(tmp_path, network(), name="test_eficientnet")
+    assert "nearest: test_efficientnet" in refused(directory=directory)
+
+
+def test_weights_of_another_architecture(refused):
+    assert "keys differ" in refused("--model_name", "test_vit")
+
+
+def test_a_size_that_the_model_does_not_take(refused, tmp_path):
+    directory = weights_in(tmp_path, network(name="test_vit", img_size=32), name="test_vit")
+    assert "crop_size" in refused("--crop_size", "48", directory=directory)
+    assert "crop_size" in refused("--crop_size", "33", directory=directory)
+
+
+def test_no_images(refused, tmp_path):
+    assert "dataset: " in refused(dataset=tmp_path / "nowhere")
+    assert "holds no images" in refused(dataset=tmp_path)
+
+
+def test_corrupt_images_only(refused, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    assert "none of 1 images can be read" in refused(dataset=tmp_path)
+    assert "none of 1 images can be read" in refused("--n_samples", "all", dataset=tmp_path)
+
+
+def test_classes_that_disagree(refused, tmp_path):
+    class_folders(tmp_path / "data", ["a", "b"], each=1)
+    assert "dataset: has 2 classes" in refused(dataset=tmp_path / "data")
+
+
+def test_an_output_directory_that_cannot_be_written(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "output_dir: cannot write" in refused("--output_dir", tmp_path / "file")
+    assert "output_dir: cannot write" in refused("--output_dir", tmp_path / "file" / "below")
+    logs = ["--output_dir", tmp_path, "--logdir", tmp_path / "file"]
+    assert "logdir: cannot write" in refused(*logs)
+
+
+def test_a_decompression_bomb(refused, tmp_path, monkeypatch):
+    picture(0).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert "decompression bomb" in refused(dataset=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--topk", 9], "topk: got 9"),
+        (["--targets", 9], "targets: hold 9"),
+        (["--targets", 1, "--topk", 1], "targets, topk: both"),
+        (["--masker", "fog"], "masker: unknown 'fog'"),
+        (["--n_samples", 0], "n_samples: got 0"),
+        (["--batch_size", 0], "batch_size: got 0"),
+        (["--accelerator", "abacus"], "accelerator: cannot use 'abacus'"),
+        (["--class_names", "a", "b"], "class_names: got 2 names"),
+        (["--mean", 0.1, 0.2], "mean: has 2 numbers"),
+        (["--channels", 7], "channels: got"),
+        (["--model_class", "no.such.Class"], "model_class: cannot import"),
+        (["--strategy", "telepathy"], "devices, num_nodes, strategy: "),
+    ],
+)
+def test_arguments_that_will_not_do(refused, tmp_path, more, message):
+    assert message in refused("--output_dir", tmp_path, *more)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_fault_of_ours_keeps_its_traceback(layout, monkeypatch, tmp_path):
+    monkeypatch.setattr("lightning_shap.command.job.find_images", lambda _: int("not a number"))
+    with pytest.raises(ValueError, match="invalid literal"):
+        main(flags(*layout, "--output_dir", tmp_path))

@@ -1,0 +1,116 @@
+import json
+import logging
+import os
+
+import numpy as np
+import pytest
+from finished_model import class_folders, flags, network, weights_in
+
+import lightning_shap
+from lightning_shap.command import shards
+from lightning_shap.command.main import main
+
+FILES = ["explanation.json", "explanation.npz", "explanation.png"]
+
+
+@pytest.fixture
+def everything(tmp_path, monkeypatch):
+    """Explain all of nine images, four a shard."""
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 4)
+    monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # Lightning must not take a cluster for its own
+    dataset = class_folders(tmp_path / "data")
+    directory = weights_in(tmp_path, network())
+
+    def command(output, *more):
+        cpu = ["--accelerator", "cpu", "--devices", "1", "--topk", "2"]
+        main(flags(directory, dataset, "--output_dir", tmp_path / output, *cpu, *more))
+        return lightning_shap.load(tmp_path / output)
+
+    return command
+
+
+def test_all_images_are_explained_in_their_order_as_at_once(everything, tmp_path, monkeypatch):
+    together = everything("out", "--n_samples", "all")
+    said = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    files = [image["file"] for image in said["images"]]
+    assert files == sorted(files)
+    assert len(together) == 9
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 9)
+    at_once = everything("at once", "--n_samples", "all")
+    assert np.array_equal(together.output_indexes, at_once.output_indexes)
+    scale = np.abs(at_once.values).max()
+    assert np.abs(together.values - at_once.values).max() < 1e-5 * scale
+    assert sorted(os.listdir(tmp_path / "out")) == FILES
+
+
+def test_a_run_resumes_at_the_shard_where_it_stopped(everything, tmp_path, monkeypatch):
+    explained = []
+    explain = shards.explain
+
+    def stops(model, images, **kwargs):
+        explained.append(len(images))
+        if len(explained) == 2:
+            raise KeyboardInterrupt
+        return explain(model, images, **kwargs)
+
+    monkeypatch.setattr(shards, "explain", stops)
+    with pytest.raises(SystemExit):
+        everything("out", "--n_samples", "all")
+    assert explained == [4, 4]
+    assert not any(name in os.listdir(tmp_path / "out") for name in FILES)
+    resumed = everything("out", "--n_samples", "all")
+    assert explained == [4, 4, 4, 1]
+    monkeypatch.setattr(shards, "explain", explain)
+    assert np.array_equal(resumed.values, everything("whole", "--n_samples", "all").values)
+
+
+def test_other_settings_begin_anew(everything, monkeypatch):
+    explained = []
+    explain = shards.explain
+
+    def stops(model, images, **kwargs):
+        explained.append(kwargs["seed"])
+        if len(explained) == 2:
+            raise KeyboardInterrupt
+        return explain(model, images, **kwargs)
+
+    monkeypatch.setattr(shards, "explain", stops)
+    with pytest.raises(SystemExit):
+        everything("out", "--n_samples", "all")
+    everything("out", "--n_samples", "all", "--seed", "1")
+    assert explained == [0, 0, 1, 1, 1]
+
+
+def test_shards_keep_within_their_bytes(everything, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_BYTES", 2 * 8 * 32 * 32 * 3 * 2)
+    explained = []
+    explain = shards.explain
+    monkeypatch.setattr(
+        shards, "explain", lambda m, x, **k: explained.append(len(x)) or explain(m, x, **k)
+    )
+    everything("out", "--n_samples", "5")
+    assert explained == [2, 2, 1]
+
+
+def test_unreadable_images_are_left_out_of_their_shard(everything, tmp_path):
+    for broken in (tmp_path / "data" / "cat").iterdir():
+        broken.write_bytes(b"no image")
+    explanation = everything("out", "--n_samples", "all")
+    said = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert len(explanation) == len(said["images"]) == 6
+    assert len(said["skipped"]) == 3
+
+
+def test_two_processes_give_the_file_of_one(everything, tmp_path):
+    one = everything("one", "--n_samples", "all")
+    two = everything("two", "--n_samples", "all", "--devices", "2", "--strategy", "ddp_fork")
+    assert np.array_equal(one.output_indexes, two.output_indexes)
+    assert np.abs(one.values - two.values).max() <= 1e-5 * np.abs(one.values).max()
+    assert sorted(os.listdir(tmp_path / "two")) == FILES
+
+
+def test_lightnings_loggers_speak_again_afterwards(everything):
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    everything("out", "--n_samples", "all")
+    assert logger.level == level

@@ -1,0 +1,109 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_shap.isolation.modes import evaluation_mode, module_of, seeded
+
+
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3)
+        self.head = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5))
+
+    def forward(self, images):
+        return self.head(self.norm(images))
+
+
+def modes(module):
+    return [m.training for m in module.modules()]
+
+
+def test_every_sub_module_gets_its_own_mode_back():
+    network = Network().train()
+    network.norm.eval()  # frozen by its owner
+    before = modes(network)
+    with evaluation_mode(network):
+        assert not any(modes(network))
+    assert modes(network) == before
+
+
+def test_modes_come_back_after_an_error_and_after_a_forward_that_changes_them():
+    network = Network().train()
+    network.norm.eval()
+    before = modes(network)
+
+    def fail():
+        network.norm.train()
+        raise KeyError
+
+    with pytest.raises(KeyError), evaluation_mode(network):
+        fail()
+    assert modes(network) == before
+
+
+def test_a_bound_method_brings_its_module_along():
+    network = Network().train()
+    assert module_of(network.forward) is network
+    assert module_of(lambda images: images) is None
+    assert module_of([].append) is None
+    with evaluation_mode(network.forward):
+        assert not network.norm.training
+    assert network.norm.training
+
+
+def test_autograd_is_off_within_and_as_it_was_after():
+    with evaluation_mode(Network()):
+        assert not torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+    assert torch.is_grad_enabled()
+    with torch.no_grad():
+        with evaluation_mode(Network()):
+            pass
+        assert not torch.is_grad_enabled()
+
+
+def test_weights_that_autocast_casts_within_are_cast_anew_after():
+    linear, images = torch.nn.Linear(4, 3), torch.rand(2, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with evaluation_mode(linear):
+            before = linear(images)
+        with torch.no_grad():
+            linear.weight.add_(1.0)  # a step of training, which a kept copy would not know of
+        scores = linear(images)
+        scores.sum().backward()
+    assert (scores > before + 0.1).all()
+    torch.testing.assert_close(linear.weight.grad, images.sum(0).expand(3, 4), rtol=0.02, atol=0)
+
+
+def draws():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_random_states_come_back(fails):
+    with seeded(3):
+        first = draws()
+    expected = draws()
+    with seeded(3):
+        pass
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    expected = draws()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    try:
+        with seeded(3):
+            assert draws() == first
+            if fails:
+                raise KeyError
+    except KeyError:
+        assert fails
+    assert draws() == expected
+
+
+def test_a_large_seed_will_do_for_every_generator():
+    with seeded(2**40):
+        first = draws()
+    with seeded(2**40):
+        assert draws() == first

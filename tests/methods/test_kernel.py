@@ -1,0 +1,223 @@
+"""Shapley values of patches: what must hold whatever the game is."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightning_shap.game import CoalitionGame
+from lightning_shap.methods.kernel.design import coalition_pairs, orthogonal_pairs
+from lightning_shap.methods.kernel.estimate import design, estimate
+from lightning_shap.methods.kernel.estimator import kernel_values
+from lightning_shap.regions.patches import PatchCoalitions, PatchGrid, choose_grid
+
+GRID = (3, 4)
+PLAYERS = 12
+
+
+def rough_game(present, outputs=2):
+    """A game with interactions of every order; its last player never matters."""
+    rng = np.random.default_rng(5)
+    s = np.where(present, 1.0, -1.0)[:, :-1]
+    hidden = np.tanh(s @ rng.standard_normal((s.shape[1], 24)) / 2 + rng.standard_normal(24))
+    return hidden @ rng.standard_normal((24, outputs)) + 3.0
+
+
+def solve(value, max_evals, grid=GRID, seed=0):
+    players = grid[0] * grid[1]
+    ends = value(np.stack([np.zeros(players, bool), np.ones(players, bool)]))
+    coalitions = design(grid, max_evals, seed)
+    assert len(coalitions) + 2 <= max_evals
+    return estimate(coalitions, value(coalitions), ends[0], ends[1], grid), ends
+
+
+def relative_error(found, exact):
+    return ((found - exact) ** 2).sum() / (exact**2).sum()
+
+
+@pytest.mark.parametrize("max_evals", [2, 3, 4, 5, 16, 100, 4096])
+def test_any_budget_gives_finite_values_that_add_up(max_evals):
+    found, (base, full) = solve(rough_game, max_evals)
+    np.testing.assert_allclose(found.values.sum(0) + base, full, rtol=0, atol=1e-12)
+    assert np.isfinite(found.std).all()
+    assert (found.std >= 0).all()
+
+
+def test_a_budget_that_covers_every_coalition_is_exact():
+    # Unanimity of the first three of four players: a third each.
+    found, _ = solve(lambda present: present[:, :3].all(1, keepdims=True) * 1.0, 16, grid=(2, 2))
+    np.testing.assert_allclose(found.values[:, 0], [1 / 3, 1 / 3, 1 / 3, 0], atol=1e-12)
+    assert not found.std.any()
+
+
+def test_a_budget_close_to_every_coalition_is_close_to_exact():
+    exact, _ = solve(rough_game, 2**PLAYERS)
+    found, _ = solve(rough_game, 500)
+    assert relative_error(found.values, exact.values) < 2e-3
+
+
+@pytest.mark.parametrize("evaluations_per_player", [2, 3, 4])
+def test_an_additive_game_is_solved_at_two_evaluations_a_player(evaluations_per_player):
+    effects = np.random.default_rng(2).standard_normal((PLAYERS, 1))
+    found, _ = solve(lambda present: present @ effects, evaluations_per_player * PLAYERS)
+    assert relative_error(found.values, effects) < 1e-4
+
+
+def test_a_player_that_never_matters_gets_nearly_nothing():
+    found, _ = solve(rough_game, 300)
+    assert np.abs(found.values[-1]).max() < 0.05 * np.abs(found.values).max()
+
+
+def test_players_of_equal_effect_get_nearly_equal_values():
+    found, _ = solve(lambda present: np.sqrt(present.sum(1, keepdims=True)), 200)
+    np.testing.assert_allclose(found.values, np.sqrt(12) / 12, rtol=2e-2)
+
+
+def test_a_constant_output_gets_nothing_and_disturbs_no_other():
+    both, _ = solve(lambda present: rough_game(present) * [1.0, 0.0], 100)
+    alone, _ = solve(lambda present: rough_game(present)[:, :1], 100)
+    assert not both.values[:, 1].any()
+    np.testing.assert_allclose(both.values[:, :1], alone.values, rtol=1e-6)
+
+
+def test_values_follow_the_scale_and_ignore_the_offset_of_an_output():
+    plain, _ = solve(rough_game, 100)
+    other, _ = solve(lambda present: 1000 * rough_game(present) - 7, 100)
+    np.testing.assert_allclose(other.values, 1000 * plain.values, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(other.std, 1000 * plain.std, rtol=1e-3)
+
+
+def test_error_bars_cover_the_exact_values_and_shrink_with_the_budget():
+    exact, _ = solve(rough_game, 2**PLAYERS)
+    inside, sizes = [], []
+    for max_evals in (32, 96, 256):
+        runs = [solve(rough_game, max_evals, seed=seed)[0] for seed in range(3)]
+        inside += [np.abs(run.values - exact.values) < 1.96 * run.std for run in runs]
+        sizes.append(np.mean([run.std.mean() for run in runs]))
+    assert np.mean(inside) > 0.85
+    assert sizes[0] > 1.5 * sizes[1] > 2 * sizes[2]
+
+
+def test_the_seed_alone_chooses_the_coalitions():
+    np.testing.assert_array_equal(design(GRID, 64, 3), design(GRID, 64, 3))
+    assert (design(GRID, 64, 3) != design(GRID, 64, 4)).any()
+
+
+@given(
+    grid=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    max_evals=st.integers(2, 80),
+    seed=st.integers(0, 3),
+)
+@settings(max_examples=40, deadline=None)
+def test_coalitions_are_distinct_and_in_pairs_once_these_outnumber_players(grid, max_evals, seed):
+    players = grid[0] * grid[1]
+    coalitions = design(grid, max_evals, seed)
+    assert coalitions.shape[1] == players
+    assert len(np.unique(coalitions, axis=0)) == len(coalitions) <= max_evals - 2
+    assert not (coalitions.all(1) | ~coalitions.any(1)).any()
+    if 2 * players + 3 < len(coalitions) < 2**players - 2:
+        np.testing.assert_array_equal(coalitions[::2], ~coalitions[1::2])
+
+
+@given(grid=st.tuples(st.integers(1, 6), st.integers(1, 6)), more=st.integers(0, 9))
+@settings(max_examples=25, deadline=None)
+def test_the_first_pairs_are_orthogonal_with_that_of_the_full_coalition(grid, more):
+    players = grid[0] * grid[1]
+    first = orthogonal_pairs(players)
+    chosen = coalition_pairs(grid, first + more, 0)
+    assert len(np.unique(np.abs(chosen @ chosen.T) == players, axis=0)) == len(chosen)
+    block = np.vstack([np.ones(players), chosen[:first]])
+    np.testing.assert_array_equal(block.T @ block, (first + 1) * np.eye(players))
+
+
+def test_pairs_tell_main_effects_from_those_of_two():
+    def game(present):
+        rng = np.random.default_rng(1)
+        effects, interactions = rng.standard_normal(16), rng.standard_normal((16, 16)) / 4
+        return (present @ effects + ((present @ interactions) * present).sum(1))[:, None]
+
+    exact, _ = solve(game, 2**16, grid=(4, 4))
+    found, _ = solve(game, 32, grid=(4, 4))
+    assert relative_error(found.values, exact.values) < 1e-3
+
+
+@given(data=st.data(), height=st.integers(1, 40), width=st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_patches_tile_the_image_and_differ_by_a_pixel_a_side_at_most(data, height, width):
+    rows, columns = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
+    patches = PatchGrid((rows, columns), (height, width))
+    alone = PatchCoalitions(np.eye(rows * columns, dtype=bool), patches)
+    everyone = alone.masks(0, len(alone), torch.device("cpu"))
+    assert (everyone.sum(0) == 1).all()
+    for lengths in (everyone[:, 0].any(2).sum(1), everyone[:, 0].any(1).sum(1)):
+        assert lengths.min() >= 1
+        assert lengths.max() - lengths.min() <= 1
+
+
+@given(st.integers(2, 10_000), st.integers(1, 300), st.integers(1, 300))
+def test_a_chosen_grid_fits_the_image(max_evals, height, width):
+    PatchGrid(choose_grid(max_evals, (height, width)), (height, width))
+
+
+class Mixture(torch.nn.Module):
+    """A small network with interactions between pixels, in float64."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        inner, outer = (torch.randn(shape, generator=generator) for shape in ((126, 16), (16, 4)))
+        self.inner = torch.nn.Parameter(inner.double() / 5)
+        self.outer = torch.nn.Parameter(outer.double())
+
+    def forward(self, images):
+        return torch.tanh(images.flatten(1) @ self.inner) @ self.outer
+
+
+def play(max_evals, grid, seed=0, images=2):
+    torch.manual_seed(1)
+    pictures = torch.randn(2, 2, 9, 7, dtype=torch.float64)[:images]
+    model = Mixture()
+    game = CoalitionGame(model, pictures, torch.zeros_like(pictures), batch_size=32)
+    with torch.no_grad():
+        full, base = model(pictures).numpy(), model(torch.zeros_like(pictures)).numpy()
+    targets = np.array([[2, 0], [1, 3]])[:images]
+    base, full = (np.take_along_axis(ends, targets, 1) for ends in (base, full))
+    found = kernel_values(game, targets, base, full, max_evals=max_evals, grid=grid, seed=seed)
+    return found, base, full, game
+
+
+@pytest.mark.parametrize(
+    ("max_evals", "grid"), [(2, (3, 3)), (40, (3, 2)), (70, None), (64, (3, 2))]
+)
+def test_pixel_values_of_every_image_add_up_to_its_output(max_evals, grid):
+    found, base, full, game = play(max_evals, grid)
+    assert found.values.shape == found.error_std.shape == (2, 9, 7, 2, 2)
+    np.testing.assert_allclose(found.values.sum((1, 2, 3)) + base, full, rtol=0, atol=1e-12)
+    assert (game.evaluations <= max_evals - 2).all()
+
+
+def test_values_and_errors_are_even_within_a_patch():
+    found, *_ = play(40, (3, 2))
+    for maps in (found.values, found.error_std):
+        patch = maps[:, :3, :4]
+        np.testing.assert_array_equal(patch, np.broadcast_to(patch[:, :1, :1, :1], patch.shape))
+    assert (found.regions == 6).all()
+
+
+def test_images_explained_together_are_explained_as_alone():
+    np.testing.assert_allclose(
+        play(40, (3, 2))[0].values[:1], play(40, (3, 2), images=1)[0].values, rtol=1e-6
+    )
+
+
+def test_the_same_arguments_give_the_same_bytes():
+    first, second = play(50, (3, 3))[0], play(50, (3, 3))[0]
+    assert first.values.tobytes() == second.values.tobytes()
+    assert first.error_std.tobytes() == second.error_std.tobytes()
+
+
+@pytest.mark.parametrize("grid", [(10, 10), (3, 8), (0, 0), (-1, 2)])
+def test_a_grid_that_does_not_fit_the_image_is_refused_by_name(grid):
+    with pytest.raises(ValueError, match="grid"):
+        play(50, grid)

@@ -1,0 +1,511 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import shap
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lightning_shap.explanation import ImageExplanation, Record
+from lightning_shap.pictures import grid, lettering, pixels
+from lightning_shap.pictures.captions import Captions
+from lightning_shap.pictures.grid import plot, save
+from lightning_shap.pictures.lettering import Style, shortened, width_of
+
+LONG = "Blenheim spaniel, King Charles spaniel with a very long name"
+
+
+def an_explanation(
+    values=None,
+    *,
+    images=2,
+    side=16,
+    channels=3,
+    classes=3,
+    maps=2,
+    data=None,
+    indexes=None,
+    outputs=None,
+    probabilities="softmax",
+    output="logit",
+    masker="blur(9,9)",
+    labels=None,
+):
+    rng = np.random.default_rng(0)
+    if data is None:
+        data = rng.random((images, side, side, channels))
+    images = len(data)
+    if values is None:
+        values = rng.normal(size=(*data.shape, maps))
+    if outputs is None:
+        outputs = rng.normal(size=(images, classes))
+    if isinstance(probabilities, str):
+        scale = np.exp(outputs)
+        probabilities = scale / scale.sum(1, keepdims=True)
+    if indexes is None:
+        indexes = np.tile(np.arange(values.shape[-1]), (images, 1))
+    record = Record(
+        method="partition",
+        max_evals=100,
+        grid=None,
+        masker=masker,
+        output=output,
+        seed=0,
+        outputs=outputs,
+        probabilities=probabilities,
+        class_names=np.array([f"class {i}" for i in range(outputs.shape[1])]),
+        labels=labels,
+        evaluations=np.full(images, 100),
+        regions=np.arange(12, 12 + images),
+        additivity_gap=np.zeros(indexes.shape),
+        seconds=1.0,
+        model_seconds=0.9,
+    )
+    return ImageExplanation(values, np.zeros(indexes.shape), data, indexes, record)
+
+
+def cell(picture, row, column, size=192):
+    """The pixels of one cell of a grid whose header is one line."""
+    x = grid.MARGIN + column * (size + grid.GUTTER)
+    top = grid.MARGIN + grid.LEGEND_HEIGHT + grid.ROW_GAP + grid.HEADING
+    y = top + row * (grid.HEADING + size + grid.ROW_GAP)
+    return picture[y : y + size, x : x + size]
+
+
+@pytest.fixture
+def words(monkeypatch):
+    """Every text that is drawn, in order."""
+    drawn = []
+
+    def write(draw, x, baseline, text, style):
+        drawn.append(text)
+        lettering.write(draw, x, baseline, text, style)
+
+    monkeypatch.setattr(grid, "write", write)
+    return drawn
+
+
+# Colours
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_no_attribution_shows_the_same_neutral_map_whatever_the_others_scale(scale):
+    values = np.zeros((2, 16, 16, 3, 2))
+    neutral = cell(plot(an_explanation(values)), 0, 1)
+    values[1] = scale * np.random.default_rng(0).normal(size=values[1].shape)
+    picture = plot(an_explanation(values))
+    np.testing.assert_array_equal(cell(picture, 0, 1), neutral)
+    assert (neutral == neutral[..., :1]).all(), "the neutral has no hue"
+    assert neutral.min() >= 255 * (1 - pixels.SHADE) - 1, "and is light"
+    assert (cell(picture, 1, 1) != neutral).any()
+
+
+@given(st.floats(-2, 2), st.floats(1e-6, 1e6))
+def test_colours_of_opposite_signs_are_equally_strong(share, limit):
+    positive, negative = pixels.colours(np.array([share, -share]) * limit, limit)
+    assert lightness(positive) == pytest.approx(lightness(negative), abs=0.01)
+    if abs(share) > 0.01:
+        raising, lowering = (positive, negative) if share > 0 else (negative, positive)
+        assert raising[0] > raising[2]
+        assert lowering[2] > lowering[0]
+
+
+def lightness(colour):
+    """OKLab's L."""
+    linear = np.where(colour > 10, ((colour / 255 + 0.055) / 1.055) ** 2.4, colour / 255 / 12.92)
+    cones = np.array(
+        [
+            [0.4122214708, 0.5363325363, 0.0514459929],
+            [0.2119034982, 0.6806995451, 0.1073969566],
+            [0.0883024619, 0.2817188376, 0.6299787005],
+        ]
+    )
+    return np.cbrt(cones @ linear) @ [0.2104542553, 0.7936177850, -0.0040720468]
+
+
+def test_stronger_is_never_lighter():
+    for sign in (1, -1):
+        ramp = pixels.colours(sign * np.linspace(0, 1, 300), 1).astype(int)
+        assert (np.diff(ramp.sum(1)) <= 0).all()
+    assert pixels.colours(np.zeros(1), 1).tolist() == [[255, 255, 255]]
+
+
+def test_one_scale_rules_the_whole_grid():
+    values = np.zeros((2, 16, 16, 1, 2))
+    values[0, ..., 0], values[1, ..., 1] = 1.0, 0.25
+    picture = plot(an_explanation(values, data=np.ones((2, 16, 16, 1))))
+    assert cell(picture, 0, 1)[96, 96].tolist() == pixels.colours(np.ones(1), 1)[0].tolist()
+    assert cell(picture, 1, 2)[96, 96].tolist() == pixels.colours(np.ones(1), 4)[0].tolist()
+
+
+def test_the_limit_is_printed_with_both_signs(words):
+    plot(an_explanation(np.full((2, 16, 16, 1, 2), 0.125), channels=1))
+    assert {"\N{MINUS SIGN}0.12 lowers", "raises +0.12"} <= set(words)
+
+
+def test_a_few_extreme_pixels_do_not_rule_the_scale_but_a_lone_one_does():
+    maps = np.full((100, 100), 0.5)
+    maps[0, 0] = 100
+    assert pixels.common_limit(maps) == 0.5
+    assert pixels.common_limit(np.where(maps > 1, maps, 0)) == 100
+
+
+def test_channels_add_up():
+    values = np.zeros((1, 16, 16, 3, 1))
+    values[..., 0, :], values[..., 1, :] = 2.0, -2.0
+    cancelled = cell(plot(an_explanation(values, images=1)), 0, 1)
+    assert (cancelled == cancelled[..., :1]).all()
+
+
+def test_dark_images_lie_under_their_maps_as_negatives_all_or_none():
+    digit = np.zeros((8, 8, 3), dtype=np.uint8)
+    digit[2:6, 3:5] = 255
+    bold = np.full((8, 8, 3), 255, dtype=np.uint8)
+    bold[:3] = 0
+    images = [Image.fromarray(image) for image in (digit, bold, digit)]
+    under, under_bold, _ = (np.asarray(image) for image in pixels.underlays(images))
+    assert under_bold[0, 0].tolist() == [255, 255, 255]
+    assert under[0, 0].tolist() == [255, 255, 255]
+    assert 255 * (1 - pixels.SHADE) - 1 <= under[3, 3, 0] < 255
+
+
+# Sizes
+
+
+@given(st.integers(1, 2000), st.integers(1, 2000))
+def test_cells_are_of_a_common_size_and_keep_the_aspect_ratio(height, width):
+    shown_width, shown_height = pixels.cell_size(height, width)
+    assert 128 < max(shown_width, shown_height) <= 256
+    scale = max(shown_width, shown_height) / max(height, width)
+    assert abs(shown_width - scale * width) <= 1
+    assert abs(shown_height - scale * height) <= 1
+
+
+@pytest.mark.parametrize("side", [8, 28, 32, 64, 96])
+def test_pixels_of_a_small_image_stay_crisp_squares(side):
+    data = np.random.default_rng(0).random((1, side, side, 3))
+    size, _ = pixels.cell_size(side, side)
+    picture = plot(an_explanation(data=data, maps=1))
+    squares = np.rint(data[0] * 255).repeat(size // side, 0).repeat(size // side, 1)
+    np.testing.assert_array_equal(cell(picture, 0, 0, size), squares)
+
+
+def test_a_reduced_map_shows_no_sign_that_is_not_there():
+    values = np.zeros((600, 600))
+    values[200:330, 150:415] = 1.0
+    shown = pixels.map_cell(values, pixels.cell_size(600, 600))
+    assert shown.min() == 0
+    assert shown.max() == 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 40), st.integers(1, 40))
+def test_any_grid_of_any_shape_is_drawn(images, maps, height, width):
+    data = np.random.default_rng(0).random((images, height, width, 1))
+    picture = plot(an_explanation(data=data, maps=maps, classes=5), title="epoch 3 · step 141")
+    assert picture.dtype == np.uint8
+    assert picture.shape[2] == 3
+
+
+def test_max_rows_shows_the_first_ones_and_says_so(words):
+    shorter = plot(an_explanation(images=4), max_rows=1)
+    assert "1 of 4 images" in " ".join(words)
+    assert len(shorter) < len(plot(an_explanation(images=4)))
+
+
+# Photographs
+
+
+def test_mean_and_std_undo_the_normalisation():
+    data = np.random.default_rng(0).random((1, 16, 16, 3))
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    plain = pixels.photographs(data)
+    undone = pixels.photographs((data - mean) / std, mean, std)
+    np.testing.assert_array_equal(undone[0], plain[0])
+    assert undone[1] == plain[1] == []
+
+
+@given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
+def test_other_ranges_are_stretched_and_the_picture_says_so(scale, shift):
+    data = np.random.default_rng(0).random((2, 4, 4, 3)) * scale + shift
+    assume(data.min() < 0 or data.max() > 1)
+    shown, notes = pixels.photographs(data)
+    assert notes == ["contrast stretched"]
+    assert shown.min((1, 2, 3)).tolist() == [0, 0]
+    assert shown.max((1, 2, 3)).tolist() == [255, 255]
+
+
+def test_an_image_of_one_colour_is_stretched_to_mid_grey():
+    assert (pixels.photographs(np.full((1, 4, 4, 1), 7.0))[0] == 128).all()
+
+
+def test_bytes_are_shown_as_they_are():
+    data = np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3)
+    shown, notes = pixels.photographs(data)
+    np.testing.assert_array_equal(shown, data)
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("count", "channels", "shown", "notes"),
+    [
+        (1, None, [0, 0, 0], []),
+        (2, None, [0, 0, 0], ["channel 0 of 2"]),
+        (3, None, [0, 1, 2], []),
+        (3, (2, 1, 0), [2, 1, 0], ["channels 2, 1, 0 of 3"]),
+        (13, None, [0, 1, 2], ["channels 0, 1, 2 of 13"]),
+        (13, (12, 4, 0), [12, 4, 0], ["channels 12, 4, 0 of 13"]),
+        (13, 7, [7, 7, 7], ["channel 7 of 13"]),
+    ],
+)
+def test_channels_are_chosen_and_named(count, channels, shown, notes):
+    data = np.random.default_rng(0).random((1, 4, 4, count))
+    photograph, said = pixels.photographs(data, channels=channels)
+    np.testing.assert_array_equal(photograph, np.rint(data[..., shown] * 255))
+    assert said == notes
+
+
+# Words
+
+
+def test_the_footer_says_how_and_how_finely(words):
+    plot(an_explanation(images=3))
+    footer = " ".join(words)
+    for word in (
+        "partition",
+        "100 evaluations",
+        "12\N{EN DASH}14 regions",
+        "blur(9,9) masker",
+        "logit",
+    ):
+        assert word in footer
+    assert "99.9th percentile" in footer
+
+
+def test_right_and_wrong_predictions_are_marked(words):
+    outputs = np.array([[4.0, 0, 0], [0, 0, 4.0]])
+    plot(
+        an_explanation(outputs=outputs, labels=np.array([0, 1])), class_names=["cat", "dog", "猫x"]
+    )
+    assert words.count("✓") == words.count("✗") == 1
+    assert words[words.index("✓") + 1 :][:2] == ["cat", "96.5 %"]
+    assert words[words.index("✗") + 1 :][0] == "dog"
+    assert words[words.index("✗") + 1 :][1].startswith("1.8 % · predicted")
+
+
+def test_the_true_class_stands_out_among_the_maps():
+    captions = Captions(an_explanation(indexes=np.array([[2, 0], [1, 2]])), [2, 2])
+    true = [[captions.output(row, column).true for column in range(2)] for row in range(2)]
+    assert true == [[True, False], [False, True]]
+
+
+def test_labels_given_overrule_those_recorded():
+    explanation = an_explanation(labels=np.array([0, 0]))
+    assert Captions(explanation).image(0).name == "class 0"
+    assert Captions(explanation, [1, 1]).image(0).name == "class 1"
+
+
+def test_without_labels_the_prediction_is_named():
+    outputs = np.array([[0.0, 9, 0], [9, 0, 0]])
+    heading = Captions(an_explanation(outputs=outputs)).image(0)
+    assert (heading.name, heading.detail, heading.right) == (
+        "class 1",
+        "predicted · >99.9 %",
+        None,
+    )
+
+
+def test_an_unknown_label_says_neither_right_nor_wrong():
+    captions = Captions(an_explanation(), [1, -1])
+    assert captions.image(0).right is not None
+    assert captions.image(1) == Captions(an_explanation()).image(1)
+    assert captions.image(1).right is None
+
+
+def test_a_single_output_speaks_for_the_second_of_two_classes():
+    positive = np.array([[0.9], [0.2]])
+    explanation = an_explanation(
+        maps=1, outputs=np.log(positive / (1 - positive)), probabilities=positive
+    )
+    captions = Captions(explanation, [1, 1], ["healthy", "ill"])
+    assert captions.output(0, 0).name == "ill"
+    assert captions.image(0).right
+    assert captions.image(1).detail == "20.0 % · predicted healthy"
+    assert Captions(explanation, [0, 1], ["ill"]).image(0).name == "not ill"
+
+
+def test_where_no_probability_is_known_the_output_is_said():
+    values = np.full((2, 16, 16, 1, 2), -1 / 256)
+    explanation = an_explanation(values, channels=1, probabilities=None, output="custom")
+    assert Captions(explanation).output(0, 0).detail == "output \N{MINUS SIGN}1"
+    assert Captions(explanation).unit == "output"
+
+
+@pytest.mark.parametrize("names", [None, ["cat", "dog"], np.array([["cat", "dog"], ["ox", "cat"]])])
+def test_an_explanation_of_shaps_own_is_drawn_too(names, words):
+    values = np.random.default_rng(0).normal(size=(2, 8, 8, 3, 2))
+    explanation = shap.Explanation(
+        values, np.zeros((2, 2)), np.ones((2, 8, 8, 3)), output_names=names
+    )
+    plot(explanation)
+    assert names is None or {"cat", "dog"} <= set(words)
+
+
+def test_a_single_output_without_an_axis_is_drawn_too():
+    values = np.random.default_rng(0).normal(size=(2, 8, 8, 3))
+    bare = shap.Explanation(values, np.zeros(2), np.ones((2, 8, 8, 3)))
+    full = shap.Explanation(values[..., None], np.zeros((2, 1)), np.ones((2, 8, 8, 3)))
+    np.testing.assert_array_equal(plot(bare, class_names=["cat"]), plot(full, class_names=["cat"]))
+
+
+@given(st.text(max_size=80), st.integers(20, 300))
+@settings(deadline=None, max_examples=30)
+def test_a_shortened_text_fits(text, width):
+    for bold in (False, True):
+        style = Style(16, "black", bold)
+        assert width_of(shortened(text, style, width), style) <= width
+
+
+def test_a_short_text_is_left_alone():
+    assert shortened("Schäferhund", Style(16, "black"), 200) == "Schäferhund"
+    assert shortened(LONG, Style(16, "black"), 200).startswith("Blenheim")
+    assert shortened(LONG, Style(16, "black"), 200).endswith("…")
+    assert shortened("two\nlines", Style(16, "black"), 200) == "two lines"
+
+
+@pytest.mark.parametrize("name", [LONG, "W" * 500, "Schäferhund " * 9, "猫" * 60])
+def test_long_names_never_leave_their_column(name):
+    explanation = an_explanation(labels=np.array([0, 2]))
+    picture = plot(explanation, class_names=[name] * 3, title=name)
+    top = grid.MARGIN + grid.LEGEND_HEIGHT + grid.TITLE_LINE
+    for column in range(1, 3):
+        right = grid.MARGIN + column * (192 + grid.GUTTER)
+        between = picture[top:-100, right - grid.GUTTER + 2 : right - 2]
+        assert (between == 255).all()
+    assert (picture[:, -grid.MARGIN + 2 :] == 255).all()
+
+
+def test_a_character_without_a_font_is_written_as_its_number(monkeypatch):
+    monkeypatch.setattr(lettering, "_file_with", lambda c, _: None if c == "猫" else "a font")
+    assert lettering.legible("a 猫") == "a \\u732b"
+
+
+# Manners
+
+
+def test_the_same_input_gives_the_same_bytes():
+    first, second = (plot(an_explanation(), title="epoch 3", labels=[0, 1]) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_the_host_is_left_as_it_was():
+    plt.switch_backend("svg")
+    figure = plt.figure()
+    before = matplotlib.rcParams.copy(), np.random.get_state()[1].tolist()
+    explanation = an_explanation()
+    data, values = explanation.data.copy(), explanation.values.copy()
+    plot(explanation, class_names=["猫", "a", "b"])
+    assert matplotlib.get_backend() == "svg"
+    assert plt.get_fignums() == [figure.number]
+    plt.close(figure)
+    assert (matplotlib.rcParams.copy(), np.random.get_state()[1].tolist()) == before
+    np.testing.assert_array_equal(explanation.data, data)
+    np.testing.assert_array_equal(explanation.values, values)
+
+
+def test_pictures_need_neither_torch_nor_shap_nor_pyplot():
+    code = (
+        "import sys, lightning_shap.pictures.grid; "
+        "print(*{'torch', 'shap', 'pytorch_lightning', 'matplotlib.pyplot'} & set(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == ""
+
+
+# Files
+
+
+def test_a_saved_picture_reads_back(tmp_path):
+    picture = plot(an_explanation())
+    path = save(picture, tmp_path / "new" / "folders" / "picture.png")
+    assert path == tmp_path / "new" / "folders" / "picture.png"
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), picture)
+    assert [p.name for p in path.parent.iterdir()] == ["picture.png"]
+
+
+def test_a_picture_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = save(np.zeros((4, 4, 3), np.uint8), tmp_path / "picture.png")
+    before = path.read_bytes()
+
+    def broken(self, file, format):
+        Path(file).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", broken)
+    with pytest.raises(OSError, match=r"path: cannot write .*picture\.png.*No space left"):
+        save(np.ones((4, 4, 3), np.uint8), path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["picture.png"]
+
+
+def test_a_path_that_cannot_be_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="path: cannot write"):
+        save(np.zeros((4, 4, 3), np.uint8), tmp_path / "file" / "picture.png")
+    with pytest.raises(ValueError, match=r"path: must end in \.png, got .*jpg"):
+        save(np.zeros((4, 4, 3), np.uint8), tmp_path / "picture.jpg")
+    with pytest.raises(ValueError, match="picture: is float64"):
+        save(np.zeros((4, 4, 3)), tmp_path / "picture.png")
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"labels": [0]}, r"labels: have shape \(1,\).*2 images"),
+        ({"labels": [0.0, 1.0]}, "labels: .*float64"),
+        ({"labels": [0, 3]}, "labels: hold 3; give classes from 0 to 2"),
+        ({"class_names": ["a", "b"]}, "class_names: got 2 names for 3 classes"),
+        ({"mean": [0.5]}, "std: is missing"),
+        ({"std": [0.5]}, "mean: is missing"),
+        ({"mean": [0.5, 0.5], "std": 1}, "mean: has 2 numbers, the images 3 channels"),
+        ({"mean": 0.5, "std": [0, 1, 1]}, "std: got"),
+        ({"channels": (0, 1)}, r"channels: got \(0, 1\).*0 to 2"),
+        ({"channels": 3}, "channels: got 3"),
+        ({"max_rows": 0}, "max_rows: got 0"),
+    ],
+)
+def test_an_error_names_the_argument(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plot(an_explanation(), **arguments)
+
+
+def test_a_string_is_no_list_of_names():
+    with pytest.raises(TypeError, match="class_names: got the string 'cat'"):
+        plot(an_explanation(), class_names="cat")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("part", ["values", "data"])
+def test_what_is_not_finite_is_not_drawn(part, bad):
+    explanation = an_explanation()
+    getattr(explanation, part)[1, 2, 3] = bad
+    with pytest.raises(ValueError, match=rf"explanation: its {part} hold NaN or .* images \[1\]"):
+        plot(explanation)
+
+
+def test_a_slice_is_not_drawn_under_the_words_of_the_whole():
+    with pytest.raises(ValueError, match="explanation: is a slice, 1 of 2 images"):
+        plot(an_explanation()[:1])
+    with pytest.raises(ValueError, match=r"explanation: has values \(16, 16, 3, 2\)"):
+        plot(an_explanation()[0])

@@ -1,0 +1,164 @@
+"""Over several processes the pictures are those of one, and no rank waits for another for ever."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from distributed_fits import CASES
+from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
+from tiny_training import same
+
+from lightning_shap.training.ranks import every_rank_has_the_model
+
+HERE = Path(__file__).parents[1]
+
+# What float32 sums in other batches may differ by, as a share of the largest value.
+ROUNDING = 1e-5
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by forking")
+
+
+def run(folder, processes, cases, strategy="ddp_fork", timeout=120):
+    """Trains the cases one after the other in a process of their own."""
+    folder.mkdir()
+    command = [sys.executable, "-W", "ignore", HERE / "distributed_fits.py", folder, processes]
+    done = subprocess.run(
+        [*map(str, command), *cases, "--strategy", strategy],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+SAME_PICTURES = (
+    "even",
+    "uneven",
+    "a rank with none",
+    "fewer rows than samples",
+    "samples by index",
+    "samples given",
+    "no sanity check",
+    "best checkpoint",
+)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("one") / "fits", 1, SAME_PICTURES)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("two") / "fits", 2, CASES)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("three") / "fits", 3, ("uneven", "a rank with none"))
+
+
+def notes(folder, name, ranks):
+    stem = name.replace(" ", "_")
+    return [torch.load(folder / f"{stem}-{rank}.pt", weights_only=True) for rank in range(ranks)]
+
+
+@pytest.mark.parametrize("name", SAME_PICTURES)
+def test_two_processes_explain_what_one_does(name, one, two):
+    check_same_pictures(name, one, two, 2)
+
+
+@pytest.mark.parametrize("name", ["uneven", "a rank with none"])
+def test_three_processes_explain_what_one_does(name, one, three):
+    check_same_pictures(name, one, three, 3)
+
+
+def check_same_pictures(name, one, several, ranks):
+    (alone,) = notes(one, name, 1)
+    first, *others = notes(several, name, ranks)
+    assert same(first["images"], alone["images"])
+    assert first["classes"] == alone["classes"]
+    values, expected = first["values"].numpy(), alone["values"].numpy()
+    np.testing.assert_allclose(values, expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
+    assert [key for key, _ in first["pictures"]] == [key for key, _ in alone["pictures"]]
+    for other in others:
+        assert other["pictures"] == [], "written once"
+    assert not any(note["told"] for note in (first, *others))
+
+
+FAILING = {
+    "fails on rank 1": "on rank 1, RuntimeError: of its own",
+    "out of memory on rank 1": "on rank 1, MemoryError",
+    "odd batches on rank 1": "on rank 1, ValueError: samples: found no float images",
+    "logger fails": "no route to the server",
+    "unpicklable": "on rank 1, ",
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_what_fails_on_one_rank_fails_on_all_and_training_goes_on(name, two):
+    first, second = notes(two, name, 2)
+    # One process warns, for all.
+    assert FAILING[name] in first["told"][0]
+    assert second["told"] == []
+    for note in (first, second):
+        assert note["training"]
+        assert note["epochs"] == (5 if name == "fails on rank 1" else 2)
+        assert note["seconds"] < 30
+    assert len(first["told"]) == 3
+    assert "gives up" in first["told"][-1]
+    assert same(first["weights"], second["weights"])
+
+
+def test_training_batches_of_all_ranks_make_one_picture(two):
+    # In another order than in one process: Lightning shuffles what it deals out for training.
+    first, second = notes(two, "no validation", 2)
+    assert len(first["images"]) == 4
+    assert same(first["values"], second["values"])
+    assert first["told"] == second["told"] == []
+    assert len(first["pictures"]) == 3
+    assert second["pictures"] == []
+
+
+def test_an_error_that_is_to_be_raised_ends_all_ranks(two):
+    assert "of its own" in (two / "raised_on_rank_1.error").read_text()
+
+
+def test_ranks_agree_on_what_the_time_allows(two):
+    first, second = notes(two, "time budget", 2)
+    assert first["epochs"] == second["epochs"] == 4
+    assert first["told"] == second["told"] == []
+    assert same(first["values"], second["values"])
+
+
+def test_distributed_training_is_the_same_to_the_bit(two):
+    for with_it, without in zip(
+        notes(two, "trained", 2), notes(two, "trained without", 2), strict=True
+    ):
+        assert same(with_it["weights"], without["weights"])
+        assert same(with_it["optimizers"], without["optimizers"])
+    assert with_it["values"] is not None
+    assert without["values"] is None
+
+
+@pytest.mark.parametrize(
+    ("strategy", "has"),
+    [(DDPStrategy(), True), (FSDPStrategy(), False), (ModelParallelStrategy(), False)],
+    ids=lambda value: type(value).__name__,
+)
+def test_strategies_that_shard_the_model_are_told_from_others(strategy, has):
+    assert every_rank_has_the_model(SimpleNamespace(strategy=strategy, world_size=1)) is has
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_spawn"])
+def test_processes_may_start_in_other_ways(strategy, one, tmp_path):
+    check_same_pictures("uneven", one, run(tmp_path / "fits", 2, ["uneven"], strategy), 2)

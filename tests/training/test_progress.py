@@ -1,0 +1,110 @@
+"""A bar appears only where it is worth one, and in the manner of the trainer's own."""
+
+import time
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import pytest
+from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
+from tiny_training import FaultyClassifier, lightning_warns, tiny_loaders, tiny_trainer
+
+from lightning_shap import ShapCallback
+from lightning_shap.progress import tqdm_bar
+from lightning_shap.training import progress
+from lightning_shap.training.progress import reporting
+
+pytestmark = lightning_warns
+
+
+def fit(tmp_path, bar, pause=0.0, **arguments):
+    module = FaultyClassifier(lambda number, scores: time.sleep(pause))
+    ours = ShapCallback(n_samples=2, max_evals=16, on_error="raise", **arguments)
+    trainer = tiny_trainer(tmp_path, ours, *bar, enable_progress_bar=bool(bar), max_epochs=1)
+    trainer.fit(module, *tiny_loaders())
+
+
+def test_a_long_explanation_has_a_bar_beside_lightnings(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "DELAY", 0.02)
+    fit(tmp_path, [TQDMProgressBar()], pause=0.05)
+    assert "Explaining" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("bar", "arguments"),
+    [([TQDMProgressBar()], {"progress": False}), ([], {}), ([ProgressBar()], {})],
+)
+def test_no_bar_is_shown_where_none_is_wanted(tmp_path, monkeypatch, capsys, bar, arguments):
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    fit(tmp_path, bar, **arguments)
+    assert "Explaining" not in capsys.readouterr().err
+
+
+def test_a_short_explanation_has_no_bar(tmp_path, capsys):
+    fit(tmp_path, [TQDMProgressBar()])
+    assert "Explaining" not in capsys.readouterr().err
+
+
+def test_a_bar_shows_what_is_done_of_what_is_allowed(capsys):
+    with tqdm_bar("explaining", 8, delay=0) as show:
+        assert "explaining:   0%" in capsys.readouterr().err
+        time.sleep(0.15)  # tqdm draws ten times a second
+        show(3, 6)
+        assert "explaining:  50%" in capsys.readouterr().err
+
+
+class RichProgressBar(ProgressBar):
+    """What of Lightning's rich bar matters here, without rich."""
+
+    is_disabled = False
+    train_progress_bar_id = 1
+
+    def __init__(self, started=True):
+        super().__init__()
+        self.said = []
+        tasks = [SimpleNamespace(id=1, description="Epoch 0/4")]
+
+        def update(task, description):
+            self.said.append(description)
+            tasks[0].description = description
+
+        live = SimpleNamespace(is_started=started)
+        self.progress = SimpleNamespace(tasks=tasks, update=update, refresh=lambda: None, live=live)
+
+
+def test_a_rich_bar_says_it_in_its_description_and_gets_it_back(monkeypatch):
+    monkeypatch.setattr(progress, "DELAY", -1.0)
+    bar = RichProgressBar()
+    trainer = SimpleNamespace(
+        progress_bar_callback=bar, is_global_zero=True, received_sigterm=False
+    )
+    with reporting(trainer, True) as report:
+        report(5, 20)
+    assert bar.said == ["Explaining 25%", "Epoch 0/4"]
+
+    def fail():
+        with reporting(trainer, True) as report:
+            report(6, 20)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert bar.said[-1] == "Epoch 0/4"
+
+
+def test_a_rich_bar_that_has_stopped_is_left_alone():
+    bar = RichProgressBar(started=False)
+    trainer = SimpleNamespace(
+        progress_bar_callback=bar, is_global_zero=True, received_sigterm=False
+    )
+    with reporting(trainer, True) as report:
+        report(5, 20)
+    assert bar.said == []
+
+
+@pytest.mark.skipif(find_spec("rich") is None, reason="rich is not installed")
+def test_lightnings_own_rich_bar(tmp_path, monkeypatch, capsys):
+    from pytorch_lightning.callbacks import RichProgressBar
+
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    fit(tmp_path, [RichProgressBar(console_kwargs={"force_terminal": True})], pause=0.02)
+    assert "Explaining" in capsys.readouterr().out

@@ -1,12 +1,10 @@
 """When to explain: a Lightning callback that watches a classifier learn."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, get_args
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_shap.arguments import (
     AtMost,
@@ -22,12 +20,20 @@ from lightning_shap.isolation.modes import eager, unlogged, visiting
 from lightning_shap.maskers import checked_masker
 from lightning_shap.outputs import value_function
 from lightning_shap.pictures.grid import plot
-from lightning_shap.samples import Samples, class_names_of, normalisation_of
+from lightning_shap.samples import Samples
 from lightning_shap.training.best_checkpoint import best_model
-from lightning_shap.training.failures import Patience
-from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, datasets_of, validates
+from lightning_shap.training.failures import Failures
+from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, one_class_only
+from lightning_shap.training.loaders import validates
+from lightning_shap.training.messages import inform, warn
+from lightning_shap.training.model_card import ModelCard, model_card
 from lightning_shap.training.progress import reporting
-from lightning_shap.training.ranks import Ranks, every_rank_has_the_model
+from lightning_shap.training.ranks import (
+    CollectiveInForwardError,
+    Ranks,
+    no_collectives,
+    why_declined,
+)
 from lightning_shap.training.results import Destinations
 from lightning_shap.training.time_budget import TimeBudget
 
@@ -49,10 +55,11 @@ class ShapCallback(Callback):
 
     Args:
         n_samples: How many samples.
-        samples: Which ones. None takes the first of the validation batches, as the model receives
-            them, or of the training batches where there is no validation. A list of indices picks
-            from the validation set (else the training set); a data set gives its first; a tensor
-            (N, C, H, W), or a pair of one and its labels (N,), is taken as it is.
+        samples: Which ones. None picks rows of the validation set (of the training set where there
+            is no validation), the classes in turn and evenly spread, the same in every run, and
+            prepares them as the validation would; the first batches where rows have no numbers. A
+            list of indices picks these rows; a data set gives its first; a tensor (N, C, H, W), or
+            a pair of one and its labels (N,), is taken as it is.
         every_n_epochs: Explain at the end of every n-th epoch; 0 for never. Weights are then those
             of the training, not those of an averaging callback.
         explain_untrained: Also explain the model before its first step, as a control: what stands
@@ -74,8 +81,8 @@ class ShapCallback(Callback):
             the LightningModule itself.
         tag: Under which everything is logged; two callbacks need two tags.
         save_dir: Also write the pictures as PNG files below this folder.
-        on_error: ``"warn"`` leaves the training alone when an explanation fails, tries again at
-            the next epoch and gives up after three in a row; ``"raise"`` raises the error.
+        on_error: ``"warn"`` leaves the training alone when an explanation fails, retries at the
+            next epoch and stops after three failed epochs in a row; ``"raise"`` raises the error.
         explain_checkpoint: ``"best"`` also explains the best checkpoint at the end, under
             ``<tag>_best``.
         time_budget: How much time explanations may take: ``"10%"`` of the training's, or so many
@@ -146,7 +153,7 @@ class ShapCallback(Callback):
         self.normalisation = None if mean is None or std is None else (mean, std)
         self.module = module
         self.tag = tag
-        self.patience = Patience(on_error)
+        self.failures = Failures(on_error)
         self.progress = progress
         self.question: dict[str, Any] = {
             "method": method,
@@ -172,8 +179,12 @@ class ShapCallback(Callback):
         return self._generate_state_key(tag=self.tag)
 
     def state_dict(self) -> dict[str, Any]:
-        """The samples: a resumed run explains the same ones, whatever its loaders shuffle."""
-        return self.batch.state_dict()
+        """The samples' rows in their data set, and the model card, for whoever loads the model.
+
+        Only samples that cannot be found again are kept as images.
+        """
+        state = self.batch.state_dict()
+        return state | ({} if self.card is None else {"classifier": self.card.as_dict()})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the samples of the run that is resumed."""
@@ -184,12 +195,17 @@ class ShapCallback(Callback):
         if stage != "fit":
             return
         self._begin()
-        if not every_rank_has_the_model(trainer):
-            self.patience.end()
-            rank_zero_warn(
-                f"ShapCallback explains nothing under {type(trainer.strategy).__name__}: it deals "
-                "the samples out to ranks that each hold the whole model, and here they do not"
-            )
+        reason = why_declined(trainer)
+        if reason is not None:
+            self.failures.decline()
+            warn(f"ShapCallback explains nothing under {type(trainer.strategy).__name__}: {reason}")
+            return
+        self.ranks = Ranks.of(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Ends what connects the ranks."""
+        if stage == "fit":
+            self.ranks.leave()
 
     def on_validation_batch_start(
         self,
@@ -199,30 +215,31 @@ class ShapCallback(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Takes its samples from the first validation batches, those of the sanity check too."""
+        """Keeps the first validation batches, should the data set have no rows to pick."""
         if trainer.state.fn == "fit" and dataloader_idx == 0:
             self.batch.offer(batch, first=batch_idx == 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Settles the samples: a checkpoint saved after this validation is to hold them."""
-        over = trainer.sanity_checking or self.patience.at_an_end
-        if trainer.state.fn == "fit" and not over:
-            with self._bearing(trainer):
-                self.batch.take(trainer, pl_module)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._settle(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Explains the untrained model, if there are samples before the training starts."""
+        """Picks the samples, and explains the untrained model."""
         self.budget.begin()
+        if self.failures.gave_up:
+            return
+        self._settle(trainer, pl_module, settle=False)
         # Loaders may differ from rank to rank, but what follows from them must not.
-        self._validates = any(Ranks.of(trainer).together(lambda: validates(trainer)))
-        if self._is_control_due(trainer) and (self._validates or self.batch.given is not None):
+        self._validates = any(self.ranks.gather(lambda: validates(trainer)))
+        if self._is_control_due(trainer) and (self._validates or self.batch.pick is not None):
             self._explain(trainer, pl_module, self.tag, "before training", settle=False)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Takes its samples from training batches where there is no validation."""
-        if self._validates or self.batch.given is not None:
+        """Takes its samples from training batches where there is nothing else."""
+        if self._validates or self.batch.pick is not None:
             return
         self.batch.offer(batch)
         if batch_idx == 0 and trainer.current_epoch == 0 and self._is_control_due(trainer):
@@ -251,18 +268,47 @@ class ShapCallback(Callback):
 
     def _begin(self) -> None:
         """Forgets what belongs to an earlier fit."""
-        self.patience.begin()
+        self.failures.begin()
+        self.ranks = Ranks()
+        self.card: ModelCard | None = None
         self._validates = True
-        self._lack_told = False
+        self._lack_logged = False
+        self._forward_checked = False
         self.batch.begin()
         self.destinations.begin()
 
-    def _bearing(self, trainer: Trainer) -> AbstractContextManager[None]:
-        return self.patience.bearing(trainer, whole_module=self.module is None)
+    def _warned(self, trainer: Trainer) -> AbstractContextManager[None]:
+        return self.failures.warned(trainer, whole_module=self.module is None)
 
     def _is_control_due(self, trainer: Trainer) -> bool:
         begins = self.explain_untrained and trainer.global_step == 0
         return begins and not is_unfinished(trainer.lightning_module)
+
+    def _settle(self, trainer: Trainer, pl_module: LightningModule, *, settle: bool = True) -> None:
+        """Picks the samples, if that is possible yet. All ranks must call it."""
+        if not self.failures.gave_up and self.batch.pick is None:
+            with self._warned(trainer):
+                self._samples(trainer, pl_module, settle=settle)
+
+    def _samples(
+        self, trainer: Trainer, pl_module: LightningModule, *, settle: bool
+    ) -> Samples | None:
+        """The samples, and the card of the model that they are explained with."""
+        samples = self.batch.take(trainer, pl_module, self.ranks, settle=settle)
+        if samples is not None and self.card is None:
+            pick, datasets = self.batch.pick, self.batch.datasets
+            rows = None if pick is None else pick.rows
+            self.card = self.ranks.on_first(
+                lambda: model_card(
+                    pl_module, samples.images, samples.labels, datasets, rows, self.module
+                )
+            )
+            if one_class_only(samples) and not self.batch.chosen_by_user:
+                warn(
+                    f"ShapCallback: all {len(samples)} samples are of one class; give samples= of "
+                    "several, or shuffle the data set"
+                )
+        return samples
 
     def _explain(
         self,
@@ -275,39 +321,43 @@ class ShapCallback(Callback):
         settle: bool = True,
         needed: bool = False,
     ) -> None:
-        """Explains the samples and reports the result; a failure is a warning at most.
+        """Explains the samples and logs the result; a failure is a warning at most.
 
-        Whatever one rank alone may fail in, or decide, happens in ``together``: all ranks fail
-        alike and go on alike, and none waits for another.
+        Whatever one rank alone may fail in, or decide, is gathered: all ranks fail alike and go on
+        alike, and none waits for another.
         """
-        if self.patience.at_an_end:
+        if self.failures.gave_up:
             return
-        ranks = Ranks.of(trainer)
-        with self._bearing(trainer), self.budget.spending() as spending:
-            samples = self.batch.take(trainer, pl_module, settle=settle)
+        with self._warned(trainer), self.budget.spending() as spending:
+            samples = self._samples(trainer, pl_module, settle=settle)
             if samples is None:
-                self._tell_of_lack(title, expected=settle)
+                self._log_lack(title, expected=settle)
                 return
-            mine = ranks.dealt(samples)
-            affordable = ranks.together(lambda: self._affordable(len(mine), title, needed))[0]
+            mine = self.ranks.share(samples)
+            affordable = self.ranks.on_first(lambda: self._affordable(len(mine), title, needed))
             if affordable == 0:
                 return
-            shares = ranks.together(
+            shares = self.ranks.gather(
                 lambda: self._share(trainer, model_of(trainer, pl_module), mine, affordable)
             )
-            explanation = interleaved([share for share in shares if share is not None])
+            refusal = next((share for share in shares if isinstance(share, str)), None)
+            if refusal is not None:
+                self.failures.decline()
+                warn(f"ShapCallback explains nothing: {refusal}")
+                return
+            explanation = interleaved([s for s in shares if isinstance(s, ImageExplanation)])
             spending.rows = affordable * len(mine)
             spending.model_seconds = explanation.record.model_seconds
-            ranks.together(lambda: self._tell(trainer, pl_module, explanation, tag, title))
             self.explanation = explanation
-            self.patience.renew()
+            self.failures.success()
+            self.ranks.gather(lambda: self._tell(trainer, explanation, tag, title))
 
     def _affordable(self, samples: int, title: str, needed: bool) -> int:
         """How many evaluations the time allows; says so where it is fewer than wanted."""
         wanted: int = self.question["max_evals"]
         allowed = self.budget.evaluations(wanted, samples, needed=needed)
         if allowed < wanted:
-            rank_zero_info(
+            inform(
                 f"ShapCallback: {allowed or 'no'} evaluations of {wanted} for {title!r}, "
                 f"to keep to time_budget={self.budget.limit!r}"
             )
@@ -315,26 +365,31 @@ class ShapCallback(Callback):
 
     def _share(
         self, trainer: Trainer, pl_module: LightningModule, samples: Samples, max_evals: int
-    ) -> ImageExplanation | None:
-        """The explanation of this rank's share of the samples."""
+    ) -> ImageExplanation | str | None:
+        """The explanation of this rank's share of the samples, or why there will never be one."""
         if not len(samples):
             return None
+        checked, self._forward_checked = self._forward_checked, True
         with (
             visiting(pl_module, trainer.strategy.root_device),
             trainer.precision_plugin.forward_context(),
             eager(),
             unlogged(pl_module),
             reporting(trainer, self.progress) as report,
+            nullcontext() if checked or self.ranks.size == 1 else no_collectives(),
         ):
-            names = class_names_of(datasets_of(trainer))
-            return explain(
-                self._classifier(pl_module),
-                samples.images,
-                labels=None if samples.labels is None else Found(samples.labels.tolist()),
-                class_names=self.class_names or (None if names is None else Found(names)),
-                progress=report,
-                **{**self.question, "max_evals": max_evals},
-            )
+            names = None if self.card is None else self.card.class_names
+            try:
+                return explain(
+                    self._classifier(pl_module),
+                    samples.images,
+                    labels=None if samples.labels is None else Found(samples.labels.tolist()),
+                    class_names=self.class_names or (None if names is None else Found(names)),
+                    progress=report,
+                    **{**self.question, "max_evals": max_evals},
+                )
+            except CollectiveInForwardError as error:
+                return str(error)
 
     def _classifier(self, pl_module: LightningModule) -> Callable[..., Any]:
         if self.module is None:
@@ -347,27 +402,19 @@ class ShapCallback(Callback):
                 f"module: {type(pl_module).__name__} has no {self.module!r}; give one of {children}"
             ) from error
 
-    def _tell(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        explanation: ImageExplanation,
-        tag: str,
-        title: str,
-    ) -> None:
+    def _tell(self, trainer: Trainer, explanation: ImageExplanation, tag: str, title: str) -> None:
         """Draws the picture and hands it, with the numbers, to every logger."""
         if not trainer.is_global_zero:
             return
-        images = torch.from_numpy(explanation.data).movedim(-1, 1)
-        found = self.normalisation or normalisation_of(datasets_of(trainer), pl_module, images)
-        mean, std = found or (None, None)
+        known = None if self.card is None else (self.card.mean, self.card.std)
+        mean, std = self.normalisation or known or (None, None)
         picture = plot(explanation, mean=mean, std=std, title=title)
         self.destinations.tell(trainer, tag, explanation.record, picture)
 
-    def _tell_of_lack(self, title: str, *, expected: bool) -> None:
-        if not self._lack_told:
-            self._lack_told = expected
-            (rank_zero_warn if expected else rank_zero_info)(
+    def _log_lack(self, title: str, *, expected: bool) -> None:
+        if not self._lack_logged:
+            self._lack_logged = expected
+            (warn if expected else inform)(
                 f"ShapCallback has no samples yet for {title!r}, and waits for the first "
                 "validation batch; give samples=, or num_sanity_val_steps=1 to the Trainer"
             )

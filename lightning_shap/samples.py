@@ -1,12 +1,11 @@
 """The fixed sample batch: which images, their labels, their classes' names, how to show them."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
-from torch.utils.data import default_collate
 
 FILLED = (
     0.7  # of [0, 1]: what photographs reach, and images in [-1, 1] by ImageNet's numbers do not
@@ -45,7 +44,7 @@ def samples_in(batch: Any) -> Samples:
     Raises:
         ValueError: If there are no images.
     """
-    parts = list(_tensors(batch))
+    parts = list(tensors_in(batch))
     places = (i for i, (_, t) in enumerate(parts) if t.ndim == 4 and t.is_floating_point())
     place = next(places, None)
     if place is None:
@@ -63,33 +62,6 @@ def samples_in(batch: Any) -> Samples:
     candidates = (_labels_in(tensor, len(images)) for _, tensor in likely_first)
     labels = next((found for found in candidates if found is not None), None)
     return Samples(images.detach().cpu().clone(), labels)
-
-
-def samples_from(
-    dataset: Any,
-    indices: Sequence[int],
-    *,
-    collate: Callable[[list[Any]], Any] = default_collate,
-    prepare: Callable[[Any], Any] = lambda batch: batch,
-) -> Samples:
-    """The samples at some indices of a data set, collated and prepared as its loader would.
-
-    Raises:
-        ValueError: If an index lies outside the data set, or it has none.
-    """
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-        raise ValueError(
-            f"samples: {type(dataset).__name__} has no rows to pick by index; "
-            "give images, or images and labels"
-        )
-    length = len(dataset)
-    outside = [index for index in indices if not -length <= index < length]
-    if outside or not indices:
-        raise ValueError(
-            f"samples: got indices {list(indices)} for a data set of {length}; "
-            f"give some of 0 to {length - 1}"
-        )
-    return samples_in(prepare(collate([dataset[index] for index in indices])))
 
 
 def joined(parts: Sequence[Samples]) -> Samples:
@@ -114,7 +86,7 @@ def joined(parts: Sequence[Samples]) -> Samples:
 def class_names_of(datasets: Sequence[Any]) -> list[str] | None:
     """The class names that a data set knows, as torchvision's and Hugging Face's do."""
     for dataset in datasets:
-        for layer in _layers(dataset):
+        for layer in layers_of(dataset):
             names = getattr(layer, "classes", None)
             if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
                 return list(names)
@@ -138,8 +110,10 @@ def normalisation_of(
     found = [
         (step.mean, step.std, False)
         for dataset in datasets
-        for layer in _layers(dataset)
-        for step in _steps(getattr(layer, "transform", None) or getattr(layer, "transforms", None))
+        for layer in layers_of(dataset)
+        for step in steps_of(
+            getattr(layer, "transform", None) or getattr(layer, "transforms", None)
+        )
         if type(step).__name__ == "Normalize" and hasattr(step, "mean") and hasattr(step, "std")
     ]
     if not _within_unit(images):
@@ -164,20 +138,20 @@ def _within_unit(images: torch.Tensor) -> bool:
     return bool(images.min() >= -0.01 and images.max() <= 1.01)
 
 
-def _tensors(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+def tensors_in(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors in a batch, each with the name that it is kept under."""
     if isinstance(batch, torch.Tensor):
         yield name, batch
     elif isinstance(batch, Mapping):
         for key, part in batch.items():
-            yield from _tensors(part, str(key))
+            yield from tensors_in(part, str(key))
     elif isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        yield from _tensors(dict(zip(batch._fields, batch, strict=True)))
+        yield from tensors_in(dict(zip(batch._fields, batch, strict=True)))
     elif isinstance(batch, (tuple, list)):
         for part in batch:
-            yield from _tensors(part, name)
+            yield from tensors_in(part, name)
     elif is_dataclass(batch):
-        yield from _tensors({field.name: getattr(batch, field.name) for field in fields(batch)})
+        yield from tensors_in({field.name: getattr(batch, field.name) for field in fields(batch)})
 
 
 def _is_label(name: str) -> bool:
@@ -210,7 +184,7 @@ def _labels_in(tensor: torch.Tensor, rows: int) -> torch.Tensor | None:
     return values.long().clone() if bool((values == values.round()).all()) else None
 
 
-def _layers(dataset: Any) -> Iterator[Any]:
+def layers_of(dataset: Any) -> Iterator[Any]:
     """A data set and those it wraps: ``.dataset``, ``.subset``, or the first of ``.datasets``."""
     seen: list[Any] = []
     while dataset is not None and not any(dataset is layer for layer in seen):
@@ -221,11 +195,11 @@ def _layers(dataset: Any) -> Iterator[Any]:
         dataset = getattr(dataset, "dataset", getattr(dataset, "subset", inner))
 
 
-def _steps(transform: Any) -> Iterator[Any]:
+def steps_of(transform: Any) -> Iterator[Any]:
     """A transform and, if it is a composition, its steps."""
     if transform is None:
         return
     yield transform
     inner = getattr(transform, "transforms", None) or getattr(transform, "transform", None)
     for step in inner if isinstance(inner, (list, tuple)) else [inner]:
-        yield from _steps(step)
+        yield from steps_of(step)

@@ -1,16 +1,28 @@
 """Trains over several processes and leaves what each rank saw; run by ``test_distributed.py``."""
 
 import argparse
+import os
+import signal
 import time
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.strategies import DDPStrategy
-from tiny_training import FaultyClassifier, KeepingLogger, TinyClassifier, tiny_data, tiny_trainer
-from torch.utils.data import DataLoader
+from tiny_training import (
+    FaultyClassifier,
+    KeepingLogger,
+    Stream,
+    TinyClassifier,
+    tiny_data,
+    tiny_trainer,
+)
+from torch import distributed
+from torch.utils.data import DataLoader, Dataset
+from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_shap import ShapCallback
 
@@ -55,6 +67,72 @@ class OddBatches(Still):
         pass
 
 
+class Gathering(Still):
+    """Asks the other ranks in its forward."""
+
+    def forward(self, images):
+        scores = super().forward(images)
+        return scores + 0 * self.all_gather(scores.mean()).mean()
+
+
+class Measuring(Still):
+    """Its forward updates a metric that is synchronised at each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.accuracy = MulticlassAccuracy(num_classes=3, dist_sync_on_step=True)
+
+    def forward(self, images):
+        scores = super().forward(images)
+        self.accuracy(scores, scores.argmax(1))
+        return scores
+
+
+class Slow(Still):
+    """Takes longer for an explanation than the process group waits."""
+
+    def __init__(self):
+        super().__init__(self.wait)
+
+    def wait(self, number, scores):
+        if self.trainer.global_rank == 1:
+            time.sleep(0.4)
+
+
+class Terminated(Still):
+    """Every rank is asked to end in mid-explanation, one later than the other."""
+
+    def __init__(self):
+        super().__init__(self.end)
+
+    def end(self, number, scores):
+        if number == 2 + 3 * self.trainer.global_rank:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Unequal(Dataset):
+    """Of another length on each rank."""
+
+    def __init__(self, *lengths):
+        self.lengths, self.data = lengths, tiny_data(100, seed=1)
+
+    def __len__(self):
+        here = distributed.is_initialized()
+        return self.lengths[distributed.get_rank() if here else 0]
+
+    def __getitem__(self, row):
+        return self.data[row]
+
+
+class RankStream(Stream):
+    """Every rank's part of a stream."""
+
+    def __iter__(self):
+        if distributed.is_initialized():
+            self.rank, self.ranks = distributed.get_rank(), distributed.get_world_size()
+        return super().__iter__()
+
+
 class Unpicklable(ShapCallback):
     """Its explanation cannot travel from one rank."""
 
@@ -81,7 +159,9 @@ class SlowRank(Callback):
             time.sleep(0.05)
 
 
-# Module, arguments of the callback, arguments of the trainer, rows of the validation set.
+UNSHARED = {"use_distributed_sampler": False}
+
+# Module, arguments of the callback, arguments of the trainer, the validation set or its length.
 CASES = {
     "even": (Still, {"n_samples": 6}, {}, 12),
     "uneven": (Still, {"n_samples": 5}, {}, 12),
@@ -91,6 +171,19 @@ CASES = {
     "samples given": (Still, {"samples": tiny_data(3, seed=4).tensors}, {}, 12),
     "no validation": (Still, {"n_samples": 4}, {}, 0),
     "no sanity check": (Still, {"n_samples": 4}, {"num_sanity_val_steps": 0}, 12),
+    "sparse validation": (
+        Still,
+        {"n_samples": 4},
+        {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 2},
+        12,
+    ),
+    "stream": (Still, {"n_samples": 5}, {}, RankStream(tiny_data(12, seed=1))),
+    "4 and 100 rows": (Still, {"n_samples": 8}, UNSHARED, Unequal(4, 100)),
+    "7 and 6 rows": (Still, {"n_samples": 8}, UNSHARED, Unequal(7, 6)),
+    "gathers in forward": (Gathering, {"n_samples": 3}, {"max_epochs": 2}, 12),
+    "metric in forward": (Measuring, {"n_samples": 3}, {"max_epochs": 2}, 12),
+    "slow": (Slow, {"n_samples": 2, "batch_size": 2}, {"timeout": 2}, 12),
+    "terminated": (Terminated, {"n_samples": 4, "batch_size": 2}, {"max_epochs": 3}, 12),
     "best checkpoint": (Still, {"n_samples": 3, "explain_checkpoint": "best"}, {}, 12),
     "fails on rank 1": (Fails, {"n_samples": 4}, {"max_epochs": 5}, 12),
     "out of memory on rank 1": (
@@ -99,7 +192,12 @@ CASES = {
         {"max_epochs": 2},
         12,
     ),
-    "odd batches on rank 1": (OddBatches, {"n_samples": 4}, {"max_epochs": 2}, 12),
+    "odd batches on rank 1": (
+        OddBatches,
+        {"n_samples": 4},
+        {"max_epochs": 2},
+        RankStream(tiny_data(12, seed=1)),
+    ),
     "logger fails": (Still, {"n_samples": 4}, {"logger": BrokenLogger(), "max_epochs": 2}, 12),
     "raised on rank 1": (Fails, {"n_samples": 4, "on_error": "raise"}, {}, 12),
     "time budget": (Still, {"n_samples": 4, "time_budget": "30%"}, {"max_epochs": 4}, 12),
@@ -153,14 +251,17 @@ def fit(name, processes, folder, strategy):
     if name == "best checkpoint":
         callbacks.append(ModelCheckpoint(folder / "kept", monitor="train/loss"))
         options = {**options, "enable_checkpointing": True}
+    options = dict(options)
+    timeout = timedelta(seconds=options.pop("timeout", 1800))
     if processes > 1:
-        strategy = DDPStrategy(start_method="fork") if strategy == "ddp_fork" else strategy
+        if strategy == "ddp_fork":
+            strategy = DDPStrategy(start_method="fork", timeout=timeout)
         options = {**options, "strategy": strategy, "devices": processes}
     ours = [] if ours is None else [ours]
     trainer = tiny_trainer(folder, *ours, *callbacks, **{"max_epochs": 1, **options})
     loaders = [DataLoader(tiny_data(12), 2)]
     if rows:
-        loaders.append(DataLoader(tiny_data(rows, seed=1), 2))
+        loaders.append(DataLoader(tiny_data(rows, seed=1) if isinstance(rows, int) else rows, 2))
     try:
         trainer.fit(module(), *loaders)
     except Exception as error:

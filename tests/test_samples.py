@@ -14,7 +14,6 @@ from lightning_shap.samples import (
     class_names_of,
     joined,
     normalisation_of,
-    samples_from,
     samples_in,
 )
 
@@ -107,11 +106,6 @@ def test_the_networks_own_statistics_are_used_only_where_they_lead_back_to_photo
 def test_images_of_different_sizes_are_no_batch():
     with pytest.raises(ValueError, match=r"different sizes.*\(3, 6, 5\), \(3, 6, 6\)"):
         joined([Samples(images), Samples(images[..., :5])])
-
-
-def test_a_stream_has_no_rows_to_pick():
-    with pytest.raises(ValueError, match="samples: generator has no rows to pick by index"):
-        samples_from((row for row in range(3)), [0])
 
 
 @pytest.mark.parametrize("wrap", ["dataset", "subset"])

@@ -11,7 +11,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 CLASSES = 3
 
@@ -132,6 +132,21 @@ def tiny_loaders(train=20, val=8, batch_size=4, **options):
         DataLoader(tiny_data(train), batch_size, shuffle=True, **options),
         DataLoader(tiny_data(val, seed=1), batch_size, **options),
     )
+
+
+class Stream(IterableDataset):
+    """Rows that come one after the other, without numbers; each rank has its own."""
+
+    def __init__(self, dataset, rank=0, ranks=1):
+        self.dataset, self.rank, self.ranks = dataset, rank, ranks
+
+    def __iter__(self):
+        return (self.dataset[row] for row in range(self.rank, len(self.dataset), self.ranks))
+
+
+def streamed(rows=8, batch_size=4, **options):
+    """A training loader, and a stream for validation."""
+    return tiny_loaders()[0], DataLoader(Stream(tiny_data(rows, seed=1)), batch_size, **options)
 
 
 def tiny_trainer(tmp_path, *callbacks, logger=None, **options):

@@ -1,61 +1,65 @@
-"""How many failures a training bears: an explanation is worth having, but not worth a run."""
+"""Failed explanations: warnings, a retry at the next epoch, and an end to it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
-from pytorch_lightning import Trainer
-from pytorch_lightning.utilities import rank_zero_warn
+from lightning_shap.isolation.signals import raised_in_handler
+from lightning_shap.training.messages import warn
 
-# Three failures in a row are no accident: the callback stops trying.
+# Three epochs in a row without an explanation are no accident: the callback stops trying.
 MOST_FAILURES = 3
 
 # What a forward that expects something else than images raises.
 STRANGE = (AttributeError, LookupError, NotImplementedError, TypeError)
 
 
-class Patience:
-    """Turns errors into warnings, up to three in a row.
+class Failures:
+    """Turns errors into warnings, and stops retrying after three epochs in a row that failed.
 
     Args:
-        on_error: ``"warn"``, or ``"raise"`` to have none of it.
+        on_error: ``"warn"``, or ``"raise"`` to raise the first error.
     """
 
     def __init__(self, on_error: Literal["warn", "raise"]) -> None:
         self.on_error = on_error
-        self._failures = 0
-        self._succeeded = False
+        self.begin()
 
     @property
-    def at_an_end(self) -> bool:
+    def gave_up(self) -> bool:
         """Whether to stop trying."""
-        return self._failures >= MOST_FAILURES
+        return self._declined or len(self._epochs) >= MOST_FAILURES
 
     def begin(self) -> None:
         """A new fit."""
-        self._failures, self._succeeded = 0, False
+        self._epochs: set[int] = set()  # that failed since the last success
+        self._declined = False
+        self._succeeded = False
 
-    def end(self) -> None:
+    def decline(self) -> None:
         """Do not try at all."""
-        self._failures = MOST_FAILURES
+        self._declined = True
 
-    def renew(self) -> None:
-        """An explanation has succeeded."""
-        self._failures, self._succeeded = 0, True
+    def success(self) -> None:
+        """There is an explanation, whatever becomes of its picture."""
+        self._epochs.clear()
+        self._succeeded = True
 
     @contextmanager
-    def bearing(self, trainer: Trainer, *, whole_module: bool) -> Iterator[None]:
-        """Bears what is raised inside.
+    def warned(self, trainer: Any, *, whole_module: bool) -> Iterator[None]:
+        """Warns of what is raised inside.
 
         Args:
             trainer: The trainer.
-            whole_module: The LightningModule itself is explained, whose ``forward`` may be none of
-                a classifier.
+            whole_module: The LightningModule itself is explained, whose ``forward`` may not be
+                that of a classifier.
         """
         try:
             yield
         except Exception as error:
-            if trainer.received_sigterm:  # the run is about to end: no time for complaints
+            if raised_in_handler(error):  # such as a deadline's: it is for the training
+                raise
+            if trainer.received_sigterm:  # the run is about to end
                 return
             strange = isinstance(error, STRANGE) and not self._succeeded
             hint = _hint(trainer) if strange and whole_module else ""
@@ -63,17 +67,20 @@ class Patience:
                 if hint:
                     error.add_note(hint)
                 raise
-            self._failures += 1
+            # The hooks of one epoch meet the same fault, and are one failure.
+            if trainer.current_epoch in self._epochs:
+                return
+            self._epochs.add(trainer.current_epoch)
             then = (
-                f"after {MOST_FAILURES} failures in a row it gives up"
-                if self.at_an_end
-                else "the training goes on and the next explanation tries again"
+                f"after {MOST_FAILURES} epochs in a row it stops trying"
+                if self.gave_up
+                else "the training goes on and the next explanation is a retry"
             )
             words = [f"{type(error).__name__}: {error}", hint, then]
-            rank_zero_warn(f"ShapCallback could not explain: {'; '.join(filter(None, words))}")
+            warn(f"ShapCallback could not explain: {'; '.join(filter(None, words))}")
 
 
-def _hint(trainer: Trainer) -> str:
+def _hint(trainer: Any) -> str:
     module = trainer.lightning_module
     children = [name for name, _ in module.named_children()]
     return (

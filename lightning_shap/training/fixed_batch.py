@@ -1,28 +1,60 @@
-"""The one batch that is explained again and again: collected once, agreed upon by all ranks."""
+"""The one batch that is explained again and again: picked once, the same on all ranks."""
 
 import sys
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
 
-from lightning_shap.isolation.generators import generators_kept
-from lightning_shap.isolation.modes import seeded
-from lightning_shap.samples import Samples, joined, samples_from, samples_in
-from lightning_shap.training.ranks import Ranks, undealt
+from lightning_shap.arguments import ArgumentError
+from lightning_shap.isolation.modes import evaluation_mode, seeded
+from lightning_shap.isolation.module_state import state_kept
+from lightning_shap.samples import Samples, joined, samples_in, tensors_in
+from lightning_shap.selection import labels_of, spread
+from lightning_shap.training.loaders import loaders_of, rows_of, validates
+from lightning_shap.training.messages import inform, warn
+from lightning_shap.training.ranks import Ranks, in_turn
+from lightning_shap.training.reading import read
 
 SamplesLike = Sequence[int] | torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Any
+
+VERSION = 2  # of what a checkpoint holds
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Samples, and where they came from.
+
+    Attributes:
+        samples: As the model receives them.
+        rows: Their numbers in the data set, None for images that came without one.
+        digest: Of the rows as they were read, to notice another data set.
+    """
+
+    samples: Samples
+    rows: list[int] | None = None
+    digest: int = 0
 
 
 class FixedBatch:
     """Samples that stay the same through all epochs, on all ranks and after a resume.
 
+    They are rows of the validation set, the classes in turn, read by their numbers and prepared as
+    the validation would. Only a data set whose rows have no numbers is taken as it comes: the
+    first batches, which :meth:`offer` brings.
+
     Args:
         size: How many samples.
         given: Indices of the validation set, a data set, images, or images and labels; None to
-            take what :meth:`offer` brings.
+            spread the samples over the classes.
         seed: Seed of a data set's random transforms.
+
+    Attributes:
+        pick: The samples once they are settled.
+        datasets: Those of the training that are known, the one that the samples come from first.
     """
 
     def __init__(self, size: int, given: SamplesLike | None, seed: int) -> None:
@@ -33,9 +65,19 @@ class FixedBatch:
 
     def begin(self) -> None:
         """A new fit, which may have other data."""
-        self._settled: Samples | None = None
+        self.pick: Pick | None = None
+        self.datasets: list[Any] = []
+        self._resumed: dict[str, Any] = {}
         self._offered: list[Samples] = []  # this rank's
         self._problem: Exception | None = None
+        self._unreadable = False
+
+    @property
+    def chosen_by_user(self) -> bool:
+        """Whether the user named each sample."""
+        return self.given is not None and (
+            _are_indices(self.given) or isinstance(self.given, (tuple, torch.Tensor))
+        )
 
     def offer(self, batch: Any, *, first: bool = False) -> None:
         """Keeps as many rows of a batch as are still missing.
@@ -48,120 +90,194 @@ class FixedBatch:
         if first:
             self._offered.clear()
         missing = self.size - sum(len(part) for part in self._offered)
-        if self._settled is not None or self.given is not None or missing <= 0:
+        if self.pick is not None or self.given is not None or missing <= 0:
             return
         try:
             self._offered.append(samples_in(batch)[:missing])
-        except Exception as error:  # told when the samples are needed, on all ranks alike
+        except Exception as error:  # raised when the samples are needed, on all ranks alike
             self._problem = error
 
     def take(
-        self, trainer: Trainer, pl_module: LightningModule, *, settle: bool = True
+        self, trainer: Any, pl_module: Any, ranks: Ranks, *, settle: bool = True
     ) -> Samples | None:
         """The samples so far, None if there are none yet. All ranks must call it.
 
         Args:
             trainer: The trainer.
             pl_module: The module that is trained.
+            ranks: The trainer's.
             settle: Keep to these from now on, even if there are fewer than wanted.
         """
-        if self._settled is not None:
-            return self._settled
-        ranks = Ranks.of(trainer)
-        offers = ranks.together(lambda: self._mine(trainer, pl_module))
-        rows = [[offer[i : i + 1] for i in range(len(offer))] for offer in offers if offer]
-        if not rows:
-            return None
-        if self.given is None:  # ranks see different batches, but all have what the user gave
-            wanted = self.size if ranks.size == 1 else min(self.size, _rows_there_are(trainer))
-            samples = joined(undealt(rows)[:wanted])
-        else:
-            wanted, samples = 0, joined(rows[0])
-        if settle or len(samples) >= wanted:
-            self._settled = samples
+        if self.pick is None:
+            # Loaders may differ from rank to rank. The first one decides for all.
+            self.pick = ranks.on_first(lambda: self._picked(trainer, pl_module))
+        if self.pick is not None:
+            self._offered.clear()
+            return self.pick.samples
+        samples = self._gathered(trainer, ranks)
+        if samples is not None and (settle or len(samples) >= self.size):
+            self.pick = Pick(samples)
             self._offered.clear()
         return samples
 
     def state_dict(self) -> dict[str, Any]:
-        """The samples that a resumed run could not find again."""
-        if self._settled is None or self.given is not None:
+        """What leads a resumed run to the same samples: their rows, or themselves without any."""
+        if self.given is not None:
             return {}
-        return {"images": self._settled.images, "labels": self._settled.labels}
+        if self.pick is None:
+            return self._resumed
+        samples = self.pick.samples
+        state: dict[str, Any] = {"version": VERSION, "wanted": self.size}
+        if self.pick.rows is not None:
+            state["samples"] = {"indices": self.pick.rows, "digest": self.pick.digest}
+        else:
+            state["samples"] = {"images": samples.images, "labels": samples.labels}
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes the samples of the run that is resumed, unless the user now gives others."""
-        if state and self.given is None:
-            self._settled = Samples(state["images"], state["labels"])
+        """Takes the samples of the run that is resumed, unless the user now asks for others."""
+        if self.given is not None or not state:
+            return
+        if "version" not in state and "images" in state:  # version 1 kept the images themselves
+            state = {"version": 1, "samples": state, "wanted": self.size}
+        kept = state.get("samples")
+        if not isinstance(kept, dict) or not ({"images", "labels"} <= {*kept} or "indices" in kept):
+            warn("ShapCallback: the checkpoint holds samples of another version; it picks new ones")
+            return
+        if state.get("wanted") != self.size:
+            return
+        self._resumed = state
+        if "images" in kept:
+            self.pick = Pick(Samples(kept["images"], kept["labels"]))
 
-    def _mine(self, trainer: Trainer, pl_module: LightningModule) -> Samples | None:
-        """What this rank brings."""
-        if self.given is not None:
-            return self._chosen(trainer, pl_module)
-        if self._offered:
-            return joined(self._offered)
-        if self._problem is not None:
-            raise self._problem
-        return None
-
-    def _chosen(self, trainer: Trainer, pl_module: LightningModule) -> Samples:
-        """The samples that the user gave, prepared as the model would receive them."""
-        given: Any = self.given
+    def _picked(self, trainer: Any, pl_module: Any) -> Pick | None:
+        """The samples that have numbers, or that the user gave; None if there are neither."""
+        given = self.given
         if isinstance(given[0] if isinstance(given, tuple) else given, torch.Tensor):
-            return samples_in(given)
+            return Pick(samples_in(given))
         loaders = loaders_of(trainer)
-        collate = loaders[0].collate_fn if loaders else torch.utils.data.default_collate
-        if isinstance(given, Sequence) and all(type(item) is int for item in given):
-            if not loaders:
-                raise ValueError("samples: got indices, but no loader has a data set to index")
-            dataset, indices = loaders[0].dataset, list(given)
-        else:
-            dataset, indices = given, list(range(min(self.size, len(given))))
+        self.datasets = [loader.dataset for loader in loaders if loader is not None]
+        loader = loaders[0] if loaders else None
+        if given is not None and not _are_indices(given):
+            self.datasets.insert(0, given)
+            return self._read(trainer, pl_module, loader, given, range(self.size))
+        rows = None if loader is None else rows_of(loader)
+        if given is not None:
+            return self._read_given(trainer, pl_module, loader, rows)
+        if loader is None or not rows or self._unreadable:
+            return None
+        try:
+            return self._read_spread(trainer, pl_module, loader, rows)
+        except Exception as error:  # rows that cannot be read one by one still come in batches
+            inform(f"ShapCallback takes the first batches: {type(error).__name__}: {error}")
+            self._unreadable = True
+            return None
 
-        def as_received(batch: Any) -> Any:
+    def _read_given(
+        self, trainer: Any, pl_module: Any, loader: Any, rows: Sequence[int] | None
+    ) -> Pick:
+        given: Any = self.given
+        if rows is None:
+            raise ArgumentError(
+                "samples", "got indices, but the loader has no data set to index; give images"
+            )
+        if not validates(trainer):
+            inform("ShapCallback: there is no validation, so samples are rows of the training set")
+        return self._read(trainer, pl_module, loader, loader.dataset, list(given))
+
+    def _read_spread(self, trainer: Any, pl_module: Any, loader: Any, rows: Sequence[int]) -> Pick:
+        dataset, kept = loader.dataset, self._resumed.get("samples", {})
+        if "indices" in kept and max(kept["indices"]) < len(dataset):
+            pick = self._read(trainer, pl_module, loader, dataset, kept["indices"])
+            if pick.digest == kept.get("digest"):
+                return pick
+        if kept:
+            warn("ShapCallback: the data set is not that of the checkpoint; it picks new samples")
+        chosen = spread(labels_of(dataset), rows, self.size)
+        return self._read(trainer, pl_module, loader, dataset, chosen)
+
+    def _read(
+        self, trainer: Any, pl_module: Any, loader: Any, dataset: Any, rows: Sequence[int]
+    ) -> Pick:
+        """Rows of a data set, prepared as the validation would."""
+        rows = _checked_rows(dataset, rows)
+        batch = read(loader, dataset, rows, self.seed)
+        digest = 0
+        for _, tensor in tensors_in(batch):
+            plain = tensor.detach().cpu().contiguous()
+            digest = zlib.crc32(plain.flatten().view(torch.uint8).numpy().data, digest)
+        with _validating(trainer, pl_module), seeded(self.seed):
             batch = trainer.precision_plugin.convert_input(batch)
-            batch = pl_module._on_before_batch_transfer(batch)
-            return trainer.strategy.batch_to_device(batch)
+            batch = _before_transfer(pl_module, batch)
+            samples = samples_in(trainer.strategy.batch_to_device(batch))
+        return Pick(samples, [int(row) for row in rows], digest)
 
-        # A transform may be random, by everybody's generators or by one of its own.
-        owners = dataset, collate, pl_module, getattr(trainer, "datamodule", None)
-        with generators_kept(*owners), seeded(self.seed), torch.no_grad():
-            return samples_from(dataset, indices, collate=collate, prepare=as_received)
+    def _gathered(self, trainer: Any, ranks: Ranks) -> Samples | None:
+        """The first rows that the ranks were offered, in the order of the data set."""
 
+        def mine() -> tuple[Samples | None, int]:
+            if not self._offered and self._problem is not None:
+                raise self._problem
+            return joined(self._offered) if self._offered else None, _rows_there_are(trainer)
 
-def loaders_of(trainer: Trainer) -> list[Any]:
-    """The trainer's loaders that know their data set, those of the validation first."""
-    leaves: list[Any] = []
-
-    def visit(loaders: Any) -> None:
-        if isinstance(loaders, dict):
-            loaders = list(loaders.values())
-        if isinstance(loaders, (list, tuple)):
-            for loader in loaders:
-                visit(loader)
-        elif hasattr(loaders, "dataset"):
-            leaves.append(loaders)
-
-    visit([trainer.val_dataloaders, trainer.train_dataloader])
-    return leaves
+        offers = ranks.gather(mine)
+        rows = [[offer[i : i + 1] for i in range(len(offer))] for offer, _ in offers if offer]
+        if not rows:
+            return None
+        # A distributed sampler repeats some rows to deal evenly.
+        wanted = self.size if ranks.size == 1 else min(self.size, max(count for _, count in offers))
+        return joined(in_turn(rows)[:wanted])
 
 
-def datasets_of(trainer: Trainer) -> list[Any]:
-    """Their data sets, which may know what the classes are called and how pixels were prepared."""
-    return [loader.dataset for loader in loaders_of(trainer)]
-
-
-def validates(trainer: Trainer) -> bool:
-    """Whether a validation will ever run, as far as this rank can see."""
-    if not trainer.enable_validation:
+def one_class_only(samples: Samples) -> bool:
+    """Whether all of several samples are known to be of one class."""
+    labels = samples.labels
+    if labels is None or len(labels) < 2:
         return False
-    if trainer.val_dataloaders is None:  # not asked for yet: the first validation is some way off
-        return True
-    batches = trainer.num_val_batches
-    return any(count > 0 for count in (batches if isinstance(batches, list) else [batches]))
+    return bool(labels.min() == labels.max() >= 0)
 
 
-def _rows_there_are(trainer: Trainer) -> int:
-    """How long the data set is: a distributed sampler repeats some rows to deal evenly."""
+@contextmanager
+def _validating(trainer: Any, pl_module: Any) -> Iterator[None]:
+    """The validation's stage, in which nothing is augmented."""
+    stage = trainer.state.stage
+    with ExitStack() as stack:
+        stack.callback(setattr, trainer.state, "stage", stage)
+        trainer.validating = True
+        stack.enter_context(state_kept(pl_module))
+        stack.enter_context(evaluation_mode(pl_module))
+        yield
+
+
+def _before_transfer(pl_module: Any, batch: Any) -> Any:
+    # Lightning has no public name for calling the hook of whoever defines it.
+    hook = getattr(pl_module, "_on_before_batch_transfer", None)
+    return pl_module.on_before_batch_transfer(batch, 0) if hook is None else hook(batch)
+
+
+def _are_indices(given: Any) -> bool:
+    return isinstance(given, Sequence) and all(type(item) is int for item in given)
+
+
+def _checked_rows(dataset: Any, rows: Sequence[int]) -> list[int]:
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise ArgumentError(
+            "samples",
+            f"{type(dataset).__name__} has no rows to pick by index; "
+            "give images, or images and labels",
+        )
+    length = len(dataset)
+    if isinstance(rows, range):  # the first ones, as many as there are
+        rows = rows[:length]
+    if not rows or any(not -length <= row < length for row in rows):
+        raise ArgumentError(
+            "samples",
+            f"got indices {list(rows)} for a data set of {length}; give some of 0 to {length - 1}",
+        )
+    return list(rows)
+
+
+def _rows_there_are(trainer: Any) -> int:
     for loader in loaders_of(trainer)[:1]:
         if getattr(loader, "batch_size", None) is not None and hasattr(loader.dataset, "__len__"):
             return len(loader.dataset)

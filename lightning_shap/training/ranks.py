@@ -1,33 +1,66 @@
-"""Several processes, one explanation: work is dealt out over the ranks and gathered again."""
+"""Several processes, one explanation: work is shared out over the ranks and gathered again."""
 
 import pickle
-from collections.abc import Callable, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
+import torch
 import torch.distributed as dist
-from pytorch_lightning import Trainer
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lightning_shap.isolation.signals import in_handler
 
 Result = TypeVar("Result")
 
+# How long a rank may take for its share. The training's own group may allow seconds only.
+TIMEOUT = timedelta(days=7)
+POLL = 0.002  # seconds
 
-@dataclass(frozen=True)
+COLLECTIVES = ("c10d", "_c10d_functional")  # torch's names for them, however they are called
+
+SHARDING = {"FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy"}
+
+
+@dataclass
 class Ranks:
-    """The processes of one trainer, and which of them this is."""
+    """The processes of one trainer, and which of them this is.
+
+    They meet in a group of their own, so that no collective of an explanation can ever be matched
+    with one of the training's, and wait in Python, so that signal handlers run meanwhile: Lightning
+    answers SIGTERM with a collective, for which all ranks must be free.
+    """
 
     rank: int = 0
     size: int = 1
+    group: Any = None
 
     @classmethod
-    def of(cls, trainer: Trainer) -> "Ranks":
-        """The trainer's own: a process group may also span trainers that know nothing of others."""
-        return cls(trainer.global_rank, trainer.world_size)
+    def of(cls, trainer: Any) -> "Ranks":
+        """The trainer's own: a process group may also span trainers that know nothing of others.
 
-    def dealt(self, items: Any) -> Any:
+        All ranks must call it.
+        """
+        if trainer.world_size == 1:
+            return cls()
+        group = dist.new_group(backend="gloo", timeout=TIMEOUT)
+        return cls(trainer.global_rank, trainer.world_size, group)
+
+    def leave(self) -> None:
+        """Give the group back, at the end of a fit."""
+        if self.group is not None and dist.is_initialized():
+            dist.destroy_process_group(self.group)
+        self.group = None
+
+    def share(self, items: Any) -> Any:
         """This rank's share: every size-th item, as a distributed sampler deals them."""
         return items[self.rank :: self.size]
 
-    def together(self, work: Callable[[], Result]) -> list[Result]:
+    def gather(self, work: Callable[[], Result]) -> list[Result]:
         """Runs ``work`` on every rank and gives every rank all results, in the ranks' order.
 
         All ranks must call it, so whatever leads up to a call must be decided alike on all. What
@@ -44,25 +77,80 @@ class Ranks:
             failure = error
         # An error may not survive pickling, its words do.
         words = None if failure is None else f"{type(failure).__name__}: {failure}"
-        outcomes: list[Any] = [None] * self.size
-        dist.all_gather_object(outcomes, (parcel, words))
+        outcomes = [pickle.loads(part) for part in self._exchange(pickle.dumps((parcel, words)))]
         if failure is not None:
             raise failure
-        for other, (_, said) in enumerate(outcomes):
-            if said is not None:
-                raise RuntimeError(f"on rank {other}, {said}")
-        return [pickle.loads(parcel) for parcel, _ in outcomes]
+        for other, (_, problem) in enumerate(outcomes):
+            if problem is not None:
+                raise RuntimeError(f"on rank {other}, {problem}")
+        return [pickle.loads(part) for part, _ in outcomes]
+
+    def on_first(self, work: Callable[[], Result]) -> Result:
+        """Runs ``work`` on the first rank and gives all ranks its result. All must call it."""
+        return self.gather(lambda: work() if self.rank == 0 else None)[0]  # type: ignore[return-value]
+
+    def _exchange(self, parcel: bytes) -> list[bytes]:
+        """Every rank's bytes, on every rank."""
+        size = torch.tensor([len(parcel)])
+        sizes = [torch.empty_like(size) for _ in range(self.size)]
+        _wait(dist.all_gather(sizes, size, group=self.group, async_op=True))
+        longest = max(int(length) for length in sizes)
+        padded = torch.zeros(longest, dtype=torch.uint8)
+        padded[: len(parcel)] = torch.frombuffer(bytearray(parcel), dtype=torch.uint8)
+        parcels = [torch.empty_like(padded) for _ in range(self.size)]
+        _wait(dist.all_gather(parcels, padded, group=self.group, async_op=True))
+        pairs = zip(parcels, sizes, strict=True)
+        return [part[: int(length)].numpy().tobytes() for part, length in pairs]
 
 
-def undealt(shares: Sequence[Sequence[Any]]) -> list[Any]:
-    """The items in their first order, from what was dealt to each rank."""
+def in_turn(shares: Sequence[Sequence[Any]]) -> list[Any]:
+    """The items in their first order, from what was dealt out to each rank."""
     longest = max((len(share) for share in shares), default=0)
     return [share[row] for row in range(longest) for share in shares if row < len(share)]
 
 
-def every_rank_has_the_model(trainer: Trainer) -> bool:
-    """Whether each rank can explain on its own; told by name, for both of Lightning's packages."""
-    sharding = {"FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy"}
-    shards = any(kind.__name__ in sharding for kind in type(trainer.strategy).__mro__)
-    talks = trainer.world_size == 1 or (dist.is_available() and dist.is_initialized())
-    return talks and not shards
+def why_declined(trainer: Any) -> str | None:
+    """Why the ranks cannot explain each on its own, None where they can.
+
+    Strategies are known by name, for both of Lightning's packages.
+    """
+    if any(kind.__name__ in SHARDING for kind in type(trainer.strategy).__mro__):
+        return "it needs the whole model on each rank, and here they share one"
+    if trainer.world_size > 1 and not (dist.is_available() and dist.is_initialized()):
+        return "its ranks meet through torch.distributed, which is not in use here"
+    return None
+
+
+@contextmanager
+def no_collectives() -> Iterator[None]:
+    """Refuses collectives inside a model's forward.
+
+    The ranks explain different samples in different numbers of calls, so one would wait for ever;
+    and an output that depends on other ranks' images explains nothing about its own.
+
+    Raises:
+        CollectiveInForwardError: Instead of a collective.
+    """
+    with _NoCollectives():
+        yield
+
+
+class CollectiveInForwardError(RuntimeError):
+    """A model's forward talks to other ranks."""
+
+
+class _NoCollectives(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # Lightning answers SIGTERM with a collective, whatever it interrupts.
+        if func.namespace in COLLECTIVES and not in_handler(sys._getframe()):
+            raise CollectiveInForwardError(
+                f"the model's forward talks to other ranks ({func.__name__}), and each rank "
+                "explains samples of its own; give module= of a part that does not"
+            )
+        return func(*args, **(kwargs or {}))
+
+
+def _wait(work: Any) -> None:
+    while not work.is_completed():
+        time.sleep(POLL)
+    work.wait()  # which raises what went wrong

@@ -13,7 +13,7 @@ from distributed_fits import CASES
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from tiny_training import same
 
-from lightning_shap.training.ranks import every_rank_has_the_model
+from lightning_shap.training.ranks import why_declined
 
 HERE = Path(__file__).parents[1]
 
@@ -47,6 +47,9 @@ SAME_PICTURES = (
     "samples by index",
     "samples given",
     "no sanity check",
+    "sparse validation",
+    "no validation",
+    "stream",
     "best checkpoint",
 )
 
@@ -114,18 +117,36 @@ def test_what_fails_on_one_rank_fails_on_all_and_training_goes_on(name, two):
         assert note["epochs"] == (5 if name == "fails on rank 1" else 2)
         assert note["seconds"] < 30
     assert len(first["told"]) == 3
-    assert "gives up" in first["told"][-1]
+    assert "stops trying" in first["told"][-1]
     assert same(first["weights"], second["weights"])
 
 
-def test_training_batches_of_all_ranks_make_one_picture(two):
-    # In another order than in one process: Lightning shuffles what it deals out for training.
-    first, second = notes(two, "no validation", 2)
-    assert len(first["images"]) == 4
+@pytest.mark.parametrize(("name", "samples"), [("4 and 100 rows", 4), ("7 and 6 rows", 7)])
+def test_the_first_rank_decides_where_ranks_have_data_of_their_own(name, samples, two):
+    first, second = notes(two, name, 2)
+    assert len(first["images"]) == samples
     assert same(first["values"], second["values"])
     assert first["told"] == second["told"] == []
+
+
+@pytest.mark.parametrize("name", ["gathers in forward", "metric in forward"])
+def test_a_forward_that_talks_to_other_ranks_is_declined_in_one_sentence(name, two):
+    first, second = notes(two, name, 2)
+    assert [words for words in first["told"] if "talks to other ranks" in words] == first["told"]
+    assert len(first["told"]) == 1
+    assert second["told"] == first["pictures"] == []
+    assert first["epochs"] == second["epochs"] == 2
+
+
+def test_explanations_may_take_longer_than_the_process_group_waits(two):
+    first, second = notes(two, "slow", 2)
+    assert first["told"] == second["told"] == []
     assert len(first["pictures"]) == 3
-    assert second["pictures"] == []
+
+
+def test_ranks_that_are_asked_to_end_in_mid_explanation_end(two):
+    # Neither has come to the end of its training, and neither waits: later cases have run.
+    assert not list(two.glob("terminated-*.pt"))
 
 
 def test_an_error_that_is_to_be_raised_ends_all_ranks(two):
@@ -150,12 +171,18 @@ def test_distributed_training_is_the_same_to_the_bit(two):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "has"),
-    [(DDPStrategy(), True), (FSDPStrategy(), False), (ModelParallelStrategy(), False)],
+    ("strategy", "reason"),
+    [(DDPStrategy(), None), (FSDPStrategy(), "whole"), (ModelParallelStrategy(), "whole")],
     ids=lambda value: type(value).__name__,
 )
-def test_strategies_that_shard_the_model_are_told_from_others(strategy, has):
-    assert every_rank_has_the_model(SimpleNamespace(strategy=strategy, world_size=1)) is has
+def test_strategies_that_shard_the_model_are_declined(strategy, reason):
+    found = why_declined(SimpleNamespace(strategy=strategy, world_size=1))
+    assert found is None if reason is None else reason in found
+
+
+def test_ranks_that_meet_elsewhere_are_declined():
+    strategy = SimpleNamespace()
+    assert "torch.distributed" in why_declined(SimpleNamespace(strategy=strategy, world_size=8))
 
 
 @pytest.mark.slow

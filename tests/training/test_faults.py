@@ -86,8 +86,8 @@ def test_a_failing_model_is_one_warning_an_epoch_and_three_at_most(tmp_path, fau
     assert trainer.current_epoch == 5
     assert len(told) == 3
     assert all(cause in words for words in told)
-    assert "tries again" in told[0]
-    assert "gives up" in told[2]
+    assert "a retry" in told[0]
+    assert "stops trying" in told[2]
     assert not trainer.logger.pictures
     assert module.net.training
 
@@ -396,7 +396,9 @@ def test_sharded_strategies_are_declined_in_one_sentence(tmp_path):
     ours = callback()
     trainer = tiny_trainer(tmp_path, ours)
     trainer.strategy.__class__ = type("FSDPStrategy", (type(trainer.strategy),), {})
-    with pytest.warns(UserWarning, match="explains nothing under FSDPStrategy: it deals"):
+    with pytest.warns(
+        UserWarning, match="explains nothing under FSDPStrategy: it needs the whole model"
+    ):
         trainer.fit(FaultyClassifier(never), *tiny_loaders())
     assert trainer.current_epoch == 2
 
@@ -437,3 +439,45 @@ def test_explanations_with_a_fault_in_between_are_those_without(tmp_path):
     for key, picture in faulty.logger.pictures.items():
         assert np.array_equal(picture, sound.logger.pictures[key])
     assert len(faulty.logger.pictures) == len(sound.logger.pictures) - 1
+
+
+class DeadlineError(Exception):
+    """A user's own, raised by a handler of theirs."""
+
+
+def test_an_error_that_a_users_signal_handler_raises_is_the_trainings(tmp_path):
+    def expire(number, frame):
+        raise DeadlineError
+
+    def interrupted(number, scores):
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+    before = signal.signal(signal.SIGUSR2, expire)
+    try:
+        with pytest.raises(DeadlineError):
+            fit(tmp_path, FaultyClassifier(interrupted), callback(batch_size=2))
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_good_explanation_counts_as_one_even_if_logging_fails(tmp_path):
+    class Broken(KeepingLogger):
+        def log_image(self, key, images, step=None):
+            raise ConnectionError("no route to the server")
+
+    ours = callback()
+    fit(tmp_path, TinyClassifier(), ours, logger=Broken(), max_epochs=5)
+    assert ours.explanation is not None
+    assert not ours.failures.gave_up
+
+
+def test_the_hooks_of_one_epoch_are_one_failure(tmp_path):
+    def at_first(number, scores):
+        if number <= 2:
+            raise ZeroDivisionError("of the model's own")
+
+    ours = callback(explain_untrained=True, every_n_epochs=1)
+    _, told = fit(tmp_path, FaultyClassifier(at_first), ours, max_epochs=2)
+    assert len(told) == 1, "the control and the end of the same epoch"
+    assert ours.explanation is not None

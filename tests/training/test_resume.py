@@ -5,6 +5,7 @@ import torch
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from tiny_training import (
+    Stream,
     TinyClassifier,
     lightning_warns,
     same,
@@ -26,7 +27,9 @@ class SeededByStep(TinyClassifier):
         torch.manual_seed(self.global_step)
 
 
-def fit(tmp_path, epochs, ckpt_path=None, shuffled=False, seed=0, arguments=(), **options):
+def fit(
+    tmp_path, epochs, ckpt_path=None, shuffled=False, stream=False, seed=0, arguments=(), **options
+):
     seed_everything(seed, verbose=False)
     ours = ShapCallback(**{"n_samples": 3, "max_evals": 20, "on_error": "raise", **dict(arguments)})
     keeper = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
@@ -34,7 +37,8 @@ def fit(tmp_path, epochs, ckpt_path=None, shuffled=False, seed=0, arguments=(), 
         tmp_path, ours, keeper, max_epochs=epochs, enable_checkpointing=True, **options
     )
     train = DataLoader(tiny_data(20), 4)
-    validation = DataLoader(tiny_data(12, seed=1), 4, shuffle=shuffled)
+    data = tiny_data(12, seed=1)
+    validation = DataLoader(Stream(data) if stream else data, 4, shuffle=shuffled or None)
     trainer.fit(SeededByStep(), train, validation, ckpt_path=ckpt_path, weights_only=True)
     return trainer.logger.pictures, ours
 
@@ -43,6 +47,9 @@ SITUATIONS = {
     "sanity check": {},
     "shuffled validation": {"shuffled": True},
     "shuffled validation, no sanity check": {"shuffled": True, "num_sanity_val_steps": 0},
+    "stream": {"stream": True},
+    "stream, no sanity check": {"stream": True, "num_sanity_val_steps": 0},
+    "sparse validation": {"check_val_every_n_epoch": 2, "num_sanity_val_steps": 0},
     "samples by index": {"arguments": {"samples": [7, 2]}},
     "samples given": {"arguments": {"samples": tiny_data(2, seed=3).tensors}},
 }
@@ -57,28 +64,37 @@ def test_pictures_after_a_resume_are_the_same_bytes(tmp_path, name):
     resumed, _ = fit(tmp_path / "parts", 4, ckpt_path=checkpoint, seed=5, **options)
 
     steps = {step for _, step in resumed}
-    assert steps == {15, 20}, "epochs 3 and 4, and no control"
-    assert len(resumed) == 3  # with the final model
+    # A sparse validation saves its checkpoint before the epoch's end, which comes again.
+    again = {10} if "check_val_every_n_epoch" in options else set()
+    assert steps == {15, 20} | again, "epochs 3 and 4, and no control"
+    assert len(resumed) == len(steps) + 1  # with the final model
     assert all(same(picture, whole[key]) for key, picture in resumed.items())
     assert not any(same(whole["shap/attributions", 15], picture) for picture in begun.values())
 
 
 @pytest.mark.parametrize("options", [{}, {"num_sanity_val_steps": 0}])
-def test_every_checkpoint_holds_the_samples_and_little_else(tmp_path, options):
+def test_a_checkpoint_holds_rows_and_no_images(tmp_path, options):
     _, ours = fit(tmp_path, 1, **options)
     checkpoint = torch.load(tmp_path / "epoch=0.ckpt", weights_only=True)
     state = checkpoint["callbacks"][ours.state_key]
-    images = state["images"]
-    assert images.shape == (3, 1, 8, 8)
+    assert len(state["samples"]["indices"]) == 3
     torch.save(state, tmp_path / "state")
-    assert (tmp_path / "state").stat().st_size < images.nbytes + 2500
+    assert (tmp_path / "state").stat().st_size < 5000
+
+
+@pytest.mark.parametrize("options", [{}, {"num_sanity_val_steps": 0}])
+def test_images_of_a_stream_are_kept_since_they_cannot_be_found_again(tmp_path, options):
+    _, ours = fit(tmp_path, 1, stream=True, **options)
+    checkpoint = torch.load(tmp_path / "epoch=0.ckpt", weights_only=True)
+    images = checkpoint["callbacks"][ours.state_key]["samples"]["images"]
+    assert images.shape == (3, 1, 8, 8)
     # A view into a batch would have taken the whole batch along.
     assert images.untyped_storage().nbytes() == images.nbytes
 
 
 def test_samples_that_the_user_gives_again_are_not_kept(tmp_path):
     _, ours = fit(tmp_path, 1, arguments={"samples": [0, 1]})
-    assert ours.state_dict() == {}
+    assert "samples" not in ours.state_dict()
 
 
 def test_two_tags_keep_their_own_samples(tmp_path):
@@ -88,5 +104,43 @@ def test_two_tags_keep_their_own_samples(tmp_path):
     trainer = tiny_trainer(tmp_path, first, second, keeper, enable_checkpointing=True)
     trainer.fit(TinyClassifier(), *tiny_loaders())
     callbacks = torch.load(tmp_path / "kept.ckpt", weights_only=True)["callbacks"]
-    assert len(callbacks[first.state_key]["images"]) == 2
-    assert len(callbacks[second.state_key]["images"]) == 4
+    assert len(callbacks[first.state_key]["samples"]["indices"]) == 2
+    assert len(callbacks[second.state_key]["samples"]["indices"]) == 4
+
+
+def resumed_with(tmp_path, change, **options):
+    """What a run explains that is resumed from a checkpoint whose state was changed."""
+    fit(tmp_path, 1, **options)
+    path = tmp_path / "epoch=0.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    (key,) = [key for key in checkpoint["callbacks"] if key.startswith("ShapCallback")]
+    checkpoint["callbacks"][key] = change(checkpoint["callbacks"][key])
+    torch.save(checkpoint, path)
+    return fit(tmp_path, 2, ckpt_path=path, **options)[1]
+
+
+@pytest.mark.parametrize("state", [{"pixels": 3}, {"version": 9, "samples": {"keys": [1]}}])
+def test_an_unknown_state_is_a_warning_and_new_samples(tmp_path, state):
+    with pytest.warns(UserWarning, match="holds samples of another version"):
+        ours = resumed_with(tmp_path, lambda _: state)
+    assert len(ours.explanation) == 3
+
+
+def test_images_that_version_1_kept_are_explained_again(tmp_path):
+    images, labels = tiny_data(3, seed=7).tensors
+    ours = resumed_with(tmp_path, lambda _: {"images": images, "labels": labels})
+    assert same(torch.from_numpy(ours.explanation.data).movedim(-1, 1).float(), images)
+
+
+def test_another_data_set_is_noticed(tmp_path):
+    def moved(state):
+        return {**state, "samples": {**state["samples"], "digest": 1}}
+
+    with pytest.warns(UserWarning, match="data set is not that of the checkpoint"):
+        resumed_with(tmp_path, moved)
+
+
+def test_another_number_of_samples_is_what_the_user_asks_for_now(tmp_path):
+    fit(tmp_path, 1)
+    _, ours = fit(tmp_path, 2, ckpt_path=tmp_path / "epoch=0.ckpt", arguments={"n_samples": 5})
+    assert len(ours.explanation) == 5

@@ -1,0 +1,113 @@
+"""The loaders of a training: which one the samples come from, and which rows it deals out."""
+
+from collections.abc import Iterator, Sequence
+from copy import copy, deepcopy
+from itertools import islice
+from typing import Any
+
+from torch.utils.data import BatchSampler, IterableDataset
+
+from lightning_shap.isolation.modes import seeded
+
+# Samplers that deal out every row, each in an order of its own.
+OF_ALL_ROWS = {"SequentialSampler", "RandomSampler", "DistributedSampler"}
+
+
+def loaders_of(trainer: Any) -> list[Any]:
+    """The loaders of a training, those of its validation first, None for one without a data set.
+
+    A validation whose loaders nobody has asked for yet is asked for them here: a sparse validation
+    is no reason to explain training images.
+    """
+    validation = _validation_loaders(trainer) if validates(trainer) else None
+    leaves = _leaves([validation, trainer.train_dataloader])
+    return [loader if hasattr(loader, "dataset") else None for loader in leaves]
+
+
+def validates(trainer: Any) -> bool:
+    """Whether a validation will ever run, as far as this rank can see."""
+    if not trainer.enable_validation:
+        return False
+    if trainer.val_dataloaders is None:  # not asked for yet: the first validation is some way off
+        return True
+    batches = trainer.num_val_batches
+    return any(count > 0 for count in (batches if isinstance(batches, list) else [batches]))
+
+
+def rows_of(loader: Any) -> Sequence[int] | None:
+    """The rows of its data set that a loader deals out, ascending; None if they have no numbers.
+
+    Not all rows, where a sampler picks: the others may be what the model trains on.
+    """
+    dataset = loader.dataset
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
+        return None
+    try:
+        everything = range(len(dataset))
+    except (TypeError, NotImplementedError):
+        return None
+    batches = getattr(loader, "batch_sampler", None)
+    if batches is not None and type(batches) is not BatchSampler and not _wraps(batches):
+        return _dealt_out(batches, everything)
+    sampler = getattr(batches, "sampler", getattr(loader, "sampler", None))
+    # Lightning wraps a sampler in one that deals its rows out to the ranks.
+    sampler = getattr(getattr(sampler, "dataset", None), "_sampler", sampler)
+    if sampler is None or _is_of_all_rows(sampler):
+        return everything
+    return _dealt_out(sampler, everything)
+
+
+def _wraps(batches: Any) -> bool:
+    """Whether this is Lightning's own, which counts batches and changes none."""
+    return type(batches).__name__ == "_BatchSamplerWrapper"
+
+
+def _is_of_all_rows(sampler: Any) -> bool:
+    kinds = {kind.__name__ for kind in type(sampler).__mro__}
+    return bool(kinds & OF_ALL_ROWS) and not getattr(sampler, "replacement", False)
+
+
+def _dealt_out(sampler: Any, everything: range) -> Sequence[int] | None:
+    """What a copy of a sampler deals out in one pass, as the sampler itself may count."""
+    indices = getattr(sampler, "indices", None)
+    if indices is None:
+        try:
+            with seeded(0):
+                indices = list(islice(_flat(deepcopy(sampler)), len(everything)))
+        except Exception:  # somebody else's code, which promises no copies
+            return None
+    try:
+        rows = sorted({row for index in indices if (row := int(index)) == index})
+    except (TypeError, ValueError):
+        return None
+    return rows if rows and rows[0] >= 0 and rows[-1] < len(everything) else None
+
+
+def _flat(batches: Any) -> Iterator[Any]:
+    for item in batches:
+        if isinstance(item, (list, tuple)):
+            yield from item
+        else:
+            yield item
+
+
+def _leaves(loaders: Any) -> Iterator[Any]:
+    if isinstance(loaders, dict):
+        loaders = list(loaders.values())
+    if isinstance(loaders, (list, tuple)):
+        for loader in loaders:
+            yield from _leaves(loader)
+    elif loaders is not None:
+        yield loaders
+
+
+def _validation_loaders(trainer: Any) -> Any:
+    if trainer.val_dataloaders is not None:
+        return trainer.val_dataloaders
+    # No public name leads to loaders that Lightning has not asked for yet.
+    source = getattr(trainer.fit_loop.epoch_loop.val_loop, "_data_source", None)
+    if source is None or not source.is_module():
+        return getattr(source, "instance", None)
+    with seeded(0):  # a split drawn here must not move the training's own draws
+        # On a copy, since a hook may keep what it makes. Lightning will ask the original.
+        return getattr(copy(source.instance), source.name)()

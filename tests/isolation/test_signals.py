@@ -1,0 +1,58 @@
+"""What a signal's handler raises or does is known from what it interrupted."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+from lightning_shap.isolation.signals import in_handler, raised_in_handler
+
+
+class DeadlineError(Exception):
+    pass
+
+
+def stop(number, frame):
+    raise DeadlineError
+
+
+class Handlers:
+    def method(self, number, frame):
+        stop(number, frame)
+
+    def __call__(self, number, frame):
+        stop(number, frame)
+
+
+@pytest.fixture(params=[stop, Handlers().method, Handlers()], ids=["function", "method", "object"])
+def handler(request):
+    before = signal.signal(signal.SIGUSR2, request.param)
+    yield
+    signal.signal(signal.SIGUSR2, before)
+
+
+def test_an_error_of_a_handler_is_known(handler):
+    with pytest.raises(DeadlineError) as caught:
+        os.kill(os.getpid(), signal.SIGUSR2)
+    assert raised_in_handler(caught.value)
+
+
+def test_the_same_error_raised_by_anything_else_is_not_a_handlers(handler):
+    def raises():
+        raise DeadlineError
+
+    with pytest.raises(DeadlineError) as caught:
+        raises()
+    assert not raised_in_handler(caught.value)
+
+
+def test_a_handler_knows_that_it_is_one():
+    seen = []
+    before = signal.signal(signal.SIGUSR2, lambda *_: seen.append(in_handler(sys._getframe())))
+    try:
+        os.kill(os.getpid(), signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert seen == [True]
+    assert not in_handler(sys._getframe())

@@ -1,0 +1,236 @@
+"""Which samples a callback explains when nobody chose: the classes in turn, in any training."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.callbacks import ModelCheckpoint
+from tiny_training import CLASSES, TinyClassifier, lightning_warns, same, tiny_loaders, tiny_trainer
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, SubsetRandomSampler, TensorDataset
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from lightning_shap import ShapCallback
+
+pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
+
+
+def callback(**arguments):
+    return ShapCallback(**{"n_samples": 6, "max_evals": 12, "on_error": "raise", **arguments})
+
+
+def sorted_data(rows=30, classes=CLASSES, first=0.0):
+    """Rows sorted by class; the first pixel of each says which row it is."""
+    images = torch.rand(rows, 1, 8, 8, generator=torch.Generator().manual_seed(0)) / 2
+    images[:, 0, 0, 0] = first + torch.arange(rows)
+    return TensorDataset(images, torch.arange(rows) * classes // rows)
+
+
+def rows_of(explanation):
+    return explanation.data[:, 0, 0, 0].astype(int).tolist()
+
+
+def fit(tmp_path, ours, validation, module=None, train=None, others=(), **options):
+    options = {"max_epochs": 1, **options}
+    trainer = tiny_trainer(tmp_path, ours, *others, **options)
+    trainer.fit(module or TinyClassifier(), train or tiny_loaders()[0], validation)
+    return ours.explanation
+
+
+def test_a_class_sorted_validation_set_is_explained_class_by_class(tmp_path):
+    explanation = fit(tmp_path, callback(), DataLoader(sorted_data(), 4))
+    assert explanation.record.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert rows_of(explanation) == [2, 12, 22, 7, 17, 27]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_sanity_val_steps": 0},
+        {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 2, "max_epochs": 2},
+        {"limit_val_batches": 1},
+    ],
+    ids=str,
+)
+def test_the_samples_do_not_depend_on_when_validation_runs(tmp_path, options):
+    explanation = fit(tmp_path, callback(), DataLoader(sorted_data(), 4), **options)
+    assert rows_of(explanation) == [2, 12, 22, 7, 17, 27]
+
+
+def test_a_sparse_validation_of_a_data_module_is_read_without_a_trace(tmp_path):
+    class Data(LightningDataModule):
+        asked = 0
+
+        def train_dataloader(self):
+            return tiny_loaders()[0]
+
+        def val_dataloader(self):
+            self.asked += 1
+            return DataLoader(sorted_data(), 4)
+
+    data, ours = Data(), callback()
+    trainer = tiny_trainer(
+        tmp_path, ours, max_epochs=1, num_sanity_val_steps=0, check_val_every_n_epoch=2
+    )
+    trainer.fit(TinyClassifier(), datamodule=data)
+    assert rows_of(ours.explanation) == [2, 12, 22, 7, 17, 27]
+    assert data.asked == 0
+
+
+def test_indices_are_never_silently_rows_of_the_training_set(tmp_path):
+    options = {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 5, "max_epochs": 1}
+    explanation = fit(
+        tmp_path, callback(samples=[7, 3]), DataLoader(sorted_data(first=100), 4), **options
+    )
+    assert rows_of(explanation) == [107, 103]
+
+
+def test_a_resume_explains_the_rows_of_the_validation_set(tmp_path):
+    keeper = ModelCheckpoint(tmp_path, filename="kept")
+    options = {"enable_checkpointing": True, "num_sanity_val_steps": 0}
+    validation = DataLoader(sorted_data(), 4)
+    fit(tmp_path, callback(), validation, others=[keeper], **options)
+    ours = callback(samples=[7, 3])
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=2, **options)
+    trainer.fit(TinyClassifier(), tiny_loaders()[0], validation, ckpt_path=tmp_path / "kept.ckpt")
+    assert rows_of(ours.explanation) == [7, 3]
+
+
+def test_rows_that_the_validations_sampler_leaves_out_are_not_explained(tmp_path):
+    data = sorted_data()
+    held_out = list(range(0, 30, 3))
+    loader = DataLoader(data, 4, sampler=SubsetRandomSampler(held_out))
+    explanation = fit(tmp_path, callback(), loader, train=DataLoader(data, 4))
+    assert set(rows_of(explanation)) <= set(held_out)
+    assert sorted(explanation.record.labels.tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+def test_joined_data_sets_are_one(tmp_path):
+    data = ConcatDataset([sorted_data(15), sorted_data(15, first=15)])
+    explanation = fit(tmp_path, callback(), DataLoader(data, 4))
+    assert sorted(explanation.record.labels.tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+def test_without_validation_the_training_set_is_spread_over(tmp_path):
+    ours = callback()
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
+    trainer.fit(TinyClassifier(), DataLoader(sorted_data(), 4, shuffle=True))
+    assert rows_of(ours.explanation) == [2, 12, 22, 7, 17, 27]
+
+
+def test_samples_of_one_class_are_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="all 6 samples are of one class"):
+        fit(tmp_path, callback(), DataLoader(sorted_data(classes=1), 4))
+
+
+def test_samples_are_prepared_in_the_validations_stage(tmp_path):
+    class Augmenting(TinyClassifier):
+        def on_after_batch_transfer(self, batch, dataloader_idx):
+            images, labels = batch
+            augmented = self.trainer.training or self.training
+            return images + 1000 * augmented, labels
+
+    options = {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 2}
+    for arguments in ({}, {"samples": [2, 3]}):
+        ours = callback(**arguments)
+        explanation = fit(tmp_path, ours, DataLoader(sorted_data(), 4), Augmenting(), **options)
+        assert max(rows_of(explanation)) < 1000
+
+
+class Counting(Dataset):
+    """Draws and counts at each read, as a data set with a cache or a generator does."""
+
+    def __init__(self):
+        self.data = sorted_data()
+        self.reads = 0
+        self.generator = torch.Generator().manual_seed(0)
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, row):
+        self.reads += 1
+        image, label = self.data[row]
+        return image + 0.01 * torch.rand(1, generator=self.generator), label
+
+
+def test_reading_samples_leaves_no_trace_in_a_data_set(tmp_path):
+    def trained(*callbacks):
+        torch.manual_seed(0)
+        data, module = Counting(), TinyClassifier()
+        loader = DataLoader(data, 4)
+        trainer = tiny_trainer(tmp_path, *callbacks, max_epochs=1)
+        trainer.fit(module, loader, loader)
+        return data.reads, data.generator.get_state(), module.state_dict()
+
+    ours = callback()
+    assert same(trained(ours), trained())
+    assert len(ours.explanation) == 6
+
+
+class Strange(Dataset):
+    """Its rows have names instead of numbers."""
+
+    def __init__(self):
+        self.data = sorted_data()
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, name):
+        return self.data[int(name.removeprefix("row "))]
+
+
+class Names:
+    def __iter__(self):
+        return (f"row {row}" for row in range(30))
+
+    def __len__(self):
+        return 30
+
+
+def test_rows_without_numbers_come_as_the_first_batches(tmp_path):
+    with pytest.warns(UserWarning, match="of one class"):
+        explanation = fit(tmp_path, callback(), DataLoader(Strange(), 4, sampler=Names()))
+    assert rows_of(explanation) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for label, name in enumerate(("ant", "bee", "cat")):
+        place = tmp_path / "data" / name
+        place.mkdir(parents=True)
+        for number in range(5):
+            Image.new("L", (16, 12), 40 * label + number).save(place / f"{number}.png")
+    return tmp_path / "data"
+
+
+def test_a_checkpoint_says_how_its_images_were_prepared(tmp_path, folder):
+    prepare = transforms.Compose(
+        [
+            transforms.Grayscale(),
+            transforms.Resize(10),
+            transforms.CenterCrop(8),
+            transforms.ToTensor(),
+            transforms.Normalize([0.4], [0.2]),
+        ]
+    )
+    data = ImageFolder(str(folder), prepare)
+    ours, keeper = callback(), ModelCheckpoint(tmp_path, filename="kept")
+    loader = DataLoader(data, 4)
+    fit(tmp_path, ours, loader, train=loader, others=[keeper], enable_checkpointing=True)
+    checkpoint = torch.load(tmp_path / "kept.ckpt", weights_only=True)
+    card = checkpoint["callbacks"][ours.state_key]["classifier"]
+    assert card["class_names"] == ["ant", "bee", "cat"]
+    assert card["input_size"] == [1, 8, 8]
+    assert card["mean"] == pytest.approx([0.4])
+    assert card["std"] == pytest.approx([0.2])
+    assert card["crop_pct"] == 0.8
+    assert card["interpolation"] == "bilinear"
+    assert card["module_class"] == "tiny_training.TinyClassifier"
+    assert not card["from_script"]
+    assert card["dataset"] == str(folder)
+    assert [Path(file).parent.name for file in card["files"]] == ["ant", "bee", "cat"] * 2
+    assert card["labels"] == [0, 1, 2] * 2

@@ -88,14 +88,15 @@ def test_indices_are_never_silently_rows_of_the_training_set(tmp_path):
 
 
 def test_a_resume_explains_the_rows_of_the_validation_set(tmp_path):
-    keeper = ModelCheckpoint(tmp_path, filename="kept")
-    options = {"enable_checkpointing": True, "num_sanity_val_steps": 0}
-    validation = DataLoader(sorted_data(), 4)
-    fit(tmp_path, callback(), validation, others=[keeper], **options)
+    options = {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 2}
+    loaders = tiny_loaders()[0], DataLoader(sorted_data(first=100), 4)
+    trainer = tiny_trainer(tmp_path, max_epochs=1, **options)
+    trainer.fit(TinyClassifier(), *loaders)
+    trainer.save_checkpoint(tmp_path / "kept.ckpt")
     ours = callback(samples=[7, 3])
     trainer = tiny_trainer(tmp_path, ours, max_epochs=2, **options)
-    trainer.fit(TinyClassifier(), tiny_loaders()[0], validation, ckpt_path=tmp_path / "kept.ckpt")
-    assert rows_of(ours.explanation) == [7, 3]
+    trainer.fit(TinyClassifier(), *loaders, ckpt_path=tmp_path / "kept.ckpt", weights_only=True)
+    assert rows_of(ours.explanation) == [107, 103]
 
 
 def test_rows_that_the_validations_sampler_leaves_out_are_not_explained(tmp_path):

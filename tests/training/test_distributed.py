@@ -1,8 +1,10 @@
 """Over several processes the pictures are those of one, and no rank waits for another for ever."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,19 +25,25 @@ ROUNDING = 1e-5
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by forking")
 
 
-def run(folder, processes, cases, strategy="ddp_fork", timeout=120):
+def run(folder, processes, cases, strategy="ddp_fork", timeout=300):
     """Trains the cases one after the other in a process of their own."""
     folder.mkdir()
     command = [sys.executable, "-W", "ignore", HERE / "distributed_fits.py", folder, processes]
-    done = subprocess.run(
+    paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
+    with subprocess.Popen(
         [*map(str, command), *cases, "--strategy", strategy],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
-        timeout=timeout,
-        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+        start_new_session=True,
+    ) as process:
+        try:
+            _, problems = process.communicate(timeout=timeout)
+        finally:
+            with suppress(ProcessLookupError):  # ranks that hang, too
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, problems[-3000:]
     return folder
 
 
@@ -61,7 +69,8 @@ def one(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("two") / "fits", 2, CASES)
+    cases = [name for name in CASES if name != "terminated"]
+    return run(tmp_path_factory.mktemp("two") / "fits", 2, cases)
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +153,9 @@ def test_explanations_may_take_longer_than_the_process_group_waits(two):
     assert len(first["pictures"]) == 3
 
 
-def test_ranks_that_are_asked_to_end_in_mid_explanation_end(two):
-    # Neither has come to the end of its training, and neither waits: later cases have run.
-    assert not list(two.glob("terminated-*.pt"))
+def test_ranks_that_are_asked_to_end_in_mid_explanation_end(tmp_path):
+    folder = run(tmp_path / "fits", 2, ["terminated"], "ddp", timeout=120)
+    assert not list(folder.glob("terminated-*.pt")), "before the end of the training"
 
 
 def test_an_error_that_is_to_be_raised_ends_all_ranks(two):

@@ -1,38 +1,20 @@
 """Arguments, checked: each error names one, says what it got and what would do."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
+from lightning_shap.classes import Classes
+from lightning_shap.errors import ArgumentError as ArgumentError
+from lightning_shap.errors import ArgumentTypeError as ArgumentTypeError
 from lightning_shap.isolation.modes import module_of
 
-
-class ArgumentError(ValueError):
-    """An argument's value will not do.
-
-    Args:
-        argument: Its name; several names joined by ``", "`` where they contradict one another.
-        problem: What was given and what would do.
-
-    Attributes:
-        argument: As given.
-    """
-
-    def __init__(self, argument: str, problem: str) -> None:
-        super().__init__(f"{argument}: {problem}")
-        self.argument = argument
-        self._problem = problem
-
-    def __reduce__(self) -> tuple[Any, ...]:  # errors travel between processes
-        return type(self), (self.argument, self._problem)
-
-
-class ArgumentTypeError(ArgumentError, TypeError):
-    """An argument is of the wrong kind."""
+# What tells channels last from channels first: see `checked_layout`.
+CHANNELS, LEAST_SIDE, MOST_ASPECT = (1, 3, 4), 8, 4
 
 
 class AtMost(int):
@@ -40,7 +22,17 @@ class AtMost(int):
 
 
 class Found(list[Any]):
-    """Labels or names that nobody gave: data knows them, and they may be those of another task."""
+    """Labels or names that nobody gave: data knows them, and they may be those of another task.
+
+    Args:
+        items: The labels or names.
+        binary: The labels could be of two classes. It is said of all samples there are, and these
+            may be only some.
+    """
+
+    def __init__(self, items: Iterable[Any] = (), *, binary: bool = True) -> None:
+        super().__init__(items)
+        self.binary = binary
 
 
 def checked_count(name: str, value: Any, *, least: int, why: str = "") -> int:
@@ -113,96 +105,140 @@ def is_unfinished(model: Any) -> bool:
     return any(torch.nn.parameter.is_lazy(tensor) for tensor in tensors)
 
 
-def checked_labels(labels: Any, images: int) -> np.ndarray | None:
-    """The true classes as int (N,), negative where unknown, None where there are none."""
-    if labels is None:
-        return None
-    indices = _indices("labels", labels)
-    if indices.shape != (images,):
-        raise ValueError(
-            f"labels: have shape {indices.shape}; give one class for each of {images} images"
+def checked_layout(images: torch.Tensor, model: Any) -> None:
+    """Channels come first.
+
+    Channels last shows by the sizes: a last axis of 1, 3 or 4 after two that could be the sides of
+    a picture. Such images may be what they seem, slivers of many channels, so a model that begins
+    with a convolution over just as many has the last word.
+    """
+    _, first, second, last = images.shape
+    takes = _first_channels(model)
+    sides = min(first, second) >= LEAST_SIDE and max(first, second) <= MOST_ASPECT * min(
+        first, second
+    )
+    seems = last in CHANNELS and first not in CHANNELS and (takes == last or sides)
+    if seems and takes != first:
+        raise ArgumentError(
+            "images",
+            f"have shape {tuple(images.shape)}, with the channels last; give (N, C, H, W), "
+            "as in images.permute(0, 3, 1, 2); in a training, as samples=(images, labels)",
         )
-    return indices
 
 
-def known_labels(labels: np.ndarray | None, given: Any, classes: int) -> np.ndarray | None:
-    """The labels (N,), -1 where unknown: negative, or found and none of the model's classes."""
+def _first_channels(model: Any) -> int | None:
+    """How many channels a model's first convolution takes, None if it has none."""
+    module = module_of(model)
+    parts = () if module is None else module.modules()
+    return next((part.in_channels for part in parts if isinstance(part, torch.nn.Conv2d)), None)
+
+
+def checked_labels(labels: Any, images: int) -> np.ndarray | None:
+    """What is true of each image, as an array of numbers with a row for each, or None."""
     if labels is None:
         return None
-    among = max(classes, 2)  # of a binary model with one output they are 0 or 1
-    if not isinstance(given, Found):
-        _check_classes("labels", labels[labels >= 0], among)
-    return np.where((labels >= 0) & (labels < among), labels, -1)
+    array = _array("labels", labels)
+    if array.ndim not in (1, 2) or len(array) != images:
+        raise ArgumentError(
+            "labels", f"have shape {array.shape}; give one class for each of {images} images"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ArgumentTypeError("labels", f"got {array.dtype} values; give whole class indices")
+    return array
+
+
+def known_labels(labels: np.ndarray | None, given: Any, classes: Classes) -> np.ndarray | None:
+    """The labels as the record keeps them; of those that nobody gave, what fits the model."""
+    if labels is None:
+        return None
+    if isinstance(given, Found):
+        if labels.ndim == 1 and labels.dtype.kind in "biu" and not classes.values:
+            labels = np.where(labels < classes.count, labels, -1)
+        try:
+            labels = classes.checked(labels)
+        except (ValueError, TypeError):  # they are of another task
+            return None
+    else:
+        labels = classes.checked(labels)
+    if labels.dtype == bool and not classes.multi_label and (labels.sum(axis=1) != 1).any():
+        warnings.warn(
+            "labels: some images have several classes, or none, but probabilities are shares of "
+            "one; give multi_label=True if the model was trained for several",
+            stacklevel=3,
+        )
+    return labels
 
 
 def checked_targets(
-    targets: Any, topk: Any, labels: np.ndarray | None, outputs: np.ndarray
+    targets: Any, topk: Any, labels: np.ndarray | None, outputs: np.ndarray, classes: Classes
 ) -> np.ndarray:
-    """The classes to explain, int (N, K'), from one of three ways to ask for them.
+    """The outputs to explain, int (N, K'), from one of three ways to ask for them.
 
     Args:
-        targets: One class, (K',) for all images, (N, K') for each, or None.
+        targets: One output, (K',) for all images, (N, K') for each, or None.
         topk: How many of the highest outputs, or None.
-        labels: The true classes, which come before the highest others; -1 where unknown.
+        labels: What is true, as the record keeps it; true classes come before the highest others.
         outputs: (N, K), the outputs of the full images.
+        classes: What they stand for.
     """
-    images, classes = outputs.shape
+    images, count = outputs.shape
     if topk is not None:
         checked_count("topk", topk, least=1)
-        if topk > classes and not isinstance(topk, AtMost):
-            raise ValueError(f"topk: got {topk}, but the model has {classes} classes")
-        ranked = outputs.copy()
-        if labels is not None and classes > 1:
-            rows = np.flatnonzero(labels >= 0)
-            ranked[rows, labels[rows]] = np.inf
+        if not isinstance(topk, AtMost):
+            if classes.values:
+                raise ArgumentError(
+                    "topk", f"got {topk}, but values have no highest one; give targets"
+                )
+            if topk > count:
+                raise ArgumentError("topk", f"got {topk}, but the model has {count} classes")
+        if classes.values:
+            return np.tile(np.arange(count)[:topk], (images, 1))
+        true = np.zeros_like(outputs, dtype=bool)
+        if labels is not None:
+            true = classes.with_output(classes.true(labels))
         # Stable, so that equal outputs keep the order of their classes.
-        return np.argsort(-ranked, axis=1, kind="stable")[:, :topk]
+        return np.lexsort((-outputs, ~true), axis=1)[:, :topk]
     if targets is None:
-        return np.tile(np.arange(classes), (images, 1))
+        return np.tile(np.arange(count), (images, 1))
     chosen = np.atleast_1d(_indices("targets", targets))
     if chosen.size == 0 or chosen.ndim > 2 or (chosen.ndim == 2 and len(chosen) != images):
         raise ValueError(
             f"targets: have shape {chosen.shape}; give (K',) class indices for all images "
             f"or ({images}, K') for each"
         )
-    _check_classes("targets", chosen, classes)
+    outside = chosen[(chosen < 0) | (chosen >= count)]
+    if outside.size:
+        noun = "values" if classes.values else "classes"
+        raise ValueError(
+            f"targets: hold {outside[0]}, but the model has {count} {noun}, 0 to {count - 1}"
+        )
     return np.tile(chosen, (images, 1)) if chosen.ndim == 1 else chosen
 
 
-def checked_class_names(class_names: Sequence[str] | None, classes: int) -> np.ndarray:
-    """One name a class (K,); two for a single output, which speaks of the second."""
-    if class_names is None:
-        return np.array([f"class {index}" for index in range(max(classes, 2))])
-    if isinstance(class_names, str):
-        raise TypeError(f"class_names: got the string {class_names!r}; give a list of names")
-    names = [str(name) for name in class_names]
-    if classes == 1 and len(names) == 1:
-        names = [f"not {names[0]}", *names]
-    if len(names) != max(classes, 2):
-        if isinstance(class_names, Found):
-            warnings.warn(
-                f"class_names: the data set knows {len(names)}, the model has {classes} outputs; "
-                "they are left out",
-                stacklevel=2,
-            )
-            return checked_class_names(None, classes)
-        raise ValueError(f"class_names: got {len(names)} names for a model of {classes} classes")
-    return np.array(names)
+def checked_class_names(class_names: Sequence[str] | None, classes: Classes) -> np.ndarray:
+    """A name for each class; of names that nobody gave, only if there are as many."""
+    try:
+        return classes.named(class_names)
+    except ValueError:
+        if not isinstance(class_names, Found):
+            raise
+    warnings.warn(
+        f"class_names: the data set knows {len(class_names)}, the model has {classes.outputs} "
+        "outputs; they are left out",
+        stacklevel=3,
+    )
+    return classes.named(None)
+
+
+def _array(name: str, given: Any) -> np.ndarray:
+    try:
+        return np.asarray(given.detach().cpu() if isinstance(given, torch.Tensor) else given)
+    except ValueError:
+        raise ValueError(f"{name}: got rows of different lengths, {given!r}") from None
 
 
 def _indices(name: str, given: Any) -> np.ndarray:
-    try:
-        array = np.asarray(given.detach().cpu() if isinstance(given, torch.Tensor) else given)
-    except ValueError:
-        raise ValueError(f"{name}: got rows of different lengths, {given!r}") from None
+    array = _array(name, given)
     if array.size and array.dtype.kind not in "iu":
         raise TypeError(f"{name}: got {array.dtype} values; give whole class indices")
     return array.astype(np.int64)
-
-
-def _check_classes(name: str, indices: np.ndarray, classes: int) -> None:
-    outside = indices[(indices < 0) | (indices >= classes)]
-    if outside.size:
-        raise ValueError(
-            f"{name}: hold {outside[0]}, but the model has {classes} classes, 0 to {classes - 1}"
-        )

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_shap.arguments import (
+    ArgumentError,
     AtMost,
     Found,
     checked_choice,
@@ -70,12 +71,13 @@ class ShapCallback(Callback):
         topk: How many classes to explain for each sample; None for three, or all of fewer.
         masker: What absent regions show.
         grid: Patches of the kernel method, a side or [rows, columns].
-        output: What is explained.
+        output: What is explained. A model with one output is known to have a value, and not a
+            class, if the samples' labels are not all 0 or 1; others need ``"value"``.
         multi_label: Several classes may be true at once.
         batch_size: Rows per model call.
-        class_names: Names of the classes, else those that the data set knows.
+        class_names: Names of the classes, else those that the data set or the model knows.
         mean: What was subtracted from the pixels, by channel, to show them as photographs. Else
-            found from a ``Normalize`` in the data set's transform, or from timm's configuration.
+            found in the data set's transform, an image processor or timm's configuration.
         std: What the pixels were divided by.
         module: Attribute of the LightningModule that is the classifier, such as ``"net"``; None for
             the LightningModule itself.
@@ -113,7 +115,7 @@ class ShapCallback(Callback):
         topk: int | None = None,
         masker: str | float = "blur",
         grid: int | list[int] | None = None,
-        output: Literal["logit", "probability"] = "logit",
+        output: Literal["logit", "probability", "value"] = "logit",
         multi_label: bool = False,
         batch_size: int = 64,
         class_names: list[str] | None = None,
@@ -140,6 +142,8 @@ class ShapCallback(Callback):
             raise ValueError("targets, topk: both were given; give the classes or how many")
         if topk is not None:
             checked_count("topk", topk, least=1)
+        if output == "value" and topk is not None:
+            raise ArgumentError("topk", f"got {topk}, but values have no highest one; give targets")
         if (mean is None) != (std is None):
             raise ValueError("mean, std: only one was given; give both or neither")
         checked_choice("on_error", on_error, ("warn", "raise"))
@@ -296,11 +300,10 @@ class ShapCallback(Callback):
         """The samples, and the card of the model that they are explained with."""
         samples = self.batch.take(trainer, pl_module, self.ranks, settle=settle)
         if samples is not None and self.card is None:
-            pick, datasets = self.batch.pick, self.batch.datasets
-            rows = None if pick is None else pick.rows
+            batch, rows = self.batch, None if self.batch.pick is None else self.batch.pick.rows
             self.card = self.ranks.on_first(
                 lambda: model_card(
-                    pl_module, samples.images, samples.labels, datasets, rows, self.module
+                    pl_module, samples, batch.datasets, batch.loaders, rows, self.module
                 )
             )
             if one_class_only(samples) and not self.batch.chosen_by_user:
@@ -379,11 +382,12 @@ class ShapCallback(Callback):
             nullcontext() if checked or self.ranks.size == 1 else no_collectives(),
         ):
             names = None if self.card is None else self.card.class_names
+            labels = None if samples.labels is None else samples.labels.tolist()
             try:
                 return explain(
                     self._classifier(pl_module),
                     samples.images,
-                    labels=None if samples.labels is None else Found(samples.labels.tolist()),
+                    labels=None if labels is None else Found(labels, binary=bool(samples.binary)),
                     class_names=self.class_names or (None if names is None else Found(names)),
                     progress=report,
                     **{**self.question, "max_evals": max_evals},

@@ -8,16 +8,20 @@ import numpy as np
 import torch
 
 from lightning_shap.arguments import (
+    Found,
     checked_choice,
     checked_class_names,
     checked_count,
     checked_grid,
     checked_images,
     checked_labels,
+    checked_layout,
     checked_model,
     checked_targets,
     known_labels,
 )
+from lightning_shap.class_names import class_names_in, task_of
+from lightning_shap.classes import Classes
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.modes import seeded
@@ -40,7 +44,7 @@ def explain(
     max_evals: int = 500,
     targets: int | Sequence[int] | np.ndarray | torch.Tensor | None = None,
     topk: int | None = None,
-    labels: Sequence[int] | np.ndarray | torch.Tensor | None = None,
+    labels: Sequence[Any] | np.ndarray | torch.Tensor | None = None,
     masker: MaskerLike = "blur",
     grid: int | tuple[int, int] | None = None,
     backgrounds: torch.Tensor | Literal["samples"] | None = None,
@@ -59,7 +63,8 @@ def explain(
 
     Args:
         model: ``nn.Module``, ``LightningModule`` or function from images (N, C, H, W) to (N, K), to
-            a tuple that begins with that, or to an object with ``.logits``.
+            a tuple that begins with that, or to an object with ``.logits``. If it has a place for
+            ``pixel_values``, or takes nothing but keywords, it gets the images by that name.
         images: Float tensor (N, C, H, W), prepared as the model takes them; any C >= 1.
         method: ``"partition"`` gives the Owen values of SHAP's PartitionExplainer, ``"kernel"``
             the Shapley values of a grid of patches with error bars; ``"gradient"`` and ``"deep"``
@@ -69,8 +74,9 @@ def explain(
         targets: Indices of the classes to explain: one, (K',) for all images or (N, K') for each.
         topk: Explain each image's highest outputs, best first. With neither ``targets`` nor
             ``topk``, all classes are explained.
-        labels: The true classes (N,), -1 where unknown. With ``topk`` they are explained first,
-            before the highest others; they are kept for the pictures.
+        labels: The true classes (N,), -1 where unknown, or zeros and ones (N, K) where an image may
+            have several. With ``topk`` they are explained first, before the highest others; they
+            are kept for the pictures. Of outputs that are values, the true values, (N,) or (N, K).
         masker: What absent regions show: ``"blur"`` (4/7 of the sides), ``"blur(kh,kw)"`` in
             pixels, ``"mean"`` (the image's mean colour), a number, a tensor (C, H, W) or
             (N, C, H, W), or a function of the images.
@@ -78,11 +84,14 @@ def explain(
         backgrounds: What ``"gradient"`` and ``"deep"`` start from: images (B, C, H, W), or
             ``"samples"`` for the images themselves; None for what the masker shows.
         output: What is explained: ``"logit"``, which is the output as it is, ``"probability"``, or
-            a function from the model's raw output to (N, K).
+            a function from the model's raw output to (N, K). ``"value"`` is the output as it is of
+            a model that has no classes, as in a regression: nothing is predicted or ranked. A
+            Hugging Face model whose ``problem_type`` is regression is known to be one.
         multi_label: Several classes may be true at once: a probability is a sigmoid, not a softmax.
         batch_size: Rows per model call at most; on a CPU no more than eight per thread, which is
             faster. It halves itself when memory runs out.
-        class_names: K names; two will do for a model with one output.
+        class_names: K names; two, or that of the second, for a model with one output. None for
+            those that the model carries, as Hugging Face's do in their ``id2label``.
         seed: Seed of whatever is random in the method or in the model.
         progress: True for a bar once it lasts, or a function of (rows done, rows allowed).
 
@@ -116,7 +125,10 @@ def explain(
         raise ValueError(f"backgrounds: {method!r} has none; give a masker instead")
     if targets is not None and topk is not None:
         raise ValueError("targets, topk: both were given; give the classes or how many, not both")
+    checked_layout(images, model)
     true = checked_labels(labels, len(images))
+    task = task_of(model)
+    multi_label = multi_label or task == "multi_label_classification"
 
     with (
         state_kept(model),
@@ -133,11 +145,17 @@ def explain(
             progress=advance,
         )
         empty, full = _ends(game)
-        true = known_labels(true, labels, full.shape[1])
-        chosen = checked_targets(targets, topk, true, full)
-        names = checked_class_names(class_names, full.shape[1])
-        if output == "logit" and _are_probabilities(full) and _are_probabilities(empty):
-            output = "probability"  # the model ends in a softmax
+        if output == "logit":
+            output = _known_output(task, labels, empty, full)
+        count = full.shape[1]
+        classes = Classes(count, values=output == "value", multi_label=multi_label)
+        true = known_labels(true, labels, classes)
+        chosen = checked_targets(targets, topk, true, full, classes)
+        if classes.values and isinstance(class_names, Found):
+            class_names = None  # data names classes, and these are none
+        if class_names is None:
+            class_names = class_names_in(model, count)
+        names = checked_class_names(class_names, classes)
         base, ends = (np.take_along_axis(scores, chosen, axis=1) for scores in (empty, full))
         budget = {"max_evals": max_evals, "seed": seed}
         found = _estimate(method, game, chosen, base, ends, budget, patches, backgrounds)
@@ -159,6 +177,7 @@ def explain(
         additivity_gap=np.abs(found.values.sum((1, 2, 3)) + base - ends),
         seconds=time.perf_counter() - started,
         model_seconds=game.model_seconds,
+        multi_label=multi_label,
     )
     return ImageExplanation(
         found.values,
@@ -208,6 +227,18 @@ def _probabilities(full: np.ndarray, output: Output, multi_label: bool) -> np.nd
     if output == "logit":
         return probabilities_of(torch.from_numpy(full), multi_label).numpy()
     return None
+
+
+def _known_output(task: str | None, labels: Any, empty: np.ndarray, full: np.ndarray) -> Output:
+    """What a model's outputs (N, K) are, where that is sure: values, probabilities or else logits.
+
+    A single output is no binary classifier's if the data has labels for it beyond zero and one.
+    """
+    beyond = isinstance(labels, Found) and not labels.binary
+    if task == "regression" or (full.shape[1] == 1 and beyond):
+        return "value"
+    # Of a model that ends in a softmax.
+    return "probability" if _are_probabilities(full) and _are_probabilities(empty) else "logit"
 
 
 def _are_probabilities(outputs: np.ndarray) -> bool:

@@ -8,6 +8,8 @@ import numpy as np
 import shap
 from slicer import Alias, Obj
 
+from lightning_shap.classes import Classes
+
 
 @dataclass(frozen=True)
 class Record:
@@ -18,17 +20,20 @@ class Record:
         max_evals: Model rows an image was allowed.
         grid: Patches (rows, columns) of the kernel method, else None.
         masker: What absent regions showed, in words.
-        output: What was explained: ``"logit"``, ``"probability"`` or ``"custom"``.
+        output: What was explained: ``"logit"``, ``"probability"``, ``"value"`` or ``"custom"``.
         seed: Seed of everything random.
-        outputs: float64 (N, K), the explained output of every class for the full images.
-        probabilities: float64 (N, K), or None where the output is a function of the user's.
-        class_names: str (K,), names of all classes; two where a single output speaks of the second.
-        labels: int (N,), the true classes, -1 where unknown, or None.
+        outputs: float64 (N, K), every output of the model for the full images.
+        probabilities: float64 (N, K), or None where outputs are values or a function of the user's.
+        class_names: str (C,), of what the outputs stand for: K classes, two where a single output
+            stands for the second, or K values.
+        labels: int (N,), the true classes, -1 where unknown; bool (N, C), where an image may have
+            several; float64 (N, K), the true values where outputs are values; or None.
         evaluations: int (N,), model rows spent on each image.
         regions: int (N,), distinct regions these resolved.
         additivity_gap: float64 (N, K'), |sum of values + base value - output|.
         seconds: The whole explanation.
         model_seconds: What of it the model took.
+        multi_label: Several classes may be true at once.
     """
 
     method: str
@@ -46,6 +51,25 @@ class Record:
     additivity_gap: np.ndarray
     seconds: float
     model_seconds: float
+    multi_label: bool = False
+
+    @property
+    def classes(self) -> Classes:
+        """What the outputs stand for."""
+        values = self.output == "value"
+        return Classes(self.outputs.shape[1], values=values, multi_label=self.multi_label)
+
+    @property
+    def predicted(self) -> np.ndarray | None:
+        """Which classes are predicted for each image, bool (N, C), None if there is no saying."""
+        return self.classes.predicted(self.outputs, self.probabilities)
+
+    @property
+    def right(self) -> list[bool | None]:
+        """Whether each image's predicted classes are its true ones, None if unknown."""
+        if self.labels is None:
+            return [None] * len(self.outputs)
+        return self.classes.right(self.labels, self.predicted)
 
 
 PER_IMAGE = ("outputs", "probabilities", "labels", "evaluations", "regions", "additivity_gap")
@@ -84,8 +108,7 @@ class ImageExplanation(shap.Explanation):
         )
         self.output_dims: tuple[int, ...] = (4,)
         self.record = record
-        unspoken = len(record.class_names) - record.outputs.shape[1]
-        output_names = record.class_names[output_indexes + unspoken]
+        output_names = record.class_names[record.classes.of(output_indexes)]
         shared = bool((output_indexes == output_indexes[0]).all())
         self._s.base_values = Obj(base_values, [0, 4])
         self._s.output_indexes = Obj(output_indexes, [0, 4])

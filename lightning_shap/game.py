@@ -4,6 +4,7 @@ The only place that calls a model. Rows of all images share its calls, masks are
 model lives, and outputs are accumulated in float64.
 """
 
+import inspect
 import time
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -17,6 +18,8 @@ from lightning_shap.outputs import Output, value_function
 
 # More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.
 CPU_ROWS_PER_THREAD = 8
+
+PIXELS = "pixel_values"  # what Hugging Face calls images
 
 
 class Coalitions(Protocol):
@@ -123,7 +126,7 @@ class CoalitionGame:
 
     def _evaluate(self, shown: torch.Tensor) -> np.ndarray:
         started = time.perf_counter()
-        scores = self._scores(self.model(shown)).cpu().numpy()
+        scores = self._scores(raw_output(self.model, shown)).cpu().numpy()
         self.model_seconds += time.perf_counter() - started
         if len(scores) != len(shown):
             raise ValueError(f"model: returned {len(scores)} rows for {len(shown)} images")
@@ -144,6 +147,31 @@ class CoalitionGame:
         self.batch_size = max(1, rows // 2)
         if self.images.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def raw_output(model: Callable[..., Any], images: torch.Tensor) -> Any:
+    """What a model returns for images (N, C, H, W), called in the way that its signature asks for.
+
+    That is by position, unless it has a place for ``pixel_values``, as Hugging Face's models have,
+    or takes nothing but keywords.
+    """
+    name = _keyword_of(model)
+    return model(images) if name is None else model(**{name: images})
+
+
+def _keyword_of(model: Callable[..., Any]) -> str | None:
+    forward = model.forward if isinstance(model, torch.nn.Module) else model
+    try:
+        parameters = list(inspect.signature(forward).parameters.values())
+    except (TypeError, ValueError):  # of compiled code
+        return None
+    if any(parameter.name == PIXELS for parameter in parameters):
+        return PIXELS
+    if not parameters or any(p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters):
+        return None
+    named = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    required_first = sorted(named, key=lambda p: p.default is not p.empty)
+    return required_first[0].name if named else PIXELS
 
 
 def _home_of(model: Callable[..., Any]) -> torch.Tensor | None:

@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 import torch
 
-Output = Literal["logit", "probability"] | Callable[[Any], torch.Tensor]
+from lightning_shap.classes import Classes
+
+Output = Literal["logit", "probability", "value"] | Callable[[Any], torch.Tensor]
 
 
 def logits_of(raw: Any) -> torch.Tensor:
@@ -17,25 +19,26 @@ def logits_of(raw: Any) -> torch.Tensor:
         return logits
     if isinstance(raw, (tuple, list)) and raw and isinstance(raw[0], torch.Tensor):
         return raw[0]
+    named = raw if isinstance(raw, Mapping) else getattr(raw, "__dict__", {})
+    held = f" with {', '.join(map(repr, named))}" if named else ""
     raise TypeError(
-        f"model: returned {type(raw).__name__}, in which no logits were found; return a tensor "
-        "(N, K), a tuple that begins with one or an object with `.logits`, or give "
-        "`output` a function from the model's output to (N, K)"
+        f"model: returned {type(raw).__name__}{held}, in which no logits were found; return a "
+        "tensor (N, K), a tuple that begins with one, a dictionary with 'logits' or an object with "
+        "`.logits`, or give `output` a function from the model's output to (N, K)"
     )
 
 
 def probabilities_of(logits: torch.Tensor, multi_label: bool) -> torch.Tensor:
     """Softmax over the classes; a sigmoid for one output or for classes that may coincide."""
-    if multi_label or logits.shape[1] == 1:
-        return logits.sigmoid()
-    return logits.softmax(dim=1)
+    classes = Classes(logits.shape[1], multi_label=multi_label)
+    return logits.sigmoid() if classes.independent else logits.softmax(dim=1)
 
 
 def value_function(output: Output, multi_label: bool = False) -> Callable[[Any], torch.Tensor]:
     """The function from a model's raw output to float64 scores (N, K).
 
     Args:
-        output: ``"logit"``, ``"probability"`` or a function of the raw output.
+        output: ``"logit"``, ``"probability"``, ``"value"`` or a function of the raw output.
         multi_label: Probabilities are sigmoids, each class for itself.
 
     Raises:
@@ -43,11 +46,11 @@ def value_function(output: Output, multi_label: bool = False) -> Callable[[Any],
     """
     if callable(output):
         return lambda raw: _rows_of_scores(output(raw))
-    if output == "logit":
+    if output in ("logit", "value"):
         return lambda raw: _rows_of_scores(logits_of(raw))
     if output == "probability":
         return lambda raw: probabilities_of(_rows_of_scores(logits_of(raw)), multi_label)
-    raise ValueError(f"output: got {output!r}; give 'logit', 'probability' or a function")
+    raise ValueError(f"output: got {output!r}; give 'logit', 'probability', 'value' or a function")
 
 
 def _rows_of_scores(scores: Any) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The fixed sample batch: which images, their labels, their classes' names, how to show them."""
+"""Samples: the images and the labels in a batch, whatever holds them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,9 +7,6 @@ from typing import Any
 
 import torch
 
-FILLED = (
-    0.7  # of [0, 1]: what photographs reach, and images in [-1, 1] by ImageNet's numbers do not
-)
 LABEL_STEMS, LABELS = ("label", "target", "class", "categor"), {"y", "cls"}
 ROW_NUMBERS = {"index", "idx", "id", "ids", "indices"}
 
@@ -20,26 +17,36 @@ class Samples:
 
     Attributes:
         images: Float tensor (N, C, H, W) on the CPU.
-        labels: int64 (N,), the true classes, or None where the batch held none.
+        labels: What is true of each image: int64 (N,), its class; bool (N, K), its classes, where
+            some have several or none; float64 (N,) or (N, K), numbers that are no classes, as in a
+            regression; or None where the batch held nothing of the kind.
+        binary: Whether the labels, as far as there are some, could be of two classes. A slice
+            knows it of the whole, so that all shares of the samples are explained alike.
     """
 
     images: torch.Tensor
     labels: torch.Tensor | None = None
+    binary: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.binary is None:
+            object.__setattr__(self, "binary", _could_be_binary(self.labels))
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, rows: slice) -> "Samples":
-        return Samples(self.images[rows], None if self.labels is None else self.labels[rows])
+        labels = None if self.labels is None else self.labels[rows]
+        return Samples(self.images[rows], labels, self.binary)
 
 
 def samples_in(batch: Any) -> Samples:
     """The images and labels of a batch, whatever holds them.
 
-    The first floating tensor with four axes is the images. Labels are whole numbers (N,) or (N, 1),
-    or rows (N, K) of zeros with a single one, or of shares of one. What a batch calls labels comes
-    first, then what follows the images; what counts the rows comes last, or never if it is called
-    an index. Rows with several ones are of images with several classes, none of them the true one.
+    The first floating tensor with four axes is the images. Labels are whole numbers or booleans,
+    (N,) or (N, 1), or rows (N, K) of shares of one, or of zeros and ones; else any other numbers in
+    these shapes. What a batch calls labels comes first, then what follows the images; what counts
+    the rows comes last, or never if it is called an index.
 
     Raises:
         ValueError: If there are no images.
@@ -55,13 +62,13 @@ def samples_in(batch: Any) -> Samples:
         )
     images = parts[place][1]
     followers_first = parts[place + 1 :] + parts[:place]
-    likely_first = sorted(
-        (part for part in followers_first if not _is_row_number(part[0])),
-        key=lambda part: (not _is_label(part[0]), _counts(part[1])),
-    )
-    candidates = (_labels_in(tensor, len(images)) for _, tensor in likely_first)
-    labels = next((found for found in candidates if found is not None), None)
-    return Samples(images.detach().cpu().clone(), labels)
+    candidates = [
+        (not _is_label(name), labels.is_floating_point(), _counts(tensor), labels)
+        for name, tensor in followers_first
+        if not _is_row_number(name) and (labels := _labels_in(tensor, len(images))) is not None
+    ]
+    best = min(candidates, key=lambda candidate: candidate[:3], default=None)
+    return Samples(images.detach().cpu().clone(), None if best is None else best[-1])
 
 
 def joined(parts: Sequence[Samples]) -> Samples:
@@ -79,63 +86,19 @@ def joined(parts: Sequence[Samples]) -> Samples:
     labels = [part.labels for part in parts if part.labels is not None]
     return Samples(
         torch.cat([part.images for part in parts]),
-        torch.cat(labels) if len(labels) == len(parts) else None,
+        _joined_labels(labels) if len(labels) == len(parts) else None,
     )
 
 
-def class_names_of(datasets: Sequence[Any]) -> list[str] | None:
-    """The class names that a data set knows, as torchvision's and Hugging Face's do."""
-    for dataset in datasets:
-        for layer in layers_of(dataset):
-            names = getattr(layer, "classes", None)
-            if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
-                return list(names)
-            features = getattr(layer, "features", None)
-            for feature in features.values() if isinstance(features, Mapping) else ():
-                if hasattr(feature, "names"):
-                    return [str(name) for name in feature.names]
-    return None
-
-
-def normalisation_of(
-    datasets: Sequence[Any], module: torch.nn.Module, images: torch.Tensor
-) -> tuple[list[float], list[float]] | None:
-    """Mean and std by which the images were normalised, None if nothing says so.
-
-    Looked for in a ``Normalize`` among the data sets' transforms, then, unless the images lie in
-    [0, 1] already, in timm's ``pretrained_cfg``. One that does not lead back into [0, 1] was
-    never applied, and is passed over; so is timm's where it leaves much of [0, 1] empty, since
-    images of another range would pass for flat ones.
-    """
-    found = [
-        (step.mean, step.std, False)
-        for dataset in datasets
-        for layer in layers_of(dataset)
-        for step in steps_of(
-            getattr(layer, "transform", None) or getattr(layer, "transforms", None)
-        )
-        if type(step).__name__ == "Normalize" and hasattr(step, "mean") and hasattr(step, "std")
-    ]
-    if not _within_unit(images):
-        configs = (getattr(part, "pretrained_cfg", None) for part in module.modules())
-        found += [
-            (config["mean"], config["std"], True)
-            for config in configs
-            if isinstance(config, Mapping) and "mean" in config and "std" in config
-        ]
-    for mean, std, fills in found:
-        by_channel = [torch.as_tensor(side, dtype=torch.float).flatten() for side in (mean, std)]
-        if any(len(side) not in (1, images.shape[1]) for side in by_channel):
-            continue
-        mean, std = (side.expand(images.shape[1]) for side in by_channel)
-        pixels = images * std[:, None, None] + mean[:, None, None]
-        if _within_unit(pixels) and (not fills or pixels.max() - pixels.min() > FILLED):
-            return mean.tolist(), std.tolist()
-    return None
-
-
-def _within_unit(images: torch.Tensor) -> bool:
-    return bool(images.min() >= -0.01 and images.max() <= 1.01)
+def layers_of(dataset: Any) -> Iterator[Any]:
+    """A data set or loader, and what it wraps as a ``dataset``, ``subset`` or in ``datasets``."""
+    seen: list[Any] = []
+    while dataset is not None and not any(dataset is layer for layer in seen):
+        seen.append(dataset)
+        yield dataset
+        several = getattr(dataset, "datasets", None)
+        inner = several[0] if isinstance(several, (list, tuple)) and several else None
+        dataset = getattr(dataset, "dataset", getattr(dataset, "subset", inner))
 
 
 def tensors_in(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
@@ -170,36 +133,40 @@ def _counts(tensor: torch.Tensor) -> bool:
     return tensor.ndim == 1 and len(tensor) > 1 and bool((tensor.diff() == 1).all())
 
 
+def _could_be_binary(labels: torch.Tensor | None) -> bool:
+    if labels is None or labels.ndim != 1:
+        return True
+    least = 0 if labels.is_floating_point() else -1  # which stands for a class that is not known
+    return bool(((labels >= least) & (labels <= 1)).all())
+
+
+def _joined_labels(parts: Sequence[torch.Tensor]) -> torch.Tensor | None:
+    """The labels of several batches in one form, None if there is none."""
+    several = next((part for part in parts if part.dtype == torch.bool), None)
+    if several is not None:  # where each image happened to have one class, they look like numbers
+        classes = torch.arange(several.shape[1])
+        one = torch.int64
+        parts = [part[:, None] == classes if part.dtype == one else part for part in parts]
+    forms = {(part.dtype == torch.bool, part.shape[1:]) for part in parts}
+    return torch.cat(list(parts)) if len(forms) == 1 else None
+
+
 def _labels_in(tensor: torch.Tensor, rows: int) -> torch.Tensor | None:
-    """The classes (N,) that a part of a batch says, None if it says something else."""
+    """The labels that a part of a batch says, as :class:`Samples` has them, None if none."""
     if tensor.ndim not in (1, 2) or len(tensor) != rows or tensor.is_complex():
         return None
     values = tensor.detach().cpu()
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if values.ndim == 2:
-        shares = values.double()
-        one = shares.min() >= 0 and torch.allclose(shares.sum(1), shares.new_ones(()), atol=1e-3)
-        return shares.argmax(1) if one else None
-    return values.long().clone() if bool((values == values.round()).all()) else None
-
-
-def layers_of(dataset: Any) -> Iterator[Any]:
-    """A data set and those it wraps: ``.dataset``, ``.subset``, or the first of ``.datasets``."""
-    seen: list[Any] = []
-    while dataset is not None and not any(dataset is layer for layer in seen):
-        seen.append(dataset)
-        yield dataset
-        several = getattr(dataset, "datasets", None)
-        inner = several[0] if isinstance(several, (list, tuple)) and several else None
-        dataset = getattr(dataset, "dataset", getattr(dataset, "subset", inner))
-
-
-def steps_of(transform: Any) -> Iterator[Any]:
-    """A transform and, if it is a composition, its steps."""
-    if transform is None:
-        return
-    yield transform
-    inner = getattr(transform, "transforms", None) or getattr(transform, "transform", None)
-    for step in inner if isinstance(inner, (list, tuple)) else [inner]:
-        yield from steps_of(step)
+    numbers = values.double()
+    if not numbers.isfinite().all():
+        return None
+    whole = bool((numbers == numbers.round()).all())
+    if values.ndim == 1 and whole:
+        return values.long().clone()
+    if values.ndim == 2 and numbers.numel():
+        if numbers.min() >= 0 and torch.allclose(numbers.sum(1), numbers.new_ones(()), atol=1e-3):
+            return numbers.argmax(1)
+        if whole and numbers.min() >= 0 and numbers.max() <= 1:
+            return numbers.bool()
+    return numbers if values.is_floating_point() else None

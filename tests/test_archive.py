@@ -33,6 +33,7 @@ def same(one, other):
     assert np.array_equal(one.output_indexes, other.output_indexes)
     for name, value in vars(one.record).items():
         assert np.array_equal(value, getattr(other.record, name)), name
+    assert one.record.right == other.record.right
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,8 @@ def same(one, other):
         {"labels": None},
         {"topk": None, "targets": [2]},
         {"class_names": ["ä", "long name", "c"]},
+        {"output": "value", "topk": None, "labels": [[0.5, 1, -2]] * 3},
+        {"labels": [[1, 0, 1], [0, 0, 0], [0, 1, 0]], "multi_label": True},
     ],
 )
 def test_what_is_loaded_is_what_was_saved(tmp_path, settings):

@@ -3,6 +3,8 @@ import pickle
 import random
 import subprocess
 import sys
+import warnings
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +15,7 @@ from conftest import Generic, generic_images
 
 import lightning_shap
 from lightning_shap import explain
+from lightning_shap.arguments import Found
 
 mpl.use("agg")
 
@@ -131,6 +134,153 @@ def test_two_names_of_a_single_output_mean_no_and_yes(model, images):
     explanation = explained(lambda x: model(x)[:, 0], images, class_names=["healthy", "ill"])
     assert explanation.output_names == ["ill"]
     assert explanation.values.shape == (2, 6, 5, 3, 1)
+
+
+# --- values and several classes ------------------------------------------------------------------
+
+
+def test_outputs_that_are_values_are_neither_classes_nor_probabilities(model, images):
+    explanation = explained(model, images, output="value", class_names=None)
+    record = explanation.record
+    assert (record.output, record.probabilities, record.predicted) == ("value", None, None)
+    assert explanation.output_names == [f"output {index}" for index in range(4)]
+    assert explanation.output_indexes.tolist() == [[0, 1, 2, 3]] * 2
+    logits = explained(model, images)
+    assert np.array_equal(explanation.values, logits.values)
+    named = explained(lambda x: model(x)[:, :1], images, output="value", class_names=["age"])
+    assert named.output_names == ["age"]
+
+
+def test_the_true_values_of_values_are_kept_and_are_no_classes(model, images):
+    single = explained(lambda x: model(x)[:, 0], images, output="value", class_names=None)
+    assert single.record.labels is None
+    for labels in ([3, 40.5], [[3], [40.5]], torch.tensor([3, 40.5])):
+        explanation = explained(
+            lambda x: model(x)[:, 0], images, output="value", class_names=None, labels=labels
+        )
+        assert explanation.record.labels.tolist() == [[3.0], [40.5]]
+        assert explanation.record.right == [None, None]
+        assert np.array_equal(explanation.values, single.values)
+
+
+def test_values_are_not_ranked(model, images):
+    with pytest.raises(ValueError, match="topk: got 2, but values have no highest one; give targ"):
+        explained(model, images, output="value", topk=2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "output"),
+    [
+        (Found([0, 1]), "logit"),
+        (Found([0, 1], binary=False), "value"),  # of all samples, of which these are some
+        (Found([18.5, 70.25], binary=False), "value"),
+        ([0, 1], "logit"),
+    ],
+)
+def test_a_single_output_is_a_value_if_the_data_has_labels_beyond_zero_and_one(
+    model, images, labels, output
+):
+    record = explained(lambda x: model(x)[:, :1], images, class_names=None, labels=labels).record
+    assert record.output == output
+    assert explained(model, images, labels=labels).record.output == "logit"
+
+
+def hugging_face(task, names):
+    head = Generic(shape, classes=len(names))
+    head.config = SimpleNamespace(id2label=dict(enumerate(names)), problem_type=task)
+    head.num_labels = len(names)
+    return torch.nn.Sequential(head)
+
+
+def test_what_a_model_says_of_its_outputs_is_believed(images):
+    ages = explained(hugging_face("regression", ["age"]), images, class_names=None)
+    assert (ages.record.output, ages.output_names) == ("value", ["age"])
+    several = hugging_face("multi_label_classification", ["a", "b", "c"])
+    record = explained(several, images, class_names=None).record
+    assert record.multi_label
+    np.testing.assert_allclose(record.probabilities, 1 / (1 + np.exp(-record.outputs)))
+    assert record.class_names.tolist() == ["a", "b", "c"]
+    given = explained(several, images, class_names=["x", "y", "z"]).record
+    assert given.class_names.tolist() == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, lambda rows: torch.tensor(rows).bool(), list])
+def test_all_true_classes_come_first_best_first(model, images, kind):
+    several = [[1, 0, 1, 1], [0, 0, 0, 0]]
+    outputs = model(images).detach().numpy()
+    explanation = explained(model, images, labels=kind(several), topk=4, multi_label=True)
+    best_first = np.argsort(-outputs, axis=1)
+    true = [index for index in best_first[0] if several[0][index]]
+    assert explanation.output_indexes[0].tolist() == [*true, 1]
+    assert explanation.output_indexes[1].tolist() == best_first[1].tolist()
+    assert explanation.record.labels.tolist() == np.array(several, dtype=bool).tolist()
+    fewer = explained(model, images, labels=kind(several), topk=1, multi_label=True)
+    assert fewer.output_indexes[0].tolist() == true[:1]
+
+
+@pytest.mark.filterwarnings("default")
+def test_several_true_classes_of_a_softmax_are_hinted_at(model, images):
+    several = [[1, 0, 1, 0], [0, 1, 0, 0]]
+    with pytest.warns(UserWarning, match="labels: some images have several.*multi_label=True"):
+        explained(model, images, labels=several)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        explained(model, images, labels=several, multi_label=True)
+        explained(model, images, labels=[[1, 0, 0, 0], [0, 1, 0, 0]])
+
+
+def test_booleans_are_the_two_classes_of_a_single_output(model, images):
+    record = explained(
+        lambda x: model(x)[:, 0], images, class_names=["no", "yes"], labels=[True, False]
+    ).record
+    assert record.labels.tolist() == [1, 0]
+    assert len(record.right) == 2
+    assert None not in record.right
+
+
+# --- channels last -------------------------------------------------------------------------------
+
+convolution, flat = torch.nn.Conv2d, torch.nn.Flatten
+
+
+def begins_with(*layers):
+    network = torch.nn.Sequential(*layers, torch.nn.AdaptiveAvgPool2d(1), flat())
+    return network.double()
+
+
+@pytest.mark.parametrize(
+    ("network", "size"),
+    [
+        (flat(), (28, 28, 1)),
+        (flat(), (16, 24, 3)),
+        (flat(), (8, 8, 4)),
+        (lambda x: x.flatten(1)[:, :3], (16, 16, 3)),
+        (begins_with(convolution(3, 2, 1)), (5, 4, 3)),
+    ],
+)
+def test_channels_last_is_recognised(network, size):
+    pictures = generic_images(2, *size)
+    with pytest.raises(
+        ValueError, match=rf"images: have shape .*{size[2]}\), with the channels la"
+    ):
+        explained(network, pictures, class_names=None, targets=[0])
+
+
+@pytest.mark.parametrize(
+    ("network", "size"),
+    [
+        (begins_with(convolution(28, 2, 1)), (28, 28, 1)),  # slivers of many channels
+        (begins_with(convolution(22, 2, 1)), (22, 100, 1)),
+        (flat(), (22, 100, 1)),  # signals, of no picture's sides
+        (flat(), (13, 4, 4)),
+        (flat(), (3, 16, 4)),
+        (flat(), (1, 16, 3)),
+        (flat(), (5, 5, 3)),
+    ],
+)
+def test_small_images_of_many_channels_are_what_they_are(network, size):
+    explanation = explained(network, generic_images(2, *size), class_names=None, targets=[0])
+    assert explanation.values.shape == (2, size[1], size[2], size[0], 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

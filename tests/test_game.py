@@ -6,7 +6,7 @@ import torch
 from conftest import Generic, generic_images
 
 from lightning_shap import explain
-from lightning_shap.game import CoalitionGame
+from lightning_shap.game import CoalitionGame, raw_output
 from lightning_shap.regions.boxes import Box, BoxCoalitions
 
 shape = (3, 6, 5)
@@ -221,7 +221,9 @@ def test_an_output_of_ones_own_sees_the_raw_output():
         (lambda x: x, ValueError, r"model: .*\(12, 3, 6, 5\).*\(N, K\)"),
         (lambda x: x.sum(), ValueError, r"model: .*shape \(\)"),
         (lambda x: "cat", TypeError, "model: returned str"),
-        (lambda x: {"scores": x}, TypeError, "model: returned dict"),
+        (lambda x: {"out": x, "aux": x}, TypeError, "model: returned dict with 'out', 'aux', in"),
+        (lambda x: SimpleNamespace(scores=x), TypeError, "returned SimpleNamespace with 'scores'"),
+        (lambda x: {}, TypeError, "model: returned dict, in"),
         (lambda x: x.detach().numpy(), TypeError, "model: returned ndarray"),
     ],
 )
@@ -230,7 +232,45 @@ def test_a_wrong_output_is_one_clear_error(model, error, words):
         played(model)
 
 
+def model_of_names(images):
+    return images.flatten(1)[:, :4]
+
+
+def by_name(forward):
+    """A module with a forward of its own signature."""
+    return type("Keywords", (torch.nn.Module,), {"forward": forward})()
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, pixel_values=None, labels=None: model_of_names(pixel_values),
+        lambda self, input_ids=None, pixel_values=None: model_of_names(pixel_values),
+        lambda self, *, pixel_values: model_of_names(pixel_values),
+        lambda self, **batch: model_of_names(batch["pixel_values"]),
+        lambda self, *, labels=None, image: model_of_names(image),
+        lambda self, *, x=None: model_of_names(x),
+        lambda self, *args, **kwargs: model_of_names(args[0]),
+        lambda self, x, /: model_of_names(x),
+    ],
+)
+def test_a_model_gets_its_images_by_the_name_it_has_for_them(forward):
+    module = by_name(forward)
+    expected = played(model_of_names)
+    assert (played(module) == expected).all()
+    assert (played(module.forward) == expected).all()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+def test_compiled_code_without_a_signature_gets_its_images_by_position():
+    images = generic_images(2, *shape)
+    script = torch.jit.trace(torch.nn.Flatten(), images)
+    assert torch.equal(raw_output(script, images), images.flatten(1))
+    assert torch.equal(raw_output(torch.relu, images), images)
+
+
 @pytest.mark.parametrize("output", ["logits", 3, None])
 def test_an_unknown_output_is_named(output):
-    with pytest.raises(ValueError, match=r"output: .*give 'logit', 'probability' or a function"):
+    known = "'logit', 'probability', 'value' or a function"
+    with pytest.raises(ValueError, match=f"output: .*give {known}"):
         played(Generic(shape), output=output)

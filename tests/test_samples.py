@@ -1,19 +1,15 @@
-"""Which tensors of a batch are taken for its images and its labels, and how pixels are shown."""
+"""Which tensors of a batch are taken for its images and its labels."""
 
 from collections import namedtuple
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
 from torch.nn.functional import one_hot
 
 from lightning_shap.samples import (
     Samples,
-    class_names_of,
     joined,
-    normalisation_of,
     samples_in,
 )
 
@@ -67,15 +63,70 @@ def test_labels_are_found_wherever_a_batch_keeps_them(batch):
 @pytest.mark.parametrize(
     "other",
     [
-        torch.tensor([[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]]),  # several classes, or none
-        torch.tensor([0.2, 0.9, 0.4, 0.6]),  # to be regressed on
-        torch.rand(4, 5) + 1,
         torch.rand(4, 3, 6, 6),
         torch.tensor([1, 2, 3]),
+        torch.tensor([[101, 7, 102], [101, 9, 102], [101, 8, 102], [101, 7, 102]]),  # words
+        torch.tensor([0.2, torch.nan, 0.4, 0.6]),
     ],
 )
-def test_what_says_no_single_class_is_not_taken_for_labels(other):
+def test_what_says_nothing_of_each_image_is_not_taken_for_labels(other):
     assert samples_in((images, other)).labels is None
+
+
+several = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("batch", [(images, several), (images, several.float(), rows)])
+def test_rows_of_zeros_and_ones_are_several_classes(batch):
+    found = samples_in(batch).labels
+    assert found.dtype == torch.bool
+    assert found.int().tolist() == several.tolist()
+
+
+def test_booleans_are_two_classes():
+    found = samples_in((images, torch.tensor([True, False, False, True]))).labels
+    assert (found.dtype, found.tolist()) == (torch.int64, [1, 0, 0, 1])
+
+
+@pytest.mark.parametrize("form", [lambda ages: ages, lambda ages: ages[:, None]])
+@pytest.mark.parametrize("other", ["id", "weight"])
+def test_numbers_that_are_no_classes_are_kept_as_numbers(form, other):
+    ages = torch.tensor([18.5, 70.0, 33.0, 41.0])
+    found = samples_in({other: torch.rand(4), "image": images, "target": form(ages)})
+    assert found.labels.is_floating_point()
+    assert found.labels.tolist() == ages.tolist()
+    assert not found.binary
+
+
+def test_classes_come_before_other_numbers():
+    weights = torch.tensor([0.5, 1.5, 1.0, 1.0])
+    assert samples_in((images, weights, labels)).labels.tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("found", "binary"),
+    [
+        (None, True),
+        (torch.tensor([0, 1, -1]), True),
+        (torch.tensor([0.0, 0.5, 1.0]), True),
+        (torch.tensor([0, 2, 1]), False),
+        (torch.tensor([0.0, -0.5, 1.0]), False),
+    ],
+)
+def test_labels_beyond_zero_and_one_are_not_of_two_classes(found, binary):
+    whole = Samples(images[:3], found)
+    assert whole.binary == binary
+    assert whole[:1].binary == binary, "each share knows it of the whole"
+    assert joined([whole[:1], whole[1:]]).binary == binary
+
+
+def test_batches_in_which_each_image_has_one_class_join_those_where_some_have_several():
+    parts = [samples_in((images, rows)) for rows in (several, single)]
+    assert joined(parts).labels.int().tolist() == [*several.tolist(), *single.tolist()]
+    numbers = [torch.tensor([30.0, 40.0, 50.0, 60.0]), torch.tensor([30.5, 40.5, 50.5, 60.5])]
+    whole, fractions = (samples_in((images, part)) for part in numbers)
+    assert joined([whole, fractions]).labels.tolist() == torch.cat(numbers).tolist()
+    assert joined([parts[0], fractions]).labels is None
 
 
 @pytest.mark.parametrize("name", ["index", "image_id", "row_idx"])
@@ -88,27 +139,6 @@ def test_a_batch_without_float_images_is_refused_with_what_would_do():
         samples_in((images.byte(), labels))
 
 
-def with_config(mean, std):
-    module = nn.Identity()
-    module.pretrained_cfg = {"mean": mean, "std": std}
-    return module
-
-
-def test_the_networks_own_statistics_are_used_only_where_they_lead_back_to_photographs():
-    module = with_config((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    mean, std = (torch.tensor(side)[:, None, None] for side in module.pretrained_cfg.values())
-    found = normalisation_of([], module, (images - mean) / std)
-    assert found == (mean.flatten().tolist(), std.flatten().tolist())
-    assert normalisation_of([], module, images * 2 - 1) is None
-    assert normalisation_of([], module, images) is None
-
-
 def test_images_of_different_sizes_are_no_batch():
     with pytest.raises(ValueError, match=r"different sizes.*\(3, 6, 5\), \(3, 6, 6\)"):
         joined([Samples(images), Samples(images[..., :5])])
-
-
-@pytest.mark.parametrize("wrap", ["dataset", "subset"])
-def test_class_names_are_found_behind_wrappers(wrap):
-    inner = SimpleNamespace(classes=["a", "b"])
-    assert class_names_of([SimpleNamespace(**{wrap: inner})]) == ["a", "b"]

@@ -1,7 +1,7 @@
 """The job of the command: everything that its options name, loaded and checked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from lightning_shap.command.data.preprocessing import Preprocessing, preprocessi
 from lightning_shap.command.model.checkpoints import find_weights
 from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.options import Options
+from lightning_shap.game import raw_output
 from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.outputs import logits_of
 
@@ -111,7 +112,10 @@ def prepared(options: Options) -> Job:
     classes = model.classes
     if classes is None or data.crop_size is not None:
         classes = _classes(model.module, prepare)
-    images = numbered_as(images, classes, options.explanation.class_names or model.class_names)
+    if options.explanation.output == "value":  # no classes, so folders of them mean nothing
+        images = replace(images, labels=None, class_names=options.explanation.class_names)
+    else:
+        images = numbered_as(images, classes, options.explanation.class_names or model.class_names)
     settings = asdict(options.explanation) | {"class_names": images.class_names}
     if settings["topk"] is None and settings["targets"] is None and classes > MANY_CLASSES:
         settings["topk"] = AtMost(FEW_CLASSES)
@@ -125,7 +129,8 @@ def _classes(module: torch.nn.Module, prepare: Preprocessing) -> int:
     """How many outputs a model has, and whether it takes such images at all."""
     with evaluation_mode(module):
         try:
-            logits = logits_of(module(torch.zeros(1, prepare.channels, *prepare.size)))
+            blank = torch.zeros(1, prepare.channels, *prepare.size)
+            logits = logits_of(raw_output(module, blank))
         except (RuntimeError, ValueError, AssertionError) as error:
             raise ValueError(
                 f"crop_size: the model takes no images of {prepare.channels} channels and "

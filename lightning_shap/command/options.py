@@ -69,7 +69,8 @@ class Explanation:
         grid: Patches of kernel, a side or [rows, columns]; else as many as the budget resolves.
         backgrounds: What gradient and deep start from; samples for the images themselves, what the
             masker shows where not given.
-        output: What is explained, logit or probability.
+        output: What is explained, logit or probability; value for a model without classes, as in a
+            regression.
         multi_label: Several classes may be true at once.
         batch_size: Rows per model call. It halves itself when memory runs out.
         class_names: Names in the order of the model's outputs; the class folders' sorted names
@@ -85,7 +86,7 @@ class Explanation:
     masker: float | str = "blur"
     grid: int | tuple[int, int] | None = None
     backgrounds: Literal["samples"] | None = None
-    output: Literal["logit", "probability"] = "logit"
+    output: Literal["logit", "probability", "value"] = "logit"
     multi_label: bool = False
     batch_size: int = 64
     class_names: list[str] | None = None

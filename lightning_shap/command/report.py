@@ -33,39 +33,15 @@ def report(path: Path) -> dict[str, Any]:
 
 
 def accuracy(record: Record) -> float | None:
-    """The share of images whose true class is predicted, None where that is not known."""
-    if record.labels is None or (record.probabilities is None and record.outputs.shape[1] == 1):
-        return None
-    known = record.labels >= 0
-    return float((predictions(record) == record.labels)[known].mean()) if known.any() else None
-
-
-def predictions(record: Record) -> np.ndarray:
-    """The class predicted for each image; a single output speaks of the second of two."""
-    if record.outputs.shape[1] == 1 and record.probabilities is not None:
-        return (record.probabilities[:, 0] > 0.5).astype(np.int64)
-    return record.outputs.argmax(axis=1)
+    """The share of images whose predicted classes are the true ones, None if that is not known."""
+    known = [right for right in record.right if right is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _image(record: Record, row: int, explained: np.ndarray) -> dict[str, Any]:
-    outputs, names = record.outputs[row], record.class_names
-    label = -1 if record.labels is None else int(record.labels[row])
-    unspoken = len(names) - len(outputs)  # a single output speaks of the second of two classes
-    highest = np.argsort(-outputs, kind="stable")[:PREDICTIONS]
     return {
-        "label": None if label < 0 else label,
-        "class": None if label < 0 else str(names[label]),
-        "predictions": [
-            {
-                "index": index,
-                "class": str(names[index + unspoken]),
-                "output": float(outputs[index]),
-                "probability": None
-                if record.probabilities is None
-                else float(record.probabilities[row, index]),
-            }
-            for index in dict.fromkeys([*highest.tolist(), *explained.tolist()])
-        ],
+        **_truth(record, row),
+        "predictions": [_output(record, row, index) for index in _outputs(record, row, explained)],
         "explained": explained.tolist(),
         "additivity_gap": record.additivity_gap[row].tolist(),
         "evaluations": int(record.evaluations[row]),
@@ -73,6 +49,42 @@ def _image(record: Record, row: int, explained: np.ndarray) -> dict[str, Any]:
         # Images share the model's batches; each has its part of the whole.
         "seconds": record.seconds * float(record.evaluations[row] / record.evaluations.sum()),
     }
+
+
+def _truth(record: Record, row: int) -> dict[str, Any]:
+    """The true class or the list of them, or the true values."""
+    if record.classes.values:
+        return {"values": None if record.labels is None else record.labels[row].tolist()}
+    if record.labels is None:
+        return {"label": None, "class": None}
+    if record.labels.ndim == 1:
+        label = int(record.labels[row])
+        known = label >= 0
+        return {
+            "label": label if known else None,
+            "class": str(record.class_names[label]) if known else None,
+        }
+    labels = np.flatnonzero(record.labels[row])
+    return {"label": labels.tolist(), "class": record.class_names[labels].tolist()}
+
+
+def _outputs(record: Record, row: int, explained: np.ndarray) -> list[int]:
+    """The outputs to report: the highest, of values the first, and those that are explained."""
+    outputs = record.outputs[row]
+    ranked = np.arange(len(outputs))
+    if not record.classes.values:
+        ranked = np.argsort(-outputs, kind="stable")
+    return list(dict.fromkeys([*ranked[:PREDICTIONS].tolist(), *explained.tolist()]))
+
+
+def _output(record: Record, row: int, index: int) -> dict[str, Any]:
+    name = str(record.class_names[record.classes.of(np.array(index))])
+    output = {"index": index, "output": float(record.outputs[row, index])}
+    if record.classes.values:
+        return {**output, "name": name}
+    known = record.probabilities
+    probability = None if known is None else float(known[row, index])
+    return {**output, "class": name, "probability": probability}
 
 
 def _versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from lightning_shap.game import CoalitionGame, out_of_memory
+from lightning_shap.game import CoalitionGame, out_of_memory, raw_output
 from lightning_shap.isolation.modes import default_dtype, eager, evaluation_mode, seeded
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.deep_copy import HookableCopy
@@ -75,7 +75,7 @@ class Scores(torch.nn.Module):
 
     def scores_of(self, images: torch.Tensor) -> torch.Tensor:
         """All outputs (rows, K) of the model."""
-        return self.score(self.game.model(images))
+        return self.score(raw_output(self.game.model, images))
 
     def _book(self, rows: int, started: float) -> None:
         """Called when the gradient has arrived."""

@@ -1,14 +1,17 @@
 """Captions: what a picture says in words of its images, its classes and how they were explained."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from lightning_shap.errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
     import shap
 
+    from lightning_shap.classes import Classes
     from lightning_shap.explanation import Record
 
 
@@ -17,10 +20,10 @@ class Heading:
     """The words over one cell.
 
     Attributes:
-        name: Of a class.
+        name: Of a class, of an image's true classes or of a value.
         detail: Its probability or output.
-        true: It is the image's true class.
-        right: Whether the model predicted the true class, None if that is not known.
+        true: It is the image's true class, or one of them.
+        right: Whether the model predicted what is true, None if that is not known.
     """
 
     name: str
@@ -34,14 +37,15 @@ class Captions:
 
     Args:
         explanation: Of N images and K' outputs each; one without ``.record`` has less to say.
-        labels: True classes (N,), -1 where unknown; those of the record where None.
+        labels: What is true of each image, as :func:`lightning_shap.explain` takes it; that of the
+            record where None.
         class_names: A name for each class; those of the explanation where None.
     """
 
     def __init__(
         self,
         explanation: "shap.Explanation",
-        labels: Sequence[int] | np.ndarray | None = None,
+        labels: Sequence[Any] | np.ndarray | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
         sums = np.asarray(explanation.values).sum((1, 2, 3))
@@ -52,9 +56,10 @@ class Captions:
         self._outputs = None if base is None else sums + np.reshape(base, (-1, sums.shape[1]))
 
         self._record: Record | None = getattr(explanation, "record", None)
-        self._classes: np.ndarray | None = None  # of each map, (N, K')
-        self._probabilities: np.ndarray | None = None  # of all classes, (N, K)
-        self._predicted: np.ndarray | None = None  # class of each image, (N,)
+        self._classes: Classes | None = None  # what the outputs stand for
+        self._numbers: np.ndarray | None = None  # of each map's class, (N, K')
+        self._probabilities: np.ndarray | None = None  # of all classes, (N, C)
+        self._predicted: np.ndarray | None = None  # classes of each image, bool (N, C)
         self._class_names: list[str] = []  # of the first classes or all
         self._map_names = None if names is None else np.broadcast_to(names, sums.shape)
         if self._record is not None:
@@ -62,37 +67,40 @@ class Captions:
             labels = self._record.labels if labels is None else labels
         elif np.ndim(names) < 2 and (class_names is None or len(class_names) == sums.shape[1]):
             # Otherwise shap explained some of the classes, and does not say which.
-            self._classes = np.broadcast_to(np.arange(sums.shape[1]), sums.shape)
+            self._numbers = np.broadcast_to(np.arange(sums.shape[1]), sums.shape)
             self._class_names = [] if names is None else [str(name) for name in names]
         if class_names is not None:
             self._class_names = self._checked_names(class_names)
-        self._labels = self._checked_labels(labels)
+        self._true: list[list[int]] = [[]] * len(sums)  # classes of each image
+        self._right: list[bool | None] = [None] * len(sums)
+        self._targets: np.ndarray | None = None  # what the maps' outputs should be, (N, K')
+        if labels is not None:
+            self._judge(self._checked_labels(labels))
 
     def image(self, row: int) -> Heading:
-        """The words over an image: its true class, else the predicted one."""
-        predicted = None if self._predicted is None else int(self._predicted[row])
-        label = -1 if self._labels is None else int(self._labels[row])
-        if label >= 0:
-            right = None if predicted is None else predicted == label
-            mistaken = "" if predicted is None or right else f"predicted {self._name(predicted)}"
-            detail = _joined(self._probability(row, label), mistaken)
-            return Heading(self._name(label), detail, true=True, right=right)
+        """The words over an image: its true classes, else the predicted ones."""
+        predicted = None if self._predicted is None else np.flatnonzero(self._predicted[row])
+        true, right = self._true[row], self._right[row]
+        if true or right is not None:
+            probability = self._probability(row, true[0]) if len(true) == 1 else ""
+            mistaken = "" if right or predicted is None else f"predicted {self._names(predicted)}"
+            detail = _joined(probability, mistaken)
+            return Heading(self._names(true), detail, true=True, right=right)
         if predicted is not None:
-            detail = _joined("predicted", self._probability(row, predicted))
-            return Heading(self._name(predicted), detail)
+            probability = self._probability(row, predicted[0]) if len(predicted) == 1 else ""
+            return Heading(self._names(predicted), _joined("predicted", probability))
         return Heading(f"image {row}")
 
     def output(self, row: int, column: int) -> Heading:
-        """The words over a heat map: its class and how sure the model is of it."""
-        index = None if self._classes is None else int(self._classes[row, column])
+        """The words over a heat map: its class and how sure the model is of it, or its value."""
+        index = None if self._numbers is None else int(self._numbers[row, column])
         detail = "" if index is None else self._probability(row, index)
         if not detail and self._outputs is not None:
-            detail = f"output {self._outputs[row, column]:.3g}".replace("-", "\N{MINUS SIGN}")
+            detail = self._amount(row, column)
         if index is None:
             names = self._map_names
             return Heading(f"output {column}" if names is None else str(names[row, column]), detail)
-        true = self._labels is not None and index == self._labels[row]
-        return Heading(self._name(index), detail, true=true)
+        return Heading(self._name(index), detail, true=index in self._true[row])
 
     def method(self, rows: int) -> list[str]:
         """How the first ``rows`` images were explained."""
@@ -122,23 +130,29 @@ class Captions:
         return self._record.output if self._record is not None and known else "output"
 
     def _read(self, record: "Record", indexes: np.ndarray) -> None:
-        images, outputs = record.outputs.shape
+        images = len(record.outputs)
         if images != self._maps[0]:
             raise ValueError(
                 f"explanation: is a slice, {self._maps[0]} of {images} images; "
                 "give the whole one, and max_rows for fewer rows"
             )
-        self._classes, self._probabilities = indexes, record.probabilities
+        self._classes = record.classes
+        self._numbers = record.classes.of(indexes)
+        self._outputs = np.take_along_axis(record.outputs, indexes, axis=1)
+        self._predicted = record.predicted
         self._class_names = [str(name) for name in record.class_names]
-        if outputs > 1:
-            self._predicted = record.outputs.argmax(axis=1)
-            return
-        # A single output speaks for class 1 of two.
-        self._classes = indexes + 1
-        self._class_names = _both(self._class_names)
         if record.probabilities is not None:
-            self._probabilities = np.hstack([1 - record.probabilities, record.probabilities])
-            self._predicted = self._probabilities.argmax(axis=1)
+            self._probabilities = record.classes.probabilities(record.probabilities)
+
+    def _judge(self, labels: np.ndarray) -> None:
+        """Takes in what is true, as the record keeps it."""
+        if self._classes is None or self._numbers is None:
+            self._true = [[label] if label >= 0 else [] for label in labels.tolist()]
+        elif self._classes.values:
+            self._targets = np.take_along_axis(labels, self._numbers, axis=1)
+        else:
+            self._true = [np.flatnonzero(row).tolist() for row in self._classes.true(labels)]
+            self._right = self._classes.right(labels, self._predicted)
 
     def _probability(self, row: int, index: int) -> str:
         if self._probabilities is None:
@@ -148,42 +162,53 @@ class Captions:
             return "<0.1 %"
         return ">99.9 %" if probability >= 0.9995 else f"{100 * probability:.1f} %"
 
+    def _amount(self, row: int, column: int) -> str:
+        """The output of a map, and what it should be where that is known."""
+        assert self._outputs is not None
+        output = _number(self._outputs[row, column])
+        if self._classes is None or not self._classes.values:
+            return f"output {output}"
+        target = np.nan if self._targets is None else self._targets[row, column]
+        return _joined(output, "" if np.isnan(target) else f"true {_number(target)}")
+
     def _name(self, index: int) -> str:
         return self._class_names[index] if index < len(self._class_names) else f"class {index}"
 
-    def _checked_names(self, names: Sequence[str]) -> list[str]:
-        if isinstance(names, str):
-            raise TypeError(f"class_names: got the string {names!r}; give a list of names")
-        classes = self._class_count()
-        names = [str(name) for name in names]
-        names = _both(names) if classes == 2 else names
-        if classes is not None and len(names) != classes:
-            raise ValueError(f"class_names: got {len(names)} names for {classes} classes")
-        return names
+    def _names(self, indices: Iterable[int]) -> str:
+        return ", ".join(map(self._name, indices)) or "no class"
 
-    def _checked_labels(self, labels: Sequence[int] | np.ndarray | None) -> np.ndarray | None:
-        if labels is None:
-            return None
-        checked, images = np.asarray(labels), self._maps[0]
-        if checked.dtype.kind not in "iu" or checked.shape != (images,):
-            raise ValueError(
-                f"labels: have shape {checked.shape} and type {checked.dtype}; "
-                f"give one whole number for each of {images} images"
+    def _checked_names(self, names: Sequence[str]) -> list[str]:
+        if self._classes is not None:
+            return self._classes.named(names).tolist()
+        if isinstance(names, str):
+            raise ArgumentTypeError(
+                "class_names", f"got the string {names!r}; give a list of names"
             )
-        classes = self._class_count()
-        wrong = checked[checked >= (classes or np.inf)]
-        if wrong.size:
-            upper = "" if classes is None else f" to {classes - 1}"
-            raise ValueError(f"labels: hold {wrong[0]}; give classes from 0{upper}")
+        return [str(name) for name in names]
+
+    def _checked_labels(self, labels: Sequence[Any] | np.ndarray) -> np.ndarray:
+        checked, images = np.asarray(labels), self._maps[0]
+        if len(checked) != images or checked.ndim not in (1, 2):
+            raise ArgumentError(
+                "labels", f"have shape {checked.shape}; give one class for each of {images} images"
+            )
+        if self._classes is not None:
+            return self._classes.checked(checked)
+        if checked.dtype.kind not in "iu" or checked.ndim != 1:
+            raise ArgumentError(
+                "labels",
+                f"have shape {checked.shape} and type {checked.dtype}; "
+                f"give one whole number for each of {images} images",
+            )
         return checked
 
-    def _class_count(self) -> int | None:
-        return None if self._record is None else max(2, int(self._record.outputs.shape[1]))
 
-
-def _both(names: list[str]) -> list[str]:
-    """The names of two classes, where only the second may have one."""
-    return [f"not {names[0]}", names[0]] if len(names) == 1 else names
+def _number(number: float) -> str:
+    """To three digits, in full where that is short enough."""
+    text = f"{number:.3g}"
+    if "e+0" in text:
+        text = f"{number:.0f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _joined(*parts: str) -> str:

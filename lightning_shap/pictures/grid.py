@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
@@ -37,7 +37,7 @@ DETAIL_LINE = 20
 def plot(
     explanation: "shap.Explanation",
     *,
-    labels: Sequence[int] | np.ndarray | None = None,
+    labels: Sequence[Any] | np.ndarray | None = None,
     class_names: Sequence[str] | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
@@ -53,7 +53,8 @@ def plot(
     Args:
         explanation: What :func:`lightning_shap.explain` returned, whole, or any
             ``shap.Explanation`` with values (N, H, W, C, K') or (N, H, W, C) and data (N, H, W, C).
-        labels: True classes (N,), -1 where unknown; those of the explanation's record where None.
+        labels: True classes (N,), -1 where unknown, or what else :func:`lightning_shap.explain`
+            takes; those of the explanation's record where None.
         class_names: A name for each class; those of the explanation where None.
         mean: What was subtracted from the pixels, a number or one per channel.
         std: What the pixels were divided by. Without both, data outside [0, 1] is stretched from

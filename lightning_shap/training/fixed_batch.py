@@ -55,6 +55,7 @@ class FixedBatch:
     Attributes:
         pick: The samples once they are settled.
         datasets: Those of the training that are known, the one that the samples come from first.
+        loaders: Of the training, those that have a data set.
     """
 
     def __init__(self, size: int, given: SamplesLike | None, seed: int) -> None:
@@ -67,6 +68,7 @@ class FixedBatch:
         """A new fit, which may have other data."""
         self.pick: Pick | None = None
         self.datasets: list[Any] = []
+        self.loaders: list[Any] = []
         self._resumed: dict[str, Any] = {}
         self._offered: list[Samples] = []  # this rank's
         self._problem: Exception | None = None
@@ -156,7 +158,8 @@ class FixedBatch:
         if isinstance(given[0] if isinstance(given, tuple) else given, torch.Tensor):
             return Pick(samples_in(given))
         loaders = loaders_of(trainer)
-        self.datasets = [loader.dataset for loader in loaders if loader is not None]
+        self.loaders = [loader for loader in loaders if loader is not None]
+        self.datasets = [loader.dataset for loader in self.loaders]
         loader = loaders[0] if loaders else None
         if given is not None and not _are_indices(given):
             self.datasets.insert(0, given)
@@ -232,7 +235,7 @@ class FixedBatch:
 def one_class_only(samples: Samples) -> bool:
     """Whether all of several samples are known to be of one class."""
     labels = samples.labels
-    if labels is None or len(labels) < 2:
+    if labels is None or len(labels) < 2 or labels.dtype != torch.int64:
         return False
     return bool(labels.min() == labels.max() >= 0)
 

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch.utils.data import Subset
 
-from lightning_shap.samples import class_names_of, layers_of, normalisation_of, steps_of
+from lightning_shap.class_names import class_names_of
+from lightning_shap.normalisation import normalisation_of, steps_of
+from lightning_shap.samples import Samples, layers_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class ModelCard:
         transform: The whole transform in words.
         dataset: The folder that the samples' files are in.
         files: The samples' files.
-        labels: The samples' classes, -1 where unknown.
+        labels: The samples' classes, -1 where unknown; None where an image may have several.
     """
 
     input_size: list[int]
@@ -58,9 +60,9 @@ class ModelCard:
 
 def model_card(
     pl_module: torch.nn.Module,
-    images: torch.Tensor,
-    labels: torch.Tensor | None,
+    samples: Samples,
     datasets: Sequence[Any],
+    loaders: Sequence[Any],
     rows: Sequence[int] | None,
     module: str | None,
 ) -> ModelCard:
@@ -68,14 +70,15 @@ def model_card(
 
     Args:
         pl_module: That is trained.
-        images: The samples (N, C, H, W), as the model receives them.
-        labels: Their classes (N,), or None.
+        samples: As the model receives them.
         datasets: Of the training, the one that the samples come from first.
+        loaders: Of the training, which may collate by something that prepares the images.
         rows: The samples' numbers in it, or None.
         module: The attribute of ``pl_module`` that is the classifier.
     """
     kind = type(pl_module)
-    mean, std = normalisation_of(datasets, pl_module, images) or (None, None)
+    images, labels = samples.images, samples.labels
+    mean, std = normalisation_of([*datasets, *loaders], pl_module, images) or (None, None)
     transform = next((t for dataset in datasets[:1] for t in _transforms(dataset)), None)
     files = None if rows is None or not datasets else _files(datasets[0], rows)
     crop_pct, interpolation = _resized(transform, images.shape[-1])
@@ -94,7 +97,7 @@ def model_card(
         transform=None if transform is None else repr(transform),
         dataset=None if files is None else _root(datasets[0]),
         files=files,
-        labels=None if labels is None else labels.tolist(),
+        labels=labels.tolist() if labels is not None and labels.dtype == torch.int64 else None,
     )
 
 

@@ -18,8 +18,10 @@ from finished_model import ARCHITECTURE, class_folders, flags, network, picture,
 from PIL import Image
 
 import lightning_shap
+from lightning_shap.archive import save
 from lightning_shap.command.main import main, parse
 from lightning_shap.command.options import Explanation
+from lightning_shap.command.report import report
 from lightning_shap.explainer import explain
 
 FILES = ["explanation.json", "explanation.npz", "explanation.png"]
@@ -235,11 +237,54 @@ def test_models_of_any_number_of_channels_are_explained(tmp_path, run, channels,
     assert lightning_shap.load(tmp_path / "out").shape == (2, 32, 32, channels, 2)
 
 
+def test_imagenets_classes_have_their_names(tmp_path, run):
+    picture(0).save(tmp_path / "a.png")
+    directory = weights_in(tmp_path, network(classes=1000))
+    run("--targets", "207", directory=directory, dataset=tmp_path / "a.png")
+    assert lightning_shap.load(tmp_path / "out").output_names == ["golden retriever"]
+
+
 def test_a_model_of_one_output_knows_its_two_classes(tmp_path, run):
     class_folders(tmp_path / "data", ["no", "yes"], each=1)
     said = run(directory=weights_in(tmp_path, network(classes=1)), dataset=tmp_path / "data")
     assert [image["class"] for image in said["images"]] == ["no", "yes"]
     assert said["accuracy"] is not None
+
+
+@pytest.mark.parametrize(("outputs", "more"), [(1, []), (3, ["--targets", "2", "0"])])
+def test_values_are_reported_as_values(tmp_path, run, outputs, more):
+    class_folders(tmp_path / "data", ["young", "old"], each=1)
+    directory = weights_in(tmp_path, network(classes=outputs))
+    said = run("--output", "value", *more, directory=directory, dataset=tmp_path / "data")
+    assert said["accuracy"] is None
+    record = lightning_shap.load(tmp_path / "out").record
+    assert (record.output, record.labels, record.probabilities) == ("value", None, None)
+    for row, image in enumerate(said["images"]):
+        assert not {"label", "class"} & image.keys()
+        assert image["predictions"] == [
+            {"index": index, "output": record.outputs[row, index], "name": f"output {index}"}
+            for index in range(outputs)
+        ]
+
+
+def test_values_are_named_as_asked_for(tmp_path, run):
+    picture(0).save(tmp_path / "a.png")
+    directory = weights_in(tmp_path, network(classes=1))
+    more = ["--output", "value", "--class_names", "age"]
+    said = run(*more, directory=directory, dataset=tmp_path / "a.png")
+    assert said["images"][0]["predictions"][0]["name"] == "age"
+
+
+def test_several_true_classes_are_reported_as_lists(tmp_path):
+    images, several = torch.rand(3, 3, 32, 32), [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    settings = {"multi_label": True, "class_names": ["a", "b", "c"], "max_evals": 4, "topk": 1}
+    explanation = explain(network(), images, labels=several, **settings)
+    path = save(explanation, tmp_path / "explanation.npz", files=np.array(["1", "2", "3"]))
+    said = report(path)
+    assert [image["label"] for image in said["images"]] == [[0, 2], [], [1]]
+    assert [image["class"] for image in said["images"]] == [["a", "c"], [], ["b"]]
+    exact = ((explanation.record.probabilities > 0.5) == np.array(several)).all(1)
+    assert said["accuracy"] == exact.mean()
 
 
 def test_skipped_images_are_named_on_stderr(tmp_path, run, capsys):

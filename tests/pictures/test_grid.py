@@ -12,9 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lightning_shap.classes import Classes
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.pictures import grid, lettering, pixels
-from lightning_shap.pictures.captions import Captions
+from lightning_shap.pictures.captions import Captions, Heading
 from lightning_shap.pictures.grid import plot, save
 from lightning_shap.pictures.lettering import Style, shortened, width_of
 
@@ -36,6 +37,7 @@ def an_explanation(
     output="logit",
     masker="blur(9,9)",
     labels=None,
+    multi_label=False,
 ):
     rng = np.random.default_rng(0)
     if data is None:
@@ -59,13 +61,14 @@ def an_explanation(
         seed=0,
         outputs=outputs,
         probabilities=probabilities,
-        class_names=np.array([f"class {i}" for i in range(outputs.shape[1])]),
+        class_names=Classes(outputs.shape[1], values=output == "value").named(None),
         labels=labels,
         evaluations=np.full(images, 100),
         regions=np.arange(12, 12 + images),
         additivity_gap=np.zeros(indexes.shape),
         seconds=1.0,
         model_seconds=0.9,
+        multi_label=multi_label,
     )
     return ImageExplanation(values, np.zeros(indexes.shape), data, indexes, record)
 
@@ -340,9 +343,55 @@ def test_a_single_output_speaks_for_the_second_of_two_classes():
     assert Captions(explanation, [0, 1], ["ill"]).image(0).name == "not ill"
 
 
+def test_values_are_said_with_what_they_should_be_and_are_neither_right_nor_wrong():
+    outputs = np.array([[51.94, -0.5], [1234.56, 2e12]])
+    explanation = an_explanation(outputs=outputs, probabilities=None, output="value")
+    captions = Captions(explanation, class_names=["age", "speed"])
+    assert captions.unit == "value"
+    assert captions.image(0) == Heading("image 0")
+    assert captions.output(0, 0) == Heading("age", "51.9")
+    assert captions.output(1, 0).detail == "1235"
+    assert captions.output(1, 1).detail == "2e+12"
+    captions = Captions(explanation, [[48, 1], [np.nan, 0]])
+    assert captions.output(0, 0).detail == "51.9 · true 48"
+    assert captions.output(0, 1).detail == "\N{MINUS SIGN}0.5 · true 1"
+    assert captions.output(1, 0).detail == "1235"
+    assert captions.image(0) == Heading("image 0")
+
+
+def test_a_single_value_has_one_name():
+    explanation = an_explanation(
+        maps=1, outputs=np.array([[51.9], [3.0]]), probabilities=None, output="value"
+    )
+    assert Captions(explanation).output(0, 0).name == "output 0"
+    assert Captions(explanation, class_names=["age"]).output(1, 0) == Heading("age", "3")
+    with pytest.raises(ValueError, match="class_names: got 2 names, but the model has 1 values"):
+        Captions(explanation, class_names=["no", "yes"])
+
+
+def test_every_true_class_of_several_is_marked():
+    probabilities = np.array([[0.9, 0.2, 0.8], [0.1, 0.2, 0.3]])
+    several = np.array([[True, False, True], [False, False, True]])
+    explanation = an_explanation(
+        maps=3, outputs=probabilities, probabilities=probabilities, labels=several, multi_label=True
+    )
+    captions = Captions(explanation, class_names=["cat", "dog", "sofa"])
+    assert [captions.output(0, column).true for column in range(3)] == [True, False, True]
+    assert captions.image(0) == Heading("cat, sofa", "", true=True, right=True)
+    assert captions.image(1) == Heading(
+        "sofa", "30.0 % · predicted no class", true=True, right=False
+    )
+    nothing = Captions(explanation, np.zeros((2, 3), int), ["cat", "dog", "sofa"])
+    assert nothing.image(0) == Heading("no class", "predicted cat, sofa", true=True, right=False)
+    assert nothing.image(1) == Heading("no class", "", true=True, right=True)
+
+
 def test_where_no_probability_is_known_the_output_is_said():
     values = np.full((2, 16, 16, 1, 2), -1 / 256)
-    explanation = an_explanation(values, channels=1, probabilities=None, output="custom")
+    outputs = np.full((2, 3), -1.0)
+    explanation = an_explanation(
+        values, channels=1, outputs=outputs, probabilities=None, output="custom"
+    )
     assert Captions(explanation).output(0, 0).detail == "output \N{MINUS SIGN}1"
     assert Captions(explanation).unit == "output"
 
@@ -474,8 +523,8 @@ def test_a_path_that_cannot_be_is_an_error_that_names_it(tmp_path):
     [
         ({"labels": [0]}, r"labels: have shape \(1,\).*2 images"),
         ({"labels": [0.0, 1.0]}, "labels: .*float64"),
-        ({"labels": [0, 3]}, "labels: hold 3; give classes from 0 to 2"),
-        ({"class_names": ["a", "b"]}, "class_names: got 2 names for 3 classes"),
+        ({"labels": [0, 3]}, "labels: hold 3, but there are 3 classes, 0 to 2"),
+        ({"class_names": ["a", "b"]}, "class_names: got 2 names, but the model has 3 classes"),
         ({"mean": [0.5]}, "std: is missing"),
         ({"std": [0.5]}, "mean: is missing"),
         ({"mean": [0.5, 0.5], "std": 1}, "mean: has 2 numbers, the images 3 channels"),

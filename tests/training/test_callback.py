@@ -24,6 +24,7 @@ from tiny_training import (
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.utils.data import DataLoader, Subset, TensorDataset
+from torchvision.transforms.v2 import Normalize
 
 from lightning_shap import ShapCallback
 
@@ -332,7 +333,7 @@ class Named(TensorDataset):
         images, labels = tiny_data(rows, seed=1).tensors
         super().__init__((images - 0.5) / 0.25, labels)
         self.classes = ["left", "middle", "right"]
-        self.transform = type("Normalize", (), {"mean": [0.5], "std": [0.25]})()
+        self.transform = Normalize([0.5], [0.25])
 
 
 def test_names_and_normalisation_are_found_behind_a_subset(tmp_path, monkeypatch):
@@ -445,6 +446,7 @@ def test_every_logger_gets_the_picture(tmp_path):
         ({"on_error": "ignore"}, "on_error: unknown 'ignore'; give one of 'warn', 'raise'"),
         ({"tag": "/"}, "tag: got '/'"),
         ({"output": "odds"}, "output: got 'odds'"),
+        ({"output": "value", "topk": 2}, "topk: got 2, but values have no highest one"),
         ({"method": "lime"}, "method: unknown 'lime'; give one of 'partition', 'kernel'"),
         ({"masker": "blurred"}, "masker: unknown 'blurred'; give 'blur'"),
         ({"grid": 4}, "grid: 'partition' has none"),

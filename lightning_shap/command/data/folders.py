@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lightning_shap.classes import Classes
 from lightning_shap.command.data.files import SUFFIXES, Picture, is_image, open_image
 from lightning_shap.command.data.image_set import SPLITS, ImageSet
 
@@ -83,14 +84,10 @@ def numbered_as(
     Raises:
         ValueError: If classes and outputs disagree.
     """
-    expected = max(2, classes)
+    expected = Classes(classes).count
     folders, labels = images.class_names, images.labels
     if class_names is not None:
-        names = [str(name) for name in class_names]
-        if len(names) != expected:
-            raise ValueError(
-                f"class_names: got {len(names)} names, but the model has {classes} outputs"
-            )
+        names = Classes(classes).named(class_names).tolist()
         if folders is None or labels is None:
             return replace(images, class_names=names)
         if set(folders) <= set(names):

@@ -1,0 +1,200 @@
+"""Trainings in which an image has not one class of many: values, several classes, booleans."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning.cli import LightningCLI
+from tiny_training import CLASSES, TinyClassifier, lightning_warns, tiny_data, tiny_trainer
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightning_shap import ShapCallback
+from lightning_shap.pictures.captions import Captions
+
+pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
+
+
+def fitted(tmp_path, module, labels, **arguments):
+    """The explanation that a fit on some labels leaves behind."""
+    data = TensorDataset(tiny_data(12).tensors[0], labels)
+    settings = {"n_samples": 3, "max_evals": 12, "on_error": "raise", **arguments}
+    ours = ShapCallback(**settings)
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
+    trainer.fit(module, DataLoader(data, 4), DataLoader(data, 4))
+    return ours.explanation
+
+
+class Regression(TinyClassifier):
+    def loss(self, batch):
+        images, values = batch
+        return mse_loss(self(images), values.float().reshape(len(images), -1))
+
+
+class MultiLabel(TinyClassifier):
+    def loss(self, batch):
+        images, labels = batch
+        return binary_cross_entropy_with_logits(
+            self(images), labels.float().reshape(len(images), -1)
+        )
+
+
+ages = torch.linspace(18, 80, 12)
+
+
+@pytest.mark.parametrize(
+    "labels", [ages, ages[:, None], ages.round(), ages.long(), (ages - 50) / 100], ids=repr
+)
+def test_a_single_output_learning_numbers_is_shown_with_its_value(tmp_path, labels):
+    explanation = fitted(tmp_path, Regression(classes=1), labels)
+    record = explanation.record
+    assert (record.output, record.probabilities) == ("value", None)
+    assert explanation.output_names == ["output 0"]
+    np.testing.assert_allclose(record.labels[:, 0], labels.flatten()[:3], rtol=1e-6)
+    captions = Captions(explanation)
+    assert captions.image(0).name == "image 0"
+    detail = captions.output(0, 0).detail.replace("\N{MINUS SIGN}", "-")
+    assert re.fullmatch(r"[-\d.e]+ · true [-\d.]+", detail)
+
+
+def test_several_values_are_shown_as_values_when_asked_for(tmp_path):
+    points = torch.rand(12, 5) * 30
+    explanation = fitted(tmp_path, Regression(classes=5), points, output="value")
+    assert explanation.output_names == ["output 0", "output 1", "output 2"]
+    np.testing.assert_allclose(explanation.record.labels, points[:3], rtol=1e-6)
+    named = fitted(
+        tmp_path,
+        Regression(classes=5),
+        points,
+        output="value",
+        targets=[4],
+        class_names=["a", "b", "c", "d", "e"],
+    )
+    assert named.output_names == ["e"]
+
+
+def test_class_numbers_are_not_the_true_values_of_several_outputs(tmp_path):
+    labels = tiny_data(12).tensors[1]
+    explanation = fitted(tmp_path, TinyClassifier(), labels, output="value")
+    assert explanation.record.labels is None
+
+
+def test_booleans_are_two_classes(tmp_path):
+    labels = tiny_data(12).tensors[1] > 0
+    explanation = fitted(tmp_path, MultiLabel(classes=1), labels)
+    assert explanation.record.output == "logit"
+    assert explanation.record.labels.tolist() == labels[:3].int().tolist()
+
+
+def test_channels_last_are_recognised_and_can_be_given_first(tmp_path):
+    class ChannelsLast(TinyClassifier):
+        def loss(self, batch):
+            return super().loss((batch[0].permute(0, 3, 1, 2), batch[1]))
+
+    images, labels = tiny_data(12).tensors
+    last = TensorDataset(images.permute(0, 2, 3, 1).contiguous(), labels)
+
+    def fit(**arguments):
+        ours = ShapCallback(max_evals=12, on_error="raise", **arguments)
+        trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
+        trainer.fit(ChannelsLast(), DataLoader(last, 4), DataLoader(last, 4))
+        return ours.explanation
+
+    with pytest.raises(ValueError, match=r"with the channels last; .*samples=\(images"):
+        fit()
+    assert fit(samples=(images[:2], labels[:2])).record.labels.tolist() == labels[:2].tolist()
+
+
+def several_classes():
+    several = torch.eye(CLASSES)[tiny_data(12).tensors[1]]
+    several[::2, 0] = 1.0
+    return several
+
+
+def test_every_true_class_is_explained_first_and_marked(tmp_path):
+    several = several_classes()
+    explanation = fitted(tmp_path, MultiLabel(), several, multi_label=True)
+    assert explanation.record.labels.tolist() == several[:3].bool().tolist()
+    captions = Captions(explanation)
+    for row, true in enumerate(several[:3].int().tolist()):
+        marks = [captions.output(row, column).true for column in range(CLASSES)]
+        assert marks == [True] * sum(true) + [False] * (CLASSES - sum(true))
+
+
+def test_several_classes_without_multi_label_are_hinted_at_once(tmp_path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        fitted(tmp_path, MultiLabel(), several_classes())
+    hints = [str(warning.message) for warning in caught if "multi_label" in str(warning.message)]
+    assert len(hints) == 1
+    assert "give multi_label=True" in hints[0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # between jsonargparse and Lightning
+def test_a_configuration_file_can_say_that_outputs_are_values(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["fit.py"])
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "trainer: {callbacks: [{class_path: lightning_shap.ShapCallback,"
+        " init_args: {output: value}}]}"
+    )
+    cli = LightningCLI(
+        Regression,
+        run=False,
+        args=["--config", str(config)],
+        save_config_callback=None,
+        seed_everything_default=False,
+    )
+    (ours,) = [one for one in cli.trainer.callbacks if isinstance(one, ShapCallback)]
+    assert ours.question["output"] == "value"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_hugging_face_model_and_data_set_need_no_further_word(tmp_path, monkeypatch):
+    transformers, datasets = map(pytest.importorskip, ("transformers", "datasets"))
+    config = transformers.ViTConfig(
+        image_size=8,
+        patch_size=4,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        id2label={0: "cat", 1: "dog"},
+    )
+    processor = transformers.ViTImageProcessor(do_resize=False)
+    drawn = {}
+
+    class ByKeyword(TinyClassifier):
+        def __init__(self):
+            super().__init__()
+            self.net = transformers.ViTForImageClassification(config)
+
+        def forward(self, **batch):
+            return self.net(**batch)
+
+        def loss(self, batch):
+            return self(**batch).loss
+
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
+    rows = datasets.Dataset.from_dict({"image": pixels.tolist(), "label": [0, 1] * 6})
+
+    def prepare(batch):
+        images = processor([np.uint8(image) for image in batch["image"]], return_tensors="pt")
+        return {"pixel_values": images["pixel_values"], "labels": batch["label"]}
+
+    def spy(explanation, **arguments):
+        drawn.update(arguments)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr("lightning_shap.callback.plot", spy)
+    rows = rows.with_transform(prepare)
+    ours = ShapCallback(n_samples=3, max_evals=12, on_error="raise")
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
+    trainer.fit(ByKeyword(), DataLoader(rows, 4), DataLoader(rows, 4))
+    assert ours.explanation.record.class_names.tolist() == ["cat", "dog"]
+    assert set(ours.explanation.record.labels.tolist()) <= {0, 1}
+    assert (drawn["mean"], drawn["std"]) == ([0.5] * 3, [0.5] * 3)
+    shown = ours.explanation.data * 0.5 + 0.5
+    np.testing.assert_allclose(shown * 255, (shown * 255).round(), atol=1e-3)

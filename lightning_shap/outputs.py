@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 import torch
 
-Output = Literal["logit", "probability"] | Callable[[Any], torch.Tensor]
+# The function returns a tensor. Were that written here, LightningCLI would refuse functions whose
+# own annotations do not say so, and offer every subclass of tensors in its help.
+Output = Literal["logit", "probability"] | Callable[[Any], Any]
 
 
 def logits_of(raw: Any) -> torch.Tensor:

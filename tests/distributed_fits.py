@@ -6,10 +6,14 @@ import warnings
 from pathlib import Path
 
 import torch
-from pytorch_lightning import Callback, seed_everything
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.strategies import DDPStrategy
-from tiny_training import FaultyClassifier, KeepingLogger, TinyClassifier, tiny_data, tiny_trainer
+from tiny_training import (
+    FaultyClassifier,
+    KeepingLogger,
+    TinyClassifier,
+    pl,
+    tiny_data,
+    tiny_trainer,
+)
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback
@@ -73,7 +77,7 @@ class BrokenLogger(KeepingLogger):
         raise ConnectionError("no route to the server")
 
 
-class SlowRank(Callback):
+class SlowRank(pl.Callback):
     """Makes the clocks of the ranks disagree about what is affordable."""
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
@@ -109,7 +113,7 @@ CASES = {
 }
 
 
-class Notes(Callback):
+class Notes(pl.Callback):
     """What this rank saw, written down where ``fit`` ends."""
 
     def __init__(self, path, ours):
@@ -145,16 +149,17 @@ class Notes(Callback):
 
 def fit(name, processes, folder, strategy):
     """One case, on so many processes."""
-    seed_everything(3, verbose=False)
+    pl.seed_everything(3, verbose=False)
     module, arguments, options, rows = CASES[name]
     kind = Unpicklable if name == "unpicklable" else ShapCallback
     ours = None if arguments is None else kind(**{"max_evals": 20, **arguments})
     callbacks = [Notes(folder / name.replace(" ", "_"), ours), SlowRank()]
     if name == "best checkpoint":
-        callbacks.append(ModelCheckpoint(folder / "kept", monitor="train/loss"))
+        callbacks.append(pl.callbacks.ModelCheckpoint(folder / "kept", monitor="train/loss"))
         options = {**options, "enable_checkpointing": True}
     if processes > 1:
-        strategy = DDPStrategy(start_method="fork") if strategy == "ddp_fork" else strategy
+        if strategy == "ddp_fork":
+            strategy = pl.strategies.DDPStrategy(start_method="fork")
         options = {**options, "strategy": strategy, "devices": processes}
     ours = [] if ours is None else [ours]
     trainer = tiny_trainer(folder, *ours, *callbacks, **{"max_epochs": 1, **options})

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from pytorch_lightning import Trainer
-from pytorch_lightning.utilities import rank_zero_warn
+from lightning_shap.training.lightning import Trainer, rank_zero_warn
 
 # Three failures in a row are no accident: the callback stops trying.
 MOST_FAILURES = 3

@@ -2,17 +2,23 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from torch.utils.data import Dataset
 
 from lightning_shap.isolation.generators import generators_kept
 from lightning_shap.isolation.modes import seeded
 from lightning_shap.samples import Samples, joined, samples_from, samples_in
+from lightning_shap.training.lightning import LightningModule, Trainer
 from lightning_shap.training.ranks import Ranks, undealt
 
-SamplesLike = Sequence[int] | torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Any
+if TYPE_CHECKING:
+    SamplesLike: TypeAlias = (
+        Sequence[int] | torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Dataset[Any]
+    )
+else:  # what a configuration gives is checked in our words, not in those of jsonargparse
+    SamplesLike = Sequence[int] | Any
 
 
 class FixedBatch:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch.distributed as dist
-from pytorch_lightning import Trainer
+
+from lightning_shap.training.lightning import Trainer
 
 Result = TypeVar("Result")
 

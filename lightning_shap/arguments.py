@@ -1,4 +1,4 @@
-"""Arguments, checked: each error names one, says what it got and what would do."""
+"""Arguments, read and checked: each error names one, says what it got and what would do."""
 
 import math
 import sys

@@ -1,5 +1,6 @@
 """Lightning has two names, ``pytorch_lightning`` and ``lightning.pytorch``: either will do."""
 
+import ast
 import subprocess
 import sys
 from importlib import import_module
@@ -12,12 +13,14 @@ from lightning_utilities.core import rank_zero
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import lightning_warns, same, tiny_data, tiny_loaders
 
+import lightning_shap
 from lightning_shap import ShapCallback
 from lightning_shap.training import lightning
 
 pytestmark = lightning_warns
 
 TESTS = Path(__file__).parents[1]
+LIGHTNINGS = {"pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities"}
 
 
 def callback(**arguments):
@@ -105,7 +108,20 @@ def test_what_it_does_not_explain_is_said_once_by_either(tiny, tmp_path):
         trainer.fit(tiny.TinyClassifier(), *tiny_loaders())
 
 
-# Alone, and in another order
+# Alone, broken, and in another order
+
+
+def test_one_file_alone_says_where_lightning_comes_from():
+    package = Path(lightning_shap.__file__).parent
+    importing = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                named = [node.module]
+            if {name.partition(".")[0] for name in named} & LIGHTNINGS:
+                importing.add(path.relative_to(package).as_posix())
+    assert importing == {"training/lightning.py"}
 
 
 ALONE = """

@@ -1,9 +1,13 @@
-"""Arguments, checked: each error names one, says what it got and what would do."""
+"""Arguments, read and checked: each error names one, says what it got and what would do."""
 
+import math
+import sys
 import warnings
-from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from inspect import signature
+from itertools import chain, repeat
+from typing import Any, ParamSpec, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -15,6 +19,61 @@ from lightning_shap.isolation.modes import module_of
 
 # What tells channels last from channels first: see `checked_layout`.
 CHANNELS, LEAST_SIDE, MOST_ASPECT = (1, 3, 4), 8, 4
+
+
+Parameters = ParamSpec("Parameters")
+
+
+def configurable(init: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Lets a constructor take its arguments as configuration files and command lines give them.
+
+    An argument that may be a number takes one in a string, such as ``"0.5"``, alone or in a list;
+    one that is a switch takes ``"true"`` and ``"false"``. Lists and dictionaries of OmegaConf, and
+    so of Hydra, become plain ones. All else is passed on as it is, to be checked.
+
+    Args:
+        init: The constructor. Its annotations say which arguments may be numbers or switches.
+    """
+    hints = get_type_hints(init)
+    names = tuple(signature(init).parameters)
+
+    @wraps(init)
+    def read(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        given = zip(chain(names, repeat("")), args, strict=False)
+        plain = (_as_read(value, hints.get(name)) for name, value in given)
+        named = {name: _as_read(value, hints.get(name)) for name, value in kwargs.items()}
+        init(*plain, **named)
+
+    return read
+
+
+def _as_read(value: Any, hint: Any) -> Any:
+    omegaconf = sys.modules.get("omegaconf")
+    if omegaconf is not None and omegaconf.OmegaConf.is_config(value):
+        value = omegaconf.OmegaConf.to_container(value, resolve=True)
+    if type(value) is list:
+        return [_as_read(item, hint) for item in value]
+    if not isinstance(value, str):
+        return value
+    if hint is bool:
+        return {"true": True, "false": False}.get(value.strip().lower(), value)
+    return _number_in(value) if _may_be_a_number(hint) else value
+
+
+def _number_in(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        if math.isfinite(number):
+            return number
+    return text
+
+
+def _may_be_a_number(hint: Any) -> bool:
+    """Whether a type is a number's, or has one in it: of a union, of a list."""
+    return hint in (int, float) or any(map(_may_be_a_number, get_args(hint)))
 
 
 class AtMost(int):
@@ -49,6 +108,42 @@ def checked_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """One of a few values."""
     if value not in choices:
         raise ValueError(f"{name}: unknown {value!r}; give one of {', '.join(map(repr, choices))}")
+
+
+def checked_switch(name: str, value: Any) -> None:
+    """On or off, where a string such as ``"no"`` would silently count as on."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentTypeError(name, f"got {value!r}; give True or False")
+
+
+def checked_samples(samples: Any) -> Any:
+    """Which samples to explain: row numbers as a list of int, all else as it is."""
+    kinds = (
+        "give indices of the validation set such as [0, 5], a data set, a tensor (N, C, H, W), or "
+        "a pair of one and its labels (N,)"
+    )
+    if isinstance(samples, (int, np.integer)) and not isinstance(samples, bool):
+        raise ArgumentTypeError(
+            "samples",
+            f"got {samples}, which may be how many or which one; give n_samples={samples} or "
+            f"samples=[{samples}]",
+        )
+    if isinstance(samples, (np.ndarray, torch.Tensor)) and samples.ndim == 1:
+        samples = samples.tolist()
+    if samples is None or isinstance(samples, torch.Tensor):
+        return samples
+    if isinstance(samples, (list, tuple, range)):
+        if not samples:
+            raise ArgumentError("samples", f"got none; {kinds}")
+        if any(isinstance(item, (bool, float, str)) for item in samples):
+            raise ArgumentTypeError("samples", f"got {samples!r}; {kinds}")
+        if all(isinstance(item, (int, np.integer)) for item in samples):
+            return [int(item) for item in samples]
+    has_rows = hasattr(samples, "__len__") and hasattr(samples, "__getitem__")
+    if not has_rows or isinstance(samples, (bytes, str, Mapping)):
+        shown = repr(samples) if isinstance(samples, (bool, float, str)) else type(samples).__name__
+        raise ArgumentTypeError("samples", f"got {shown}; {kinds}")
+    return samples
 
 
 def checked_grid(grid: Any, method: str) -> tuple[int, int] | None:

@@ -1,10 +1,8 @@
 """When to explain: a Lightning callback that watches a classifier learn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, get_args
-
-from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lightning_shap.arguments import (
     ArgumentError,
@@ -13,18 +11,22 @@ from lightning_shap.arguments import (
     checked_choice,
     checked_count,
     checked_grid,
+    checked_samples,
+    checked_switch,
+    configurable,
     is_unfinished,
 )
 from lightning_shap.explainer import Method, explain
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.modes import eager, unlogged, visiting
 from lightning_shap.maskers import checked_masker
-from lightning_shap.outputs import value_function
+from lightning_shap.outputs import Output, value_function
 from lightning_shap.pictures.grid import plot
 from lightning_shap.samples import Samples
 from lightning_shap.training.best_checkpoint import best_model
 from lightning_shap.training.failures import Failures
 from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, one_class_only
+from lightning_shap.training.lightning import EitherCallback, LightningModule, Trainer
 from lightning_shap.training.loaders import validates
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.model_card import ModelCard, model_card
@@ -41,7 +43,7 @@ from lightning_shap.training.time_budget import TimeBudget
 ModelOf = Callable[[Trainer, LightningModule], LightningModule]
 
 
-class ShapCallback(Callback):
+class ShapCallback(EitherCallback):
     """Explains a fixed sample batch with SHAP at epoch ends and at the end of ``fit``.
 
     Each picture has a row per sample: the image with its label, then what raised (red) and lowered
@@ -65,33 +67,42 @@ class ShapCallback(Callback):
             of the training, not those of an averaging callback.
         explain_untrained: Also explain the model before its first step, as a control: what stands
             out there already is not evidence of anything it learnt.
-        method: See :func:`lightning_shap.explain`, as for all arguments up to ``class_names``.
-        max_evals: Model rows a sample may cost at each explanation.
-        targets: The classes to explain, instead of each sample's true class and highest others.
+        method: "partition" gives the Owen values of SHAP's PartitionExplainer, "kernel" the Shapley
+            values of a grid of patches with error bars; "gradient" and "deep" are shap's
+            GradientExplainer and DeepExplainer.
+        max_evals: Model rows a sample may cost at each explanation, the empty and the full image
+            included.
+        targets: The classes to explain, one or a list of them, instead of each sample's true class
+            and highest others.
         topk: How many classes to explain for each sample; None for three, or all of fewer.
-        masker: What absent regions show.
-        grid: Patches of the kernel method, a side or [rows, columns].
-        output: What is explained. A model with one output is known to have a value, and not a
-            class, if the samples' labels are not all 0 or 1; others need ``"value"``.
-        multi_label: Several classes may be true at once.
-        batch_size: Rows per model call.
+        masker: What absent regions show: "blur" (4/7 of the sides), "blur(kh,kw)" with a kernel of
+            so many pixels (height first), "mean" (the image's mean colour) or a number, which is a
+            value of the pixels as the model receives them.
+        grid: Patches of "kernel", a side or [rows, columns]; None for what the budget resolves.
+        output: What is explained: "logit", which is the model's output as it is, "probability",
+            "value" where the outputs are no classes, or a function from the model's output to
+            scores (N, K), in a configuration file by its import path. A model with one output is
+            known to have a value, and not a class, if the samples' labels are not all 0 or 1.
+        multi_label: Several classes may be true at once: a probability is a sigmoid, not a softmax.
+        batch_size: Rows per model call. It halves itself when memory runs out.
         class_names: Names of the classes, else those that the data set or the model knows.
-        mean: What was subtracted from the pixels, by channel, to show them as photographs. Else
-            found in the data set's transform, an image processor or timm's configuration.
-        std: What the pixels were divided by.
-        module: Attribute of the LightningModule that is the classifier, such as ``"net"``; None for
-            the LightningModule itself.
+        mean: What was subtracted from the pixels, a number or one per channel, to show them as
+            photographs. Else found in the data set's transform, an image processor or timm's
+            configuration.
+        std: What the pixels were divided by, likewise.
+        module: Attribute of the LightningModule that is the classifier, such as "net"; None for the
+            LightningModule itself.
         tag: Under which everything is logged; two callbacks need two tags.
         save_dir: Also write the pictures as PNG files below this folder.
-        on_error: ``"warn"`` leaves the training alone when an explanation fails, retries at the
-            next epoch and stops after three failed epochs in a row; ``"raise"`` raises the error.
-        explain_checkpoint: ``"best"`` also explains the best checkpoint at the end, under
-            ``<tag>_best``.
-        time_budget: How much time explanations may take: ``"10%"`` of the training's, or so many
-            seconds each. Evaluations are lowered, or epochs skipped, to keep to it; None for no
-            limit. What is explained then depends on the clock.
+        on_error: "warn" leaves the training alone when an explanation fails, retries at the next
+            epoch and stops after three failed epochs in a row; "raise" raises the error.
         seed: Seed of whatever is random.
         progress: Show a bar while an explanation lasts, if the trainer shows bars.
+        explain_checkpoint: "best" also explains the best checkpoint at the end, under
+            ``<tag>_best``.
+        time_budget: How much time explanations may take: "10%" of the training's, or so many
+            seconds each. Evaluations are lowered, or epochs skipped, to keep to it; None for no
+            limit. What is explained then depends on the clock.
 
     Raises:
         ValueError: If an argument's value will not do; the message names it and says what will.
@@ -103,24 +114,26 @@ class ShapCallback(Callback):
         >>> trainer = Trainer(callbacks=[ShapCallback(n_samples=8)], logger=False)
     """
 
+    @configurable
     def __init__(
         self,
         n_samples: int = 8,
+        *,
         samples: SamplesLike | None = None,
         every_n_epochs: int = 1,
         explain_untrained: bool = True,
         method: Method = "partition",
         max_evals: int = 100,
-        targets: int | list[int] | None = None,
+        targets: int | Sequence[int] | None = None,
         topk: int | None = None,
-        masker: str | float = "blur",
-        grid: int | list[int] | None = None,
-        output: Literal["logit", "probability", "value"] = "logit",
+        masker: float | str = "blur",
+        grid: int | Sequence[int] | None = None,
+        output: Output = "logit",
         multi_label: bool = False,
         batch_size: int = 64,
-        class_names: list[str] | None = None,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
+        class_names: Sequence[str] | None = None,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
         module: str | None = None,
         tag: str = "shap",
         save_dir: str | None = None,
@@ -128,10 +141,13 @@ class ShapCallback(Callback):
         seed: int = 0,
         progress: bool = True,
         explain_checkpoint: Literal["best"] | None = None,
-        time_budget: str | float | None = None,
+        time_budget: float | str | None = None,
     ) -> None:
         super().__init__()
         checked_count("n_samples", n_samples, least=1)
+        checked_switch("explain_untrained", explain_untrained)
+        checked_switch("multi_label", multi_label)
+        checked_switch("progress", progress)
         checked_count("every_n_epochs", every_n_epochs, least=0)
         checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
         checked_count("batch_size", batch_size, least=1)
@@ -150,7 +166,7 @@ class ShapCallback(Callback):
         if not tag.strip("/"):
             raise ValueError(f"tag: got {tag!r}; give a name such as 'shap'")
         checked_choice("explain_checkpoint", explain_checkpoint, ("best", None))
-        self.batch = FixedBatch(n_samples, samples, seed)
+        self.batch = FixedBatch(n_samples, checked_samples(samples), seed)
         self.every_n_epochs = every_n_epochs
         self.explain_untrained = explain_untrained
         self.class_names = class_names

@@ -7,7 +7,9 @@ import torch
 
 from lightning_shap.classes import Classes
 
-Output = Literal["logit", "probability", "value"] | Callable[[Any], torch.Tensor]
+# The function returns a tensor. Were that written here, LightningCLI would refuse functions whose
+# own annotations do not say so, and offer every subclass of tensors in its help.
+Output = Literal["logit", "probability", "value"] | Callable[[Any], Any]
 
 
 def logits_of(raw: Any) -> torch.Tensor:

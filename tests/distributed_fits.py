@@ -9,14 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import torch
-from pytorch_lightning import Callback, seed_everything
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.strategies import DDPStrategy
 from tiny_training import (
     FaultyClassifier,
     KeepingLogger,
     Stream,
     TinyClassifier,
+    pl,
     tiny_data,
     tiny_trainer,
 )
@@ -151,7 +149,7 @@ class BrokenLogger(KeepingLogger):
         raise ConnectionError("no route to the server")
 
 
-class SlowRank(Callback):
+class SlowRank(pl.Callback):
     """Makes the clocks of the ranks disagree about what is affordable."""
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
@@ -207,7 +205,7 @@ CASES = {
 }
 
 
-class Notes(Callback):
+class Notes(pl.Callback):
     """What this rank saw, written down where ``fit`` ends."""
 
     def __init__(self, path, ours):
@@ -243,19 +241,19 @@ class Notes(Callback):
 
 def fit(name, processes, folder, strategy):
     """One case, on so many processes."""
-    seed_everything(3, verbose=False)
+    pl.seed_everything(3, verbose=False)
     module, arguments, options, rows = CASES[name]
     kind = Unpicklable if name == "unpicklable" else ShapCallback
     ours = None if arguments is None else kind(**{"max_evals": 20, **arguments})
     callbacks = [Notes(folder / name.replace(" ", "_"), ours), SlowRank()]
     if name == "best checkpoint":
-        callbacks.append(ModelCheckpoint(folder / "kept", monitor="train/loss"))
+        callbacks.append(pl.callbacks.ModelCheckpoint(folder / "kept", monitor="train/loss"))
         options = {**options, "enable_checkpointing": True}
     options = dict(options)
     timeout = timedelta(seconds=options.pop("timeout", 1800))
     if processes > 1:
         if strategy == "ddp_fork":
-            strategy = DDPStrategy(start_method="fork", timeout=timeout)
+            strategy = pl.strategies.DDPStrategy(start_method="fork", timeout=timeout)
         options = {**options, "strategy": strategy, "devices": processes}
     ours = [] if ours is None else [ours]
     trainer = tiny_trainer(folder, *ours, *callbacks, **{"max_epochs": 1, **options})

@@ -1,17 +1,20 @@
 """A tiny classifier, its data, a logger that keeps everything: what tests of trainings share."""
 
+import os
 import random
 from collections.abc import Mapping
+from importlib import import_module
 from itertools import count
 
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.loggers.logger import Logger
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+# The copy of Lightning that trains here. Tests of the other import this file anew under its name.
+pl = import_module(os.environ.get("LIGHTNING_COPY", "pytorch_lightning"))
 
 CLASSES = 3
 
@@ -34,7 +37,7 @@ lightning_warns = [
 ]
 
 
-class TinyClassifier(LightningModule):
+class TinyClassifier(pl.LightningModule):
     """Has what makes training depend on more than the weights: dropout and batch norm."""
 
     def __init__(self, channels=1, side=8, dropout=0.3, learning_rate=0.02, classes=CLASSES):
@@ -84,7 +87,7 @@ class FaultyClassifier(TinyClassifier):
         return scores if faulty is None else faulty
 
 
-class KeepingLogger(Logger):
+class KeepingLogger(pl.loggers.logger.Logger):
     """Keeps metrics, pictures and texts in memory, as if it sent them to Weights & Biases."""
 
     def __init__(self):
@@ -161,7 +164,7 @@ def tiny_trainer(tmp_path, *callbacks, logger=None, **options):
         "default_root_dir": str(tmp_path),
     }
     logger = KeepingLogger() if logger is None else logger
-    return Trainer(**{**quiet, **options}, logger=logger, callbacks=list(callbacks))
+    return pl.Trainer(**{**quiet, **options}, logger=logger, callbacks=list(callbacks))
 
 
 def same(one, other):

@@ -87,11 +87,10 @@ def _picture(job: "Job", archive: Path) -> np.ndarray:
 
 def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:
     """A TensorBoard event, as the callback writes it for a model that is done."""
-    from pytorch_lightning.loggers import TensorBoardLogger
-
     from lightning_shap.loggers import log_explanation
+    from lightning_shap.training.lightning import pl
 
-    logger = TensorBoardLogger(logdir, name="", version="")
+    logger = pl.loggers.TensorBoardLogger(logdir, name="", version="")
     log_explanation(logger, "shap_final", read_record(archive), picture, job.model.step)
     logger.finalize("success")
 

@@ -18,9 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import BasePredictionWriter
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap.archive import save
@@ -28,6 +25,7 @@ from lightning_shap.command.data.folders import PreparedImages, check_any, read_
 from lightning_shap.command.model.checkpoints import find_weights
 from lightning_shap.explainer import explain
 from lightning_shap.explanation import ImageExplanation
+from lightning_shap.training.lightning import pl
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
@@ -116,7 +114,7 @@ class _ShardImages(Dataset[tuple[int, PreparedImages]]):
         return shard, read_samples(job.images, indices, len(indices), job.prepare, threads=threads)
 
 
-class _Explainer(LightningModule):
+class _Explainer(pl.LightningModule):
     """Predicts explanations."""
 
     def __init__(self, job: "Job") -> None:
@@ -137,7 +135,7 @@ class _Explainer(LightningModule):
         return batch  # the engine moves what it needs
 
 
-class _ShardWriter(BasePredictionWriter):
+class _ShardWriter(pl.callbacks.BasePredictionWriter):
     """Writes each shard as it is done: its archive, then a receipt that says so."""
 
     def __init__(self, job: "Job", folder: Path) -> None:
@@ -146,8 +144,8 @@ class _ShardWriter(BasePredictionWriter):
 
     def write_on_batch_end(
         self,
-        trainer: Trainer,
-        pl_module: LightningModule,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
         prediction: list[ImageExplanation],
         batch_indices: Sequence[int] | None,
         batch: tuple[int, PreparedImages],
@@ -162,14 +160,15 @@ class _ShardWriter(BasePredictionWriter):
         partial.write_text(json.dumps(read.skipped), encoding="utf-8")
         os.replace(partial, receipt)
 
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.strategy.barrier()  # only then are the shards of all processes there
 
 
 @contextmanager
 def _lightning_quiet() -> Iterator[None]:
     """Lightning's advice on accelerators is for those who train."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    names = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
@@ -180,10 +179,12 @@ def _lightning_quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _trainer(job: "Job") -> Trainer:
+def _trainer(job: "Job") -> pl.Trainer:
     machines = job.options.machines
+    # Lightning exports it to users, but not to strict type checkers.
+    misconfiguration: type[Exception] = vars(pl.utilities.exceptions)["MisconfigurationException"]
     try:
-        return Trainer(
+        return pl.Trainer(
             accelerator=job.options.model.accelerator,
             devices="auto" if machines.devices is None else machines.devices,
             num_nodes=machines.num_nodes or 1,
@@ -194,7 +195,7 @@ def _trainer(job: "Job") -> Trainer:
             inference_mode=False,
             logger=False,
         )
-    except (ValueError, MisconfigurationException) as error:
+    except (ValueError, misconfiguration) as error:
         raise ValueError(f"devices, num_nodes, strategy: {error}") from error
 
 

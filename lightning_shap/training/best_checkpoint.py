@@ -3,7 +3,8 @@
 from copy import deepcopy
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
+
+from lightning_shap.training.lightning import LightningModule, Trainer
 
 
 def best_model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:

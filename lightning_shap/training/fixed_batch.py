@@ -5,9 +5,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
+from torch.utils.data import Dataset
 
 from lightning_shap.arguments import ArgumentError
 from lightning_shap.isolation.modes import evaluation_mode, seeded
@@ -19,7 +20,12 @@ from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.ranks import Ranks, in_turn
 from lightning_shap.training.reading import read
 
-SamplesLike = Sequence[int] | torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Any
+if TYPE_CHECKING:
+    SamplesLike: TypeAlias = (
+        Sequence[int] | torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Dataset[Any]
+    )
+else:  # what a configuration gives is checked in our words, not in those of jsonargparse
+    SamplesLike = Sequence[int] | Any
 
 VERSION = 2  # of what a checkpoint holds
 

@@ -3,7 +3,7 @@
 import warnings
 from contextlib import suppress
 
-from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_only
+from lightning_shap.training.lightning import rank_zero_info, rank_zero_only
 
 
 def warn(message: str) -> None:

@@ -4,9 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pytorch_lightning import Trainer
-
 from lightning_shap.progress import DELAY, Report, tqdm_bar
+from lightning_shap.training.lightning import Trainer
 
 
 @contextmanager

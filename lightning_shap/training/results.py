@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from pytorch_lightning import Trainer
 
 from lightning_shap.explanation import Record
 from lightning_shap.loggers import PICTURE, log_explanation, log_text, picture_path
 from lightning_shap.pictures.grid import save
+from lightning_shap.training.lightning import Trainer
 
 
 class Destinations:

@@ -144,7 +144,7 @@ def test_help_answers_in_under_a_second_of_cpu_time():
 
 def test_flags_are_read_before_anything_heavy_is_imported():
     code = "import sys, lightning_shap.command.main; print([*sys.modules])"
-    heavy = {"torch", "shap", "timm", "pytorch_lightning", "numpy"}
+    heavy = {"torch", "shap", "timm", "pytorch_lightning", "lightning", "numpy"}
     assert not heavy & set(eval(process("-c", code).stdout))
 
 

@@ -25,14 +25,19 @@ ROUNDING = 1e-5
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by forking")
 
 
-def run(folder, processes, cases, strategy="ddp_fork", timeout=300):
-    """Trains the cases one after the other in a process of their own."""
+def run(folder, processes, cases, strategy="ddp_fork", timeout=300, copy="pytorch_lightning"):
+    """Trains the cases one after the other in a process of their own, with a copy of Lightning."""
     folder.mkdir()
     command = [sys.executable, "-W", "ignore", HERE / "distributed_fits.py", folder, processes]
     paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
     with subprocess.Popen(
         [*map(str, command), *cases, "--strategy", strategy],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "LIGHTNING_COPY": copy,
+            "PYTHONPATH": os.pathsep.join(paths),
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,6 +67,9 @@ SAME_PICTURES = (
 )
 
 
+OF_BOTH_NAMES = ("uneven", "samples by index", "no sanity check", "best checkpoint")
+
+
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
     return run(tmp_path_factory.mktemp("one") / "fits", 1, SAME_PICTURES)
@@ -71,6 +79,13 @@ def one(tmp_path_factory):
 def two(tmp_path_factory):
     cases = [name for name in CASES if name != "terminated"]
     return run(tmp_path_factory.mktemp("two") / "fits", 2, cases)
+
+
+@pytest.fixture(scope="module")
+def two_of_the_other_name(tmp_path_factory):
+    cases = (*OF_BOTH_NAMES, "fails on rank 1", "trained", "trained without")
+    folder = tmp_path_factory.mktemp("other") / "fits"
+    return run(folder, 2, cases, copy="lightning.pytorch")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +101,11 @@ def notes(folder, name, ranks):
 @pytest.mark.parametrize("name", SAME_PICTURES)
 def test_two_processes_explain_what_one_does(name, one, two):
     check_same_pictures(name, one, two, 2)
+
+
+@pytest.mark.parametrize("name", OF_BOTH_NAMES)
+def test_either_copy_of_lightning_explains_the_same(name, one, two_of_the_other_name):
+    check_same_pictures(name, one, two_of_the_other_name, 2)
 
 
 @pytest.mark.parametrize("name", ["uneven", "a rank with none"])
@@ -117,6 +137,14 @@ FAILING = {
 
 @pytest.mark.parametrize("name", FAILING)
 def test_what_fails_on_one_rank_fails_on_all_and_training_goes_on(name, two):
+    check_failed_on_all(name, two)
+
+
+def test_what_fails_on_one_rank_fails_on_all_under_the_other_name(two_of_the_other_name):
+    check_failed_on_all("fails on rank 1", two_of_the_other_name)
+
+
+def check_failed_on_all(name, two):
     first, second = notes(two, name, 2)
     # One process warns, for all.
     assert FAILING[name] in first["told"][0]
@@ -169,7 +197,9 @@ def test_ranks_agree_on_what_the_time_allows(two):
     assert same(first["values"], second["values"])
 
 
-def test_distributed_training_is_the_same_to_the_bit(two):
+@pytest.mark.parametrize("fits", ["two", "two_of_the_other_name"])
+def test_distributed_training_is_the_same_to_the_bit(fits, request):
+    two = request.getfixturevalue(fits)
     for with_it, without in zip(
         notes(two, "trained", 2), notes(two, "trained without", 2), strict=True
     ):

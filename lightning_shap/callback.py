@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -13,12 +13,15 @@ from lightning_shap.arguments import (
     checked_choice,
     checked_count,
     checked_grid,
+    checked_method,
+    checked_options,
     is_unfinished,
 )
-from lightning_shap.explainer import Method, explain
+from lightning_shap.explainer import explain
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.modes import eager, unlogged, visiting
 from lightning_shap.maskers import checked_masker
+from lightning_shap.methods.registry import MethodName
 from lightning_shap.outputs import value_function
 from lightning_shap.pictures.grid import plot
 from lightning_shap.samples import Samples
@@ -109,7 +112,7 @@ class ShapCallback(Callback):
         samples: SamplesLike | None = None,
         every_n_epochs: int = 1,
         explain_untrained: bool = True,
-        method: Method = "partition",
+        method: MethodName = "partition",
         max_evals: int = 100,
         targets: int | list[int] | None = None,
         topk: int | None = None,
@@ -135,7 +138,8 @@ class ShapCallback(Callback):
         checked_count("every_n_epochs", every_n_epochs, least=0)
         checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
         checked_count("batch_size", batch_size, least=1)
-        checked_choice("method", method, get_args(Method))
+        checked_method(method)
+        checked_options(method, grid=grid)
         checked_masker(masker)
         value_function(output)
         if targets is not None and topk is not None:
@@ -165,7 +169,7 @@ class ShapCallback(Callback):
             "targets": targets,
             "topk": AtMost(3) if topk is None and targets is None else topk,
             "masker": masker,
-            "grid": checked_grid(grid, method),
+            "grid": checked_grid(grid),
             "output": output,
             "multi_label": multi_label,
             "batch_size": batch_size,

@@ -16,7 +16,7 @@ class Record:
     """How an explanation came about, kept as ``explanation.record``.
 
     Attributes:
-        method: ``"partition"``, ``"kernel"``, ``"gradient"`` or ``"deep"``.
+        method: As asked for, such as ``"partition"``.
         max_evals: Model rows an image was allowed.
         grid: Patches (rows, columns) of the kernel method, else None.
         masker: What absent regions showed, in words.

@@ -27,6 +27,7 @@ def partition_values(
     full: np.ndarray,
     *,
     max_evals: int,
+    seed: int = 0,
     rows_per_round: int = 10,
 ) -> Attribution:
     """Owen values of every pixel.
@@ -37,6 +38,7 @@ def partition_values(
         base: float64 (N, K'), these outputs with everything absent.
         full: float64 (N, K'), these outputs with everything present.
         max_evals: Rows an image may cost, ``base`` and ``full`` included.
+        seed: Of no use, since nothing here is random.
         rows_per_round: Rows that an image asks for before it looks at the results; 10 as
             SHAP's ``batch_size``. The rounds of all images share model calls.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
+from lightning_shap.methods.registry import METHODS
 
 if TYPE_CHECKING:
     import shap
@@ -112,14 +113,13 @@ class Captions:
             if record.grid
             else []
         )
+        resolves_regions = record.method not in METHODS or METHODS[record.method].has_regions
         named = record.masker.endswith(("masker", "background"))
         return [
             record.method,
             *grid,
             _counted(record.evaluations[:rows], "evaluation"),
-            "every pixel"
-            if record.method in ("gradient", "deep")
-            else _counted(record.regions[:rows], "region"),
+            _counted(record.regions[:rows], "region") if resolves_regions else "every pixel",
             record.masker if named else f"{record.masker} masker",
         ]
 

@@ -16,7 +16,7 @@ axiomatic attribution priors and expected gradients", 2021.
 import numpy as np
 import torch
 
-from lightning_shap.arguments import ArgumentError
+from lightning_shap.errors import ArgumentError
 from lightning_shap.game import CoalitionGame, NoGradientError
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.registry import METHODS

@@ -17,7 +17,7 @@ from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.modes import seeded
 from lightning_shap.isolation.module_state import state_kept
 from lightning_shap.maskers import MaskerLike, background_of
-from lightning_shap.metrics.rankings import Rankings, maps_of, random_ranks, ranks_of
+from lightning_shap.metrics.rankings import Rankings, maps_in, random_ranks, ranks_of
 from lightning_shap.outputs import Output, value_function
 
 
@@ -81,7 +81,8 @@ class _AreaUnderCurve(Metric):
 
         Args:
             model: The explained model, as :func:`lightning_shap.explain` takes it.
-            explanation: What ``explain`` returned, or attributions (N, H, W) or (N, C, H, W).
+            explanation: What ``explain`` returned or a slice of it, or attributions (N, H, W) or
+                (N, C, H, W).
             images: (N, C, H, W), as the model takes them; those of the explanation where None.
             targets: The explained classes, (N,) or (N, K'); those of the explanation where None.
 
@@ -89,7 +90,7 @@ class _AreaUnderCurve(Metric):
             ValueError: If shapes do not fit, or attributions are not finite.
         """
         checked_model(model)
-        maps, images, classes = maps_of(explanation, images, targets)
+        maps, images, classes = maps_in(explanation, images, targets)
         if not self.per_target:
             maps, classes = maps[:, :1], classes[:, :1]
         pixels = maps[0, 0].size

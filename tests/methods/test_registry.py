@@ -98,6 +98,22 @@ def test_every_entry_is_true_of_its_method(name):
         np.testing.assert_array_equal(explained(name, detached).values, explanation.values)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_that_the_model_sees_is_counted(name):
+    class Counting(Generic):
+        rows = 0
+
+        def forward(self, images):
+            Counting.rows += len(images)
+            return super().forward(images)
+
+    told = []
+    record = explained(name, Counting(SHAPE), progress=lambda done, total: told.append(done)).record
+    assert record.evaluations.sum() == Counting.rows == told[-1]
+    assert record.evaluations.max() <= record.max_evals
+    assert 0 < record.model_seconds <= record.seconds
+
+
 def test_the_readme_names_every_method():
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert re.findall(r'^\| `"(\w+)"` \|', readme, re.MULTILINE) == NAMES

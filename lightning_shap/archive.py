@@ -15,6 +15,7 @@ import numpy as np
 
 from lightning_shap import __version__
 from lightning_shap.atomic import standing
+from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import PER_IMAGE, ImageExplanation, Record
 
 FORMAT = 1
@@ -75,17 +76,26 @@ def save(
     about: dict[str, Any] | None = None,
     **more: np.ndarray,
 ) -> Path:
-    """Save an explanation, whole and not a slice, as a compressed ``.npz`` file.
+    """Save an explanation as a compressed ``.npz`` file.
 
     Args:
-        explanation: What :func:`lightning_shap.explain` returned.
+        explanation: What :func:`lightning_shap.explain` returned, or some of its images or outputs,
+            such as ``e[2:4]``.
         path: Where to; the file appears whole or not at all.
         about: More to keep beside it, of what JSON can say.
         more: Further arrays with a row for each image.
 
     Returns:
         The path.
+
+    Raises:
+        ArgumentError: If it is a slice without the axis of its images or outputs.
     """
+    if np.ndim(explanation.base_values) != 2:
+        raise ArgumentError(
+            "explanation",
+            "has lost the axis of its images or outputs; keep it, as in e[:1] or e[..., :1]",
+        )
     path = Path(path)
     arrays = {**_arrays(explanation), **more}
     with _writing(path) as archive:

@@ -16,6 +16,7 @@ from lightning_shap.classes import Classes
 from lightning_shap.errors import ArgumentError as ArgumentError
 from lightning_shap.errors import ArgumentTypeError as ArgumentTypeError
 from lightning_shap.isolation.modes import module_of
+from lightning_shap.methods.registry import METHODS, REMOVED, Method, those_with
 
 # What tells channels last from channels first: see `checked_layout`.
 CHANNELS, LEAST_SIDE, MOST_ASPECT = (1, 3, 4), 8, 4
@@ -146,17 +147,60 @@ def checked_samples(samples: Any) -> Any:
     return samples
 
 
-def checked_grid(grid: Any, method: str) -> tuple[int, int] | None:
-    """Rows and columns of patches, which only the kernel method has."""
+def checked_method(method: Any) -> Method:
+    """What is known of a method that there is."""
+    if isinstance(method, str) and method in REMOVED:
+        raise ArgumentError("method", f"{method!r} {REMOVED[method]}")
+    checked_choice("method", method, tuple(METHODS))
+    return METHODS[method]
+
+
+def checked_options(method: str, **given: Any) -> dict[str, Any]:
+    """Of the arguments that not every method takes, those of this one; no other may be given."""
+    taken = METHODS[method].options
+    for name, value in given.items():
+        if value is not None and name not in taken:
+            others = " or ".join(f"{other!r}" for other in those_with(name))
+            raise ArgumentError(name, f"{method!r} takes none; give it with method={others} only")
+    return {name: given.get(name) for name in taken}
+
+
+def checked_grid(grid: Any) -> tuple[int, int] | None:
+    """Rows and columns of patches."""
     if grid is None:
         return None
-    if method != "kernel":
-        raise ValueError(f"grid: {method!r} has none; give it with method='kernel' only")
     sides = (grid, grid) if isinstance(grid, (int, np.integer)) else grid
     if not isinstance(sides, (tuple, list)) or len(sides) != 2:
-        raise ValueError(f"grid: got {grid!r}; give patches a side, or (rows, columns)")
+        raise ArgumentError("grid", f"got {grid!r}; give patches a side, or (rows, columns)")
     rows, columns = (checked_count("grid", side, least=1) for side in sides)
     return rows, columns
+
+
+def checked_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor | None:
+    """Finite images (B, C, H, W) to start from; None for what the masker paints."""
+    if backgrounds is None:
+        return None
+    if isinstance(backgrounds, str) and backgrounds == "samples":
+        if len(images) < 2:
+            raise ArgumentError(
+                "backgrounds", "'samples' of one image are itself; give two images or more"
+            )
+        return images
+    if not isinstance(backgrounds, torch.Tensor):
+        raise ArgumentTypeError(
+            "backgrounds",
+            f"got {backgrounds!r}; give 'samples', a tensor (B, C, H, W), or None for what the "
+            "masker paints",
+        )
+    if backgrounds.ndim != 4 or backgrounds.shape[1:] != images.shape[1:] or not len(backgrounds):
+        raise ArgumentError(
+            "backgrounds",
+            f"have shape {tuple(backgrounds.shape)}; give some images (B, C, H, W) with "
+            f"(C, H, W) = {tuple(images.shape[1:])}",
+        )
+    if not backgrounds.isfinite().all():
+        raise ArgumentError("backgrounds", "hold NaN or infinite pixels; give finite ones")
+    return backgrounds.detach()
 
 
 def checked_images(images: Any) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from lightning_shap.arguments import (
     ArgumentError,
@@ -11,15 +11,18 @@ from lightning_shap.arguments import (
     checked_choice,
     checked_count,
     checked_grid,
+    checked_method,
+    checked_options,
     checked_samples,
     checked_switch,
     configurable,
     is_unfinished,
 )
-from lightning_shap.explainer import Method, explain
+from lightning_shap.explainer import explain
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.modes import eager, unlogged, visiting
 from lightning_shap.maskers import checked_masker
+from lightning_shap.methods.registry import MethodName
 from lightning_shap.outputs import Output, value_function
 from lightning_shap.pictures.grid import plot
 from lightning_shap.samples import Samples
@@ -68,8 +71,7 @@ class ShapCallback(EitherCallback):
         explain_untrained: Also explain the model before its first step, as a control: what stands
             out there already is not evidence of anything it learnt.
         method: "partition" gives the Owen values of SHAP's PartitionExplainer, "kernel" the Shapley
-            values of a grid of patches with error bars; "gradient" and "deep" are shap's
-            GradientExplainer and DeepExplainer.
+            values of a grid of patches with error bars, "gradient" shap's expected gradients.
         max_evals: Model rows a sample may cost at each explanation, the empty and the full image
             included.
         targets: The classes to explain, one or a list of them, instead of each sample's true class
@@ -122,7 +124,7 @@ class ShapCallback(EitherCallback):
         samples: SamplesLike | None = None,
         every_n_epochs: int = 1,
         explain_untrained: bool = True,
-        method: Method = "partition",
+        method: MethodName = "partition",
         max_evals: int = 100,
         targets: int | Sequence[int] | None = None,
         topk: int | None = None,
@@ -151,7 +153,8 @@ class ShapCallback(EitherCallback):
         checked_count("every_n_epochs", every_n_epochs, least=0)
         checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
         checked_count("batch_size", batch_size, least=1)
-        checked_choice("method", method, get_args(Method))
+        checked_method(method)
+        checked_options(method, grid=grid)
         checked_masker(masker)
         value_function(output)
         if targets is not None and topk is not None:
@@ -181,7 +184,7 @@ class ShapCallback(EitherCallback):
             "targets": targets,
             "topk": AtMost(3) if topk is None and targets is None else topk,
             "masker": masker,
-            "grid": checked_grid(grid, method),
+            "grid": checked_grid(grid),
             "output": output,
             "multi_label": multi_label,
             "batch_size": batch_size,

@@ -12,15 +12,16 @@ class ArgumentError(ValueError):
 
     Attributes:
         argument: As given.
+        problem: As given.
     """
 
     def __init__(self, argument: str, problem: str) -> None:
         super().__init__(f"{argument}: {problem}")
         self.argument = argument
-        self._problem = problem
+        self.problem = problem
 
     def __reduce__(self) -> tuple[Any, ...]:  # errors travel between processes
-        return type(self), (self.argument, self._problem)
+        return type(self), (self.argument, self.problem)
 
 
 class ArgumentTypeError(ArgumentError, TypeError):

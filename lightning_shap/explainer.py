@@ -2,21 +2,23 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from lightning_shap.arguments import (
     Found,
-    checked_choice,
+    checked_backgrounds,
     checked_class_names,
     checked_count,
     checked_grid,
     checked_images,
     checked_labels,
     checked_layout,
+    checked_method,
     checked_model,
+    checked_options,
     checked_targets,
     known_labels,
 )
@@ -27,20 +29,17 @@ from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.modes import seeded
 from lightning_shap.isolation.module_state import state_kept
 from lightning_shap.maskers import MaskerLike, background_of, describe
-from lightning_shap.methods.attribution import Attribution
-from lightning_shap.methods.partition import partition_values
+from lightning_shap.methods.registry import MethodName
 from lightning_shap.outputs import Output, probabilities_of
 from lightning_shap.progress import Progress, counting
 from lightning_shap.regions.boxes import Box, BoxCoalitions
-
-Method = Literal["partition", "kernel", "gradient", "deep"]
 
 
 def explain(
     model: Callable[..., Any],
     images: torch.Tensor,
     *,
-    method: Method = "partition",
+    method: MethodName = "partition",
     max_evals: int = 500,
     targets: int | Sequence[int] | np.ndarray | torch.Tensor | None = None,
     topk: int | None = None,
@@ -67,8 +66,8 @@ def explain(
             ``pixel_values``, or takes nothing but keywords, it gets the images by that name.
         images: Float tensor (N, C, H, W), prepared as the model takes them; any C >= 1.
         method: ``"partition"`` gives the Owen values of SHAP's PartitionExplainer, ``"kernel"``
-            the Shapley values of a grid of patches with error bars; ``"gradient"`` and ``"deep"``
-            are shap's GradientExplainer and DeepExplainer.
+            the Shapley values of a grid of patches with error bars, ``"gradient"`` the expected
+            gradients of SHAP's GradientExplainer.
         max_evals: Model rows an image may cost, the empty and the full image included, as in shap.
             ``"kernel"`` spends 4098 at most, unless more cover every coalition.
         targets: Indices of the classes to explain: one, (K',) for all images or (N, K') for each.
@@ -81,8 +80,8 @@ def explain(
             pixels, ``"mean"`` (the image's mean colour), a number, a tensor (C, H, W) or
             (N, C, H, W), or a function of the images.
         grid: Patches of ``"kernel"``, a side or (rows, columns); None for what the budget resolves.
-        backgrounds: What ``"gradient"`` and ``"deep"`` start from: images (B, C, H, W), or
-            ``"samples"`` for the images themselves; None for what the masker shows.
+        backgrounds: What ``"gradient"`` starts from: images (B, C, H, W), or ``"samples"`` for
+            the images themselves; None for what the masker shows.
         output: What is explained: ``"logit"``, which is the output as it is, ``"probability"``, or
             a function from the model's raw output to (N, K). ``"value"`` is the output as it is of
             a model that has no classes, as in a regression: nothing is predicted or ranked. A
@@ -119,10 +118,10 @@ def explain(
     max_evals = checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
     batch_size = checked_count("batch_size", batch_size, least=1)
     seed = checked_count("seed", seed, least=0)
-    checked_choice("method", method, get_args(Method))
-    patches = checked_grid(grid, method)
-    if backgrounds is not None and method not in ("gradient", "deep"):
-        raise ValueError(f"backgrounds: {method!r} has none; give a masker instead")
+    estimator = checked_method(method).estimator()
+    options = checked_options(
+        method, grid=checked_grid(grid), backgrounds=checked_backgrounds(backgrounds, images)
+    )
     if targets is not None and topk is not None:
         raise ValueError("targets, topk: both were given; give the classes or how many, not both")
     checked_layout(images, model)
@@ -157,8 +156,7 @@ def explain(
             class_names = class_names_in(model, count)
         names = checked_class_names(class_names, classes)
         base, ends = (np.take_along_axis(scores, chosen, axis=1) for scores in (empty, full))
-        budget = {"max_evals": max_evals, "seed": seed}
-        found = _estimate(method, game, chosen, base, ends, budget, patches, backgrounds)
+        found = estimator(game, chosen, base, ends, max_evals=max_evals, seed=seed, **options)
         base = base if found.base is None else found.base
 
     record = Record(
@@ -187,29 +185,6 @@ def explain(
         record,
         found.error_std,
     )
-
-
-def _estimate(
-    method: Method,
-    game: CoalitionGame,
-    targets: np.ndarray,
-    base: np.ndarray,
-    full: np.ndarray,
-    budget: dict[str, int],
-    grid: tuple[int, int] | None,
-    backgrounds: torch.Tensor | Literal["samples"] | None,
-) -> Attribution:
-    """Hands the game to its method; all but the default are imported when asked for."""
-    if method == "partition":
-        return partition_values(game, targets, base, full, max_evals=budget["max_evals"])
-    if method == "kernel":
-        from lightning_shap.methods.kernel.estimator import kernel_values
-
-        return kernel_values(game, targets, base, full, grid=grid, **budget)
-    from lightning_shap.methods.gradient import deep_values, gradient_values
-
-    values = gradient_values if method == "gradient" else deep_values
-    return values(game, targets, backgrounds=backgrounds, **budget)
 
 
 def _ends(game: CoalitionGame) -> tuple[np.ndarray, np.ndarray]:

@@ -15,8 +15,11 @@ from lightning_shap.classes import Classes
 class Record:
     """How an explanation came about, kept as ``explanation.record``.
 
+    A slice of an explanation has the record of its images, and one of a single image has a row.
+    Seconds are always those of the whole.
+
     Attributes:
-        method: ``"partition"``, ``"kernel"``, ``"gradient"`` or ``"deep"``.
+        method: As asked for, such as ``"partition"``.
         max_evals: Model rows an image was allowed.
         grid: Patches (rows, columns) of the kernel method, else None.
         masker: What absent regions showed, in words.
@@ -71,6 +74,13 @@ class Record:
             return [None] * len(self.outputs)
         return self.classes.right(self.labels, self.predicted)
 
+    def picked(self, images: np.ndarray, outputs: np.ndarray) -> "Record":
+        """The record of some of the images and of some of the explained outputs, by index."""
+        arrays = {name: getattr(self, name) for name in PER_IMAGE}
+        kept = {name: None if array is None else array[images] for name, array in arrays.items()}
+        gap = self.additivity_gap[images][:, outputs]
+        return replace(self, **{**kept, "additivity_gap": gap})
+
 
 PER_IMAGE = ("outputs", "probabilities", "labels", "evaluations", "regions", "additivity_gap")
 """The fields that have a row for each image."""
@@ -81,7 +91,7 @@ class ImageExplanation(shap.Explanation):
 
     shap's own class loses its way when it slices one that has ``output_indexes``, or as many images
     as channels (shap 0.51): it guesses which axes are the outputs', and guesses again at each copy.
-    Here the last axis is the outputs', said once, and a copy is a copy.
+    Here the last axis is the outputs', said once, and a copy is a copy; the record is sliced along.
 
     Args:
         values: float64 (N, H, W, C, K').
@@ -108,6 +118,7 @@ class ImageExplanation(shap.Explanation):
         )
         self.output_dims: tuple[int, ...] = (4,)
         self.record = record
+        self._number_axes(*output_indexes.shape)
         output_names = record.class_names[record.classes.of(output_indexes)]
         shared = bool((output_indexes == output_indexes[0]).all())
         self._s.base_values = Obj(base_values, [0, 4])
@@ -119,10 +130,41 @@ class ImageExplanation(shap.Explanation):
         )
 
     def __getitem__(self, item: Any) -> "ImageExplanation":
+        self._check_names_in(item)
         sliced: ImageExplanation = super().__getitem__(item)
         # shap keeps the axes of the outputs as they were; image_plot would take channels for them.
         sliced.output_dims = tuple(range(sliced.data.ndim, sliced.values.ndim))
+        images, outputs = sliced._s.image_numbers, sliced._s.output_numbers
+        sliced.record = self.record.picked(np.atleast_1d(images), np.atleast_1d(outputs))
+        sliced._number_axes(*(len(axis) if np.ndim(axis) else None for axis in (images, outputs)))
         return sliced
+
+    def _number_axes(self, images: int | None, outputs: int | None) -> None:
+        """Numbers images and outputs, so that a slice shows which it picked; None is no axis."""
+        self._s.image_numbers = 0 if images is None else Obj(np.arange(images), [0])
+        self._s.output_numbers = (
+            0 if outputs is None else Obj(np.arange(outputs), list(self.output_dims))
+        )
+
+    def _check_names_in(self, item: Any) -> None:
+        """Names pick outputs only where all images have the same."""
+        parts = item if isinstance(item, tuple) else (item,)
+        flat = (one for part in parts for one in (part if isinstance(part, list) else [part]))
+        for name in (one for one in flat if isinstance(one, str)):
+            if np.ndim(self.output_names) == 2:
+                raise IndexError(
+                    f"{name!r}: images explain classes of their own; pick outputs by their place, "
+                    "as in e[..., 0]"
+                )
+            if name not in np.atleast_1d(self.output_names):
+                raise IndexError(
+                    f"{name!r}: is none of {np.atleast_1d(self.output_names).tolist()}"
+                )
+
+    @property
+    def is_one_image(self) -> bool:
+        """Whether an image was picked by its number, so that no axis of images is left."""
+        return np.ndim(self._s.image_numbers) == 0
 
     def __copy__(self) -> "ImageExplanation":
         twin = object.__new__(type(self))

@@ -8,18 +8,21 @@ import inspect
 import time
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 
-from lightning_shap.isolation.modes import evaluation_mode, module_of
+from lightning_shap.errors import ArgumentError
+from lightning_shap.isolation.modes import eager, evaluation_mode, module_of
 from lightning_shap.outputs import Output, value_function
 
 # More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.
 CPU_ROWS_PER_THREAD = 8
 
 PIXELS = "pixel_values"  # what Hugging Face calls images
+
+Result = TypeVar("Result")
 
 
 class Coalitions(Protocol):
@@ -30,6 +33,10 @@ class Coalitions(Protocol):
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
         """Coalitions ``start`` to ``stop`` as booleans (rows, C or 1, H, W); True is present."""
+
+
+class NoGradientError(ArgumentError):
+    """The model cannot be followed from its outputs back to its images."""
 
 
 class CoalitionGame:
@@ -46,7 +53,7 @@ class CoalitionGame:
         progress: Called with the number of rows after each model call.
 
     Attributes:
-        evaluations: int (N,), model rows spent on each image so far.
+        evaluations: int (N,), model rows spent on each image so far, backward passes included.
         model_seconds: Time spent inside the model.
     """
 
@@ -70,10 +77,8 @@ class CoalitionGame:
             self.batch_size = min(batch_size, CPU_ROWS_PER_THREAD * torch.get_num_threads())
         self.evaluations = np.zeros(len(images), dtype=np.int64)
         self.model_seconds = 0.0
-        self.output = output
-        self.multi_label = multi_label
         self.progress = progress
-        self._scores = value_function(output, multi_label)
+        self._value = value_function(output, multi_label)
 
     def play(self, image_indices: Sequence[int] | np.ndarray, coalitions: Coalitions) -> np.ndarray:
         """The outputs under some coalitions.
@@ -90,17 +95,83 @@ class CoalitionGame:
             ValueError: If the model returns NaN, infinities or another number of rows.
             MemoryError: If not even one row fits into the memory.
         """
-        outputs: list[np.ndarray] = []
         images = np.asarray(image_indices)
-        start, rows = 0, len(coalitions)
+
+        def outputs(start: int, stop: int) -> np.ndarray:
+            present = coalitions.masks(start, stop, self.images.device)
+            return self._evaluate(self._shown(images[start:stop], present))
+
+        found = self._in_batches(len(coalitions), outputs)
+        np.add.at(self.evaluations, images, 1)
+        return np.concatenate(found)
+
+    def play_whole(self, pictures: torch.Tensor) -> np.ndarray:
+        """The outputs for pictures that are none of the images but of use to all of them.
+
+        Args:
+            pictures: (B, C, H, W), like the images.
+
+        Returns:
+            float64 (B, K). Each image is charged an equal share of the rows, rounded up.
+
+        Raises:
+            ValueError: As :meth:`play`.
+            MemoryError: As :meth:`play`.
+        """
+        pictures = pictures.to(self.images)
+        # Clones, since a model may change its input in place.
+        found = self._in_batches(
+            len(pictures), lambda start, stop: self._evaluate(pictures[start:stop].clone())
+        )
+        self.evaluations += -(-len(pictures) // len(self.images))
+        return np.concatenate(found)
+
+    def gradients(
+        self,
+        image_indices: Sequence[int] | np.ndarray,
+        pictures: torch.Tensor,
+        targets: Sequence[int] | np.ndarray,
+    ) -> torch.Tensor:
+        """How outputs change with the pixels: a forward and a backward pass for each row.
+
+        Args:
+            image_indices: Which image each row is charged to, (R,).
+            pictures: (R, C, H, W), on the images' device; as many as the memory may hold at once.
+            targets: Which output of each row is followed, (R,).
+
+        Returns:
+            (R, C, H, W), of the pictures' dtype and on their device.
+
+        Raises:
+            NoGradientError: If the outputs do not follow from the pictures in a way that autograd
+                knows of, or by gradients that are not finite.
+            MemoryError: If not even one row fits into the memory.
+        """
+        images, followed = np.asarray(image_indices), np.asarray(targets)
+
+        def slopes(start: int, stop: int) -> torch.Tensor:
+            found = self._differentiate(pictures[start:stop], followed[start:stop])
+            broken = ~found.isfinite().flatten(1).all(1).cpu().numpy()
+            if broken.any():
+                first = images[start:stop][broken][0]
+                raise NoGradientError("model", f"has NaN or infinite gradients for image {first}")
+            return found
+
+        found = self._in_batches(len(pictures), slopes)
+        np.add.at(self.evaluations, images, 1)
+        return torch.cat(found)
+
+    def _in_batches(self, rows: int, call: Callable[[int, int], Result]) -> list[Result]:
+        """What ``call(start, stop)`` returns for all rows, fewer at once if memory runs out."""
+        results: list[Result] = []
+        start = 0
         with evaluation_mode(self.model):
             while start < rows:
                 calls = -(-(rows - start) // self.batch_size)
                 stop = start + -(-(rows - start) // calls)  # calls of equal size waste none
                 exhausted = None
                 try:
-                    present = coalitions.masks(start, stop, self.images.device)
-                    outputs.append(self._evaluate(self._shown(images[start:stop], present)))
+                    results.append(call(start, stop))
                     start = stop
                 except (RuntimeError, MemoryError) as error:
                     if not out_of_memory(error):
@@ -108,9 +179,8 @@ class CoalitionGame:
                     # Not the error itself, which holds on to the failed call's tensors.
                     exhausted = repr(error)
                 if exhausted is not None:
-                    self.halve(stop - start, exhausted)
-        np.add.at(self.evaluations, images, 1)
-        return np.concatenate(outputs)
+                    self._halve(stop - start, exhausted)
+        return results
 
     def _shown(self, images: np.ndarray, present: torch.Tensor) -> torch.Tensor:
         """The images where they are present, their backgrounds elsewhere."""
@@ -126,21 +196,48 @@ class CoalitionGame:
 
     def _evaluate(self, shown: torch.Tensor) -> np.ndarray:
         started = time.perf_counter()
-        scores = self._scores(raw_output(self.model, shown)).cpu().numpy()
-        self.model_seconds += time.perf_counter() - started
-        if len(scores) != len(shown):
-            raise ValueError(f"model: returned {len(scores)} rows for {len(shown)} images")
+        scores = self._scores(shown).cpu().numpy()
+        self._book(len(shown), started)
         if not np.isfinite(scores).all():
             broken = int((~np.isfinite(scores)).any(axis=1).sum())
             raise ValueError(
                 f"model: returned NaN or infinite outputs for {broken} of {len(scores)} images; "
                 "there is nothing to explain until it returns finite ones"
             )
-        if self.progress is not None:
-            self.progress(len(scores))
         return scores
 
-    def halve(self, rows: int, reason: str) -> None:
+    def _differentiate(self, pictures: torch.Tensor, targets: np.ndarray) -> torch.Tensor:
+        started = time.perf_counter()
+        with eager(), torch.inference_mode(False), torch.enable_grad():
+            # Clones: tensors of inference mode know no gradients, and a model that changes its
+            # input in place may not do so to a leaf.
+            leaf = pictures.clone().requires_grad_()
+            scores = self._scores(leaf.to(self.images.dtype, copy=True))
+            columns = torch.from_numpy(targets).to(scores.device)
+            followed = scores.gather(1, columns[:, None]).sum()
+            gradients = None
+            if followed.requires_grad:
+                (gradients,) = torch.autograd.grad(followed, leaf, allow_unused=True)
+        if gradients is None:
+            raise NoGradientError("model", "has no gradient from its images to its outputs")
+        if gradients.device.type == "cuda":
+            torch.cuda.synchronize(gradients.device)  # as the scores of :meth:`play` do
+        self._book(len(pictures), started)
+        return gradients
+
+    def _scores(self, shown: torch.Tensor) -> torch.Tensor:
+        """The only call of a model: all its outputs (R, K)."""
+        scores = self._value(raw_output(self.model, shown))
+        if len(scores) != len(shown):
+            raise ValueError(f"model: returned {len(scores)} rows for {len(shown)} images")
+        return scores
+
+    def _book(self, rows: int, started: float) -> None:
+        self.model_seconds += time.perf_counter() - started
+        if self.progress is not None:
+            self.progress(rows)
+
+    def _halve(self, rows: int, reason: str) -> None:
         """Half as many rows per model call from now on, after a call of ``rows`` was too many."""
         if rows == 1:
             raise MemoryError(f"batch_size: not even one row fits into the memory ({reason})")

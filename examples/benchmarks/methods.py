@@ -55,8 +55,7 @@ def main() -> None:
                 metrics = (InsertionAUC(steps=32), DeletionAUC(steps=32))
                 for metric in metrics:
                     metric.update(network, explanation)
-                    gap = float(metric.compute()[f"{metric.name}_gap"])
-                    found[kind, f"{method} {metric.name}", budget].append(gap)
+                    found[kind, f"{method} {metric.name}", budget].append(float(metric.compute()))
                 for truth, values in zip(truths, explanation.values[..., 0], strict=False):
                     off = ((patch_sums(values) - truth) ** 2).sum() / (truth**2).sum()
                     found[kind, f"{method} error", budget].append(float(off))

@@ -13,6 +13,7 @@ from typing import NoReturn
 from jsonargparse import ArgumentParser
 
 from lightning_shap.command.options import GROUPS, Options
+from lightning_shap.methods.registry import REMOVED
 
 FLAGS = {field.name: field for group in GROUPS.values() for field in fields(group)}
 LISTS = {name for name, field in FLAGS.items() if "list[" in str(field.type)}
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse(arguments: Sequence[str]) -> Options:
     """The options that a command line and its ``--config`` files ask for."""
-    parser = ArgumentParser(
+    parser = _Parser(
         prog="lightning-shap",
         description="Explain a trained image classifier with SHAP.",
         epilog="Example: lightning-shap --model_output_dir runs/resnet18 --dataset photographs "
@@ -59,6 +60,17 @@ def parse(arguments: Sequence[str]) -> Options:
         for name, group in GROUPS.items()
     }
     return Options(**groups)
+
+
+class _Parser(ArgumentParser):
+    """Says of a method that there was what to use instead; jsonargparse lists those there are."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:
+        """Ends the command."""
+        for name, instead in REMOVED.items():
+            if 'key "method"' in message and message.rstrip().endswith(f"Got value: {name}"):
+                _refuse(f"method: {name!r} {instead}")
+        super().error(message, ex)
 
 
 @contextmanager

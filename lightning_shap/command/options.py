@@ -8,6 +8,8 @@ function itself would import torch and shap for every ``--help``; a test holds t
 from dataclasses import dataclass
 from typing import Literal
 
+from lightning_shap.methods.registry import MethodName
+
 
 @dataclass(frozen=True)
 class Model:
@@ -60,15 +62,16 @@ class Explanation:
 
     Args:
         method: partition gives the Owen values of SHAP's PartitionExplainer, kernel the Shapley
-            values of a grid of patches with error bars; gradient and deep are shap's explainers.
+            values of a grid of patches with error bars, gradient the expected gradients of SHAP's
+            GradientExplainer.
         max_evals: Model rows an image may cost, the empty and the full image included.
         targets: Classes to explain, by number.
         topk: Explain the true class and each image's highest others, so many in all. With neither
             targets nor topk: all classes, or the four highest where there are more than ten.
         masker: What absent regions show: blur, blur(kh,kw) in pixels, mean or a number.
         grid: Patches of kernel, a side or [rows, columns]; else as many as the budget resolves.
-        backgrounds: What gradient and deep start from; samples for the images themselves, what the
-            masker shows where not given.
+        backgrounds: What gradient starts from; samples for the images themselves, what the masker
+            shows where not given.
         output: What is explained, logit or probability; value for a model without classes, as in a
             regression.
         multi_label: Several classes may be true at once.
@@ -79,7 +82,7 @@ class Explanation:
         progress: Show a bar once it is worth one.
     """
 
-    method: Literal["partition", "kernel", "gradient", "deep"] = "partition"
+    method: MethodName = "partition"
     max_evals: int = 500
     targets: int | list[int] | None = None
     topk: int | None = None

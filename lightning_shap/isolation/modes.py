@@ -80,17 +80,6 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """What tensors are made in that nobody gave a dtype; true half precision sets it for a fit."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-@contextmanager
 def eager() -> Iterator[None]:
     """Run whatever is compiled as it is written.
 

@@ -1,44 +1,38 @@
-"""Shap's own GradientExplainer and DeepExplainer, made safe.
+"""Expected gradients: the numbers of SHAP's GradientExplainer.
 
-shap's explainers turn the model's modes, clear its gradients, hang hooks and attributes on its
-modules and reseed NumPy. So they never meet the model: :mod:`.differentiable` answers for it and
-puts the rest back, and DeepExplainer walks through a copy, :mod:`.deep_copy`.
+A value is what changes an output on the way from a background to the image: the gradient, averaged
+over points drawn along that way, times the difference of the two pixels. shap's own explainer turns
+the model's modes, clears its gradients, reseeds NumPy and needs the default dtype to be single.
 
-Both methods go from an image to a background. If that is the one the masker paints for each image,
-their base value is the output for it, as in all methods; with given backgrounds it is the mean
-output over them. This is the base from which the exact values would add up to the output. What is
-missing is reported as the additivity gap and never hidden in the base: in "gradient" it is the
-sampling error, which shrinks with the evaluations; in "deep" it is what shap's rules do not cover.
+The values start from the background that the masker paints for each image, and the base value is
+the output for it, as in all methods; with given backgrounds it is the mean output over them. From
+this base the exact values would add up to the output. What is missing is the sampling error, which
+shrinks with the evaluations: it is reported as the additivity gap and never hidden in the base.
 
-Source: `shap.GradientExplainer` (expected gradients), `shap.DeepExplainer` (DeepLIFT).
+Source: `shap.GradientExplainer`; Erion et al., "Improving performance of deep learning models with
+axiomatic attribution priors and expected gradients", 2021.
 """
 
 import numpy as np
-import shap
 import torch
 
-from lightning_shap.game import CoalitionGame
+from lightning_shap.errors import ArgumentError
+from lightning_shap.game import CoalitionGame, NoGradientError
 from lightning_shap.methods.attribution import Attribution
-from lightning_shap.methods.deep_copy import HookableCopy
-from lightning_shap.methods.differentiable import (
-    SAMPLES_AT_ONCE,
-    Backgrounds,
-    DeepScores,
-    Scores,
-    Starts,
-    explained,
-)
+from lightning_shap.methods.registry import METHODS
 
 
 def gradient_values(
     game: CoalitionGame,
     targets: np.ndarray,
+    base: np.ndarray,
+    full: np.ndarray,
     *,
     max_evals: int,
-    backgrounds: Backgrounds = None,
     seed: int = 0,
+    backgrounds: torch.Tensor | None = None,
 ) -> Attribution:
-    """Expected gradients, by shap's GradientExplainer.
+    """Expected gradients of every pixel.
 
     Gradients cost rows of their own for each class, a forward and a backward pass for each row, so
     that each of an image's classes gets its share of the image's rows.
@@ -46,10 +40,11 @@ def gradient_values(
     Args:
         game: The coalition game of N images.
         targets: int (N, K'), the outputs to explain.
-        max_evals: Rows an image may cost, two for the empty and the full image included.
-        backgrounds: What to start from: images (B, C, H, W) for all, ``"samples"`` for the
-            explained images themselves, None for what the masker paints for each image.
+        base: float64 (N, K'), these outputs with everything absent.
+        full: float64 (N, K'), these outputs with everything present.
+        max_evals: Rows an image may cost, two for ``base`` and ``full`` included.
         seed: Chooses the points between image and background; the same for every image.
+        backgrounds: Images (B, C, H, W) to start from, None for what the masker paints for each.
 
     Returns:
         Attributions that add up to the output but for their sampling error. Each value is a region
@@ -58,80 +53,67 @@ def gradient_values(
     Raises:
         ValueError: If the model has no gradient, or ``max_evals`` does not reach.
     """
-    starts = Starts(game, targets, backgrounds)
-    samples = (max_evals - 2 - starts.rows) // targets.shape[1]
+    images, classes = targets.shape
+    given = 1 if backgrounds is None else len(backgrounds)
+    for_backgrounds = 0 if backgrounds is None else -(-given // images)
+    samples = (max_evals - 2 - for_backgrounds) // classes
     if samples < 1:
-        raise _too_few("gradient", max_evals, 2 + starts.rows + targets.shape[1], starts)
-    sizes = [min(SAMPLES_AT_ONCE, samples - at) for at in range(0, samples, SAMPLES_AT_ONCE)]
-    seeds = np.random.default_rng(seed).integers(2**32, size=len(sizes))
-    scores = Scores(game, targets.shape[1])
-
-    def mean_of(image: torch.Tensor, background: torch.Tensor) -> np.ndarray:
-        total = np.zeros((*image.shape[1:], targets.shape[1]))
-        with scores.no_question():
-            explainer = shap.GradientExplainer(scores, background, batch_size=game.batch_size)
-        for size, rseed in zip(sizes, seeds, strict=True):
-            values = explainer.shap_values(image, nsamples=size, rseed=int(rseed))
-            total += size / samples * values[0]
-        return total
-
-    return explained(scores, starts, mean_of, seed)
+        raise _too_few(max_evals, 2 + for_backgrounds + classes, classes, given)
+    if backgrounds is not None:
+        base = game.play_whole(backgrounds).mean(axis=0)[targets]
+    try:
+        values = _expected_gradients(game, targets, samples, backgrounds, seed)
+    except NoGradientError as error:
+        others = (name for name, method in METHODS.items() if not method.needs_gradients)
+        advice = f"give method {' or '.join(map(repr, others))}, which need none"
+        raise ArgumentError("model", f"{error.problem}; {advice}") from error
+    pixels = values[0, ..., 0].size
+    return Attribution(values, np.full(images, pixels), base=base)
 
 
-def deep_values(
+def _expected_gradients(
     game: CoalitionGame,
     targets: np.ndarray,
-    *,
-    max_evals: int,
-    backgrounds: Backgrounds = None,
-    seed: int = 0,
-) -> Attribution:
-    """DeepLIFT values averaged over the backgrounds, by shap's DeepExplainer.
-
-    An image costs two rows for each class and background, however many more ``max_evals`` allows.
-
-    Args:
-        game: The coalition game of N images.
-        targets: int (N, K'), the outputs to explain.
-        max_evals: Rows an image may cost, two for the empty and the full image included.
-        backgrounds: See :func:`gradient_values`.
-        seed: Seed of whatever is random in the model.
-
-    Returns:
-        Attributions that add up to the output as far as the model is made of modules that shap has
-        a rule for; it follows the plain gradient of functions such as ``torch.relu``, and the
-        additivity gap tells. A probability is explained by its rule for a softmax module. Each
-        value is a region of its own.
-
-    Raises:
-        ValueError: If shap cannot handle the model, naming the module, or ``max_evals`` does not
-            reach.
-    """
-    starts = Starts(game, targets, backgrounds)
-    cost = 2 + starts.rows + 2 * starts.count * targets.shape[1]
-    if cost > max_evals:
-        raise _too_few("deep", max_evals, cost, starts)
-    copy = HookableCopy(game.model)
-    scores = DeepScores(game, targets.shape[1], copy)
-
-    def mean_of(image: torch.Tensor, background: torch.Tensor) -> np.ndarray:
-        total = np.zeros((*image.shape[1:], targets.shape[1]))
-        for some in background.split(max(1, game.batch_size // 2)):
-            with scores.no_question():
-                explainer = shap.DeepExplainer(scores, some)
-            with copy.naming_what_fails():
-                values = explainer.shap_values(image, check_additivity=False)
-            total += len(some) / len(background) * values[0]
-        return total
-
-    return explained(scores, starts, mean_of, seed)
+    samples: int,
+    backgrounds: torch.Tensor | None,
+    seed: int,
+) -> np.ndarray:
+    """The values (N, H, W, C, K'), each from so many samples."""
+    ends = game.images.to(torch.promote_types(game.images.dtype, torch.float32))
+    starts = (game.background if backgrounds is None else backgrounds).to(ends)
+    picks, shares = _drawn(samples, len(starts) if backgrounds is not None else 1, seed)
+    images, classes = targets.shape
+    totals = np.zeros((images, classes, *ends.shape[1:]))
+    # One list of rows for all images and classes, so that the model's batches are full.
+    rows, first = images * classes * samples, 0
+    while first < rows:
+        row = np.arange(first, min(first + game.batch_size, rows))
+        pair, sample = np.divmod(row, samples)
+        image, column = np.divmod(pair, classes)
+        end, start = ends[image], starts[image if backgrounds is None else picks[sample]]
+        share = torch.from_numpy(shares[sample]).to(ends)[:, None, None, None]
+        slopes = game.gradients(image, torch.lerp(start, end, share), targets[image, column])
+        parts = slopes * (end - start)
+        pairs, counts = np.unique(pair, return_counts=True)
+        for one, part in zip(pairs, parts.split(counts.tolist()), strict=True):
+            totals[divmod(one, classes)] += part.sum(0).cpu().numpy()
+        first += len(row)
+    return np.ascontiguousarray(totals.transpose(0, 3, 4, 2, 1)) / samples
 
 
-def _too_few(method: str, max_evals: int, needed: int, starts: Starts) -> ValueError:
-    classes, backgrounds = starts.targets.shape[1], starts.count
+def _drawn(samples: int, backgrounds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each sample, which background it starts from and how far on the way it is, as in shap."""
+    random = np.random.RandomState(np.random.default_rng(seed).integers(2**32))
+    drawn = [(random.choice(backgrounds), random.uniform()) for _ in range(samples)]
+    picks, shares = zip(*drawn, strict=True)
+    return np.array(picks), np.array(shares)
+
+
+def _too_few(max_evals: int, needed: int, classes: int, backgrounds: int) -> ArgumentError:
     fewer = " or fewer backgrounds" if backgrounds > 1 else ""
-    return ValueError(
-        f"max_evals: got {max_evals}, but method {method!r} needs {needed} an image for "
-        f"{classes} class{'es' * (classes > 1)} and {backgrounds} background{'s' * bool(fewer)}; "
-        f"give that many, or fewer classes by topk or targets{fewer}"
+    return ArgumentError(
+        "max_evals",
+        f"got {max_evals}, but method 'gradient' needs {needed} an image for {classes} "
+        f"class{'es' * (classes > 1)} and {backgrounds} background{'s' * bool(fewer)}; "
+        f"give that many, or fewer classes by topk or targets{fewer}",
     )

@@ -10,6 +10,7 @@ Source: `shap.PartitionExplainer`; Owen, "Values of games with a priori unions",
 
 import heapq
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ def partition_values(
     full: np.ndarray,
     *,
     max_evals: int,
+    seed: int = 0,
     rows_per_round: int = 10,
 ) -> Attribution:
     """Owen values of every pixel.
@@ -37,6 +39,7 @@ def partition_values(
         base: float64 (N, K'), these outputs with everything absent.
         full: float64 (N, K'), these outputs with everything present.
         max_evals: Rows an image may cost, ``base`` and ``full`` included.
+        seed: Of no use, since nothing here is random.
         rows_per_round: Rows that an image asks for before it looks at the results; 10 as
             SHAP's ``batch_size``. The rounds of all images share model calls.
     """
@@ -46,18 +49,16 @@ def partition_values(
         Descent(whole, *ends, max_rows=max_evals - 2, rows_per_round=rows_per_round)
         for ends in zip(base, full, strict=True)
     ]
-    while asked := [(image, descent.ask()) for image, descent in enumerate(descents)]:
-        asked = [(image, coalitions) for image, coalitions in asked if coalitions]
-        if not asked:
-            break
-        images = [image for image, coalitions in asked for _ in coalitions]
-        rows = [coalition for _, coalitions in asked for coalition in coalitions]
+    asked = _asked(descents)
+    while asked:
+        counts = [len(coalitions) for coalitions in asked.values()]
+        images = np.repeat([*asked], counts)
+        rows = [coalition for coalitions in asked.values() for coalition in coalitions]
         outputs = game.play(images, BoxCoalitions(rows, whole))
         outputs = np.take_along_axis(outputs, targets[images], axis=1)
-        start = 0
-        for image, coalitions in asked:
-            descents[image].answer(outputs[start : start + len(coalitions)])
-            start += len(coalitions)
+        for image, answers in zip(asked, np.split(outputs, np.cumsum(counts)[:-1]), strict=True):
+            descents[image].answer(answers)
+        asked = _asked(descents)
     values = np.zeros((len(descents), height, width, channels, targets.shape[1]))
     for descent, image_values in zip(descents, values, strict=True):
         descent.spread(image_values)
@@ -65,6 +66,12 @@ def partition_values(
         values=values,
         regions=np.array([descent.regions for descent in descents]),
     )
+
+
+def _asked(descents: Sequence["Descent"]) -> dict[int, list[tuple[Box, ...]]]:
+    """The coalitions to evaluate next, by the numbers of the images whose walk goes on."""
+    asked = {image: descent.ask() for image, descent in enumerate(descents)}
+    return {image: coalitions for image, coalitions in asked.items() if coalitions}
 
 
 class Node(NamedTuple):

@@ -6,6 +6,7 @@ Source: Petsiuk, Das and Saenko, "RISE: Randomized Input Sampling for Explanatio
 import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.modes import seeded
 from lightning_shap.isolation.module_state import state_kept
 from lightning_shap.maskers import MaskerLike, background_of
-from lightning_shap.metrics.rankings import Rankings, maps_of, random_ranks, ranks_of
+from lightning_shap.metrics.rankings import Rankings, maps_in, random_ranks, ranks_of
 from lightning_shap.outputs import Output, value_function
 
 
@@ -29,10 +30,16 @@ class _AreaUnderCurve(Metric):
     is_differentiable = False
     full_state_update = False
 
-    # Also the beginning of the states' names: a MetricCollection takes two metrics for one if
-    # their states have the same names and were equal once, as with a model that is constant yet.
     name: ClassVar[str]
     removes: ClassVar[bool]
+
+    # A MetricCollection takes two metrics for one from then on if all their states are equal after
+    # its first update, as those of insertion and deletion are while a model is constant. This one
+    # never is.
+    identity: torch.Tensor
+    curve_sum: torch.Tensor
+    random_curve_sum: torch.Tensor
+    maps: torch.Tensor
 
     def __init__(
         self,
@@ -48,7 +55,8 @@ class _AreaUnderCurve(Metric):
     ) -> None:
         super().__init__(**kwargs)
         value_function(output, multi_label)  # which raises if there is none
-        self.steps = checked_count("steps", steps, least=1)
+        ends_alone = "with one, every map has the same curve"
+        self.steps = checked_count("steps", steps, least=2, why=ends_alone)
         self.masker = masker
         self.output = output
         self.multi_label = multi_label
@@ -56,9 +64,11 @@ class _AreaUnderCurve(Metric):
         self.random_maps = checked_count("random_maps", random_maps, least=0)
         self.batch_size = checked_count("batch_size", batch_size, least=1)
         self.seed = checked_count("seed", seed, least=0)
-        for state in ("curve", "random_curve"):
-            self.add_state(f"{self.name}_{state}", torch.zeros(self.steps + 1), "sum")
-        self.add_state(f"{self.name}_maps", torch.tensor(0), "sum")
+        points = torch.zeros(self.steps + 1, dtype=torch.float32)
+        self.add_state("identity", torch.tensor(list(uuid4().bytes)), "max")
+        self.add_state("curve_sum", points, "sum")
+        self.add_state("random_curve_sum", points.clone(), "sum")
+        self.add_state("maps", torch.tensor(0), "sum")
 
     def update(
         self,
@@ -71,7 +81,8 @@ class _AreaUnderCurve(Metric):
 
         Args:
             model: The explained model, as :func:`lightning_shap.explain` takes it.
-            explanation: What ``explain`` returned, or attributions (N, H, W) or (N, C, H, W).
+            explanation: What ``explain`` returned or a slice of it, or attributions (N, H, W) or
+                (N, C, H, W).
             images: (N, C, H, W), as the model takes them; those of the explanation where None.
             targets: The explained classes, (N,) or (N, K'); those of the explanation where None.
 
@@ -79,7 +90,7 @@ class _AreaUnderCurve(Metric):
             ValueError: If shapes do not fit, or attributions are not finite.
         """
         checked_model(model)
-        maps, images, classes = maps_of(explanation, images, targets)
+        maps, images, classes = maps_in(explanation, images, targets)
         if not self.per_target:
             maps, classes = maps[:, :1], classes[:, :1]
         pixels = maps[0, 0].size
@@ -95,42 +106,57 @@ class _AreaUnderCurve(Metric):
                 batch_size=self.batch_size,
             )
             curves = self._curves(game, self._ranks(maps, images), classes)
-        self._add("maps", np.array(classes.size))
-        self._add("curve", curves[:, :, 0].sum((0, 1)))
+        self.maps = self.maps + classes.size
+        self.curve_sum = self.curve_sum + _like(self.curve_sum, curves[:, :, 0])
         if self.random_maps:
-            self._add("random_curve", curves[:, :, 1:].mean(2).sum((0, 1)))
+            own = _like(self.random_curve_sum, curves[:, :, 1:].mean(2))
+            self.random_curve_sum = self.random_curve_sum + own
 
-    def compute(self) -> dict[str, torch.Tensor]:
-        """The mean area, that of random maps, and how much better than theirs it is."""
-        area = self._area("curve")
-        if not self.random_maps:
-            return {self.name: area}
-        random = self._area("random_curve")
-        gap = random - area if self.removes else area - random
-        return {self.name: area, f"{self.name}_random": random, f"{self.name}_gap": gap}
+    def compute(self) -> torch.Tensor:
+        """How much better than random maps of the same regions; the area where there are none."""
+        areas = self._areas()
+        return areas.get(f"{self.name}_gap", areas[self.name])
+
+    def areas(self) -> dict[str, torch.Tensor]:
+        """The mean area, that of random maps, and how much better than theirs it is.
+
+        Of all processes, so that each of them has to ask.
+        """
+        with self.sync_context(
+            dist_sync_fn=self.dist_sync_fn,
+            process_group=self.process_group,
+            should_sync=self.sync_on_compute,
+            distributed_available=self.distributed_available_fn,
+        ):
+            return self._areas()
 
     @property
     def curve(self) -> torch.Tensor:
-        """The mean output (steps + 1,) before the first step, after it, and so on to the last."""
-        return self._mean("curve")
+        """The mean output (steps + 1,) before the first step, after it, and so on to the last.
+
+        Of this process alone.
+        """
+        return self.curve_sum / self.maps
+
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        """Of the gap always, of the area where pixels appear."""
+        return self.random_maps > 0 or not self.removes
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Draws what :meth:`compute` returned, or a list of such results, with matplotlib."""
         return self._plot(val, ax)
 
-    def _state(self, name: str) -> torch.Tensor:
-        state: torch.Tensor = getattr(self, f"{self.name}_{name}")
-        return state
+    def _areas(self) -> dict[str, torch.Tensor]:
+        area = self._area(self.curve_sum)
+        if not self.random_maps:
+            return {self.name: area}
+        random = self._area(self.random_curve_sum)
+        gap = random - area if self.removes else area - random
+        return {self.name: area, f"{self.name}_random": random, f"{self.name}_gap": gap}
 
-    def _add(self, name: str, amount: np.ndarray) -> None:
-        state = self._state(name)
-        setattr(self, f"{self.name}_{name}", state + torch.from_numpy(amount).to(state))
-
-    def _mean(self, name: str) -> torch.Tensor:
-        return self._state(name) / self._state("maps")
-
-    def _area(self, name: str) -> torch.Tensor:
-        return torch.trapezoid(self._mean(name), dx=1 / self.steps)
+    def _area(self, curve_sum: torch.Tensor) -> torch.Tensor:
+        return torch.trapezoid(curve_sum / self.maps, dx=1 / self.steps)
 
     def _ranks(self, maps: np.ndarray, images: torch.Tensor) -> np.ndarray:
         """The pixels' ranks in the maps (N, K', H, W) and their random ones, (N, K', M, H, W)."""
@@ -180,13 +206,16 @@ class InsertionAUC(_AreaUnderCurve):
 
     Pixels appear on the masker's background in steps, those of the highest attribution first. All
     channels of a pixel appear at once, by the sum of their attributions; pixels of equal
-    attribution, such as those of one region, in reading order. A higher area is better.
+    attribution, such as those of one region, in reading order.
 
-    Coarse regions uncover whole objects at once, so that any blocky map does well, even a random
-    one. ``compute`` therefore returns three numbers: ``insertion_auc``; ``insertion_auc_random``,
-    the area for maps of the same regions in random order; and ``insertion_auc_gap``, the first
-    minus the second, which is what the attributions knew. In a ``MetricCollection`` they keep
-    these names. ``curve`` is the mean curve.
+    ``compute`` returns the area minus that of maps of the same regions in random order, a tensor as
+    of any metric: higher is better, and 0 is no better than chance. The area alone says little,
+    since coarse regions uncover whole objects at once, so that any blocky map does well, even a
+    random one. ``areas`` returns ``insertion_auc``, ``insertion_auc_random`` and their difference
+    ``insertion_auc_gap``, and ``curve`` the mean curve; ``random_maps=0`` gives the area of RISE.
+
+    Metrics that wrap others work as usual. ``BootStrapper`` draws from tensors alone: give it
+    attributions, images and targets as tensors, by name and before the model.
 
     Args:
         steps: Steps in which the pixels appear. An image costs ``2 + (steps - 1) * (1 +
@@ -197,10 +226,13 @@ class InsertionAUC(_AreaUnderCurve):
         multi_label: Probabilities are sigmoids, as in ``explain``.
         per_target: Average over all the explained classes of an image, instead of its first, which
             is the true one or the highest.
-        random_maps: Random maps for each map; 0 for none, and no gap.
+        random_maps: Random maps that each map is held against; 0 for none, and the plain area.
         batch_size: Rows per model call.
         seed: Seed of the random maps.
         kwargs: See ``torchmetrics.Metric``.
+
+    Raises:
+        ValueError: If an argument's value will not do.
 
     Example:
         >>> import torch
@@ -209,25 +241,26 @@ class InsertionAUC(_AreaUnderCurve):
         ...     return images[:, 0, :2].mean((1, 2))[:, None]
         >>> attributions = torch.zeros(1, 4, 4)
         >>> attributions[0, :2] = 1.0
-        >>> metric = InsertionAUC(steps=4, masker=0.0, output="logit", random_maps=0)
+        >>> metric = InsertionAUC(steps=4, masker=0.0, output="logit", random_maps=100)
         >>> metric.update(model, attributions, images=torch.ones(1, 1, 4, 4), targets=[0])
-        >>> metric.compute()
-        {'insertion_auc': tensor(0.7500)}
+        >>> metric.compute()  # maps that order the two halves at random have 0.45
+        tensor(0.3000)
+        >>> metric.areas()["insertion_auc"]
+        tensor(0.7500)
         >>> metric.curve
         tensor([0.0000, 0.5000, 1.0000, 1.0000, 1.0000])
     """
 
     name = "insertion_auc"
     removes = False
-    higher_is_better = True
 
 
 class DeletionAUC(_AreaUnderCurve):
     """Area under the deletion curve: how early the output falls as pixels disappear.
 
     As :class:`InsertionAUC`, the other way round: from the whole image, those of the highest
-    attribution disappear first, and a lower area is better. ``deletion_auc_gap`` is
-    ``deletion_auc_random`` minus ``deletion_auc``, so that a larger gap is better in both.
+    attribution disappear first, and a lower area is better. ``compute`` returns the area of the
+    random maps minus that of the attributions, so that higher is better in both.
 
     Args:
         steps: Steps in which the pixels disappear. An image costs ``2 + (steps - 1) * (1 +
@@ -236,7 +269,8 @@ class DeletionAUC(_AreaUnderCurve):
         output: What is followed, as in ``explain``.
         multi_label: Probabilities are sigmoids, as in ``explain``.
         per_target: Average over all the explained classes of an image, instead of its first.
-        random_maps: Random maps for each map; 0 for none, and no gap.
+        random_maps: Random maps that each map is held against; 0 for none, and the plain area, of
+            which a lower one is better.
         batch_size: Rows per model call.
         seed: Seed of the random maps.
         kwargs: See ``torchmetrics.Metric``.
@@ -249,10 +283,14 @@ class DeletionAUC(_AreaUnderCurve):
         >>> explanation = explain(model, torch.rand(2, 1, 8, 8), max_evals=20, topk=1)
         >>> metrics = MetricCollection([InsertionAUC(steps=8), DeletionAUC(steps=8)])
         >>> metrics.update(model, explanation)
-        >>> sorted(metrics.compute())[:3]
-        ['deletion_auc', 'deletion_auc_gap', 'deletion_auc_random']
+        >>> sorted(metrics.compute())
+        ['DeletionAUC', 'InsertionAUC']
     """
 
     name = "deletion_auc"
     removes = True
-    higher_is_better = False
+
+
+def _like(state: torch.Tensor, curves: np.ndarray) -> torch.Tensor:
+    """The sum of the curves (N, K', steps + 1), as a state holds it."""
+    return torch.from_numpy(curves.sum((0, 1))).to(state)

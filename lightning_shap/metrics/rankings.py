@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from lightning_shap.arguments import checked_images
+from lightning_shap.maps import maps_of
 
 
 class Rankings:
@@ -63,14 +64,14 @@ def random_ranks(attributions: np.ndarray, random: np.random.Generator) -> np.nd
     return ranks_of(priority[number[region]].reshape(attributions.shape))
 
 
-def maps_of(
+def maps_in(
     explanation: Any, images: torch.Tensor | None, targets: Any
 ) -> tuple[np.ndarray, torch.Tensor, np.ndarray]:
     """The maps (N, K', H, W), the images (N, C, H, W) and the classes (N, K') of attributions.
 
     Args:
-        explanation: What ``explain`` returned, another ``shap.Explanation`` of images, or
-            attributions (N, H, W) or (N, C, H, W).
+        explanation: What ``explain`` returned or a slice of it, another ``shap.Explanation`` of
+            images, or attributions (N, H, W) or (N, C, H, W).
         images: (N, C, H, W), else those of the explanation.
         targets: Classes (N,) or (N, K'), else those of the explanation.
 
@@ -78,20 +79,13 @@ def maps_of(
         ValueError: If shapes do not fit, or attributions are not finite.
     """
     if hasattr(explanation, "base_values"):  # a shap.Explanation
-        values = np.asarray(explanation.values)
-        if values.ndim == 4:  # shap leaves out the axis of a single output
-            values = values[..., None]
-        if values.ndim != 5:
-            raise ValueError(
-                f"explanation: has values of shape {values.shape}; give (N, H, W, C, K')"
-            )
-        maps = np.moveaxis(values.sum(3), -1, 1)
+        known = maps_of(explanation)
+        maps = known.values
         if images is None:
-            images = torch.from_numpy(np.moveaxis(np.asarray(explanation.data), -1, 1))
+            images = torch.from_numpy(np.moveaxis(known.images, -1, 1))
         if targets is None:
-            indexes = explanation.output_indexes
-            targets = np.arange(maps.shape[1]) if indexes is None else np.asarray(indexes)
-            targets = np.broadcast_to(targets, maps.shape[:2])
+            all_outputs = np.broadcast_to(np.arange(maps.shape[1]), maps.shape[:2])
+            targets = all_outputs if known.indexes is None else known.indexes
     else:
         if images is None or targets is None:
             raise ValueError(

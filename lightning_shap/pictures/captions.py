@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
+from lightning_shap.maps import Maps, maps_of
+from lightning_shap.methods.registry import METHODS
 
 if TYPE_CHECKING:
     import shap
@@ -36,7 +38,8 @@ class Captions:
     """The words of a grid, from whatever is known of its explanation.
 
     Args:
-        explanation: Of N images and K' outputs each; one without ``.record`` has less to say.
+        explanation: Of N images and K' outputs each, or its maps; without a record there is less
+            to say.
         labels: What is true of each image, as :func:`lightning_shap.explain` takes it; that of the
             record where None.
         class_names: A name for each class; those of the explanation where None.
@@ -44,28 +47,30 @@ class Captions:
 
     def __init__(
         self,
-        explanation: "shap.Explanation",
+        explanation: "shap.Explanation | Maps",
         labels: Sequence[Any] | np.ndarray | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
-        sums = np.asarray(explanation.values).sum((1, 2, 3))
-        sums = sums.reshape(len(sums), -1)  # (N, K'), also where a single output has no axis
-        names, base = explanation.output_names, explanation.base_values
+        maps = maps_of(explanation)
+        sums = maps.values.sum((2, 3))
         self._maps = sums.shape
         # Attributions and base value add up to the output, which a plain explanation leaves unsaid.
-        self._outputs = None if base is None else sums + np.reshape(base, (-1, sums.shape[1]))
+        self._outputs = None if maps.base is None else sums + maps.base
 
-        self._record: Record | None = getattr(explanation, "record", None)
+        self._record = maps.record
         self._classes: Classes | None = None  # what the outputs stand for
         self._numbers: np.ndarray | None = None  # of each map's class, (N, K')
         self._probabilities: np.ndarray | None = None  # of all classes, (N, C)
         self._predicted: np.ndarray | None = None  # classes of each image, bool (N, C)
         self._class_names: list[str] = []  # of the first classes or all
+        names = maps.names
         self._map_names = None if names is None else np.broadcast_to(names, sums.shape)
-        if self._record is not None:
-            self._read(self._record, np.asarray(explanation.output_indexes))
+        if self._record is not None and maps.indexes is not None:
+            self._read(self._record, maps.indexes)
             labels = self._record.labels if labels is None else labels
-        elif np.ndim(names) < 2 and (class_names is None or len(class_names) == sums.shape[1]):
+        elif (names is None or names.ndim == 1) and (
+            class_names is None or len(class_names) == sums.shape[1]
+        ):
             # Otherwise shap explained some of the classes, and does not say which.
             self._numbers = np.broadcast_to(np.arange(sums.shape[1]), sums.shape)
             self._class_names = [] if names is None else [str(name) for name in names]
@@ -112,14 +117,13 @@ class Captions:
             if record.grid
             else []
         )
+        resolves_regions = record.method not in METHODS or METHODS[record.method].has_regions
         named = record.masker.endswith(("masker", "background"))
         return [
             record.method,
             *grid,
             _counted(record.evaluations[:rows], "evaluation"),
-            "every pixel"
-            if record.method in ("gradient", "deep")
-            else _counted(record.regions[:rows], "region"),
+            _counted(record.regions[:rows], "region") if resolves_regions else "every pixel",
             record.masker if named else f"{record.masker} masker",
         ]
 
@@ -130,12 +134,6 @@ class Captions:
         return self._record.output if self._record is not None and known else "output"
 
     def _read(self, record: "Record", indexes: np.ndarray) -> None:
-        images = len(record.outputs)
-        if images != self._maps[0]:
-            raise ValueError(
-                f"explanation: is a slice, {self._maps[0]} of {images} images; "
-                "give the whole one, and max_rows for fewer rows"
-            )
         self._classes = record.classes
         self._numbers = record.classes.of(indexes)
         self._outputs = np.take_along_axis(record.outputs, indexes, axis=1)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image, ImageDraw
 
+from lightning_shap.maps import maps_of
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.captions import Captions, Heading
 from lightning_shap.pictures.lettering import Style, shortened, width_of, wrapped, write
@@ -51,8 +52,9 @@ def plot(
     output, blue lowers it, and white is exactly zero, on one scale for the whole picture.
 
     Args:
-        explanation: What :func:`lightning_shap.explain` returned, whole, or any
-            ``shap.Explanation`` with values (N, H, W, C, K') or (N, H, W, C) and data (N, H, W, C).
+        explanation: What :func:`lightning_shap.explain` returned, a slice of it such as ``e[2:4]``,
+            ``e[0]`` or ``e[..., 0]``, or any ``shap.Explanation`` with values (N, H, W, C, K') or
+            (N, H, W, C) and data (N, H, W, C).
         labels: True classes (N,), -1 where unknown, or what else :func:`lightning_shap.explain`
             takes; those of the explanation's record where None.
         class_names: A name for each class; those of the explanation where None.
@@ -69,10 +71,11 @@ def plot(
     Raises:
         ValueError: If an argument does not fit the explanation, or values or data are not finite.
     """
-    maps, data = _maps_and_data(explanation)
+    everything = maps_of(explanation)
+    maps, data = everything.values, everything.images
     rows = _row_count(max_rows, len(maps))
     maps = maps[:rows]
-    captions = Captions(explanation, labels, class_names)
+    captions = Captions(everything, labels, class_names)
     photographs, notes = pixels.photographs(data[:rows], mean, std, channels)
     if rows < len(data):
         notes.append(f"{rows} of {len(data)} images")
@@ -190,25 +193,6 @@ class _Sheet:
         y += HEADING
         self._draw.rectangle((x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=HAIRLINE)
         self.canvas.paste(picture, (x, y))
-
-
-def _maps_and_data(explanation: "shap.Explanation") -> tuple[np.ndarray, np.ndarray]:
-    """Attributions summed over channels (N, K', H, W), and the images (N, H, W, C)."""
-    values, data = np.asarray(explanation.values), np.asarray(explanation.data)
-    if values.shape == data.shape:  # a model with a single output
-        values = values[..., None]
-    if data.ndim != 4 or values.shape[:-1] != data.shape or 0 in values.shape:
-        raise ValueError(
-            f"explanation: has values {values.shape} and data {data.shape}; give one of images, "
-            "values (N, H, W, C, K') and data (N, H, W, C), not a slice of one"
-        )
-    for name, array in (("values", values), ("data", data)):
-        if not np.isfinite(array).all():
-            broken = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
-            raise ValueError(
-                f"explanation: its {name} hold NaN or infinities in images {broken.tolist()}"
-            )
-    return values.sum(axis=3, dtype=np.float64).transpose(0, 3, 1, 2), data
 
 
 def _row_count(max_rows: int | None, available: int) -> int:

@@ -3,7 +3,6 @@
 import random
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -34,7 +33,7 @@ from torch.nn.functional import dropout
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap import ShapCallback, explain
-from lightning_shap.explainer import Method
+from lightning_shap.methods.registry import METHODS
 
 pytestmark = lightning_warns
 
@@ -458,7 +457,7 @@ def test_training_is_the_same_to_the_bit(name, tmp_path, monkeypatch):
     check(SITUATIONS[name], tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("method", get_args(Method))
+@pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize(
     "name", ["dropout and batch norm", "frozen batch norm in a training module", "bf16-mixed"]
 )
@@ -501,7 +500,7 @@ def test_an_explanation_in_a_training_step_under_autocast_leaves_its_gradients()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [name for name in get_args(Method) if name != "partition"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "partition"])
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_every_method_leaves_every_training_as_it_was(method, name, tmp_path, monkeypatch):
     check(SITUATIONS[name], tmp_path, monkeypatch, method=method)

@@ -1,6 +1,5 @@
 """InsertionAUC and DeletionAUC: their areas, their random control, and torchmetrics' manners."""
 
-import pickle
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -40,7 +39,7 @@ def network() -> nn.Module:
 
 def area(metric: Any, *args: Any, **kwargs: Any) -> float:
     metric.update(*args, **kwargs)
-    return float(metric.compute()[metric.name])
+    return float(metric.areas()[metric.name])
 
 
 def logits(kind: Any, **options: Any) -> Any:
@@ -124,9 +123,8 @@ def test_a_constant_model_has_its_constant_as_area_and_no_gap(kind: Any, constan
         torch.rand(1, 1, 4, 4),
         [0],
     )
-    result = metric.compute()
-    assert float(result[metric.name]) == pytest.approx(constant, abs=1e-5)
-    assert float(result[f"{metric.name}_gap"]) == pytest.approx(0, abs=1e-5)
+    assert float(metric.areas()[metric.name]) == pytest.approx(constant, abs=1e-5)
+    assert float(metric.compute()) == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", METRICS)
@@ -137,7 +135,7 @@ def test_neither_the_batch_size_nor_the_number_of_updates_changes_anything(kind:
         metric = kind(steps=4, batch_size=batch_size, random_maps=2)
         for own, shown in zip(maps.split(parts), images.split(parts), strict=True):
             metric.update(model, own, shown, [1] * len(own))
-        results.append(list(metric.compute().values()))
+        results.append(metric.areas())
     torch.testing.assert_close(results[0], results[1])
     torch.testing.assert_close(results[0], results[2])
 
@@ -151,6 +149,7 @@ def test_states_of_two_processes_add_up(kind: Any) -> None:
     shares[1].update(model, maps[1:], images[1:], [1, 2])
     shares[0].merge_state(shares[1])
     torch.testing.assert_close(shares[0].compute(), whole.compute())
+    torch.testing.assert_close(shares[0].areas(), whole.areas())
 
 
 def test_ties_go_in_reading_order() -> None:
@@ -188,8 +187,13 @@ def test_the_gap_is_what_a_good_map_is_better_than_random_ones(kind: Any) -> Non
     good, bad = (logits(kind, random_maps=20) for _ in range(2))
     good.update(model, true, images, [0, 0])
     bad.update(model, -true, images, [0, 0])
-    assert good.compute()[f"{good.name}_gap"] > 1
-    assert bad.compute()[f"{bad.name}_gap"] < -1
+    assert good.compute() > 1
+    assert bad.compute() < -1
+    areas = good.areas()
+    sign = -1 if kind is DeletionAUC else 1
+    gap = sign * (areas[good.name] - areas[f"{good.name}_random"])
+    torch.testing.assert_close(good.compute(), gap)
+    torch.testing.assert_close(areas[f"{good.name}_gap"], gap)
 
 
 def test_an_explanation_brings_images_and_classes_along() -> None:
@@ -224,44 +228,30 @@ def test_a_collection_keeps_both_apart_even_if_they_were_equal_once() -> None:
     images, maps = torch.rand(1, 2, 4, 4), torch.rand(1, 4, 4)
     metrics.update(lambda x: torch.zeros(len(x), 2), maps, images=images, targets=[0])
     metrics.update(lambda x: 9 * x.mean((2, 3)), maps, images=images, targets=[0])
-    result = metrics.compute()
-    assert sorted(result) == [
-        f"{name}{end}"
-        for name in ("deletion_auc", "insertion_auc")
-        for end in ("", "_gap", "_random")
-    ]
-    alone = DeletionAUC(steps=4, masker=0.0)
-    alone.update(lambda x: torch.zeros(len(x), 2), maps, images=images, targets=[0])
-    alone.update(lambda x: 9 * x.mean((2, 3)), maps, images=images, targets=[0])
-    torch.testing.assert_close(result["deletion_auc"], alone.compute()["deletion_auc"])
-    assert result["deletion_auc"] != result["insertion_auc"]
+    together = {name: metric.areas() for name, metric in metrics.items()}
+    for kind in METRICS:
+        alone = kind(steps=4, masker=0.0)
+        alone.update(lambda x: torch.zeros(len(x), 2), maps, images=images, targets=[0])
+        alone.update(lambda x: 9 * x.mean((2, 3)), maps, images=images, targets=[0])
+        torch.testing.assert_close(together[kind.__name__], alone.areas())
+        torch.testing.assert_close(metrics.compute()[kind.__name__], alone.compute())
+    assert together["DeletionAUC"]["deletion_auc"] != together["InsertionAUC"]["insertion_auc"]
 
 
-def test_it_behaves_as_torchmetrics_do() -> None:
-    model, images, maps = network(), torch.rand(2, 2, 4, 4), torch.randn(2, 4, 4)
-    metric = InsertionAUC(steps=4)
-    batch = metric(model, maps, images, [0, 0])
-    torch.testing.assert_close(batch, metric.compute())
-    metric(model, -maps, images, [0, 0])
-    assert metric.compute()["insertion_auc"] != batch["insertion_auc"]
-    again = pickle.loads(pickle.dumps(metric))
-    torch.testing.assert_close(again.compute(), metric.compute())
-    metric.reset()
-    torch.testing.assert_close(metric(model, maps, images, [0, 0]), batch)
-    assert InsertionAUC.higher_is_better
-    assert DeletionAUC.higher_is_better is False
-    assert not list(metric.parameters())  # a model is never kept
-
-
-def test_it_draws_itself() -> None:
-    plt = pytest.importorskip("matplotlib.pyplot")
-    metric = logits(InsertionAUC, random_maps=1)
-    values = [
-        metric(lambda x: x.mean((2, 3)), torch.rand(1, 4, 4), torch.rand(1, 1, 4, 4), [0])
-    ] * 2
-    figure, axes = metric.plot(values)
-    assert len(axes.lines) == 3
-    plt.close(figure)
+def test_a_collection_keeps_metrics_of_other_settings_apart() -> None:
+    """Even if a constant model made all their curves equal at first."""
+    kinds = {"blur": {}, "mean": {"masker": "mean"}, "more": {"random_maps": 3}}
+    metrics = MetricCollection({name: InsertionAUC(steps=4, **own) for name, own in kinds.items()})
+    images, maps = torch.rand(1, 2, 4, 4), torch.rand(1, 4, 4)
+    models = [lambda x: torch.zeros(len(x), 2), network()]
+    for model in models:
+        metrics.update(model, maps, images=images, targets=[0])
+    for name, own in kinds.items():
+        alone = InsertionAUC(steps=4, **own)
+        for model in models:
+            alone.update(model, maps, images=images, targets=[0])
+        torch.testing.assert_close(metrics[name].areas(), alone.areas())
+    assert len({float(value) for value in metrics.compute().values()}) == 3
 
 
 @pytest.mark.parametrize("kind", METRICS)
@@ -294,7 +284,8 @@ def test_an_image_costs_the_rows_it_says(random_maps: int, targets: int, rows: i
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"steps": 0}, "steps: got 0; give at least 1"),
+        ({"steps": 0}, "steps: got 0; give at least 2"),
+        ({"steps": 1}, r"steps: got 1; give at least 2 \(with one, every map has the same curve\)"),
         ({"output": "probabilities"}, "output: got 'probabilities'"),
         ({"random_maps": -1}, "random_maps: got -1"),
         ({"batch_size": 0}, "batch_size: got 0"),

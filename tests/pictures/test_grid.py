@@ -552,10 +552,3 @@ def test_what_is_not_finite_is_not_drawn(part, bad):
     getattr(explanation, part)[1, 2, 3] = bad
     with pytest.raises(ValueError, match=rf"explanation: its {part} hold NaN or .* images \[1\]"):
         plot(explanation)
-
-
-def test_a_slice_is_not_drawn_under_the_words_of_the_whole():
-    with pytest.raises(ValueError, match="explanation: is a slice, 1 of 2 images"):
-        plot(an_explanation()[:1])
-    with pytest.raises(ValueError, match=r"explanation: has values \(16, 16, 3, 2\)"):
-        plot(an_explanation()[0])

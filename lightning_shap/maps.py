@@ -1,0 +1,99 @@
+"""From an explanation of images, or a slice of one, to its maps: which axis is which.
+
+Slices lose axes: ``e[0]`` that of the images, ``e[..., 0]`` that of the outputs, and both leave
+arrays of the same shape. Here every axis is there, one long where something was picked.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lightning_shap.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation import Record
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Heat maps of N images, for K' outputs each.
+
+    Attributes:
+        values: float64 (N, K', H, W), attributions summed over channels.
+        images: (N, H, W, C).
+        indexes: int (N, K'), which outputs were explained, None if that is not known.
+        names: str (K',), what these are called by all images, or (N, K') by each, or None.
+        base: float64 (N, K'), the base values, or None.
+        record: How they came about, None for an explanation that is not ours.
+    """
+
+    values: np.ndarray
+    images: np.ndarray
+    indexes: np.ndarray | None
+    names: np.ndarray | None
+    base: np.ndarray | None
+    record: "Record | None"
+
+
+def maps_of(explanation: Any) -> Maps:
+    """The maps of what :func:`lightning_shap.explain` returned, or of any explanation of images.
+
+    Args:
+        explanation: A ``shap.Explanation`` with values (N, H, W, C, K') or (N, H, W, C) and data
+            (N, H, W, C); a slice of one of ours that left pixels and channels their axes; or maps.
+
+    Raises:
+        ArgumentError: If it is none, or its values or images are not finite.
+    """
+    if isinstance(explanation, Maps):
+        return explanation
+    values, images = np.asarray(explanation.values), np.asarray(explanation.data)
+    if getattr(explanation, "is_one_image", False) and not _reduced(explanation):
+        values, images = values[None], images[None]
+    if values.shape == images.shape:  # a single output, or one that was picked
+        values = values[..., None]
+    if images.ndim != 4 or values.shape[:-1] != images.shape or 0 in values.shape:
+        raise ArgumentError(
+            "explanation",
+            f"has values {np.shape(explanation.values)} and data {np.shape(explanation.data)}; "
+            "give one of images, values (N, H, W, C, K') and data (N, H, W, C), or a slice such as "
+            "e[2:4], e[0] or e[..., 0] that keeps rows, columns and channels",
+        )
+    for name, array in (("values", values), ("data", images)):
+        if not np.isfinite(array).all():
+            broken = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
+            raise ArgumentError(
+                "explanation", f"its {name} hold NaN or infinities in images {broken.tolist()}"
+            )
+    shape = len(values), values.shape[-1]
+    names = _with_axes(getattr(explanation, "output_names", None), shape)
+    indexes, base = (
+        None if array is None else np.broadcast_to(array, shape)
+        for array in (
+            _with_axes(getattr(explanation, "output_indexes", None), shape),
+            _with_axes(explanation.base_values, shape),
+        )
+    )
+    return Maps(
+        values.sum(axis=3, dtype=np.float64).transpose(0, 3, 1, 2),
+        images,
+        indexes,
+        names,
+        base,
+        getattr(explanation, "record", None),
+    )
+
+
+def _with_axes(given: Any, shape: tuple[int, int]) -> np.ndarray | None:
+    """What is known of each map, (K',) where all images share it, else (N, K')."""
+    if given is None:
+        return None
+    array = np.atleast_1d(given)
+    return array if array.shape in (shape, shape[1:]) else array.reshape(shape)
+
+
+def _reduced(explanation: Any) -> bool:
+    """Whether an axis was averaged or summed away, as by shap's ``e.mean(0)``."""
+    history = getattr(explanation, "op_history", ())
+    return any((item.kwargs or {}).get("axis") is not None for item in history)

@@ -1,0 +1,194 @@
+"""Which room may know which: the directions of imports, read from the source.
+
+``now`` is what importing a module imports in turn, ``ever`` adds what its functions import when
+they are called. Imports for type checkers alone count as neither.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from lightning_shap.methods.registry import METHODS
+
+ROOT = Path(__file__).parents[1] / "lightning_shap"
+LIGHTNING = {"pytorch_lightning", "lightning", "lightning_fabric"}
+KNOWS_LIGHTNING = ("callback", "training", "command")
+ESTIMATORS = sorted({method.home.partition(":")[0] for method in METHODS.values()})
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imports_in(tree: ast.AST, package: str, *, lazy: bool) -> Iterator[str]:
+    """The full names of what some code imports, and what it imports from there."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            source = ".".join(filter(None, (above, node.module)))
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for part in node.orelse:
+                yield from imports_in(ast.Module([part], []), package, lazy=lazy)
+        elif lazy or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield from imports_in(node, package, lazy=lazy)
+
+
+def with_packages(name: str) -> set[str]:
+    """A module and the packages above it, which are imported before it."""
+    parts = name.split(".")
+    return {".".join(parts[: end + 1]) for end in range(len(parts))}
+
+
+@cache
+def imported(name: str, *, lazy: bool = False) -> frozenset[str]:
+    """The modules of ours and the top names of others' that a module imports itself."""
+    path = FILES[name]
+    package = name if path.stem == "__init__" else name.rpartition(".")[0]
+    found = {*with_packages(package)} - {name}
+    for other in imports_in(ast.parse(path.read_text(encoding="utf-8")), package, lazy=lazy):
+        if other.partition(".")[0] != ROOT.name:
+            found.add(other.partition(".")[0])
+        elif other in FILES:
+            found |= with_packages(other) - {name}
+    return frozenset(found)
+
+
+def reached(name: str, *, lazy: bool = False) -> set[str]:
+    """All that a module imports, and what this imports in turn."""
+    found, waiting = set(), [name]
+    while waiting:
+        for other in imported(waiting.pop(), lazy=lazy) - found:
+            found.add(other)
+            if other in FILES:
+                waiting.append(other)
+    return found
+
+
+def within(names: set[str] | frozenset[str], *rooms: str) -> set[str]:
+    """Those of some modules that are in some of our rooms."""
+    ours = [f"{ROOT.name}.{room}" for room in rooms]
+    return {name for name in names if any(f"{name}.".startswith(f"{one}.") for one in ours)}
+
+
+def room(name: str) -> set[str]:
+    found = within(set(FILES), name)
+    assert found, f"there is no {name}"
+    return found
+
+
+def test_the_source_is_read_as_python_reads_it(tmp_path):
+    """The reader itself, against what a fresh process imports."""
+    for module in ("lightning_shap.game", "lightning_shap.pictures.grid"):
+        code = f"import sys, {module}; print(*sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        loaded = {name for name in done.stdout.split() if name in FILES} - {module}
+        assert loaded == {name for name in reached(module) if name in FILES}
+
+
+def test_no_module_imports_itself_in_a_circle():
+    for lazy in (False, True):
+        # A package is imported with each of its modules, which is no circle if it imports none.
+        graph = {
+            name: {
+                other
+                for other in imported(name, lazy=lazy)
+                if other in FILES and FILES[other].stem != "__init__"
+            }
+            for name in FILES
+        }
+        TopologicalSorter(graph).prepare()  # raises a CycleError that names the circle
+
+
+def test_packages_import_nothing_of_their_own():
+    """Or whoever needs one module of a package would load them all."""
+    for name, path in FILES.items():
+        if path.stem == "__init__":
+            assert not imported(name) & {*FILES} - with_packages(name), name
+
+
+def test_the_game_knows_no_method_and_no_picture():
+    known = reached("lightning_shap.game", lazy=True)
+    assert not known & {*ESTIMATORS}
+    assert not within(known, "pictures", "metrics", "explainer", "explanation", "maps")
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_methods_know_the_game_but_not_what_becomes_of_their_values(estimator):
+    known = reached(estimator, lazy=True)
+    assert "lightning_shap.game" in known
+    assert not within(known, "pictures", "metrics", "explainer", "explanation", "loggers")
+    others = {other for other in ESTIMATORS if other != estimator}
+    assert not known & others, "a method stands alone"
+
+
+def test_methods_are_imported_when_they_are_asked_for():
+    for name in FILES:
+        if not within({name}, "methods"):
+            assert not imported(name, lazy=True) & {*ESTIMATORS}, name
+
+
+def test_pictures_and_metrics_know_no_training():
+    for name in room("pictures") | room("metrics"):
+        assert not within(reached(name, lazy=True), *KNOWS_LIGHTNING, "loggers"), name
+
+
+def test_only_the_callback_its_training_and_the_command_know_lightning():
+    for name in FILES:
+        if name not in within({name}, *KNOWS_LIGHTNING):
+            known = imported(name, lazy=True)
+            assert not known & LIGHTNING, name
+            assert not within(known, *KNOWS_LIGHTNING) or name == "lightning_shap.__main__", name
+
+
+def test_the_callback_and_the_command_do_not_know_each_other():
+    for name in room("command"):
+        assert not within(imported(name, lazy=True), "callback"), name
+    for name in room("training") | room("callback"):
+        assert not within(imported(name, lazy=True), "command"), name
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("lightning_shap", {"torch", "numpy", "shap", *LIGHTNING}),
+        ("lightning_shap.methods.registry", {"torch", "numpy", "shap", *LIGHTNING}),
+        ("lightning_shap.command.options", {"torch", "numpy", "shap", *LIGHTNING}),
+        ("lightning_shap.command.main", {"torch", "numpy", "shap", *LIGHTNING}),
+        ("lightning_shap.errors", {"torch", "numpy", "shap", *LIGHTNING}),
+        ("lightning_shap.maps", {"torch", "shap", *LIGHTNING}),
+        ("lightning_shap.pictures.grid", {"torch", "shap", *LIGHTNING}),
+        ("lightning_shap.game", {"shap", "scipy", *LIGHTNING}),
+        ("lightning_shap.archive", {"torch", *LIGHTNING}),
+        ("lightning_shap.explainer", {"scipy", "timm", "torchmetrics", *LIGHTNING}),
+    ],
+)
+def test_what_is_heavy_is_imported_where_it_is_needed(module, heavy):
+    assert not reached(module) & heavy
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, lightning_shap; print(*{n.partition('.')[0] for n in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True
+    )
+    assert not {*done.stdout.split()} & {"torch", "numpy", "shap", *LIGHTNING}

@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import Generic, generic_images
+from generic_model import Generic, generic_images
 
 import lightning_shap
 from lightning_shap import archive, atomic, explain

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import shap
 import torch
-from conftest import Generic, generic_images
+from generic_model import Generic, generic_images
 
 import lightning_shap
 from lightning_shap import explain

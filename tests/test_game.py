@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import Generic, generic_images
+from generic_model import Generic, generic_images
 
 from lightning_shap import explain
 from lightning_shap.game import CoalitionGame, raw_output

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import generic_images
+from generic_model import generic_images
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

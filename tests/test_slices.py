@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shap
 import torch
-from conftest import Generic, generic_images
+from generic_model import Generic, generic_images
 
 from lightning_shap import InsertionAUC, explain, load, plot
 from lightning_shap.archive import save

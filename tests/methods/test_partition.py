@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shap
 import torch
-from conftest import Generic, generic_images
+from generic_model import Generic, generic_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

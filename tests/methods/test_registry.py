@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 import torch
-from conftest import Generic, generic_images
+from generic_model import Generic, generic_images
 
 from lightning_shap import ShapCallback, explain, plot
 from lightning_shap.command.main import main, parse

@@ -22,6 +22,7 @@ from lightning_shap.isolation.modes import eager, unlogged, visiting
 from lightning_shap.maskers import checked_masker
 from lightning_shap.outputs import value_function
 from lightning_shap.pictures.grid import plot
+from lightning_shap.pictures.photographs import Album
 from lightning_shap.samples import Samples, class_names_of, normalisation_of
 from lightning_shap.training.best_checkpoint import best_model
 from lightning_shap.training.failures import Patience
@@ -255,6 +256,7 @@ class ShapCallback(Callback):
         self._validates = True
         self._lack_told = False
         self.batch.begin()
+        self.album = Album()
         self.destinations.begin()
 
     def _bearing(self, trainer: Trainer) -> AbstractContextManager[None]:
@@ -361,7 +363,7 @@ class ShapCallback(Callback):
         images = torch.from_numpy(explanation.data).movedim(-1, 1)
         found = self.normalisation or normalisation_of(datasets_of(trainer), pl_module, images)
         mean, std = found or (None, None)
-        picture = plot(explanation, mean=mean, std=std, title=title)
+        picture = plot(explanation, mean=mean, std=std, title=title, album=self.album)
         self.destinations.tell(trainer, tag, explanation.record, picture)
 
     def _tell_of_lack(self, title: str, *, expected: bool) -> None:

@@ -25,6 +25,7 @@ from lightning_shap.maskers import checked_masker
 from lightning_shap.methods.registry import MethodName
 from lightning_shap.outputs import Output, value_function
 from lightning_shap.pictures.grid import plot
+from lightning_shap.pictures.photographs import Album
 from lightning_shap.samples import Samples
 from lightning_shap.training.best_checkpoint import best_model
 from lightning_shap.training.failures import Failures
@@ -298,6 +299,7 @@ class ShapCallback(EitherCallback):
         self._lack_logged = False
         self._forward_checked = False
         self.batch.begin()
+        self.album = Album()
         self.destinations.begin()
 
     def _warned(self, trainer: Trainer) -> AbstractContextManager[None]:
@@ -431,7 +433,7 @@ class ShapCallback(EitherCallback):
             return
         known = None if self.card is None else (self.card.mean, self.card.std)
         mean, std = self.normalisation or known or (None, None)
-        picture = plot(explanation, mean=mean, std=std, title=title)
+        picture = plot(explanation, mean=mean, std=std, title=title, album=self.album)
         self.destinations.tell(trainer, tag, explanation.record, picture)
 
     def _log_lack(self, title: str, *, expected: bool) -> None:

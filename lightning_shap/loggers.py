@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lightning_shap.explanation import Record
+from lightning_shap.picture_events import add_picture
 from lightning_shap.pictures.grid import save
 
 PICTURE = "attributions"
@@ -40,7 +41,7 @@ def log_picture(logger: Any, tag: str, picture: np.ndarray, step: int) -> None:
     """Logs a uint8 picture (H, W, 3) under a tag."""
     experiment = logger.experiment
     if hasattr(experiment, "add_image"):  # TensorBoard
-        experiment.add_image(tag, picture, step, dataformats="HWC")
+        add_picture(experiment, tag, picture, step)
     elif hasattr(logger, "log_image"):  # Weights & Biases
         logger.log_image(key=tag, images=[picture], step=step)
     elif hasattr(experiment, "log_image") and hasattr(logger, "run_id"):  # MLflow

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import uniform_filter1d
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
 """From images (N, C, H, W) to what their absent pixels show, in the same shape."""
@@ -79,26 +80,21 @@ def describe(masker: Any, images: torch.Tensor) -> str:
 def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
     """Mean over a window of ``kernel`` = (height, width) pixels, edges mirrored.
 
-    Gives the numbers of ``cv2.blur(image, (width, height))``. A box blur is two matrix products,
-    one for each side, which is exact in float64 and at home on any device.
+    Gives the numbers of ``cv2.blur(image, (width, height))``. It is two running means in float64,
+    down and across, made on the host, once per explanation: a pixel costs the same whatever the
+    kernel, and beside the result there is one channel of one image in double precision.
     """
-    height, width = images.shape[-2:]
-    # MPS has no float64: blur there on the host, once per explanation.
-    exact = images.cpu().double() if images.device.type == "mps" else images.double()
-    down = _averaging(height, kernel[0]).to(exact.device)
-    across = _averaging(width, kernel[1]).to(exact.device)
-    return (down @ exact @ across.T).to(images)
-
-
-def _averaging(length: int, window: int) -> torch.Tensor:
-    """(length, length) matrix whose row i averages the window around pixel i."""
-    before = window // 2
-    # Mirrored without repeating the edge pixel, as often as a window of any size needs.
-    source = np.pad(np.arange(length), (before, window - 1 - before), mode="reflect")
-    matrix = np.zeros((length, length))
-    for pixel in range(length):
-        np.add.at(matrix[pixel], source[pixel : pixel + window], 1 / window)
-    return torch.from_numpy(matrix)
+    exact = images.detach().cpu()
+    if exact.dtype not in (torch.float32, torch.float64):  # the others are SciPy's no more
+        exact = exact.float()
+    blurred = torch.empty(exact.shape, dtype=exact.dtype)
+    for channel, result in zip(
+        exact.flatten(0, 1).numpy(), blurred.flatten(0, 1).numpy(), strict=True
+    ):
+        # What SciPy calls "mirror" does not repeat the edge pixel.
+        down = uniform_filter1d(channel, kernel[0], axis=0, output=np.float64, mode="mirror")
+        uniform_filter1d(down, kernel[1], axis=1, output=result, mode="mirror")
+    return blurred.to(images)
 
 
 def _paint(masker: Any, images: torch.Tensor) -> Any:

@@ -114,15 +114,26 @@ class Descent:
 
     def answer(self, outputs: np.ndarray) -> None:
         """Takes the outputs (rows, K') of the coalitions asked for and opens the nodes' halves."""
-        for (node, first, second), pair in zip(
-            self._asked, outputs.reshape(-1, 2, outputs.shape[1]), strict=True
+        pairs = outputs.reshape(-1, 2, outputs.shape[1])
+        without = np.array([node.without for node, _, _ in self._asked])
+        with_ = np.array([node.with_ for node, _, _ in self._asked])
+        only_first, only_second = pairs[:, 0], pairs[:, 1]
+        gains = (only_first - without, only_second - without, with_ - only_second)
+        changes = np.abs(np.stack([*gains, with_ - only_first], axis=1)).max(axis=2)
+        for (node, first, second), pair, change in zip(
+            self._asked, pairs, changes.tolist(), strict=True
         ):
-            only_first, only_second = pair
             self._split.add(node.box)
-            self._push(node, first, node.present, node.without, only_first)
-            self._push(node, second, node.present, node.without, only_second)
-            self._push(node, first, (*node.present, second), only_second, node.with_)
-            self._push(node, second, (*node.present, first), only_first, node.with_)
+            halves = (
+                (first, node.present, node.without, pair[0]),
+                (second, node.present, node.without, pair[1]),
+                (first, (*node.present, second), pair[1], node.with_),
+                (second, (*node.present, first), pair[0], node.with_),
+            )
+            weight = node.weight / 2
+            for half, promise in zip(halves, change, strict=True):
+                entry = (-promise * weight, next(self._ages), Node(*half, weight))
+                heapq.heappush(self._queue, entry)
         self._asked.clear()
 
     def spread(self, values: np.ndarray) -> None:
@@ -137,19 +148,6 @@ class Descent:
     def regions(self) -> int:
         """How many regions the walk told apart: the leaves of the tree it opened."""
         return len(self._split) + 1
-
-    def _push(
-        self,
-        parent: Node,
-        box: Box,
-        present: tuple[Box, ...],
-        without: np.ndarray,
-        with_: np.ndarray,
-    ) -> None:
-        weight = parent.weight / 2
-        promise = float(np.abs(with_ - without).max()) * weight
-        node = Node(box, present, without, with_, weight)
-        heapq.heappush(self._queue, (-promise, next(self._ages), node))
 
     def _settle(self, node: Node) -> None:
         self._worth[node.box] += (node.with_ - node.without) * node.weight

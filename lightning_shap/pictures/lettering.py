@@ -57,20 +57,26 @@ def wrapped(parts: list[str], separator: str, style: Style, width: float) -> lis
 
 def write(draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, style: Style) -> None:
     """Draw a legible text on a baseline, from ``x`` to the right."""
-    for file, run in _runs(text, style.bold):
+    runs = _runs(text, style.bold)
+    for number, (file, run) in enumerate(runs, start=1):
         font = _font(file, style.size)
         draw.text((round(x), baseline), run, fill=style.colour, font=font, anchor="ls")
-        x += font.getlength(run)
+        if number < len(runs):  # to measure a run takes half as long as to draw it
+            x += font.getlength(run)
 
 
 def legible(text: str) -> str:
     """One line of a text; a character that no font on this machine has is written as its number."""
+    if text.isascii() and text.isprintable():  # as nearly all are
+        return " ".join(text.split())
     line = "".join(c if c.isprintable() else " " for c in text)
     known = (c if _file_with(c, False) else c.encode("unicode_escape").decode() for c in line)
     return " ".join("".join(known).split())
 
 
 def _runs(text: str, bold: bool) -> list[tuple[str, str]]:
+    if text.isascii():
+        return [(_dejavu(bold), text)] if text else []
     files = groupby(text, key=lambda character: _file_with(character, bold))
     return [(file or _dejavu(bold), "".join(run)) for file, run in files]
 

@@ -1,6 +1,7 @@
 """Pixels of a picture: images as people know them, attributions as colours."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageChops, ImageColor
@@ -30,12 +31,18 @@ def cell_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+def drawn_size(height: int, width: int) -> tuple[int, int]:
+    """Width and height at which a cell is drawn; it may be enlarged when it is placed."""
+    size = cell_size(height, width)
+    return size if size[0] < width or size[1] < height else (width, height)
+
+
 def photographs(
     data: np.ndarray,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     channels: int | Sequence[int] | None = None,
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[Iterator[np.ndarray], list[str]]:
     """Images as they looked before they were normalised for the model.
 
     Args:
@@ -45,26 +52,48 @@ def photographs(
         channels: One channel, shown grey, or three, shown as red, green and blue.
 
     Returns:
-        uint8 (N, H, W, 3), and what a viewer must be told of them.
+        N times uint8 (H, W, 3), one at a time since they may be large, and what a viewer must know
+        of them.
     """
-    shown = shown_channels(channels, data.shape[-1])
+    count = data.shape[-1]
+    shown = shown_channels(channels, count)
     notes = []
-    if channels is not None or data.shape[-1] not in (1, 3):
+    if channels is not None or count not in (1, 3):
         which = ", ".join(map(str, shown))
-        notes.append(f"channel{'s' * (len(shown) > 1)} {which} of {data.shape[-1]}")
-    pixels = data[..., shown].astype(np.float64)
+        notes.append(f"channel{'s' * (len(shown) > 1)} {which} of {count}")
+    undo: Callable[[np.ndarray], np.ndarray] = partial(np.multiply, 1.0)
     if mean is not None or std is not None:
-        per_channel = [_statistic(x, n, data.shape[-1]) for x, n in ((mean, "mean"), (std, "std"))]
-        pixels = pixels * per_channel[1][shown] + per_channel[0][shown]
+        subtracted, divided = _statistic(mean, "mean", count), _statistic(std, "std", count)
+        undo = partial(_unnormalised, mean=subtracted[shown], std=divided[shown])
     elif data.dtype == np.uint8:
-        pixels /= 255
-    elif pixels.min() < 0 or pixels.max() > 1:
-        low = pixels.min((1, 2, 3), keepdims=True)
-        spread = pixels.max((1, 2, 3), keepdims=True) - low
-        pixels = np.where(spread > 0, (pixels - low) / np.where(spread > 0, spread, 1), 0.5)
+        undo = partial(np.multiply, 1 / 255)
+    elif not _within_unit(data, shown):
+        undo = _stretched
         notes.append("contrast stretched")
-    levels = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
-    return np.broadcast_to(levels, (*data.shape[:3], 3)), notes
+    return (_photograph(image[..., shown], undo) for image in data), notes
+
+
+def _photograph(image: np.ndarray, undo: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """uint8 (H, W, 3) of one image, brought to the range from 0 to 1."""
+    pixels = undo(image.astype(np.float64 if image.dtype == np.float64 else np.float32))
+    pixels *= 255
+    levels = np.rint(pixels, out=pixels).clip(0, 255, out=pixels).astype(np.uint8)
+    return np.broadcast_to(levels, (*image.shape[:2], 3))
+
+
+def _unnormalised(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    pixels *= std
+    pixels += mean
+    return pixels
+
+
+def _stretched(pixels: np.ndarray) -> np.ndarray:
+    low, spread = pixels.min(), np.ptp(pixels)
+    if spread == 0:
+        return np.full_like(pixels, 0.5)
+    pixels -= low
+    pixels /= spread
+    return pixels
 
 
 def shown_channels(channels: int | Sequence[int] | None, count: int) -> list[int]:
@@ -80,17 +109,20 @@ def shown_channels(channels: int | Sequence[int] | None, count: int) -> list[int
 
 
 def photograph_cell(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """One photograph (H, W, 3) at the size of its cell."""
-    enlarging = size[0] >= pixels.shape[1]
-    resample = Image.Resampling.NEAREST if enlarging else Image.Resampling.LANCZOS
-    return Image.fromarray(np.ascontiguousarray(pixels)).resize(size, resample)
+    """One photograph (H, W, 3), reduced to a size if that is smaller."""
+    photograph = Image.fromarray(np.ascontiguousarray(pixels))
+    if photograph.size == size:
+        return photograph
+    return photograph.resize(size, Image.Resampling.LANCZOS)
 
 
 def map_cell(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """One attribution map (H, W) at the size of its cell, float32."""
+    """One attribution map (H, W), reduced to a size if that is smaller, float32."""
+    values = values.astype(np.float32)
+    if values.shape == size[::-1]:
+        return values
     # The box filter averages; a sharper one would ring, and show the other sign around a region.
-    image = Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BOX)
-    return np.asarray(image)
+    return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
 
 
 def common_limit(maps: np.ndarray) -> float:
@@ -101,8 +133,8 @@ def common_limit(maps: np.ndarray) -> float:
 
 def colours(values: np.ndarray, limit: float) -> np.ndarray:
     """uint8 colours (..., 3) of values: white at zero, red above, blue below, full at ``limit``."""
-    share = values.clip(-limit, limit) / (limit or 1)
-    return _PALETTE[(share * STEPS).round().astype(np.int16) + STEPS]
+    steps = np.rint(values.clip(-limit, limit) * (STEPS / (limit or 1)))
+    return _PALETTE.take(steps.astype(np.int16) + STEPS, axis=0)
 
 
 def underlays(photographs: Sequence[Image.Image]) -> list[Image.Image]:
@@ -128,6 +160,12 @@ def _palette() -> np.ndarray:
     at = np.linspace(0, len(anchors) - 1, 2 * STEPS + 1)
     channels = [np.interp(at, np.arange(len(anchors)), channel) for channel in anchors.T]
     return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
+def _within_unit(data: np.ndarray, shown: list[int]) -> bool:
+    """Whether the shown channels are from 0 to 1."""
+    channels = [data[..., channel] for channel in dict.fromkeys(shown)]
+    return all(channel.min() >= 0 and channel.max() <= 1 for channel in channels)
 
 
 def _statistic(value: float | Sequence[float] | None, name: str, count: int) -> np.ndarray:

@@ -55,7 +55,7 @@ class Box(NamedTuple):
 
 
 class BoxCoalitions:
-    """Coalitions given as disjoint boxes; their masks are painted on the device, batch by batch.
+    """Coalitions given as disjoint boxes, whose masks are painted batch by batch.
 
     Args:
         coalitions: The boxes present in each coalition.
@@ -70,27 +70,45 @@ class BoxCoalitions:
         return len(self.coalitions)
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """See :class:`lightning_shap.game.Coalitions`.
-
-        A box is an outer product of its rows, columns and channels, and disjoint boxes add up:
-        one small product paints a whole batch, however its boxes lie.
-        """
+        """See :class:`lightning_shap.game.Coalitions`."""
         rows = self.coalitions[start:stop]
-        most = max(1, *(len(boxes) for boxes in rows))
-        edges = np.zeros((len(rows), most, 6), dtype=np.int64)
-        for row, boxes in zip(edges, rows, strict=True):
-            row[: len(boxes)] = np.reshape(boxes, (-1, 6))
         # Channels are split only below single pixels, so almost always one mask serves them all.
-        within_pixels = bool(
-            (edges[..., 5] - edges[..., 4] < self.whole.last)[edges[..., 5] > 0].any()
-        )
-        on_device = torch.from_numpy(edges).to(device)
-        down = _inside(on_device[..., 0:2], self.whole.bottom)
-        across = _inside(on_device[..., 2:4], self.whole.right)
-        if not within_pixels:
-            return torch.einsum("rbh,rbw->rhw", down, across)[:, None] > 0.5
-        through = _inside(on_device[..., 4:6], self.whole.last)
-        return torch.einsum("rbc,rbh,rbw->rchw", through, down, across) > 0.5
+        depth = self.whole.last - self.whole.first
+        shared = all(box.last - box.first == depth for boxes in rows for box in boxes)
+        painted = _filled if device.type == "cpu" else _multiplied
+        return painted(rows, self.whole, 1 if shared else depth, device)
+
+
+def _filled(
+    rows: Sequence[tuple[Box, ...]], whole: Box, depth: int, device: torch.device
+) -> torch.Tensor:
+    """Masks on the host, box by box: a row has two or three boxes, and filling one is quick."""
+    masks = np.zeros((len(rows), depth, whole.bottom, whole.right), dtype=bool)
+    for mask, boxes in zip(masks, rows, strict=True):
+        for top, bottom, left, right, first, last in boxes:
+            mask[first:last, top:bottom, left:right] = True
+    return torch.from_numpy(masks).to(device)
+
+
+def _multiplied(
+    rows: Sequence[tuple[Box, ...]], whole: Box, depth: int, device: torch.device
+) -> torch.Tensor:
+    """Masks on an accelerator, all boxes at once: only their edges have to travel there.
+
+    A box is an outer product of its rows, columns and channels, and disjoint boxes add up: one
+    small product paints a whole batch, however its boxes lie.
+    """
+    most = max(1, *(len(boxes) for boxes in rows))
+    edges = np.zeros((len(rows), most, 6), dtype=np.int64)
+    for row, boxes in zip(edges, rows, strict=True):
+        row[: len(boxes)] = np.reshape(boxes, (-1, 6))
+    on_device = torch.from_numpy(edges).to(device)
+    down = _inside(on_device[..., 0:2], whole.bottom)
+    across = _inside(on_device[..., 2:4], whole.right)
+    if depth == 1:
+        return torch.einsum("rbh,rbw->rhw", down, across)[:, None] > 0.5
+    through = _inside(on_device[..., 4:6], depth)
+    return torch.einsum("rbc,rbh,rbw->rchw", through, down, across) > 0.5
 
 
 def _inside(edges: torch.Tensor, length: int) -> torch.Tensor:

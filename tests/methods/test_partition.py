@@ -13,7 +13,7 @@ from lightning_shap.explainer import _ends
 from lightning_shap.game import CoalitionGame
 from lightning_shap.maskers import background_of
 from lightning_shap.methods.partition import partition_values
-from lightning_shap.regions.boxes import Box, BoxCoalitions
+from lightning_shap.regions.boxes import Box, BoxCoalitions, _multiplied
 
 quick = settings(max_examples=20, deadline=None)
 a_few = settings(max_examples=4, deadline=None)
@@ -247,8 +247,10 @@ def test_painted_masks_are_the_boxes_pixel_by_pixel(shape, data):
             mask[tile.slices] = True
     start = data.draw(st.integers(0, len(coalitions) - 1))
     stop = data.draw(st.integers(start + 1, len(coalitions)))
+    expected = torch.from_numpy(naive[start:stop]).movedim(-1, 1)
     masks = BoxCoalitions(coalitions, whole).masks(start, stop, torch.device("cpu"))
     assert masks.dtype == torch.bool
     assert masks.shape[1] in (1, channels)
-    expected = torch.from_numpy(naive[start:stop]).movedim(-1, 1)
     assert (masks.expand_as(expected) == expected).all()
+    multiplied = _multiplied(coalitions[start:stop], whole, masks.shape[1], masks.device)
+    assert torch.equal(multiplied, masks)  # as an accelerator paints them

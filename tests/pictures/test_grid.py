@@ -18,6 +18,7 @@ from lightning_shap.pictures import grid, lettering, pixels
 from lightning_shap.pictures.captions import Captions, Heading
 from lightning_shap.pictures.grid import plot, save
 from lightning_shap.pictures.lettering import Style, shortened, width_of
+from lightning_shap.pictures.photographs import Album
 
 LONG = "Blenheim spaniel, King Charles spaniel with a very long name"
 
@@ -79,6 +80,12 @@ def cell(picture, row, column, size=192):
     top = grid.MARGIN + grid.LEGEND_HEIGHT + grid.ROW_GAP + grid.HEADING
     y = top + row * (grid.HEADING + size + grid.ROW_GAP)
     return picture[y : y + size, x : x + size]
+
+
+def photographs(*arguments, **options):
+    """All photographs in one array, and their notes."""
+    shown, notes = pixels.photographs(*arguments, **options)
+    return np.stack([*shown]), notes
 
 
 @pytest.fixture
@@ -228,8 +235,8 @@ def test_max_rows_shows_the_first_ones_and_says_so(words):
 def test_mean_and_std_undo_the_normalisation():
     data = np.random.default_rng(0).random((1, 16, 16, 3))
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    plain = pixels.photographs(data)
-    undone = pixels.photographs((data - mean) / std, mean, std)
+    plain = photographs(data)
+    undone = photographs((data - mean) / std, mean, std)
     np.testing.assert_array_equal(undone[0], plain[0])
     assert undone[1] == plain[1] == []
 
@@ -238,19 +245,19 @@ def test_mean_and_std_undo_the_normalisation():
 def test_other_ranges_are_stretched_and_the_picture_says_so(scale, shift):
     data = np.random.default_rng(0).random((2, 4, 4, 3)) * scale + shift
     assume(data.min() < 0 or data.max() > 1)
-    shown, notes = pixels.photographs(data)
+    shown, notes = photographs(data)
     assert notes == ["contrast stretched"]
     assert shown.min((1, 2, 3)).tolist() == [0, 0]
     assert shown.max((1, 2, 3)).tolist() == [255, 255]
 
 
 def test_an_image_of_one_colour_is_stretched_to_mid_grey():
-    assert (pixels.photographs(np.full((1, 4, 4, 1), 7.0))[0] == 128).all()
+    assert (photographs(np.full((1, 4, 4, 1), 7.0))[0] == 128).all()
 
 
 def test_bytes_are_shown_as_they_are():
     data = np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3)
-    shown, notes = pixels.photographs(data)
+    shown, notes = photographs(data)
     np.testing.assert_array_equal(shown, data)
     assert notes == []
 
@@ -269,9 +276,38 @@ def test_bytes_are_shown_as_they_are():
 )
 def test_channels_are_chosen_and_named(count, channels, shown, notes):
     data = np.random.default_rng(0).random((1, 4, 4, count))
-    photograph, said = pixels.photographs(data, channels=channels)
+    photograph, said = photographs(data, channels=channels)
     np.testing.assert_array_equal(photograph, np.rint(data[..., shown] * 255))
     assert said == notes
+
+
+def test_an_album_draws_the_same_photographs_once_and_others_anew(monkeypatch):
+    drawn, album = [], Album()
+    monkeypatch.setattr(pixels, "photograph_cell", counted(pixels.photograph_cell, drawn))
+    first = an_explanation()
+    values, data = first.values.copy(), first.data
+    again = an_explanation(-values, data=data.copy())
+    assert np.array_equal(plot(first, album=album), plot(first))
+    for look in ({}, {"mean": 0.1, "std": 0.5}, {"channels": 1}):
+        plot(first, album=album, **look)
+        drawn.clear()
+        picture = plot(again, album=album, **look)
+        assert not drawn
+        assert np.array_equal(picture, plot(again, **look))
+        assert len(drawn) == 2
+    plot(first, album=album)
+    drawn.clear()
+    plot(first, album=album, max_rows=1)
+    plot(an_explanation(values, data=data[::-1]), album=album)
+    assert len(drawn) == 1 + 2
+
+
+def counted(function, calls):
+    def call(*arguments):
+        calls.append(arguments)
+        return function(*arguments)
+
+    return call
 
 
 # Words
@@ -495,7 +531,7 @@ def test_a_picture_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     path = save(np.zeros((4, 4, 3), np.uint8), tmp_path / "picture.png")
     before = path.read_bytes()
 
-    def broken(self, file, format):
+    def broken(self, file, **options):
         Path(file).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

@@ -113,7 +113,8 @@ def test_a_fetched_picture_is_the_one_that_was_drawn(server, logdir, tmp_path):
         fetched = Image.open(it)
         fetched.load()
     saved = Image.open(logdir / "pictures/shap/attributions-step=24.png")
-    assert np.array_equal(np.asarray(fetched.convert("RGB")), np.asarray(saved))
+    loss = np.abs(np.asarray(fetched.convert("RGB")).astype(int) - np.asarray(saved))
+    assert loss.mean() < 2  # of its encoding, which the file goes without
 
 
 def test_the_numbers_and_the_settings_stand_beside_it(server):

@@ -1,0 +1,69 @@
+"""Photographs: the images of a grid, drawn once for all its pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lightning_shap.pictures import pixels
+
+Numbers = float | Sequence[float] | None
+
+
+class Photographs:
+    """Images as people know them, and as they lie under their maps.
+
+    Args:
+        data: (N, H, W, C), as the model receives them.
+        mean: See :func:`lightning_shap.plot`, as for the others.
+        std: What the pixels were divided by.
+        channels: The channel shown grey, or the three shown as red, green and blue.
+
+    Attributes:
+        size: Width and height of a cell.
+        cells: The photographs, at that size at most.
+        underlays: What maps are laid over, of the same size.
+        notes: What a viewer must know of them.
+    """
+
+    def __init__(
+        self,
+        data: np.ndarray,
+        mean: Numbers = None,
+        std: Numbers = None,
+        channels: int | Sequence[int] | None = None,
+    ) -> None:
+        height, width = data.shape[1:3]
+        self.size = pixels.cell_size(height, width)
+        drawn = pixels.drawn_size(height, width)
+        photographs, self.notes = pixels.photographs(data, mean, std, channels)
+        self.cells = [pixels.photograph_cell(photograph, drawn) for photograph in photographs]
+        self.underlays = pixels.underlays(self.cells)
+
+
+class Album:
+    """Keeps the photographs of the images that were drawn last.
+
+    Give one to every :func:`lightning_shap.plot` of the same images, as a callback's are in every
+    epoch, and they are drawn once.
+    """
+
+    def __init__(self) -> None:
+        self._data: np.ndarray | None = None
+        self._look: tuple[object, ...] = ()
+        self._photographs: Photographs | None = None
+
+    def photographs(
+        self,
+        data: np.ndarray,
+        mean: Numbers = None,
+        std: Numbers = None,
+        channels: int | Sequence[int] | None = None,
+    ) -> Photographs:
+        """As :class:`Photographs`, drawn anew if anything differs from the last time."""
+        look = repr(mean), repr(std), repr(channels)
+        same = look == self._look and self._data is not None and np.array_equal(data, self._data)
+        if self._photographs is None or not same:
+            self._photographs = Photographs(data, mean, std, channels)
+        # Of equal images the latest are kept, which their explanation holds on to as well.
+        self._data, self._look = data, look
+        return self._photographs

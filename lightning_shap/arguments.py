@@ -3,7 +3,7 @@
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import signature
 from itertools import chain, repeat
@@ -77,24 +77,6 @@ def _may_be_a_number(hint: Any) -> bool:
     return hint in (int, float) or any(map(_may_be_a_number, get_args(hint)))
 
 
-class AtMost(int):
-    """So many, or all of them where there are fewer."""
-
-
-class Found(list[Any]):
-    """Labels or names that nobody gave: data knows them, and they may be those of another task.
-
-    Args:
-        items: The labels or names.
-        binary: The labels could be of two classes. It is said of all samples there are, and these
-            may be only some.
-    """
-
-    def __init__(self, items: Iterable[Any] = (), *, binary: bool = True) -> None:
-        super().__init__(items)
-        self.binary = binary
-
-
 def checked_count(name: str, value: Any, *, least: int, why: str = "") -> int:
     """A whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -161,7 +143,7 @@ def checked_options(method: str, **given: Any) -> dict[str, Any]:
     for name, value in given.items():
         if value is not None and name not in taken:
             others = " or ".join(f"{other!r}" for other in those_with(name))
-            raise ArgumentError(name, f"{method!r} takes none; give it with method={others} only")
+            raise ArgumentError(name, f"{method!r} has none; give it with method={others} only")
     return {name: given.get(name) for name in taken}
 
 
@@ -286,11 +268,13 @@ def checked_labels(labels: Any, images: int) -> np.ndarray | None:
     return array
 
 
-def known_labels(labels: np.ndarray | None, given: Any, classes: Classes) -> np.ndarray | None:
+def known_labels(
+    labels: np.ndarray | None, classes: Classes, *, found: bool = False
+) -> np.ndarray | None:
     """The labels as the record keeps them; of those that nobody gave, what fits the model."""
     if labels is None:
         return None
-    if isinstance(given, Found):
+    if found:
         if labels.ndim == 1 and labels.dtype.kind in "biu" and not classes.values:
             labels = np.where(labels < classes.count, labels, -1)
         try:
@@ -303,13 +287,19 @@ def known_labels(labels: np.ndarray | None, given: Any, classes: Classes) -> np.
         warnings.warn(
             "labels: some images have several classes, or none, but probabilities are shares of "
             "one; give multi_label=True if the model was trained for several",
-            stacklevel=3,
+            stacklevel=4,
         )
     return labels
 
 
 def checked_targets(
-    targets: Any, topk: Any, labels: np.ndarray | None, outputs: np.ndarray, classes: Classes
+    targets: Any,
+    topk: Any,
+    labels: np.ndarray | None,
+    outputs: np.ndarray,
+    classes: Classes,
+    *,
+    fewer_will_do: bool = False,
 ) -> np.ndarray:
     """The outputs to explain, int (N, K'), from one of three ways to ask for them.
 
@@ -319,11 +309,12 @@ def checked_targets(
         labels: What is true, as the record keeps it; true classes come before the highest others.
         outputs: (N, K), the outputs of the full images.
         classes: What they stand for.
+        fewer_will_do: If there are not as many as ``topk``, all; of values, the first.
     """
     images, count = outputs.shape
     if topk is not None:
         checked_count("topk", topk, least=1)
-        if not isinstance(topk, AtMost):
+        if not fewer_will_do:
             if classes.values:
                 raise ArgumentError(
                     "topk", f"got {topk}, but values have no highest one; give targets"
@@ -354,17 +345,19 @@ def checked_targets(
     return np.tile(chosen, (images, 1)) if chosen.ndim == 1 else chosen
 
 
-def checked_class_names(class_names: Sequence[str] | None, classes: Classes) -> np.ndarray:
+def checked_class_names(
+    class_names: Sequence[str] | None, classes: Classes, *, found: bool = False
+) -> np.ndarray:
     """A name for each class; of names that nobody gave, only if there are as many."""
     try:
         return classes.named(class_names)
     except ValueError:
-        if not isinstance(class_names, Found):
+        if not found:
             raise
     warnings.warn(
-        f"class_names: the data set knows {len(class_names)}, the model has {classes.outputs} "
-        "outputs; they are left out",
-        stacklevel=3,
+        f"class_names: the data set knows {len(class_names or ())}, the model has "
+        f"{classes.outputs} outputs; they are left out",
+        stacklevel=4,
     )
     return classes.named(None)
 

@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 from lightning_shap.arguments import (
     ArgumentError,
-    AtMost,
-    Found,
     checked_choice,
     checked_count,
     checked_grid,
@@ -18,7 +16,7 @@ from lightning_shap.arguments import (
     configurable,
     is_unfinished,
 )
-from lightning_shap.explainer import explain
+from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.modes import eager, unlogged, visiting
 from lightning_shap.maskers import checked_masker
@@ -43,6 +41,8 @@ from lightning_shap.training.ranks import (
 )
 from lightning_shap.training.results import Destinations
 from lightning_shap.training.time_budget import TimeBudget
+
+USUAL_TOPK = 3  # the true class and the two highest others; fewer where there are fewer
 
 ModelOf = Callable[[Trainer, LightningModule], LightningModule]
 
@@ -183,7 +183,7 @@ class ShapCallback(EitherCallback):
             "method": method,
             "max_evals": max_evals,
             "targets": targets,
-            "topk": AtMost(3) if topk is None and targets is None else topk,
+            "topk": USUAL_TOPK if topk is None and targets is None else topk,
             "masker": masker,
             "grid": checked_grid(grid),
             "output": output,
@@ -191,6 +191,7 @@ class ShapCallback(EitherCallback):
             "batch_size": batch_size,
             "seed": seed,
         }
+        self.fewer_will_do = topk is None
         self.explain_checkpoint = explain_checkpoint
         self.budget = TimeBudget(time_budget)
         self.destinations = Destinations(tag, self.question, save_dir)
@@ -402,14 +403,17 @@ class ShapCallback(EitherCallback):
             reporting(trainer, self.progress) as report,
             nullcontext() if checked or self.ranks.size == 1 else no_collectives(),
         ):
-            names = None if self.card is None else self.card.class_names
-            labels = None if samples.labels is None else samples.labels.tolist()
+            found_names = None if self.card is None else self.card.class_names
             try:
-                return explain(
+                return explain_found(
                     self._classifier(pl_module),
                     samples.images,
-                    labels=None if labels is None else Found(labels, binary=bool(samples.binary)),
-                    class_names=self.class_names or (None if names is None else Found(names)),
+                    fewer_will_do=self.fewer_will_do,
+                    labels=samples.labels,
+                    labels_are_found=True,
+                    labels_are_binary=bool(samples.binary),
+                    class_names=self.class_names or found_names,
+                    names_are_found=not self.class_names,
                     progress=report,
                     **{**self.question, "max_evals": max_evals},
                 )

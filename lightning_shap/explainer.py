@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from lightning_shap.arguments import (
-    Found,
     checked_backgrounds,
     checked_class_names,
     checked_count,
@@ -112,6 +111,60 @@ def explain(
         >>> explanation.values.shape
         (2, 8, 8, 1, 1)
     """
+    return explain_found(
+        model,
+        images,
+        method=method,
+        max_evals=max_evals,
+        targets=targets,
+        topk=topk,
+        labels=labels,
+        masker=masker,
+        grid=grid,
+        backgrounds=backgrounds,
+        output=output,
+        multi_label=multi_label,
+        batch_size=batch_size,
+        class_names=class_names,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def explain_found(  # noqa: D417 - the other arguments are those of explain
+    model: Callable[..., Any],
+    images: torch.Tensor,
+    *,
+    method: MethodName,
+    max_evals: int,
+    targets: int | Sequence[int] | np.ndarray | torch.Tensor | None,
+    topk: int | None,
+    labels: Sequence[Any] | np.ndarray | torch.Tensor | None,
+    masker: MaskerLike,
+    grid: int | tuple[int, int] | None,
+    output: Output,
+    multi_label: bool,
+    batch_size: int,
+    class_names: Sequence[str] | None,
+    seed: int,
+    progress: Progress,
+    backgrounds: torch.Tensor | Literal["samples"] | None = None,
+    fewer_will_do: bool = False,
+    labels_are_found: bool = False,
+    labels_are_binary: bool = True,
+    names_are_found: bool = False,
+) -> ImageExplanation:
+    """:func:`explain`, where not all that is known of a model was given by somebody.
+
+    Args:
+        fewer_will_do: Of a model with fewer outputs than ``topk``, all are explained; of outputs
+            that are values, which have no highest ones, the first.
+        labels_are_found: Data has the labels, which may be those of another task: what does not fit
+            the model is left out.
+        labels_are_binary: Those that the data has could be of two classes. It is said of all there
+            are, and these may be only some.
+        names_are_found: Data has the class names, which may be those of another task as well.
+    """
     started = time.perf_counter()
     checked_model(model)
     images = checked_images(images)
@@ -145,16 +198,16 @@ def explain(
         )
         empty, full = _ends(game)
         if output == "logit":
-            output = _known_output(task, labels, empty, full)
+            output = _known_output(task, labels_are_binary, empty, full)
         count = full.shape[1]
         classes = Classes(count, values=output == "value", multi_label=multi_label)
-        true = known_labels(true, labels, classes)
-        chosen = checked_targets(targets, topk, true, full, classes)
-        if classes.values and isinstance(class_names, Found):
+        true = known_labels(true, classes, found=labels_are_found)
+        chosen = checked_targets(targets, topk, true, full, classes, fewer_will_do=fewer_will_do)
+        if classes.values and names_are_found:
             class_names = None  # data names classes, and these are none
         if class_names is None:
             class_names = class_names_in(model, count)
-        names = checked_class_names(class_names, classes)
+        names = checked_class_names(class_names, classes, found=names_are_found)
         base, ends = (np.take_along_axis(scores, chosen, axis=1) for scores in (empty, full))
         found = estimator(game, chosen, base, ends, max_evals=max_evals, seed=seed, **options)
         base = base if found.base is None else found.base
@@ -204,13 +257,12 @@ def _probabilities(full: np.ndarray, output: Output, multi_label: bool) -> np.nd
     return None
 
 
-def _known_output(task: str | None, labels: Any, empty: np.ndarray, full: np.ndarray) -> Output:
+def _known_output(task: str | None, binary: bool, empty: np.ndarray, full: np.ndarray) -> Output:
     """What a model's outputs (N, K) are, where that is sure: values, probabilities or else logits.
 
     A single output is no binary classifier's if the data has labels for it beyond zero and one.
     """
-    beyond = isinstance(labels, Found) and not labels.binary
-    if task == "regression" or (full.shape[1] == 1 and beyond):
+    if task == "regression" or (full.shape[1] == 1 and not binary):
         return "value"
     # Of a model that ends in a softmax.
     return "probability" if _are_probabilities(full) and _are_probabilities(empty) else "logit"

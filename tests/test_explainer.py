@@ -1,4 +1,5 @@
 import copy
+import inspect
 import pickle
 import random
 import subprocess
@@ -15,7 +16,7 @@ from generic_model import Generic, generic_images
 
 import lightning_shap
 from lightning_shap import explain
-from lightning_shap.arguments import Found
+from lightning_shap.explainer import explain_found
 
 mpl.use("agg")
 
@@ -35,6 +36,14 @@ def images():
 
 def explained(model, images, **kwargs):
     return explain(model, images, **{"max_evals": 24, "class_names": names, **kwargs})
+
+
+def found(model, images, **kwargs):
+    """As a callback or a command asks, which find labels and names in data."""
+    parameters = inspect.signature(explain).parameters.values()
+    usual = {p.name: p.default for p in parameters if p.default is not p.empty}
+    arguments = {"max_evals": 24, "class_names": names, **kwargs}
+    return explain_found(model, images, **{**usual, **arguments})
 
 
 # --- what comes back -----------------------------------------------------------------------------
@@ -169,20 +178,72 @@ def test_values_are_not_ranked(model, images):
 
 
 @pytest.mark.parametrize(
-    ("labels", "output"),
+    ("labels", "binary", "output"),
     [
-        (Found([0, 1]), "logit"),
-        (Found([0, 1], binary=False), "value"),  # of all samples, of which these are some
-        (Found([18.5, 70.25], binary=False), "value"),
-        ([0, 1], "logit"),
+        ([0, 1], True, "logit"),
+        ([0, 1], False, "value"),  # said of all samples, of which these are some
+        ([18.5, 70.25], False, "value"),
     ],
 )
 def test_a_single_output_is_a_value_if_the_data_has_labels_beyond_zero_and_one(
-    model, images, labels, output
+    model, images, labels, binary, output
 ):
-    record = explained(lambda x: model(x)[:, :1], images, class_names=None, labels=labels).record
-    assert record.output == output
-    assert explained(model, images, labels=labels).record.output == "logit"
+    known = {"labels": labels, "labels_are_found": True, "labels_are_binary": binary}
+    single = found(lambda x: model(x)[:, :1], images, class_names=None, **known)
+    assert single.record.output == output
+    assert found(model, images, **known).record.output == "logit"
+    if binary:
+        given = explained(lambda x: model(x)[:, :1], images, class_names=None, labels=labels)
+        assert given.record.output == "logit"
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        ([3, 7], [3, -1]),  # 7 is none of four classes
+        ([0.5, 0.25], None),
+        ([[1, 0, 0], [0, 1, 0]], None),  # of three classes
+        ([2, 1], [2, 1]),
+    ],
+)
+def test_labels_of_another_task_are_left_out_if_nobody_gave_them(model, images, labels, kept):
+    record = found(model, images, labels=labels, labels_are_found=True).record
+    assert (None if record.labels is None else record.labels.tolist()) == kept
+    if kept != labels:
+        with pytest.raises(ValueError, match="labels: "):
+            explained(model, images, labels=labels)
+
+
+def test_names_of_another_task_are_left_out_if_nobody_gave_them(model, images):
+    with pytest.warns(UserWarning, match="class_names: the data set knows 2, the model has 4"):
+        left_out = found(model, images, class_names=["cat", "dog"], names_are_found=True)
+    assert left_out.record.class_names.tolist() == [f"class {index}" for index in range(4)]
+    values = found(
+        lambda x: model(x)[:, :1], images, class_names=names, names_are_found=True, output="value"
+    )
+    assert values.output_names == ["output 0"]
+    with pytest.raises(ValueError, match="class_names: got 2 names"):
+        explained(model, images, class_names=["cat", "dog"])
+
+
+def test_fewer_outputs_than_asked_for_will_do_where_nobody_chose_how_many(model, images):
+    everything = found(model, images, topk=9, fewer_will_do=True)
+    assert np.sort(everything.output_indexes).tolist() == [[0, 1, 2, 3]] * 2
+    some = found(model, images, topk=2, fewer_will_do=True)
+    assert np.array_equal(some.values, explained(model, images, topk=2).values)
+    values = found(model, images, topk=2, fewer_will_do=True, output="value")
+    assert values.output_indexes.tolist() == [[0, 1]] * 2
+    with pytest.raises(ValueError, match="topk: got 9, but the model has 4 classes"):
+        explained(model, images, topk=9)
+
+
+def test_the_two_ways_to_ask_take_the_same_arguments():
+    public, whole = (inspect.signature(way).parameters for way in (explain, explain_found))
+    assert {*public} < {*whole}
+    assert all(whole[name].annotation == public[name].annotation for name in public)
+    assert {*whole} - {*public} == {
+        name for name in whole if name.endswith(("_found", "_binary", "_will_do"))
+    }
 
 
 def hugging_face(task, names):

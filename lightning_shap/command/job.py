@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.arguments import AtMost, checked_count
+from lightning_shap.arguments import checked_count
 from lightning_shap.command.data.folders import (
     drawn,
     find_images,
@@ -37,7 +37,7 @@ class Job:
         classes: Number of the model's outputs.
         order: The images to explain, by number; more than are asked for, should some not be read.
         wanted: How many of them.
-        settings: Arguments of ``explain``.
+        settings: Arguments of ``explain_found``.
     """
 
     options: Options
@@ -118,7 +118,7 @@ def prepared(options: Options) -> Job:
         images = numbered_as(images, classes, options.explanation.class_names or model.class_names)
     settings = asdict(options.explanation) | {"class_names": images.class_names}
     if settings["topk"] is None and settings["targets"] is None and classes > MANY_CLASSES:
-        settings["topk"] = AtMost(FEW_CLASSES)
+        settings |= {"topk": FEW_CLASSES, "fewer_will_do": True}
     everything = data.n_samples == "all"
     order = list(range(len(images.names))) if everything else drawn(images, settings["seed"])
     wanted = len(order) if data.n_samples == "all" else min(data.n_samples, len(order))

@@ -10,7 +10,7 @@ from lightning_shap.command.data.folders import check_any, read_samples
 from lightning_shap.command.job import Job, prepared
 from lightning_shap.command.options import Options
 from lightning_shap.command.results import output_directory, tell, write_beside
-from lightning_shap.explainer import explain
+from lightning_shap.explainer import explain_found
 
 AT_ONCE = 128  # more images than that are explained in shards, lest they fill the memory
 
@@ -57,7 +57,7 @@ def _explain_at_once(job: Job, archive: Path) -> None:
     check_any(read.indices, read.skipped)
     model = job.model.module.to(_device(options.model.accelerator))
     labels = job.labels(read.indices)
-    explanation = explain(model, read.images, labels=labels, **job.settings)
+    explanation = explain_found(model, read.images, labels=labels, **job.settings)
     save(explanation, archive, about=job.about(read.skipped), files=job.files(read.indices))
 
 

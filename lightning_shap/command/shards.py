@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from lightning_shap.archive import save
 from lightning_shap.command.data.folders import PreparedImages, check_any, read_samples
 from lightning_shap.command.model.checkpoints import find_weights
-from lightning_shap.explainer import explain
+from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.training.lightning import pl
 
@@ -129,7 +129,7 @@ class _Explainer(pl.LightningModule):
             return []
         settings = {**self._job.settings, "progress": False}  # the trainer's bar counts shards
         labels = self._job.labels(read.indices)
-        return [explain(self.model, read.images, labels=labels, **settings)]
+        return [explain_found(self.model, read.images, labels=labels, **settings)]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, loader: int) -> Any:
         return batch  # the engine moves what it needs

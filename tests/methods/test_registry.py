@@ -71,10 +71,10 @@ def test_an_option_is_taken_by_those_that_list_it_and_refused_by_the_others(name
         assert np.isfinite(explained(name, **given).values).all()
         return
     whose = next(other for other in METHODS if option in METHODS[other].options)
-    with pytest.raises(ValueError, match=f"{option}: '{name}' takes none; give it.*'{whose}' only"):
+    with pytest.raises(ValueError, match=f"{option}: '{name}' has none; give it.*'{whose}' only"):
         explained(name, **given)
     if option in inspect.signature(ShapCallback).parameters:
-        with pytest.raises(ValueError, match=f"{option}: '{name}' takes none"):
+        with pytest.raises(ValueError, match=f"{option}: '{name}' has none"):
             ShapCallback(method=name, **given)
 
 
@@ -146,7 +146,7 @@ def test_a_new_method_is_a_function_and_its_entry(monkeypatch):
     assert "4 regions" in Captions(explanation).method(2)
     assert plot(explanation).ndim == 3
     assert ShapCallback(method="rows").question["method"] == "rows"
-    with pytest.raises(ValueError, match="grid: 'rows' takes none"):
+    with pytest.raises(ValueError, match="grid: 'rows' has none"):
         explained("rows", grid=2)
     with pytest.raises(ValueError, match=r"method: unknown 'rosw'; give one of .*'rows'"):
         explained("rosw")

@@ -6,13 +6,16 @@ Two questions:
   explanations spend in the model. Fits with and without take turns, and every figure is the median
   over repetitions. Two fits on a shared machine differ by more than the callback costs, so the time
   inside the callback's hooks is measured too, and what of that the model does not take, as a share
-  of the fit and for each explanation, is the figure to trust.
+  of the fit and for each explanation, is the figure to trust; on a busy machine, in CPU time and
+  with ``OMP_NUM_THREADS=1``, since threads that wait for each other count as busy.
 - growth: over 50 epochs, what a leak would raise: memory, tensors, figures, hooks, threads and open
   files, and the size of the event file per epoch.
 
-About ten minutes on two quiet CPU cores, ``--quick`` about two:
+The images are crops of photographs, or digits, which a log keeps in half the room. About ten
+minutes on two quiet CPU cores, ``--quick`` about two:
 
     python examples/benchmarks/overhead.py
+    python examples/benchmarks/overhead.py --side 224 --rows 320 --networks resnet10t --quick
 """
 
 import argparse
@@ -22,7 +25,6 @@ import platform
 import statistics
 import tempfile
 import threading
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import timm
 import torch
+from engine import Cost, cost_of
+from games import photographs
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.loggers import TensorBoardLogger
 from sklearn.datasets import load_digits
@@ -51,16 +55,29 @@ HOOKS = (
 )
 
 
-class Classifier(LightningModule):
-    """A timm network for grey digits."""
+CLASSES = 10
 
-    def __init__(self, name: str) -> None:
+
+class Model:
+    """What the forward passes of explanations have cost so far."""
+
+    explaining = False
+    spent = Cost(0.0, 0.0)
+
+
+class Classifier(LightningModule):
+    """A timm network."""
+
+    def __init__(self, name: str, channels: int) -> None:
         super().__init__()
-        self.net = timm.create_model(name, in_chans=1, num_classes=10)
+        self.net = timm.create_model(name, in_chans=channels, num_classes=CLASSES)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, 10)."""
-        return self.net(images)
+        cost, logits = cost_of(lambda: self.net(images))
+        if Model.explaining:
+            Model.spent = plus(Model.spent, cost)
+        return logits
 
     def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Cross entropy."""
@@ -78,11 +95,12 @@ class Classifier(LightningModule):
 
 
 class TimedCallback(ShapCallback):
-    """Counts the seconds inside its hooks, and those of them that the model takes."""
+    """Keeps what its hooks cost, and what of that the model does not take."""
 
-    hook_seconds = 0.0
-    model_seconds = 0.0
-    explanations = 0
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.hooks = Cost(0.0, 0.0)
+        self.explanations: list[Cost] = []  # each without the model
 
     def __getattribute__(self, name: str) -> Any:
         attribute = super().__getattribute__(name)
@@ -90,12 +108,13 @@ class TimedCallback(ShapCallback):
             return attribute
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            before, started = self.explanation, time.perf_counter()
-            result = attribute(*args, **kwargs)
-            self.hook_seconds += time.perf_counter() - started
+            before, Model.spent, Model.explaining = self.explanation, Cost(0.0, 0.0), True
+            cost, result = cost_of(lambda: attribute(*args, **kwargs))
+            Model.explaining = False
+            beyond = Cost(*(whole - part for whole, part in zip(cost, Model.spent, strict=True)))
+            self.hooks = plus(self.hooks, beyond)
             if self.explanation is not before:
-                self.model_seconds += self.explanation.record.model_seconds
-                self.explanations += 1
+                self.explanations.append(beyond)
             return result
 
         return timed
@@ -139,17 +158,27 @@ def open_files() -> int:
     return len(list(path.iterdir())) if path.exists() else 0
 
 
-def loaders(side: int, rows: int) -> tuple[DataLoader, DataLoader]:
-    """Digits for training and validation."""
-    digits = load_digits()
-    images = torch.tensor(digits.images[:, None] / 16, dtype=torch.float)[:rows]
-    images = interpolate(images, size=(side, side), mode="bilinear").clamp(0, 1)
-    data = TensorDataset(images, torch.tensor(digits.target)[:rows])
+def plus(one: Cost, other: Cost) -> Cost:
+    """Both costs together."""
+    return Cost(one.wall + other.wall, one.cpu + other.cpu)
+
+
+def loaders(args: argparse.Namespace) -> tuple[DataLoader, DataLoader]:
+    """Images for training and validation."""
+    if args.images == "photographs":
+        images, labels = photographs(args.side, args.rows)
+        images = images * 0.5  # in the range of normalised pixels
+    else:
+        digits = load_digits()
+        images = torch.tensor(digits.images[:, None] / 16, dtype=torch.float)[: args.rows]
+        images = interpolate(images, size=(args.side, args.side), mode="bilinear").clamp(0, 1)
+        labels = torch.tensor(digits.target)[: args.rows]
+    data = TensorDataset(images, labels)
     return DataLoader(data, batch_size=32, shuffle=True), DataLoader(data, batch_size=32)
 
 
-def fit(name: str, callbacks: list[Callback], folder: str, args: argparse.Namespace) -> float:
-    """Seconds of a fit."""
+def fit(name: str, callbacks: list[Callback], folder: str, args: argparse.Namespace) -> Cost:
+    """What a fit costs."""
     seed_everything(0, verbose=False)
     trainer = Trainer(
         accelerator="cpu",
@@ -161,44 +190,39 @@ def fit(name: str, callbacks: list[Callback], folder: str, args: argparse.Namesp
         enable_progress_bar=False,
         log_every_n_steps=10,
     )
-    module, data = Classifier(name), loaders(args.side, args.rows)
-    started = time.perf_counter()
-    trainer.fit(module, *data)
-    return time.perf_counter() - started
+    data = loaders(args)
+    module = Classifier(name, data[0].dataset[0][0].shape[0])
+    cost, _ = cost_of(lambda: trainer.fit(module, *data))
+    return cost
 
 
 def measure_time(name: str, folder: str, args: argparse.Namespace) -> str:
     """A line of the table."""
-    fit(
-        name,
-        [TimedCallback(max_evals=4)],
-        folder,
-        argparse.Namespace(**{**vars(args), "rows": 64, "epochs": 1}),
-    )
-    without, with_it, hooks, model, each = [], [], [], [], []
+    brief = argparse.Namespace(**{**vars(args), "rows": 64, "epochs": 1})
+    fit(name, [TimedCallback(max_evals=4)], folder, brief)
+    without, with_it, shares, each = [], [], [], []
     for _ in range(args.repeats):
         without.append(fit(name, [], folder, args))
         callback = TimedCallback(n_samples=8, max_evals=args.evals, on_error="raise")
         with_it.append(fit(name, [callback], folder, args))
-        hooks.append(callback.hook_seconds)
-        model.append(callback.model_seconds)
-        each.append((callback.hook_seconds - callback.model_seconds) / callback.explanations)
-    pairs = zip(without, with_it, model, strict=True)
-    difference = statistics.median((b - a - m) / b for a, b, m in pairs)
-    inside = statistics.median((h - m) / b for h, m, b in zip(hooks, model, with_it, strict=True))
-    middle = [statistics.median(column) for column in (without, with_it, model)]
+        shares.append(callback.hooks.over(with_it[-1]))
+        each += callback.explanations
+    fits = statistics.median(cost.wall for cost in without)
+    more = statistics.median(cost.wall for cost in with_it)
+    share = Cost(*(statistics.median(part) for part in zip(*shares, strict=True)))
+    one = Cost(*(statistics.median(part) for part in zip(*each, strict=True)))
     return (
-        f"| {name} | {middle[0]:.1f} s | {middle[1]:.1f} s | {middle[2]:.1f} s "
-        f"| {difference:+.1%} | {inside:.1%} | {statistics.median(each):.2f} s |"
+        f"| {name} | {fits:.1f} s | {more:.1f} s | {share.wall:.1%} | {share.cpu:.1%} "
+        f"| {one.wall:.3f} s | {one.cpu:.3f} s |"
     )
 
 
-def measure_growth(folder: str, epochs: int) -> list[str]:
+def measure_growth(folder: str, epochs: int, args: argparse.Namespace) -> list[str]:
     """The table of what a leak would raise, after some epochs."""
     census = Census()
-    args = argparse.Namespace(epochs=epochs, side=32, rows=64)
+    brief = argparse.Namespace(**{**vars(args), "epochs": epochs, "rows": 64})
     callback = ShapCallback(n_samples=8, max_evals=50, on_error="raise")
-    fit("mobilenetv3_small_050", [callback, census], folder, args)
+    fit("mobilenetv3_small_050", [callback, census], folder, brief)
     marks = [row for row in (4, 9, 24, epochs - 1) if row < epochs]
     lines = [
         "| after epoch | " + " | ".join(str(mark + 1) for mark in marks) + " |",
@@ -216,8 +240,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
-    parser.add_argument("--side", type=int, default=32, help="pixels a side")
-    parser.add_argument("--rows", type=int, default=1797, help="digits of an epoch")
+    parser.add_argument("--images", choices=("photographs", "digits"), default="photographs")
+    parser.add_argument("--side", type=int, default=64, help="pixels a side")
+    parser.add_argument("--rows", type=int, default=1797, help="images of an epoch")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--evals", type=int, default=100, help="max_evals")
     parser.add_argument("--repeats", type=int, default=3)
@@ -225,18 +250,21 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     if args.quick:
-        args.rows, args.repeats, args.leak_epochs = 640, 1, 12
+        args.rows, args.repeats, args.leak_epochs = min(args.rows, 640), 1, 12
     warnings.filterwarnings("ignore")
 
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads,")
     print(f"torch {torch.__version__}, {args.side} px, 8 samples, {args.evals} evaluations,")
-    print(f"{args.epochs} epochs of {args.rows} digits, medians of {args.repeats}\n")
-    print("| network | fit | with callback | model's part | beyond it | in hooks | each |")
+    print(f"{args.epochs} epochs of {args.rows} {args.images}, medians of {args.repeats} fits\n")
+    print("Of all but the model, in the callback's hooks: their share of the fit, and what one")
+    print("explanation takes, on the clock and in CPU time.\n")
+    print("| network | fit | with callback | share | share, CPU | one | one, CPU |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for name in args.networks:
             print(measure_time(name, folder, args), flush=True)
-        print("\n" + "\n".join(measure_growth(folder, args.leak_epochs)))
+        if args.leak_epochs:
+            print("\n" + "\n".join(measure_growth(folder, args.leak_epochs, args)))
 
 
 if __name__ == "__main__":

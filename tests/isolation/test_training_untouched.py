@@ -411,9 +411,9 @@ def trained(situation, folder, monkeypatch, shap):
         "optimizers": witness.optimizers,
         "batches": witness.saw,
         "metrics": [
-            (step, kept)
+            (step, metrics)
             for step, metrics in logger.metrics
-            if (kept := {k: v for k, v in metrics.items() if not k.startswith(("shap", "other"))})
+            if not any(name.startswith(("shap", "other")) for name in metrics)
         ],
         "last metrics": {**trainer.callback_metrics, **trainer.logged_metrics},
         "checkpoints": {

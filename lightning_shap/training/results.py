@@ -89,7 +89,7 @@ class Results:
         entry = Entry.of(tag, record, picture, title, moment.step, moment.epoch)
         errors = [self._error_of(place, entry) for place in self._places_of(trainer)]
         for error in errors:
-            if error is not None and self.on_error == "raise":
+            if error is not None:
                 raise error
 
     def _places_of(self, trainer: Trainer) -> list[_Place]:
@@ -109,7 +109,7 @@ class Results:
         return places
 
     def _error_of(self, place: _Place, entry: Entry) -> Exception | None:
-        """Writes to one place; returns its error, having warned of it the first time."""
+        """Writes to one place; returns an error that is to be raised in the end."""
         if place.failures == MOST_FAILURES:
             return None
         # A place that fails twice may fail for the settings' sake: the third time goes without.
@@ -117,24 +117,27 @@ class Results:
         try:
             _check_room(place.folder())
             lack = place.write(entry, None if spare else self.settings)
-        except NoRoomError as error:  # a look costs nothing, and there may be room again
-            self._warn(place, f"writes nothing to {place.name}: {error.strerror}")
-            return error
         except Exception as error:
+            if self.on_error == "raise":
+                error.add_note(f"ShapCallback was logging to {place.name}")
+                return error
+            if isinstance(error, NoRoomError):  # a look costs nothing, and there may be room again
+                self._warn_once(place, f"writes nothing to {place.name}: {error.strerror}")
+                return None
             place.failures += 1
-            self._warn(
+            self._warn_once(
                 place,
                 f"could not log to {place.name}: {type(error).__name__}: {error}; all else goes "
                 f"on, and after {MOST_FAILURES} failures in a row {place.name} is left alone",
             )
-            return error
+            return None
         place.failures, place.has_settings = 0, True
         if lack is not None:
             advice = "; give save_dir= to have them as files" if self.save_dir is None else ""
-            self._warn(place, f"found that {place.name} {lack}{advice}")
+            self._warn_once(place, f"found that {place.name} {lack}{advice}")
         return None
 
-    def _warn(self, place: _Place, problem: str) -> None:
+    def _warn_once(self, place: _Place, problem: str) -> None:
         if not place.warned:
             place.warned = True
             warn(f"ShapCallback {problem}")

@@ -36,7 +36,10 @@ from torch.utils.data import DataLoader, Dataset
 from lightning_shap import ShapCallback, explain
 from lightning_shap.explainer import Method
 
-pytestmark = lightning_warns
+pytestmark = [
+    *lightning_warns,
+    pytest.mark.filterwarnings("ignore:ShapCallback explains for nobody"),
+]
 
 
 class FrozenNorm(TinyClassifier):

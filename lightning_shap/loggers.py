@@ -22,54 +22,6 @@ PICTURE = "attributions"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What a logger gets of one explanation.
-
-    Attributes:
-        tag: Under which it is logged.
-        picture: uint8 (height, width, 3).
-        title: What the picture is of, in words.
-        numbers: How far to trust it and what it cost, by name.
-        step: Where on a logger's axis it stands; -1 before the first training step.
-        epoch: The epoch of that step.
-    """
-
-    tag: str
-    picture: np.ndarray
-    title: str
-    numbers: dict[str, float]
-    step: int
-    epoch: int
-
-    @classmethod
-    def of(
-        cls, tag: str, record: Record, picture: np.ndarray, title: str, step: int, epoch: int
-    ) -> "Entry":
-        """The entry of an explanation with this record."""
-        numbers = {
-            f"{tag}/additivity_gap": float(record.additivity_gap.max()),
-            f"{tag}/evaluations": float(record.evaluations.sum()),
-            f"{tag}/seconds": record.seconds,
-        }
-        return cls(tag, picture, title, numbers, step, epoch)
-
-    @property
-    def key(self) -> str:
-        """Under which the picture is logged."""
-        return f"{self.tag}/{PICTURE}"
-
-    @property
-    def row(self) -> dict[str, float]:
-        """The numbers as a row of a table, whose other rows say their epoch as well."""
-        return {**self.numbers, "epoch": self.epoch}
-
-    @property
-    def step_from_0(self) -> int:
-        """The step for services that may refuse a negative one."""
-        return max(self.step, 0)
-
-
-@dataclass(frozen=True)
 class Settings:
     """What was asked for.
 
@@ -98,12 +50,27 @@ class Settings:
         return "\n".join(["| setting | value |", "| --- | --- |", *rows])
 
 
-def log(logger: Any, entry: Entry, settings: Settings | None = None) -> str | None:
-    """Logs an explanation.
+def log_explanation(
+    logger: Any,
+    tag: str,
+    record: Record,
+    picture: np.ndarray,
+    step: int,
+    *,
+    epoch: int | None = None,
+    title: str | None = None,
+    settings: Settings | None = None,
+) -> str | None:
+    """Logs an explanation's picture and the numbers that say how far to trust it.
 
     Args:
         logger: Any logger of Lightning's, or of its kind.
-        entry: The explanation.
+        tag: Under which it is logged.
+        record: How the explanation came about.
+        picture: uint8 (height, width, 3).
+        step: Where on the logger's axis it stands; -1 before the first training step.
+        epoch: The epoch of that step.
+        title: What the picture is of, for loggers that have captions.
         settings: What was asked for, to be logged with a run's first explanation.
 
     Returns:
@@ -112,9 +79,14 @@ def log(logger: Any, entry: Entry, settings: Settings | None = None) -> str | No
     Raises:
         Exception: Whatever the logger raises.
     """
+    numbers = {
+        f"{tag}/additivity_gap": float(record.additivity_gap.max()),
+        f"{tag}/evaluations": float(record.evaluations.sum()),
+        f"{tag}/seconds": record.seconds,
+    }
     names = [kind.__name__ for kind in type(logger).__mro__]
-    known = next((_BY_NAME[name] for name in names if name in _BY_NAME), _to_stranger)
-    return known(logger, entry, settings)
+    write = next((_BY_NAME[name] for name in names if name in _BY_NAME), _to_stranger)
+    return write(logger, _Entry(tag, numbers, picture, step, epoch, title), settings)
 
 
 def is_dummy(logger: Any) -> bool:
@@ -136,7 +108,34 @@ def picture_path(folder: str | Path, key: str, step: int) -> Path:
     return Path(folder) / f"{key}-step={step}.png"
 
 
-def _to_tensorboard(logger: Any, entry: Entry, settings: Settings | None) -> None:
+@dataclass(frozen=True)
+class _Entry:
+    """What a logger gets of one explanation; see :func:`log_explanation`."""
+
+    tag: str
+    numbers: dict[str, float]
+    picture: np.ndarray
+    step: int
+    epoch: int | None
+    title: str | None
+
+    @property
+    def key(self) -> str:
+        """Under which the picture is logged."""
+        return f"{self.tag}/{PICTURE}"
+
+    @property
+    def row(self) -> dict[str, float]:
+        """The numbers as a row of a table, whose other rows say their epoch as well."""
+        return self.numbers if self.epoch is None else {**self.numbers, "epoch": self.epoch}
+
+    @property
+    def step_from_0(self) -> int:
+        """The step for services that may refuse a negative one."""
+        return max(self.step, 0)
+
+
+def _to_tensorboard(logger: Any, entry: _Entry, settings: Settings | None) -> None:
     # The training's own scalar "epoch" is left alone: TensorBoard has no rows to add it to.
     experiment = logger.experiment
     with writer_kept(experiment):
@@ -146,7 +145,7 @@ def _to_tensorboard(logger: Any, entry: Entry, settings: Settings | None) -> Non
             experiment.add_text(settings.key, settings.table, entry.step)
 
 
-def _to_wandb(logger: Any, entry: Entry, settings: Settings | None) -> None:
+def _to_wandb(logger: Any, entry: _Entry, settings: Settings | None) -> None:
     import wandb
 
     picture = wandb.Image(entry.picture, caption=entry.title)
@@ -156,7 +155,7 @@ def _to_wandb(logger: Any, entry: Entry, settings: Settings | None) -> None:
         logger.experiment.config.update(config, allow_val_change=True)
 
 
-def _to_mlflow(logger: Any, entry: Entry, settings: Settings | None) -> None:
+def _to_mlflow(logger: Any, entry: _Entry, settings: Settings | None) -> None:
     logger.log_metrics(entry.numbers, step=entry.step)
     client, run = logger.experiment, logger.run_id
     key = re.sub(r"[^a-zA-Z0-9_\-./ ]", "_", entry.key)  # it refuses others
@@ -165,7 +164,7 @@ def _to_mlflow(logger: Any, entry: Entry, settings: Settings | None) -> None:
         client.log_text(run, settings.table, f"{settings.key}.md")
 
 
-def _to_comet(logger: Any, entry: Entry, settings: Settings | None) -> None:
+def _to_comet(logger: Any, entry: _Entry, settings: Settings | None) -> None:
     step, experiment = entry.step_from_0, logger.experiment
     logger.log_metrics(entry.row, step=step)
     about = {"title": entry.title, "epoch": entry.epoch}
@@ -174,7 +173,7 @@ def _to_comet(logger: Any, entry: Entry, settings: Settings | None) -> None:
         experiment.log_text(settings.table, step=step, metadata={"name": settings.key})
 
 
-def _to_litlogger(logger: Any, entry: Entry, settings: Settings | None) -> None:
+def _to_litlogger(logger: Any, entry: _Entry, settings: Settings | None) -> None:
     from litlogger import Image, Text
 
     step, experiment = entry.step_from_0, logger.experiment
@@ -182,12 +181,12 @@ def _to_litlogger(logger: Any, entry: Entry, settings: Settings | None) -> None:
     with TemporaryDirectory() as folder:
         # A file: of an array it would keep every picture in memory as long as the run lasts.
         path = save(entry.picture, picture_path(folder, "picture", step))
-        experiment[entry.key].append(Image(str(path), description=entry.title), step=step)
+        experiment[entry.key].append(Image(str(path), description=entry.title or ""), step=step)
     if settings is not None:
         experiment[settings.key] = Text(settings.table)
 
 
-def _to_files(logger: Any, entry: Entry, settings: Settings | None) -> str | None:
+def _to_files(logger: Any, entry: _Entry, settings: Settings | None) -> str | None:
     logger.log_metrics(entry.row, step=entry.step)
     folder = folder_of(logger)
     if folder is None:
@@ -199,7 +198,7 @@ def _to_files(logger: Any, entry: Entry, settings: Settings | None) -> str | Non
     return None
 
 
-def _to_stranger(logger: Any, entry: Entry, settings: Settings | None) -> str | None:
+def _to_stranger(logger: Any, entry: _Entry, settings: Settings | None) -> str | None:
     """A logger of the user's own, by the methods that it shares with one of Lightning's."""
     if hasattr(logger, "log_image"):
         logger.log_metrics(entry.row, step=entry.step)
@@ -217,12 +216,13 @@ def _to_stranger(logger: Any, entry: Entry, settings: Settings | None) -> str | 
     return "takes numbers, but no pictures"
 
 
-_BY_NAME: dict[str, Callable[[Any, Entry, Settings | None], str | None]] = {
+_BY_NAME: dict[str, Callable[[Any, _Entry, Settings | None], str | None]] = {
     "TensorBoardLogger": _to_tensorboard,
     "WandbLogger": _to_wandb,
     "MLFlowLogger": _to_mlflow,
     "CometLogger": _to_comet,
     "LitLogger": _to_litlogger,
+    "LightningLogger": _to_litlogger,  # its name in litlogger's own package
     "CSVLogger": _to_files,
     "DummyLogger": lambda logger, entry, settings: None,
 }

@@ -24,7 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 import lightning_shap.training.results as results
 from lightning_shap import ShapCallback
 from lightning_shap.event_files import writer_kept
-from lightning_shap.loggers import Entry, Settings, log
+from lightning_shap.loggers import Settings, log_explanation
 
 pytestmark = lightning_warns
 
@@ -117,7 +117,7 @@ def test_a_disk_that_fills_in_the_meantime_is_the_trainings_too(small_disk, tmp_
     assert len(list(disk.rglob("events*"))) == 1
 
 
-class Refused(OSError):
+class RefusedError(OSError):
     """A disk's."""
 
 
@@ -131,7 +131,7 @@ def test_events_before_and_after_a_failure_are_whole(tmp_path, monkeypatch, clos
     def write_some(self, filename, content, mode):
         write(self, filename, content[:30] if failing else content, mode)
         if failing:
-            raise Refused
+            raise RefusedError
 
     monkeypatch.setattr(LocalFileSystem, "_write", write_some)
     failing = False
@@ -150,7 +150,7 @@ def test_events_before_and_after_a_failure_are_whole(tmp_path, monkeypatch, clos
             failing = True
             experiment.add_scalar("shap", 1, 40)
 
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         fail()
     failing = False
     for step in range(40, 80):
@@ -169,9 +169,8 @@ def test_an_explanation_and_its_settings_are_one_piece_of_writing(tmp_path, monk
         trainer.fit(TinyClassifier(), *tiny_loaders())
     flush = logger.experiment.flush
     monkeypatch.setattr(logger.experiment, "flush", lambda: flushes.append(flush()))
-    picture = np.zeros((8, 8, 3), np.uint8)
-    entry = Entry.of("shap", ours.explanation.record, picture, "untrained", step=-1, epoch=0)
-    log(logger, entry, Settings("shap", {"max_evals": 12}))
+    picture, settings = np.zeros((8, 8, 3), np.uint8), Settings("shap", {"max_evals": 12})
+    log_explanation(logger, "shap", ours.explanation.record, picture, -1, settings=settings)
     assert len(flushes) == 2  # what the training wrote, at once; what is ours
     logger.experiment.close()
     events = EventAccumulator(logger.log_dir).Reload()

@@ -12,7 +12,14 @@ import numpy as np
 from pytorch_lightning import Trainer
 
 from lightning_shap.explanation import Record
-from lightning_shap.loggers import Entry, Settings, folder_of, is_dummy, log, picture_path
+from lightning_shap.loggers import (
+    PICTURE,
+    Settings,
+    folder_of,
+    is_dummy,
+    log_explanation,
+    picture_path,
+)
 from lightning_shap.pictures.grid import save
 from lightning_shap.training.failures import MOST_FAILURES
 from lightning_shap.training.messages import inform, warn
@@ -30,7 +37,7 @@ class _Place:
         name: What messages call it.
         owner: The logger, or the folder.
         folder: Where it writes on this machine, None if nowhere.
-        write: Writes an entry, with the settings or without; returns what it has no place for.
+        write: As :func:`lightning_shap.loggers.log_explanation` without its first argument.
         has_settings: It need not get the settings any more.
         failures: How many explanations in a row it has failed to take.
         warned: A message has said what is wrong with it.
@@ -39,7 +46,7 @@ class _Place:
     name: str
     owner: object
     folder: Callable[[], Path | None]
-    write: Callable[[Entry, Settings | None], str | None]
+    write: Callable[..., str | None]
     has_settings: bool = False
     failures: int = 0
     warned: bool = False
@@ -86,8 +93,9 @@ class Results:
         if not trainer.is_global_zero:
             return
         moment = Moment.of(trainer)
-        entry = Entry.of(tag, record, picture, title, moment.step, moment.epoch)
-        errors = [self._error_of(place, entry) for place in self._places_of(trainer)]
+        explained: dict[str, Any] = {"tag": tag, "record": record, "picture": picture}
+        explained |= {"step": moment.step, "epoch": moment.epoch, "title": title}
+        errors = [self._error_of(place, explained) for place in self._places_of(trainer)]
         for error in errors:
             if error is not None:
                 raise error
@@ -100,7 +108,8 @@ class Results:
         places = []
         for number, (logger, kind) in enumerate(zip(loggers, kinds, strict=True)):
             name = kind if kinds.count(kind) == 1 else f"{kind} (loggers[{number}])"
-            place = _Place(name, logger, partial(folder_of, logger), partial(log, logger))
+            write = partial(log_explanation, logger)
+            place = _Place(name, logger, partial(folder_of, logger), write)
             places.append(self._places.setdefault(id(logger), place))
         if self.save_dir is not None:
             folder = Path(self.save_dir)
@@ -108,7 +117,7 @@ class Results:
             places.append(self._places.setdefault(0, place))
         return places
 
-    def _error_of(self, place: _Place, entry: Entry) -> Exception | None:
+    def _error_of(self, place: _Place, explained: dict[str, Any]) -> Exception | None:
         """Writes to one place; returns an error that is to be raised in the end."""
         if place.failures == MOST_FAILURES:
             return None
@@ -116,8 +125,8 @@ class Results:
         spare = place.has_settings or place.failures == MOST_FAILURES - 1
         try:
             _check_room(place.folder())
-            lack = place.write(entry, None if spare else self.settings)
-        except Exception as error:
+            lack = place.write(**explained, settings=None if spare else self.settings)
+        except Exception as error:  # whatever a logger, its client or its server come up with
             if self.on_error == "raise":
                 error.add_note(f"ShapCallback was logging to {place.name}")
                 return error
@@ -178,5 +187,5 @@ def _check_room(folder: Path | None) -> None:
         )
 
 
-def _save(folder: Path, entry: Entry, settings: Settings | None) -> None:
-    save(entry.picture, picture_path(folder, entry.key, entry.step))
+def _save(folder: Path, *, tag: str, picture: np.ndarray, step: int, **others: Any) -> None:
+    save(picture, picture_path(folder, f"{tag}/{PICTURE}", step))

@@ -1,6 +1,6 @@
 """An explanation in any Lightning logger: its picture, its numbers, and what was asked for.
 
-A logger is one function here. Loggers are told apart by the names of their classes, so that those
+A logger is one function here. Loggers are recognised by the names of their classes, so that those
 of ``pytorch_lightning`` and of ``lightning.pytorch`` both work; strangers by what they can do.
 """
 

@@ -73,8 +73,8 @@ def fit(folder, *callbacks):
         warnings.simplefilter("always")
         trainer.fit(module, *tiny_loaders(40))
     assert trainer.global_step == 60
-    told = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
-    return module.state_dict(), *read(logger.log_dir), told
+    warned = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
+    return module.state_dict(), *read(logger.log_dir), warned
 
 
 def read(folder):
@@ -98,8 +98,8 @@ def test_a_nearly_full_disk_is_the_trainings(small_disk, tmp_path, room):
     assert same(found[0], weights)
     assert found[1] == scalars
     assert found[2] == 0
-    (told,) = found[3]
-    assert re.search(r"writes nothing to TensorBoardLogger: its disk has \d\d KiB left", told)
+    (warned,) = found[3]
+    assert re.search(r"writes nothing to TensorBoardLogger: its disk has \d\d KiB left", warned)
 
 
 @pytest.mark.usefixtures("writers_may_die")
@@ -112,8 +112,8 @@ def test_a_disk_that_fills_in_the_meantime_is_the_trainings_too(small_disk, tmp_
     assert same(found[0], weights)
     assert found[1] == scalars
     assert found[2] == 0
-    (told,) = found[3]
-    assert "could not log to TensorBoardLogger: OSError: [Errno 28] No space left" in told
+    (warned,) = found[3]
+    assert "could not log to TensorBoardLogger: OSError: [Errno 28] No space left" in warned
     assert len(list(disk.rglob("events*"))) == 1
 
 

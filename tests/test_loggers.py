@@ -36,9 +36,12 @@ def fit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
 
-    def train(logger):
+    def train(logger, other_tag=None):
         given = {"samples": tiny_data(2).tensors, "max_evals": 6, "on_error": "raise"}
-        trainer = tiny_trainer(tmp_path, ShapCallback(save_dir="pictures", **given), logger=logger)
+        ours = [ShapCallback(save_dir="pictures", **given)]
+        if other_tag is not None:
+            ours.append(ShapCallback(tag=other_tag, every_n_epochs=0, **given))
+        trainer = tiny_trainer(tmp_path, *ours, logger=logger)
         trainer.fit(TinyClassifier(), *tiny_loaders())
         return [pixels(f"pictures/shap/attributions-step={step}.png") for step in (-1, 4, 9)]
 
@@ -75,6 +78,7 @@ def test_weights_and_biases(fit, tmp_path):
 
     pictures = fit(WandbLogger(offline=True, save_dir=str(tmp_path)))
     wandb.finish()
+    wandb.teardown()  # its service writes the last of the file when it ends
     (folder,) = tmp_path.glob("wandb/offline-run-*")
     (file,) = folder.glob("*.wandb")
     rows, config = [], {}
@@ -99,6 +103,7 @@ def test_weights_and_biases(fit, tmp_path):
     assert [(row["trainer/global_step"], row["epoch"]) for row in final] == [(9, 1)]
 
 
+@pytest.mark.filterwarnings("ignore:MLFlow only allows")  # Lightning's, of names of numbers
 def test_mlflow(fit, tmp_path):
     mlflow = pytest.importorskip("mlflow")
     from pytorch_lightning.loggers import MLFlowLogger
@@ -106,7 +111,7 @@ def test_mlflow(fit, tmp_path):
     logger = MLFlowLogger(
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", artifact_location=str(tmp_path / "kept")
     )
-    pictures = fit(logger)
+    pictures = fit(logger, other_tag="größe: 2")
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     seconds = client.get_metric_history(logger.run_id, "shap/seconds")
     assert [metric.step for metric in seconds] == [-1, 4, 9]
@@ -118,6 +123,7 @@ def test_mlflow(fit, tmp_path):
     assert [step for step, _ in found] == [-1, 4, 9]
     assert equal([pixels(path) for _, path in found], pictures)
     assert "| max_evals | 6 |" in (folder / "shap/settings.md").read_text()
+    assert len(list((folder / "images").glob("gr__e_ 2~attributions+*.png"))) == 1
 
 
 def test_comet(fit, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import numpy as np
 from pytorch_lightning import Trainer
 
 from lightning_shap.explanation import Record
+from lightning_shap.isolation.signals import raised_in_handler
 from lightning_shap.loggers import (
     PICTURE,
     Settings,
@@ -127,6 +128,8 @@ class Results:
             _check_room(place.folder())
             lack = place.write(**explained, settings=None if spare else self.settings)
         except Exception as error:  # whatever a logger, its client or its server come up with
+            if raised_in_handler(error):  # such as a deadline's: it is for the training
+                raise
             if self.on_error == "raise":
                 error.add_note(f"ShapCallback was logging to {place.name}")
                 return error

@@ -1,6 +1,8 @@
 """A logger's failure is its own: all else of an explanation goes on."""
 
 import json
+import os
+import signal
 import warnings
 from types import SimpleNamespace
 
@@ -91,10 +93,10 @@ def test_a_broken_logger_is_warned_of_once_and_all_else_goes_on(tmp_path):
     broken, kept, tensorboard = Broken(), KeepingLogger(), TensorBoardLogger(tmp_path)
     ours = callback(save_dir=str(tmp_path / "pictures"))
     counting = Counting(ours)
-    told = fit(tmp_path, ours, counting, logger=[broken, kept, tensorboard], max_epochs=5)
-    assert len(told) == 1
-    assert "could not log to Broken: AttributeError: 'NoneType'" in told[0]
-    assert "module=" not in told[0]
+    warned = fit(tmp_path, ours, counting, logger=[broken, kept, tensorboard], max_epochs=5)
+    assert len(warned) == 1
+    assert "could not log to Broken: AttributeError: 'NoneType'" in warned[0]
+    assert "module=" not in warned[0]
     assert len(kept.pictures) == len(list((tmp_path / "pictures").rglob("*.png"))) == 7
     assert len({id(explanation) for explanation in counting.seen}) == 5
     assert broken.tries == 3, "after three in a row it is left alone"
@@ -107,8 +109,8 @@ def test_a_logger_that_fails_for_a_while_goes_on_with_its_settings(tmp_path):
     for times in (1, 2):
         logger = Recovers(times)
         logger.pictures, logger.texts = {}, {}
-        told = fit(tmp_path, callback(), logger=logger)
-        assert len(told) == 1
+        warned = fit(tmp_path, callback(), logger=logger)
+        assert len(warned) == 1
         assert len(logger.pictures) == 5 - times
         assert bool(logger.texts) == (times < 2), "the third try goes without"
 
@@ -119,9 +121,9 @@ def test_a_logger_that_has_no_place_for_settings_has_its_pictures(tmp_path):
             raise AssertionError("not to be called so")
 
     logger = OtherText()
-    told = fit(tmp_path, callback(), logger=logger)
-    assert len(told) == 1
-    assert "log_text() got an unexpected keyword" in told[0]
+    warned = fit(tmp_path, callback(), logger=logger)
+    assert len(warned) == 1
+    assert "log_text() got an unexpected keyword" in warned[0]
     assert len(logger.pictures) == 5
 
 
@@ -139,20 +141,20 @@ def test_an_experiment_is_asked_for_only_where_it_is_needed(tmp_path):
     assert logger.texts
 
 
-def test_a_logger_without_pictures_has_its_numbers_and_is_told_of_once(tmp_path):
+def test_a_logger_without_pictures_has_its_numbers_and_is_warned_of_once(tmp_path):
     logger = Minimal()
-    (told,) = fit(tmp_path, callback(), logger=logger)
-    assert told == (
+    (warned,) = fit(tmp_path, callback(), logger=logger)
+    assert warned == (
         "ShapCallback found that Minimal takes numbers, but no pictures; "
         "give save_dir= to have them as files"
     )
     assert [step for step, row in logger.metrics if "shap/seconds" in row] == [-1, 4, 9, 14]
 
 
-def test_loggers_of_one_class_are_told_apart(tmp_path):
-    told = fit(tmp_path, callback(), logger=[Broken(), KeepingLogger(), Broken()])
-    assert ["Broken (loggers[0])" in told[0], "Broken (loggers[2])" in told[1]] == [True, True]
-    assert len(told) == 2
+def test_loggers_of_one_class_are_kept_apart(tmp_path):
+    warned = fit(tmp_path, callback(), logger=[Broken(), KeepingLogger(), Broken()])
+    assert ["Broken (loggers[0])" in warned[0], "Broken (loggers[2])" in warned[1]] == [True, True]
+    assert len(warned) == 2
 
 
 def test_on_error_raise_raises_a_loggers_error_once_all_others_have_theirs(tmp_path):
@@ -165,10 +167,31 @@ def test_on_error_raise_raises_a_loggers_error_once_all_others_have_theirs(tmp_p
     assert ours.explanation is not None
 
 
+class DeadlineError(Exception):
+    """A user's."""
+
+
+def test_what_a_signal_raises_while_logging_is_the_trainings(tmp_path):
+    def handler(number, frame):
+        raise DeadlineError
+
+    class Slow(KeepingLogger):
+        def log_image(self, key, images, step=None):
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+    previous = signal.signal(signal.SIGUSR2, handler)
+    try:
+        trainer = tiny_trainer(tmp_path, callback(), logger=Slow())
+        with pytest.raises(DeadlineError):
+            trainer.fit(TinyClassifier(), *tiny_loaders())
+    finally:
+        signal.signal(signal.SIGUSR2, previous)
+
+
 def test_nobody_to_explain_for_is_said_once(tmp_path):
     ours = callback()
-    (told,) = fit(tmp_path, ours, logger=False)
-    assert told == (
+    (warned,) = fit(tmp_path, ours, logger=False)
+    assert warned == (
         "ShapCallback explains for nobody: the Trainer has no logger. Give it one, or the "
         "callback save_dir=, unless another callback uses ShapCallback.explanation"
     )
@@ -196,8 +219,8 @@ def test_a_csv_logger_has_settings_and_pictures_beside_its_numbers(tmp_path):
 
 def test_a_logger_that_writes_elsewhere_leaves_no_folder_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told = fit(tmp_path, callback(), logger=CSVLogger("memory://bucket"))
-    assert "CSVLogger has no folder on this machine for pictures" in told[0]
+    warned = fit(tmp_path, callback(), logger=CSVLogger("memory://bucket"))
+    assert "CSVLogger has no folder on this machine for pictures" in warned[0]
     assert not (tmp_path / "memory:").exists()
 
 
@@ -211,8 +234,8 @@ def test_a_disk_that_is_all_but_full_is_left_to_the_training(tmp_path, monkeypat
 
     monkeypatch.setattr(results.shutil, "disk_usage", disk_usage)
     ours = callback(save_dir=str(tmp_path / "pictures"))
-    told = fit(tmp_path, ours, max_epochs=5)
-    assert told == [
+    warned = fit(tmp_path, ours, max_epochs=5)
+    assert warned == [
         "ShapCallback writes nothing to save_dir: its disk has 97 KiB left, and the last 32 MiB "
         "are the training's; it writes again when there is more room"
     ]

@@ -32,6 +32,7 @@ from lightning_shap.training.lightning import EitherCallback, LightningModule, T
 from lightning_shap.training.loaders import validates
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.model_card import ModelCard, model_card
+from lightning_shap.training.moment import Moment
 from lightning_shap.training.progress import reporting
 from lightning_shap.training.ranks import (
     CollectiveInForwardError,
@@ -39,7 +40,7 @@ from lightning_shap.training.ranks import (
     no_collectives,
     why_declined,
 )
-from lightning_shap.training.results import Destinations
+from lightning_shap.training.results import Results
 from lightning_shap.training.time_budget import TimeBudget
 
 USUAL_TOPK = 3  # the true class and the two highest others; fewer where there are fewer
@@ -98,7 +99,10 @@ class ShapCallback(EitherCallback):
         tag: Under which everything is logged; two callbacks need two tags.
         save_dir: Also write the pictures as PNG files below this folder.
         on_error: "warn" leaves the training alone when an explanation fails, retries at the next
-            epoch and stops after three failed epochs in a row; "raise" raises the error.
+            epoch and stops after three failed epochs in a row; "raise" raises the error. A logger,
+            or ``save_dir``, that cannot take an explanation fails on its own: with "warn" all
+            others go on, and after three failures in a row it is left alone; with "raise" its error
+            is raised, once all others have the explanation.
         seed: Seed of whatever is random.
         progress: Show a bar while an explanation lasts, if the trainer shows bars.
         explain_checkpoint: "best" also explains the best checkpoint at the end, under
@@ -194,7 +198,7 @@ class ShapCallback(EitherCallback):
         self.fewer_will_do = topk is None
         self.explain_checkpoint = explain_checkpoint
         self.budget = TimeBudget(time_budget)
-        self.destinations = Destinations(tag, self.question, save_dir)
+        self.results = Results(tag, self.question, save_dir, on_error)
         self.explanation: ImageExplanation | None = None
         self._begin()
 
@@ -274,8 +278,7 @@ class ShapCallback(EitherCallback):
         """Explains the model as trained so far."""
         epoch = trainer.current_epoch
         if self.every_n_epochs and (epoch + 1) % self.every_n_epochs == 0:
-            title = f"epoch {epoch} · step {trainer.global_step}"
-            self._explain(trainer, pl_module, self.tag, title)
+            self._explain(trainer, pl_module, self.tag, str(Moment.of(trainer)))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the weights that ``fit`` leaves behind, and those of the best checkpoint.
@@ -284,7 +287,7 @@ class ShapCallback(EitherCallback):
         wherever it stands in the list. The strategy has moved the module to the CPU by then, so it
         visits its device once more.
         """
-        title = f"final model · step {trainer.global_step}"
+        title = f"final model · {Moment.of(trainer)}"
         self._explain(trainer, pl_module, f"{self.tag}_final", title, needed=True)
         if self.explain_checkpoint is not None:
             self._explain(
@@ -301,7 +304,7 @@ class ShapCallback(EitherCallback):
         self._forward_checked = False
         self.batch.begin()
         self.album = Album()
-        self.destinations.begin()
+        self.results.begin()
 
     def _warned(self, trainer: Trainer) -> AbstractContextManager[None]:
         return self.failures.warned(trainer, whole_module=self.module is None)
@@ -375,7 +378,7 @@ class ShapCallback(EitherCallback):
             spending.model_seconds = explanation.record.model_seconds
             self.explanation = explanation
             self.failures.success()
-            self.ranks.gather(lambda: self._tell(trainer, explanation, tag, title))
+            self.ranks.gather(lambda: self._log(trainer, explanation, tag, title))
 
     def _affordable(self, samples: int, title: str, needed: bool) -> int:
         """How many evaluations the time allows; says so where it is fewer than wanted."""
@@ -431,14 +434,14 @@ class ShapCallback(EitherCallback):
                 f"module: {type(pl_module).__name__} has no {self.module!r}; give one of {children}"
             ) from error
 
-    def _tell(self, trainer: Trainer, explanation: ImageExplanation, tag: str, title: str) -> None:
+    def _log(self, trainer: Trainer, explanation: ImageExplanation, tag: str, title: str) -> None:
         """Draws the picture and hands it, with the numbers, to every logger."""
         if not trainer.is_global_zero:
             return
         known = None if self.card is None else (self.card.mean, self.card.std)
         mean, std = self.normalisation or known or (None, None)
         picture = plot(explanation, mean=mean, std=std, title=title, album=self.album)
-        self.destinations.tell(trainer, tag, explanation.record, picture)
+        self.results.write(trainer, tag, explanation.record, picture, title)
 
     def _log_lack(self, title: str, *, expected: bool) -> None:
         if not self._lack_logged:

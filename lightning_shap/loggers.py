@@ -1,18 +1,20 @@
-"""Pictures, numbers and text to any Lightning logger.
+"""An explanation in any Lightning logger: its picture, its numbers, and what was asked for.
 
-Loggers are told apart by what they can do and not by their class, so that those of
-``pytorch_lightning`` and of ``lightning.pytorch`` both work, and strangers too.
+A logger is one function here. Loggers are recognised by the names of their classes, so that those
+of ``pytorch_lightning`` and of ``lightning.pytorch`` both work; strangers by what they can do.
 """
 
-import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from lightning_shap.event_files import writer_kept
 from lightning_shap.explanation import Record
 from lightning_shap.picture_events import add_picture
 from lightning_shap.pictures.grid import save
@@ -20,88 +22,208 @@ from lightning_shap.pictures.grid import save
 PICTURE = "attributions"
 
 
-def log_explanation(logger: Any, tag: str, record: Record, picture: np.ndarray, step: int) -> None:
-    """Logs an explanation's picture and the numbers that say how far to trust it."""
-    scalars = {
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for.
+
+    Attributes:
+        tag: The callback's.
+        values: Settings by name.
+    """
+
+    tag: str
+    values: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Under which they are logged."""
+        return f"{self.tag}/settings"
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The values as JSON has them; what it has no form for is put into words."""
+        return json.loads(json.dumps(dict(self.values), default=str))
+
+    @property
+    def table(self) -> str:
+        """A markdown table."""
+        rows = [f"| {name} | {value} |" for name, value in self.values.items()]
+        return "\n".join(["| setting | value |", "| --- | --- |", *rows])
+
+
+def log_explanation(
+    logger: Any,
+    tag: str,
+    record: Record,
+    picture: np.ndarray,
+    step: int,
+    *,
+    epoch: int | None = None,
+    title: str | None = None,
+    settings: Settings | None = None,
+) -> str | None:
+    """Logs an explanation's picture and the numbers that say how far to trust it.
+
+    Args:
+        logger: Any logger of Lightning's, or of its kind.
+        tag: Under which it is logged.
+        record: How the explanation came about.
+        picture: uint8 (height, width, 3).
+        step: Where on the logger's axis it stands; -1 before the first training step.
+        epoch: The epoch of that step.
+        title: What the picture is of, for loggers that have captions.
+        settings: What was asked for, to be logged with a run's first explanation.
+
+    Returns:
+        What the logger has no place for, as the end of a sentence; None where it took everything.
+
+    Raises:
+        Exception: Whatever the logger raises.
+    """
+    numbers = {
         f"{tag}/additivity_gap": float(record.additivity_gap.max()),
         f"{tag}/evaluations": float(record.evaluations.sum()),
         f"{tag}/seconds": record.seconds,
     }
-    with _event_writer_kept(logger.experiment):
-        log_picture(logger, f"{tag}/{PICTURE}", picture, step)
-        logger.log_metrics(scalars, step=step)
+    names = [kind.__name__ for kind in type(logger).__mro__]
+    write = next((_BY_NAME[name] for name in names if name in _BY_NAME), _to_stranger)
+    return write(logger, _Entry(tag, numbers, picture, step, epoch, title), settings)
 
 
-def picture_path(folder: str | Path, tag: str, step: int) -> Path:
+def is_dummy(logger: Any) -> bool:
+    """Whether a logger keeps nothing, as that of a trial run (``fast_dev_run``)."""
+    return any(kind.__name__ == "DummyLogger" for kind in type(logger).__mro__)
+
+
+def folder_of(logger: Any) -> Path | None:
+    """Where on this machine a logger writes, None where it does not or does not say."""
+    for name in ("log_dir", "save_dir"):
+        folder = getattr(logger, name, None)
+        if folder is not None and "://" not in str(folder):
+            return Path(folder)
+    return None
+
+
+def picture_path(folder: str | Path, key: str, step: int) -> Path:
     """Where a picture is kept as a file."""
-    return Path(folder) / f"{tag}-step={step}.png"
+    return Path(folder) / f"{key}-step={step}.png"
 
 
-def log_picture(logger: Any, tag: str, picture: np.ndarray, step: int) -> None:
-    """Logs a uint8 picture (H, W, 3) under a tag."""
+@dataclass(frozen=True)
+class _Entry:
+    """What a logger gets of one explanation; see :func:`log_explanation`."""
+
+    tag: str
+    numbers: dict[str, float]
+    picture: np.ndarray
+    step: int
+    epoch: int | None
+    title: str | None
+
+    @property
+    def key(self) -> str:
+        """Under which the picture is logged."""
+        return f"{self.tag}/{PICTURE}"
+
+    @property
+    def row(self) -> dict[str, float]:
+        """The numbers as a row of a table, whose other rows say their epoch as well."""
+        return self.numbers if self.epoch is None else {**self.numbers, "epoch": self.epoch}
+
+    @property
+    def step_from_0(self) -> int:
+        """The step for services that may refuse a negative one."""
+        return max(self.step, 0)
+
+
+def _to_tensorboard(logger: Any, entry: _Entry, settings: Settings | None) -> None:
+    # The training's own scalar "epoch" is left alone: TensorBoard has no rows to add it to.
     experiment = logger.experiment
-    if hasattr(experiment, "add_image"):  # TensorBoard
-        add_picture(experiment, tag, picture, step)
-    elif hasattr(logger, "log_image"):  # Weights & Biases
-        logger.log_image(key=tag, images=[picture], step=step)
-    elif hasattr(experiment, "log_image") and hasattr(logger, "run_id"):  # MLflow
-        experiment.log_image(run_id=logger.run_id, image=picture, key=tag, step=step)
-    elif hasattr(experiment, "log_image"):  # Comet
-        experiment.log_image(picture, name=tag, step=step)
-    elif getattr(logger, "log_dir", None) is not None:  # CSV: no images, so a file beside
-        save(picture, picture_path(logger.log_dir, tag, step))
-    elif type(logger).__name__ != "DummyLogger":
-        warnings.warn(
-            f"{type(logger).__name__} takes no images, so {tag} is not in it; "
-            "give save_dir= to have the pictures as files",
-            stacklevel=2,
-        )
+    with writer_kept(experiment):
+        logger.log_metrics(entry.numbers, step=entry.step)
+        add_picture(experiment, entry.key, entry.picture, entry.step)
+        if settings is not None:
+            experiment.add_text(settings.key, settings.table, entry.step)
 
 
-def log_text(logger: Any, tag: str, text: str, step: int) -> None:
-    """Logs a markdown text where the logger has a place for it."""
-    experiment = logger.experiment
-    if hasattr(experiment, "add_text"):  # TensorBoard
-        with _event_writer_kept(experiment):
-            experiment.add_text(tag, text, step)
-    elif hasattr(experiment, "log_text") and hasattr(logger, "run_id"):  # MLflow
-        experiment.log_text(logger.run_id, text, f"{tag}.md")
-    elif hasattr(experiment, "log_text"):  # Comet
-        experiment.log_text(text, step=step)
-    elif hasattr(logger, "log_text"):  # Weights & Biases
-        logger.log_text(key=tag, columns=["text"], data=[[text]], step=step)
+def _to_wandb(logger: Any, entry: _Entry, settings: Settings | None) -> None:
+    import wandb
+
+    picture = wandb.Image(entry.picture, caption=entry.title)
+    logger.log_metrics({**entry.row, entry.key: [picture]}, step=entry.step)
+    if settings is not None:
+        config = {settings.tag: settings.plain}
+        logger.experiment.config.update(config, allow_val_change=True)
 
 
-@contextmanager
-def _event_writer_kept(experiment: Any) -> Iterator[None]:
-    """Leaves the training a TensorBoard writer that writes, even if ours were too much for a disk.
-
-    Events are written by a thread, which dies of its first error. The next event brings that to
-    light, and it would be the training's: a run would end for want of room for a picture.
-    """
-    if not hasattr(experiment, "all_writers"):
-        yield
-        return
-    experiment.flush()  # what fails here is not ours, and nor is what the file holds by then
-    path = _event_file(experiment)
-    size = 0 if path is None else os.path.getsize(path)
-    try:
-        yield
-    finally:
-        try:
-            experiment.flush()
-        except OSError:
-            # TensorBoard reads a file up to the first event that is not whole.
-            with suppress(OSError):
-                if path is not None:
-                    os.truncate(path, size)
-            # As if it was closed, which a dead one cannot be. The next event opens another.
-            experiment.file_writer = experiment.all_writers = None
-            raise
+def _to_mlflow(logger: Any, entry: _Entry, settings: Settings | None) -> None:
+    logger.log_metrics(entry.numbers, step=entry.step)
+    client, run = logger.experiment, logger.run_id
+    key = re.sub(r"[^a-zA-Z0-9_\-./ ]", "_", entry.key)  # it refuses others
+    client.log_image(run_id=run, image=entry.picture, key=key, step=entry.step)
+    if settings is not None:
+        client.log_text(run, settings.table, f"{settings.key}.md")
 
 
-def _event_file(experiment: Any) -> str | None:
-    """Where TensorBoard's writer has its file, None if that is not on this machine or not known."""
-    writer = getattr(experiment.file_writer, "event_writer", None)
-    path = getattr(writer, "_file_name", None)
-    return path if isinstance(path, str) and os.path.isfile(path) else None
+def _to_comet(logger: Any, entry: _Entry, settings: Settings | None) -> None:
+    step, experiment = entry.step_from_0, logger.experiment
+    logger.log_metrics(entry.row, step=step)
+    about = {"title": entry.title, "epoch": entry.epoch}
+    experiment.log_image(entry.picture, name=entry.key, step=step, metadata=about)
+    if settings is not None:
+        experiment.log_text(settings.table, step=step, metadata={"name": settings.key})
+
+
+def _to_litlogger(logger: Any, entry: _Entry, settings: Settings | None) -> None:
+    from litlogger import Image, Text
+
+    step, experiment = entry.step_from_0, logger.experiment
+    logger.log_metrics(entry.numbers, step=step)
+    with TemporaryDirectory() as folder:
+        # A file: of an array it would keep every picture in memory as long as the run lasts.
+        path = save(entry.picture, picture_path(folder, "picture", step))
+        experiment[entry.key].append(Image(str(path), description=entry.title or ""), step=step)
+    if settings is not None:
+        experiment[settings.key] = Text(settings.table)
+
+
+def _to_files(logger: Any, entry: _Entry, settings: Settings | None) -> str | None:
+    logger.log_metrics(entry.row, step=entry.step)
+    folder = folder_of(logger)
+    if folder is None:
+        return "has no folder on this machine for pictures"
+    save(entry.picture, picture_path(folder, entry.key, entry.step))
+    if settings is not None:
+        text = json.dumps(settings.plain, indent=2)
+        (folder / f"{settings.key}.json").write_text(f"{text}\n")
+    return None
+
+
+def _to_stranger(logger: Any, entry: _Entry, settings: Settings | None) -> str | None:
+    """A logger of the user's own, by the methods that it shares with one of Lightning's."""
+    if hasattr(logger, "log_image"):
+        logger.log_metrics(entry.row, step=entry.step)
+        logger.log_image(key=entry.key, images=[entry.picture], step=entry.step)
+        if settings is not None and hasattr(logger, "log_text"):
+            text = [[settings.table]]
+            logger.log_text(key=settings.key, columns=["text"], data=text, step=entry.step)
+        return None
+    if hasattr(getattr(logger, "experiment", None), "add_image"):
+        _to_tensorboard(logger, entry, settings)
+        return None
+    if getattr(logger, "log_dir", None) is not None:
+        return _to_files(logger, entry, settings)
+    logger.log_metrics(entry.row, step=entry.step)
+    return "takes numbers, but no pictures"
+
+
+_BY_NAME: dict[str, Callable[[Any, _Entry, Settings | None], str | None]] = {
+    "TensorBoardLogger": _to_tensorboard,
+    "WandbLogger": _to_wandb,
+    "MLFlowLogger": _to_mlflow,
+    "CometLogger": _to_comet,
+    "LitLogger": _to_litlogger,
+    "LightningLogger": _to_litlogger,  # its name in litlogger's own package
+    "CSVLogger": _to_files,
+    "DummyLogger": lambda logger, entry, settings: None,
+}

@@ -6,7 +6,7 @@ Lightning in this package takes it from here:
 - ``EitherCallback`` is a callback to the trainers of each copy that is installed.
 - ``Trainer`` and ``LightningModule`` are those of either copy, for annotations.
 - ``pl`` is one copy, for trainers, modules and loggers of this package's own.
-- ``rank_zero_info`` and ``rank_zero_only`` are the functions that both copies use.
+- ``rank_zero_info`` and ``rank_zero_warn`` are the functions that both copies use.
 
 All copies that are installed are imported, whichever the host has imported so far. A class cannot
 be given another base later, and the host may well import its copy after us: sorted imports put
@@ -20,9 +20,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from lightning_utilities.core import rank_zero
-from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
-__all__ = ["EitherCallback", "LightningModule", "Trainer", "pl", "rank_zero_info", "rank_zero_only"]
+__all__ = ["EitherCallback", "LightningModule", "Trainer", "pl", "rank_zero_info", "rank_zero_warn"]
 
 NAMES = ("pytorch_lightning", "lightning.pytorch")
 

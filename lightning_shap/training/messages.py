@@ -1,18 +1,33 @@
 """Messages from inside a training: said once by one rank, and never the end of a run."""
 
-import warnings
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 
-from lightning_shap.training.lightning import rank_zero_info, rank_zero_only
+from lightning_shap.training.lightning import rank_zero_info, rank_zero_warn
 
 
 def warn(message: str) -> None:
-    """A warning on rank 0."""
-    if getattr(rank_zero_only, "rank", 0) == 0:
-        warnings.warn(message, stacklevel=3)
+    """A warning on rank 0, which never raises.
+
+    ``-W error`` turns warnings into exceptions, and a standard error may be closed, or know only
+    ASCII. The message is then written there as plainly as it can be.
+    """
+    _emit(rank_zero_warn, message)
 
 
 def inform(message: str) -> None:
-    """A line in the log on rank 0."""
-    with suppress(Exception):
-        rank_zero_info(message)
+    """A line in the log on rank 0, which never raises."""
+    _emit(rank_zero_info, message)
+
+
+def _emit(rank_zero: Callable[..., object], message: str) -> None:
+    try:
+        rank_zero(message, stacklevel=6)  # where warn or inform is called
+    except Exception:
+        _write_plainly(message)
+
+
+def _write_plainly(message: str) -> None:
+    with suppress(Exception):  # there is nowhere left to say it
+        sys.stderr.write(message.encode("ascii", "backslashreplace").decode() + "\n")

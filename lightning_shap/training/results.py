@@ -1,68 +1,194 @@
 """Where explanations go: every logger of a trainer, and a folder."""
 
+import errno
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from lightning_shap.explanation import Record
-from lightning_shap.loggers import PICTURE, log_explanation, log_text, picture_path
+from lightning_shap.isolation.signals import raised_in_handler
+from lightning_shap.loggers import (
+    PICTURE,
+    Settings,
+    folder_of,
+    is_dummy,
+    log_explanation,
+    picture_path,
+)
 from lightning_shap.pictures.grid import save
+from lightning_shap.training.failures import MOST_FAILURES
 from lightning_shap.training.lightning import Trainer
+from lightning_shap.training.messages import inform, warn
+from lightning_shap.training.moment import Moment
+
+# What stays free of a disk for the training's own logs and checkpoints.
+RESERVE = 32 * 2**20
 
 
-class Destinations:
-    """Tells every place of each explanation, and once what was asked for.
+@dataclass
+class _Place:
+    """A logger or a folder, and how it has served in this fit.
+
+    Attributes:
+        name: What messages call it.
+        owner: The logger, or the folder.
+        folder: Where it writes on this machine, None if nowhere.
+        write: As :func:`lightning_shap.loggers.log_explanation` without its first argument.
+        has_settings: It need not get the settings any more.
+        failures: How many explanations in a row it has failed to take.
+        warned: A message has said what is wrong with it.
+    """
+
+    name: str
+    owner: object
+    folder: Callable[[], Path | None]
+    write: Callable[..., str | None]
+    has_settings: bool = False
+    failures: int = 0
+    warned: bool = False
+
+
+class Results:
+    """Writes each explanation to all places, and once what was asked for.
+
+    A place that fails is warned of once, by its name, and keeps no other from its explanation.
+    After three failures in a row it is left alone until the next fit.
 
     Args:
         tag: Under which the settings are logged.
         settings: What was asked for.
         save_dir: A folder for the pictures, or None.
+        on_error: ``"raise"`` raises a place's error, once all others have what is theirs.
     """
 
-    def __init__(self, tag: str, settings: dict[str, Any], save_dir: str | None) -> None:
-        self.tag = tag
-        self.settings = settings
+    def __init__(
+        self,
+        tag: str,
+        settings: dict[str, Any],
+        save_dir: str | None,
+        on_error: Literal["warn", "raise"] = "warn",
+    ) -> None:
+        self.settings = Settings(tag, settings)
         self.save_dir = save_dir
+        self.on_error = on_error
         self.begin()
 
     def begin(self) -> None:
-        """A new fit: its loggers have not been told the settings."""
-        self._settings_told = False
+        """A new fit: its loggers have no settings yet, and none has failed."""
+        self._places: dict[int, _Place] = {}
+        self._said_nobody = False
 
-    def tell(self, trainer: Trainer, tag: str, record: Record, picture: np.ndarray) -> None:
+    def write(
+        self, trainer: Trainer, tag: str, record: Record, picture: np.ndarray, title: str
+    ) -> None:
         """Writes a picture and the numbers to all places, from one process.
 
-        A place that fails does not keep them from the others; its error is raised in the end.
+        Raises:
+            Exception: The first error of a place, with ``on_error="raise"`` alone.
         """
         if not trainer.is_global_zero:
             return
-        step = trainer.global_step
-        writes: list[Callable[[], object]] = []
-        for logger in trainer.loggers:
-            writes.append(partial(log_explanation, logger, tag, record, picture, step))
-            if not self._settings_told:
-                text = _as_table(self.settings)
-                writes.append(partial(log_text, logger, f"{self.tag}/settings", text, step))
+        moment = Moment.of(trainer)
+        explained: dict[str, Any] = {"tag": tag, "record": record, "picture": picture}
+        explained |= {"step": moment.step, "epoch": moment.epoch, "title": title}
+        errors = [self._error_of(place, explained) for place in self._places_of(trainer)]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def _places_of(self, trainer: Trainer) -> list[_Place]:
+        loggers = [logger for logger in trainer.loggers if not is_dummy(logger)]
+        if not loggers and self.save_dir is None:
+            self._say_nobody(is_trial=bool(trainer.loggers))
+        kinds = [type(logger).__name__ for logger in loggers]
+        places = []
+        for number, (logger, kind) in enumerate(zip(loggers, kinds, strict=True)):
+            name = kind if kinds.count(kind) == 1 else f"{kind} (loggers[{number}])"
+            write = partial(log_explanation, logger)
+            place = _Place(name, logger, partial(folder_of, logger), write)
+            places.append(self._places.setdefault(id(logger), place))
         if self.save_dir is not None:
-            path = picture_path(self.save_dir, f"{tag}/{PICTURE}", step)
-            writes.append(partial(save, picture, path))
-        self._settings_told = True
-        failures = [error for error in map(_failure_of, writes) if error is not None]
-        if failures:
-            raise failures[0]
+            folder = Path(self.save_dir)
+            place = _Place("save_dir", folder, lambda: folder, partial(_save, folder))
+            places.append(self._places.setdefault(0, place))
+        return places
+
+    def _error_of(self, place: _Place, explained: dict[str, Any]) -> Exception | None:
+        """Writes to one place; returns an error that is to be raised in the end."""
+        if place.failures == MOST_FAILURES:
+            return None
+        # A place that fails twice may fail for the settings' sake: the third time goes without.
+        spare = place.has_settings or place.failures == MOST_FAILURES - 1
+        try:
+            _check_room(place.folder())
+            lack = place.write(**explained, settings=None if spare else self.settings)
+        except Exception as error:  # whatever a logger, its client or its server come up with
+            if raised_in_handler(error):  # such as a deadline's: it is for the training
+                raise
+            if self.on_error == "raise":
+                error.add_note(f"ShapCallback was logging to {place.name}")
+                return error
+            if isinstance(error, NoRoomError):  # a look costs nothing, and there may be room again
+                self._warn_once(place, f"writes nothing to {place.name}: {error.strerror}")
+                return None
+            place.failures += 1
+            self._warn_once(
+                place,
+                f"could not log to {place.name}: {type(error).__name__}: {error}; all else goes "
+                f"on, and after {MOST_FAILURES} failures in a row {place.name} is left alone",
+            )
+            return None
+        place.failures, place.has_settings = 0, True
+        if lack is not None:
+            advice = "; give save_dir= to have them as files" if self.save_dir is None else ""
+            self._warn_once(place, f"found that {place.name} {lack}{advice}")
+        return None
+
+    def _warn_once(self, place: _Place, problem: str) -> None:
+        if not place.warned:
+            place.warned = True
+            warn(f"ShapCallback {problem}")
+
+    def _say_nobody(self, *, is_trial: bool) -> None:
+        if self._said_nobody:
+            return
+        self._said_nobody = True
+        say, why = (inform, "keeps no logs of a trial run") if is_trial else (warn, "has no logger")
+        say(
+            f"ShapCallback explains for nobody: the Trainer {why}. Give it one, or the callback "
+            "save_dir=, unless another callback uses ShapCallback.explanation"
+        )
 
 
-def _failure_of(write: Callable[[], object]) -> Exception | None:
-    try:
-        write()
-    except Exception as error:
-        return error
-    return None
+class NoRoomError(OSError):
+    """A disk is all but full."""
 
 
-def _as_table(settings: dict[str, Any]) -> str:
-    """Settings as a markdown table."""
-    rows = [f"| {name} | {value} |" for name, value in settings.items()]
-    return "\n".join(["| setting | value |", "| --- | --- |", *rows])
+def _check_room(folder: Path | None) -> None:
+    """Leaves the rest of a disk to the training.
+
+    A picture that still fits takes the room of what a training is about to write, which would end
+    it: the training logs little, but may not fail.
+
+    Raises:
+        NoRoomError: If the folder's disk has less free than the reserve.
+    """
+    if folder is None:
+        return
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < RESERVE:
+        raise NoRoomError(
+            errno.ENOSPC,
+            f"its disk has {free // 1024} KiB left, and the last {RESERVE // 2**20} MiB are the "
+            "training's; it writes again when there is more room",
+        )
+
+
+def _save(folder: Path, *, tag: str, picture: np.ndarray, step: int, **others: Any) -> None:
+    save(picture, picture_path(folder, f"{tag}/{PICTURE}", step))

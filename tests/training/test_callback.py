@@ -58,25 +58,25 @@ def same_rows(images, others):
 
 def test_the_untrained_model_every_epoch_and_the_final_one_are_explained(tmp_path):
     trainer = fit(tmp_path, callback())
-    assert steps(trainer) == [0, 5, 10]
-    assert steps(trainer, "shap_final") == [10]
+    assert steps(trainer) == [-1, 4, 9]
+    assert steps(trainer, "shap_final") == [9]
 
 
 def test_every_nth_epoch_is_explained(tmp_path):
     trainer = fit(tmp_path, callback(every_n_epochs=2, explain_untrained=False), max_epochs=5)
-    assert steps(trainer) == [10, 20]
-    assert steps(trainer, "shap_final") == [25]
+    assert steps(trainer) == [9, 19]
+    assert steps(trainer, "shap_final") == [24]
 
 
 def test_every_0_epochs_leaves_the_untrained_and_the_final_model(tmp_path):
     trainer = fit(tmp_path, callback(every_n_epochs=0))
-    assert steps(trainer) == [0]
-    assert steps(trainer, "shap_final") == [10]
+    assert steps(trainer) == [-1]
+    assert steps(trainer, "shap_final") == [9]
 
 
 def test_without_validation_the_control_waits_for_the_first_batch(tmp_path):
     trainer = fit(tmp_path, callback(), loaders=lambda: tiny_loaders()[:1])
-    assert steps(trainer) == [0, 5, 10]
+    assert steps(trainer) == [-1, 4, 9]
 
 
 def test_the_control_is_explained_once_however_late_the_first_step(tmp_path):
@@ -93,7 +93,7 @@ def test_the_control_is_explained_once_however_late_the_first_step(tmp_path):
                 self.optimizers().step()
 
     trainer = fit(tmp_path, callback(), LateSteps(), loaders=lambda: tiny_loaders()[:1])
-    assert steps(trainer) == [0, 5]
+    assert steps(trainer) == [-1, 4, 9]
     assert len(trainer.logger.metrics) == len(set(map(repr, trainer.logger.metrics)))
 
 
@@ -117,10 +117,10 @@ def test_epochs_before_the_first_batch_of_a_stream_are_logged_and_not_failures(t
         num_sanity_val_steps=0,
         check_val_every_n_epoch=5,
     )
-    with pytest.warns(UserWarning, match="no samples yet for 'epoch 0 · step 5'") as told:
+    with pytest.warns(UserWarning, match="no samples yet for 'epoch 0 · step 4'") as told:
         trainer.fit(TinyClassifier(), *streamed())
     assert sum("ShapCallback" in str(one.message) for one in told) == 1
-    assert steps(trainer) == [25, 30]
+    assert steps(trainer) == [24, 29]
     assert len(ours.explanation) == 3
 
 
@@ -354,7 +354,7 @@ def test_names_and_normalisation_are_found_behind_a_subset(tmp_path, monkeypatch
     fit(tmp_path, ours := callback(class_names=["a", "b", "c"], mean=[0.1], std=[0.2]))
     assert ours.explanation.record.class_names.tolist() == ["a", "b", "c"]
     assert (drawn["mean"], drawn["std"]) == ([0.1], [0.2])
-    assert drawn["title"] == "final model · step 10"
+    assert drawn["title"] == "final model · epoch 1 · step 9"
 
 
 def test_found_names_of_another_task_are_left_out(tmp_path):
@@ -377,12 +377,12 @@ def test_tensorboard_reads_pictures_numbers_and_settings_back(tmp_path):
     events = EventAccumulator(trainer.logger.log_dir, size_guidance={"images": 0, "tensors": 0})
     events.Reload()
     pictures = events.Images("shap/attributions")
-    assert [event.step for event in pictures] == [0, 5, 10]
-    assert [event.step for event in events.Images("shap_final/attributions")] == [10]
+    assert [event.step for event in pictures] == [-1, 4, 9]
+    assert [event.step for event in events.Images("shap_final/attributions")] == [9]
     assert len({event.encoded_image_string for event in pictures}) == 3
     assert pictures[0].width > 200
     for name in ("additivity_gap", "evaluations", "seconds"):
-        assert [event.step for event in events.Scalars(f"shap/{name}")] == [0, 5, 10]
+        assert [event.step for event in events.Scalars(f"shap/{name}")] == [-1, 4, 9]
     assert max(event.value for event in events.Scalars("shap/additivity_gap")) < 1e-4
     assert 0 < events.Scalars("shap/evaluations")[0].value <= 3 * 12
     (settings,) = events.Tensors("shap/settings/text_summary")
@@ -395,10 +395,10 @@ def test_pictures_are_written_below_save_dir(tmp_path):
     fit(tmp_path, callback(save_dir=str(tmp_path / "pictures")))
     paths = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "pictures").rglob("*.*"))
     assert paths == [
-        "pictures/shap/attributions-step=0.png",
-        "pictures/shap/attributions-step=10.png",
-        "pictures/shap/attributions-step=5.png",
-        "pictures/shap_final/attributions-step=10.png",
+        "pictures/shap/attributions-step=-1.png",
+        "pictures/shap/attributions-step=4.png",
+        "pictures/shap/attributions-step=9.png",
+        "pictures/shap_final/attributions-step=9.png",
     ]
     with Image.open(tmp_path / paths[0]) as picture:
         assert picture.mode == "RGB"
@@ -415,7 +415,7 @@ def test_a_csv_logger_gets_files_beside_its_numbers(tmp_path):
 def test_two_tags_stand_side_by_side(tmp_path):
     second = callback(tag="probability", output="probability", n_samples=2)
     trainer = fit(tmp_path, callback(), others=[second])
-    assert steps(trainer) == steps(trainer, "probability") == [0, 5, 10]
+    assert steps(trainer) == steps(trainer, "probability") == [-1, 4, 9]
     assert set(trainer.logger.texts) == {"shap/settings", "probability/settings"}
     assert len(second.explanation) == 2
 

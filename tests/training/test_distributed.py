@@ -130,7 +130,6 @@ FAILING = {
     "fails on rank 1": "on rank 1, RuntimeError: of its own",
     "out of memory on rank 1": "on rank 1, MemoryError",
     "odd batches on rank 1": "on rank 1, ValueError: samples: found no float images",
-    "logger fails": "no route to the server",
     "unpicklable": "on rank 1, ",
 }
 
@@ -156,6 +155,15 @@ def check_failed_on_all(name, two):
     assert len(first["told"]) == 3
     assert "stops trying" in first["told"][-1]
     assert same(first["weights"], second["weights"])
+
+
+def test_a_logger_that_fails_costs_no_rank_its_explanation(two):
+    first, second = notes(two, "logger fails", 2)
+    (warned,) = first["told"]
+    assert "could not log to BrokenLogger: ConnectionError: no route to the server" in warned
+    assert second["told"] == []
+    assert first["values"] is not None
+    assert same(first["values"], second["values"])
 
 
 @pytest.mark.parametrize(("name", "samples"), [("4 and 100 rows", 4), ("7 and 6 rows", 7)])

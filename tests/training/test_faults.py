@@ -128,7 +128,7 @@ def test_two_failures_and_a_success_begin_the_count_anew(tmp_path):
     module = FaultyClassifier(every_third_works)
     trainer, told = fit(tmp_path, module, callback(), max_epochs=9)
     steps = sorted(step for key, step in trainer.logger.pictures if key == "shap/attributions")
-    assert steps == [15, 30, 45]
+    assert steps == [14, 29, 44]
     assert len(told) == 7  # six, and the final model at epoch 9
 
 
@@ -166,8 +166,8 @@ def test_a_logger_that_raises_keeps_no_other_from_its_picture(tmp_path):
     loggers = [BrokenLogger(), KeepingLogger()]
     ours = callback(save_dir=str(tmp_path / "pictures"))
     _, told = fit(tmp_path, TinyClassifier(), ours, logger=loggers, max_epochs=1)
-    assert all("no route to the server" in words for words in told)
-    assert len(told) == 2  # the epoch and the final model
+    assert len(told) == 1  # for the epoch and the final model
+    assert "could not log to BrokenLogger: ConnectionError: no route to the server" in told[0]
     assert len(loggers[1].pictures) == 2
     assert len(list((tmp_path / "pictures").rglob("*.png"))) == 2
     assert loggers[1].texts
@@ -177,7 +177,8 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path):
     (tmp_path / "taken").write_text("a file")
     ours = callback(save_dir=str(tmp_path / "taken"))
     trainer, told = fit(tmp_path, TinyClassifier(), ours, max_epochs=1)
-    assert len(told) == 2
+    assert len(told) == 1
+    assert "could not log to save_dir" in told[0]
     assert "taken" in told[0]
     assert len(trainer.logger.pictures) == 2
     assert (tmp_path / "taken").read_text() == "a file"
@@ -196,7 +197,7 @@ def test_a_full_disk_is_a_warning_and_leaves_no_half_picture(tmp_path, monkeypat
     monkeypatch.setattr(Image.Image, "save", write_some)
     ours = callback(save_dir=str(tmp_path / "pictures"))
     _, told = fit(tmp_path, TinyClassifier(), ours, max_epochs=1)
-    assert len(told) == 2
+    assert len(told) == 1
     assert "No space left" in told[0]
     assert [path for path in (tmp_path / "pictures").rglob("*") if path.is_file()] == []
 
@@ -306,8 +307,8 @@ def test_events_that_a_disk_has_no_room_for_leave_room_for_the_trainings_own(tmp
     assert same(found[0], weights)
     assert found[1] == scalars
     assert found[2] == 0
-    assert all("No space left" in words for words in found[3])
-    assert len(found[3]) == 3
+    assert len(found[3]) == 1
+    assert "No space left" in found[3][0]
 
 
 class Killed(Dataset):

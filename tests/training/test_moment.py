@@ -1,0 +1,176 @@
+"""Explanations stand where Lightning logs its own epoch-end metrics, and no row runs backwards."""
+
+import csv
+from types import SimpleNamespace
+
+import pytest
+import torch
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
+from tiny_training import (
+    KeepingLogger,
+    TinyClassifier,
+    lightning_warns,
+    tiny_data,
+    tiny_loaders,
+    tiny_trainer,
+)
+
+from lightning_shap import ShapCallback
+from lightning_shap.training.moment import Moment
+
+pytestmark = lightning_warns
+
+
+class Measured(TinyClassifier):
+    """Logs by the step and by the epoch, in training and in validation."""
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.log("own/epoch_end", loss.detach(), on_step=False, on_epoch=True)
+        return loss
+
+
+class TwoOptimizers(Measured):
+    """Steps two optimizers by hand for each batch, the second one only for every other."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        first, second = self.optimizers()
+        first.zero_grad()
+        second.zero_grad()
+        self.manual_backward(loss)
+        first.step()
+        if batch_idx % 2 == 0:
+            second.step()
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(part.parameters(), lr=0.01) for part in (self.net[0], self.net[5])]
+
+
+class NeverSteps(Measured):
+    """Steps by hand, and never does."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+
+# Module, arguments of the trainer, rows of training data in batches of four.
+SITUATIONS = {
+    "automatic": (Measured, {}, 20),
+    "no sanity check": (Measured, {"num_sanity_val_steps": 0}, 20),
+    "two optimizers by hand": (TwoOptimizers, {}, 20),
+    "no step by hand": (NeverSteps, {}, 20),
+    "accumulated, the last batch left over": (Measured, {"accumulate_grad_batches": 2}, 20),
+    "accumulated over an epoch": (Measured, {"accumulate_grad_batches": 5}, 20),
+    "epochs of one batch": (Measured, {}, 4),
+    "validated twice an epoch": (Measured, {"val_check_interval": 0.5}, 24),
+    "seldom logged": (Measured, {"log_every_n_steps": 3}, 20),
+    "stopped in mid-epoch": (Measured, {"max_steps": 7, "max_epochs": -1}, 20),
+}
+
+
+def callback(**arguments):
+    given = {"samples": tiny_data(2).tensors, "max_evals": 6, "on_error": "raise"}
+    return ShapCallback(**{**given, **arguments})
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_explanations_stand_beside_lightnings_own_epoch_end_metrics(tmp_path, name):
+    kind, options, rows = SITUATIONS[name]
+    trainer = tiny_trainer(tmp_path, callback(), **{"max_epochs": 3, **options})
+    trainer.fit(kind(), *tiny_loaders(rows))
+    logged = [(metrics, step) for step, metrics in trainer.logger.metrics]
+
+    def places(name):
+        return [(row["epoch"], step) for row, step in logged if name in row]
+
+    own = places("own/epoch_end")
+    assert places("shap/seconds") == [(0, -1), *own]
+    assert places("shap_final/seconds") == own[-1:]
+    pictures = [step for key, step in trainer.logger.pictures if key == "shap/attributions"]
+    assert pictures == [-1, *(step for _, step in own)]
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_rows_never_run_backwards(tmp_path, name):
+    kind, options, rows = SITUATIONS[name]
+    logger = CSVLogger(tmp_path)
+    monitor = LearningRateMonitor("step")
+    trainer = tiny_trainer(
+        tmp_path, monitor, callback(), logger=logger, **{"max_epochs": 3, **options}
+    )
+    trainer.fit(kind(), *tiny_loaders(rows))
+    with open(f"{logger.log_dir}/metrics.csv") as file:
+        table = list(csv.DictReader(file))
+    steps = [int(row["step"]) for row in table]
+    assert steps == sorted(steps)
+    ours = [row for row in table if row["shap/seconds"] or row["shap_final/seconds"]]
+    assert len(ours) >= 3
+    assert all(row["epoch"] for row in ours)
+
+
+def test_a_resumed_run_goes_on_with_the_steps_of_one_that_never_stopped(tmp_path):
+    def fit(folder, epochs, **options):
+        keeper = ModelCheckpoint(folder, filename="{epoch}", save_top_k=-1)
+        trainer = tiny_trainer(
+            folder, callback(), keeper, max_epochs=epochs, enable_checkpointing=True
+        )
+        trainer.fit(TwoOptimizers(), *tiny_loaders(), weights_only=True, **options)
+        rows = trainer.logger.metrics
+        return [(step, row["epoch"]) for step, row in rows if "shap/seconds" in row]
+
+    whole = fit(tmp_path / "whole", 4)
+    begun = fit(tmp_path / "parts", 2)
+    rest = fit(tmp_path / "parts", 4, ckpt_path=tmp_path / "parts" / "epoch=1.ckpt")
+    assert begun + rest == whole == [(-1, 0), (4, 0), (9, 1), (14, 2), (19, 3)]
+
+
+def test_titles_say_the_epoch_and_the_step(tmp_path, monkeypatch):
+    titles = []
+
+    class Listening(KeepingLogger):
+        def log_image(self, key, images, step=None):
+            titles.append((key, step))
+
+    import lightning_shap.callback as module
+
+    plot = module.plot
+
+    def spy(*args, title, **options):
+        titles.append(title)
+        return plot(*args, title=title, **options)
+
+    monkeypatch.setattr(module, "plot", spy)
+    trainer = tiny_trainer(tmp_path, callback(), logger=Listening())
+    trainer.fit(TwoOptimizers(), *tiny_loaders())
+    assert titles == [
+        "before training",
+        ("shap/attributions", -1),
+        "epoch 0 · step 4",
+        ("shap/attributions", 4),
+        "epoch 1 · step 9",
+        ("shap/attributions", 9),
+        "final model · epoch 1 · step 9",
+        ("shap_final/attributions", 9),
+    ]
+
+
+def test_lightning_still_counts_the_batches_that_stepped(tmp_path):
+    """If this fails, Lightning has another name for the count of which ``Moment`` reads."""
+    trainer = tiny_trainer(tmp_path)
+    trainer.fit(TwoOptimizers(), *tiny_loaders())
+    assert trainer.fit_loop.epoch_loop._batches_that_stepped == 10
+    assert trainer.global_step == 16
+
+
+def test_without_that_count_the_steps_of_the_optimizers_are_taken():
+    progress = SimpleNamespace(current=SimpleNamespace(ready=3))
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(), epoch_progress=progress)
+    trainer = SimpleNamespace(fit_loop=loop, global_step=15)
+    assert Moment.of(trainer) == Moment(epoch=2, step=14)

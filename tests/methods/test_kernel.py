@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap.game import CoalitionGame
-from lightning_shap.methods.kernel.design import coalition_pairs, orthogonal_pairs
+from lightning_shap.methods.kernel.design import coalition_pairs
 from lightning_shap.methods.kernel.estimate import design, estimate
 from lightning_shap.methods.kernel.estimator import kernel_values
 from lightning_shap.regions.patches import PatchCoalitions, PatchGrid, choose_grid
@@ -118,17 +118,6 @@ def test_coalitions_are_distinct_and_in_pairs_once_these_outnumber_players(grid,
     assert not (coalitions.all(1) | ~coalitions.any(1)).any()
     if 2 * players + 3 < len(coalitions) < 2**players - 2:
         np.testing.assert_array_equal(coalitions[::2], ~coalitions[1::2])
-
-
-@given(grid=st.tuples(st.integers(1, 6), st.integers(1, 6)), more=st.integers(0, 9))
-@settings(max_examples=25, deadline=None)
-def test_the_first_pairs_are_orthogonal_with_that_of_the_full_coalition(grid, more):
-    players = grid[0] * grid[1]
-    first = orthogonal_pairs(players)
-    chosen = coalition_pairs(grid, first + more, 0)
-    assert len(np.unique(np.abs(chosen @ chosen.T) == players, axis=0)) == len(chosen)
-    block = np.vstack([np.ones(players), chosen[:first]])
-    np.testing.assert_array_equal(block.T @ block, (first + 1) * np.eye(players))
 
 
 def test_pairs_tell_main_effects_from_those_of_two():

@@ -39,7 +39,6 @@ class ShapleyProcess:
             of the whole game, the full and the empty one first.
         g: The game there, or its odd part (m, K).
         odd: Whether it is the odd part alone.
-        determined: Whether the coalitions determine every main effect.
         seed: Of the random orders and settings that the error bars are averaged over.
     """
 
@@ -50,10 +49,9 @@ class ShapleyProcess:
         g: np.ndarray,
         *,
         odd: bool,
-        determined: bool = False,
         seed: int = 0,
     ) -> None:
-        self.kernel = PatchKernel(grid, even=not odd, determined=determined)
+        self.kernel = PatchKernel(grid, even=not odd)
         self.parts = 1 if odd else 2  # each with its own noise, and as many coalitions known before
         self.s = s
         size = np.sqrt((g**2).mean(0))

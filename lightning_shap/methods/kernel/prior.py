@@ -41,8 +41,8 @@ MOST_NODES = 24  # exact to degree 47, and the integrand is close to a low power
 # of the image's side. "own" is the part of a patch's main effect that its neighbours say nothing
 # about. The centres are what suits ImageNet networks on photographs (examples/benchmarks).
 NAMES = ("own", "main_length", "odd", "degree", "odd_length", "triples", "noise", "even")
-CENTRES = np.array([-2.8, 0.0, -1.3, 0.6, -0.6, -3.5, -5.5, -1.0])
-SPREADS = np.array([1.0, 0.6, 1.5, 0.7, 0.5, 1.5, 2.5, 1.5])
+CENTRES = np.array([-2.8, 0.0, -0.3, 0.6, -0.6, -2.5, -5.5, -1.0])
+SPREADS = np.array([1.0, 0.6, 1.0, 0.7, 0.5, 1.5, 2.5, 1.5])
 RELEVANCE_SPREAD = 0.7
 CONSTANT = 10.0  # prior variance of the even part's mean
 
@@ -128,9 +128,9 @@ class PatchKernel:
             main=Smoothing(self.grid, main_length),
             odd=smooth,
             total=float((smooth(root) * root).sum()),
-            odd_scale=np.exp(odd) / np.sinh(c),
+            odd_scale=np.exp(odd + even) / np.sinh(c),
             degree=c,
-            triples=np.exp(triples) * weights / weights.sum() if len(weights) else weights,
+            triples=np.exp(triples + even) * weights / weights.sum() if len(weights) else weights,
             noise=np.exp(noise),
             even_scale=np.exp(even) / (np.cosh(c) - 1) if self.even else 0.0,
         )
@@ -209,7 +209,7 @@ class PatchKernel:
         result[3] -= by_cosh * terms.degree / np.tanh(terms.degree / 2)
         result[4] = stretch / terms.total
         result[5] = by_triple.sum()
-        result[7] = by_cosh
+        result[7] = by_cosh + by_sinh + by_triple.sum()
         relevance = (by_main + by_own) / self.players
         # By symmetry half of what either side's weighting does, twice.
         relevance += (weighted * (inward @ smooth)).sum(0)

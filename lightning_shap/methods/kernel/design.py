@@ -1,12 +1,15 @@
 """Which coalitions to evaluate: the ones that tell most about the Shapley values.
 
+They are picked one by one from a random pool, each the one that lowers the summed posterior variance
+of the Shapley values most under the prior's centre. The pool holds coalitions of all sizes alike,
+as Shapley values weigh them, and of all shapes from a half of the image to scattered patches: few
+coalitions resolve coarse shapes only, and a network's output says more about these where patches
+hang together. The prior is fixed beforehand, so a design depends on grid, budget and seed alone and
+serves every model, image, output and epoch.
+
 Coalitions come in pairs with their complements, which tell the odd part of a game, all that Shapley
-values are made of, from the even part. They are picked one by one from a random pool, each the pair
-that lowers the summed posterior variance of the Shapley values most under the prior's centre. The
-pool holds coalitions of all sizes alike, as Shapley values weigh them, and of all shapes from a
-half of the image to scattered patches: a few coalitions resolve coarse shapes only, and a network's
-output says more about these where patches hang together. The prior is fixed beforehand, so a design
-depends on grid, budget and seed alone and serves every model, image, output and epoch.
+values are made of, from the even part. Where they are hardly more than players, single coalitions
+in twice as many directions are worth more.
 
 Sources: Covert & Lee, "Improving KernelSHAP" (AISTATS 2021) for pairs; Krause et al., "Near-optimal
 sensor placements in Gaussian processes" (JMLR 9, 2008) for greedy designs.
@@ -30,11 +33,18 @@ def coalition_pairs(grid: tuple[int, int], pairs: int, seed: int) -> np.ndarray:
     No pair comes twice, and none is the pair of the full and the empty coalition. The pairs come in
     the order in which they were picked, so that a beginning of them is a good design too.
     """
-    size = min(max(SMALLEST_POOL, POOL_PER_PAIR * pairs), max(pairs, LARGEST_POOL))
-    pool = _pool(grid, size, np.random.default_rng(seed))
-    chosen = _greedy(PatchKernel(grid), pool, min(pairs, len(pool)))
-    chosen.setflags(write=False)
-    return chosen
+    known = np.ones((1, grid[0] * grid[1]))
+    pool = _pool(grid, pairs, np.random.default_rng(seed))
+    return _greedy(PatchKernel(grid), known, pool, pairs)
+
+
+@lru_cache(maxsize=16)
+def single_coalitions(grid: tuple[int, int], count: int, seed: int) -> np.ndarray:
+    """``count`` coalitions as +-1 (count, n), most of them without their complements."""
+    whole = np.ones((1, grid[0] * grid[1]))
+    pool = _pool(grid, count, np.random.default_rng(seed))
+    kernel = PatchKernel(grid, even=True)
+    return _greedy(kernel, np.vstack([whole, -whole]), np.vstack([pool, -pool]), count)
 
 
 def every_coalition(players: int) -> np.ndarray:
@@ -42,11 +52,12 @@ def every_coalition(players: int) -> np.ndarray:
     return (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
 
 
-def _pool(grid: tuple[int, int], count: int, rng: np.random.Generator) -> np.ndarray:
-    """Up to ``count`` distinct pairs, each given as its coalition without the last player.
+def _pool(grid: tuple[int, int], wanted: int, rng: np.random.Generator) -> np.ndarray:
+    """Distinct pairs to pick from, (R, n), each given as its coalition without the last player.
 
     A coalition is the highest patches of a smooth random field; how many, is uniform over sizes.
     """
+    count = min(max(SMALLEST_POOL, POOL_PER_PAIR * wanted), max(wanted, LARGEST_POOL))
     players = grid[0] * grid[1]
     if players <= 20 and 2 ** (players - 1) - 1 <= count:
         return np.where(every_coalition(players)[1 : 2 ** (players - 1)], 1.0, -1.0)
@@ -77,28 +88,31 @@ def _fields(
     return fields.reshape(count, -1)
 
 
-def _greedy(kernel: PatchKernel, pool: np.ndarray, count: int) -> np.ndarray:
-    """The pool's best ``count`` pairs, best first, given that of the full and the empty coalition.
+def _greedy(kernel: PatchKernel, known: np.ndarray, pool: np.ndarray, count: int) -> np.ndarray:
+    """The pool's best ``count`` coalitions, best first, given some that are known.
 
     A pivoted Cholesky factorisation: after each pick the columns hold the posterior covariances.
     """
+    count = min(count, len(pool))
     terms = kernel.terms(kernel.centres)
-    s = np.vstack([np.ones(kernel.players), pool])
-    products = kernel.products(s)
-    left = kernel.variances(terms, s) + terms.noise
+    s = np.vstack([known, pool])
+    noise = terms.noise * len(known)  # the odd part's, and where the even part counts, its as well
+    left = kernel.variances(terms, s) + noise
     values = kernel.shapley_covariance(terms, s) + terms.noise * shapley_of_noise(s)
-    rows = np.empty((count + 1, len(s)))
-    picked = [0]
+    rows = np.empty((len(known) + count, len(s)))
+    picked = list(range(len(known)))
     for step in range(len(rows)):
-        if step:
+        if step >= len(known):
             gain = (values**2).sum(0) / left
             gain[picked] = -1.0
             picked.append(int(gain.argmax()))
         pick = picked[step]
-        row = kernel.covariance(terms, s[pick : pick + 1], s, products)[0]
+        row = kernel.covariance(terms, s[pick : pick + 1], s)[0]
         row -= rows[:step, pick] @ rows[:step]
         row /= np.sqrt(left[pick])
         rows[step] = row
         values -= np.outer(values[:, pick] / np.sqrt(left[pick]), row)
-        left = np.maximum(left - row**2, terms.noise)
-    return s[picked[1:]]
+        left = np.maximum(left - row**2, noise)
+    chosen = s[picked[len(known) :]]
+    chosen.setflags(write=False)
+    return chosen

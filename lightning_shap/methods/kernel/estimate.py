@@ -8,10 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from lightning_shap.methods.kernel.design import coalition_pairs, every_coalition
+from lightning_shap.methods.kernel.design import (
+    coalition_pairs,
+    every_coalition,
+    single_coalitions,
+)
 from lightning_shap.methods.kernel.process import ShapleyProcess
 
 MOST_WHOLE = 160  # coalitions; the odd part alone is as good beyond, and half the size
+MOST_SINGLE = 400  # beyond, a game on as many rows costs more than its even part tells
 MOST_PAIRS = 2048  # beyond, factorisations cost more than they tell
 
 
@@ -32,15 +37,18 @@ def design(grid: tuple[int, int], max_evals: int, seed: int) -> np.ndarray:
     """The coalitions, bool (R, n), that a budget of ``max_evals`` values is best spent on.
 
     The empty and the full coalition are not among them, but count. If the budget covers every
-    coalition, all of them come. Else they come in pairs, a coalition and then its complement, 4096
-    at most.
+    coalition, all of them come. If it is larger than about twice the number of players, they come
+    in pairs, a coalition and then its complement, 4096 at most.
     """
     players = grid[0] * grid[1]
     if _covers(max_evals, players):
         return every_coalition(players)[1:-1]
-    pairs = min((max_evals - 2) // 2, MOST_PAIRS)
-    if not pairs:
+    rows = max_evals - 2
+    if rows <= 0:
         return np.zeros((0, players), dtype=bool)
+    if _single(rows, players):
+        return single_coalitions(grid, rows, seed) > 0
+    pairs = min(rows // 2, MOST_PAIRS)
     present = coalition_pairs(grid, pairs, seed) > 0
     return np.stack([present, ~present], 1).reshape(-1, players)
 
@@ -66,7 +74,7 @@ def estimate(
         exact = _exact(np.vstack([base, values, full]), players)
         return ShapleyEstimate(_balanced(exact, full - base), np.zeros_like(exact))
     everyone = np.ones((1, players), dtype=bool)
-    odd = rows > MOST_WHOLE
+    odd = rows > MOST_WHOLE and not _single(rows, players)
     if odd:
         present = np.vstack([everyone, coalitions[::2]])
         g = np.vstack([full - base, values[::2] - values[1::2]]) / 2
@@ -76,6 +84,11 @@ def estimate(
     s = np.where(present, 1.0, -1.0)
     mean, std = ShapleyProcess(grid, s, g, odd=odd).shapley_values()
     return ShapleyEstimate(_balanced(mean, full - base), std)
+
+
+def _single(rows: int, players: int) -> bool:
+    """Whether that many coalitions are too few to spend them on complements."""
+    return rows <= min(2 * players + 3, MOST_SINGLE)
 
 
 def _covers(evaluations: int, players: int) -> bool:

@@ -3,23 +3,22 @@
 A coalition is a vector s in {-1, 1}^n. Shapley values depend on a game f only through its odd part
 g(s) = (f(s) - f(-s)) / 2, for which the prior covariance is
 
-    C(s, s') = s'A s' + a sinh(c s'B s') / sinh(c) + b sum_T w_T s_T s'_T + noise
+    C(s, s') = s'A s' + a e (sinh(x) - x) / (sinh(c) - c) + noise,    x = c s'B s'
 
 The even part, which tells of the scale and the place of interactions, has
 
-    e (cosh(c s'B s') - 1) / (cosh(c) - 1) + a constant + noise
+    e (cosh(x) - 1) / (cosh(c) - 1) + a constant + noise
 
 - `A`: main effects, alike in neighbouring patches;
-- `B`: interactions of every odd order between smoothed coalitions, as a network sees them;
-- `T`: the triples of patches that touch one another, s_T being the product over the triple;
+- `B`: interactions of every order from two up between smoothed coalitions, as a network sees them;
 - noise: whatever is left, independent from coalition to coalition but still part of the game.
 
-Both matrices and the triples carry one relevance per patch: a patch that matters interacts more.
-Neither matrix is ever formed: a Gaussian of the distance smooths along rows and then along columns.
+Both matrices carry one relevance per patch: a patch that matters interacts more. Neither is ever
+formed: a Gaussian of the distance smooths along rows and then along columns.
 
 Shapley values are linear in the game, so their covariance with g(s') is the Shapley value of
-C(., s'). It is closed for each term: 2 A s' for main effects, a third of 2 s_T for a triple's
-members, and for exp(s'u), a product over players, Owen's multilinear extension turns it into
+C(., s'). It is closed for each term: 2 A s' for main effects, and for exp(s'u), a product over
+players, Owen's multilinear extension turns it into
 
     2 sinh(u_i) integral_0^1 prod_{j != i} (q exp(u_j) + (1 - q) exp(-u_j)) dq
 
@@ -27,9 +26,9 @@ which Gauss-Legendre quadrature gives to rounding. Source: Owen, "Multilinear ex
 Management Science 18 (1972).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
 
 import numpy as np
 from scipy.special import gammaln
@@ -40,9 +39,10 @@ MOST_NODES = 24  # exact to degree 47, and the integrand is close to a low power
 # Main effects have unit scale: the scale of the whole is each output's own. Lengths are in quarters
 # of the image's side. "own" is the part of a patch's main effect that its neighbours say nothing
 # about. The centres are what suits ImageNet networks on photographs (examples/benchmarks).
-NAMES = ("own", "main_length", "odd", "degree", "odd_length", "triples", "noise", "even")
-CENTRES = np.array([-2.8, 0.0, -0.3, 0.6, -0.6, -2.5, -5.5, -1.0])
-SPREADS = np.array([1.0, 0.6, 1.0, 0.7, 0.5, 1.5, 2.5, 1.5])
+NAMES = ("own", "main_length", "odd", "degree", "odd_length", "noise", "even")
+NOISE = NAMES.index("noise")
+CENTRES = np.array([-2.8, 0.0, -0.7, 0.6, -0.6, -5.5, -1.0])
+SPREADS = np.array([1.0, 0.6, 1.0, 0.7, 0.5, 2.5, 1.5])
 RELEVANCE_SPREAD = 0.7
 CONSTANT = 10.0  # prior variance of the even part's mean
 
@@ -86,9 +86,8 @@ class Terms:
     main: Smoothing
     odd: Smoothing
     total: float  # of all entries of B before it is scaled to one
-    odd_scale: float  # a / sinh(c)
+    odd_scale: float  # a e / (sinh(c) - c)
     degree: float
-    triples: np.ndarray  # (T,)
     noise: float
     even_scale: float  # e / (cosh(c) - 1); 0 if the even part is left out
 
@@ -110,35 +109,27 @@ class PatchKernel:
         self.grid = grid
         self.even = even
         self.players = grid[0] * grid[1]
-        self.triples = _touching_triples(grid)
         self.centres = np.concatenate([CENTRES, np.zeros(self.players)])
         self.spreads = np.concatenate([SPREADS, np.full(self.players, RELEVANCE_SPREAD)])
 
     def terms(self, theta: np.ndarray) -> Terms:
         """The parts of the prior at the hyper-parameters `theta` (logarithms)."""
-        own, main_length, odd, degree, odd_length, triples, noise, even = theta[: len(NAMES)]
+        own, main_length, odd, degree, odd_length, noise, even = theta[: len(NAMES)]
         relevance = np.exp(theta[len(NAMES) :])
         root = np.sqrt(relevance)[None]
         c = np.exp(degree)
         smooth = Smoothing(self.grid, odd_length)
-        weights = relevance[self.triples].prod(1)
         return Terms(
             relevance=relevance,
             own=np.exp(own),
             main=Smoothing(self.grid, main_length),
             odd=smooth,
             total=float((smooth(root) * root).sum()),
-            odd_scale=np.exp(odd + even) / np.sinh(c),
+            odd_scale=np.exp(odd + even) / (np.sinh(c) - c),
             degree=c,
-            triples=np.exp(triples + even) * weights / weights.sum() if len(weights) else weights,
             noise=np.exp(noise),
             even_scale=np.exp(even) / (np.cosh(c) - 1) if self.even else 0.0,
         )
-
-    def products(self, s: np.ndarray) -> np.ndarray:
-        """(R, n) coalitions to (R, T): the product of each triple's members."""
-        first, second, third = self.triples.T
-        return s[:, first] * s[:, second] * s[:, third]
 
     def main_side(self, terms: Terms, s: np.ndarray) -> np.ndarray:
         """A s (R, n)."""
@@ -149,87 +140,80 @@ class PatchKernel:
         """c B s (R, n)."""
         return terms.odd(s * terms.root) * terms.root * (terms.degree / terms.total)
 
-    def covariance(
-        self, terms: Terms, s: np.ndarray, other: np.ndarray, products: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Prior covariance (R, R') of the game without its noise; ``products`` are the other's."""
-        if products is None:
-            products = self.products(other)
-        result = self.main_side(terms, s) @ other.T
-        result += self._interactions(terms, self.odd_side(terms, s) @ other.T)
-        result += (self.products(s) * terms.triples) @ products.T
-        return result
+    def covariance(self, terms: Terms, s: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Prior covariance (R, R') of the game without its noise."""
+        exponent = self.odd_side(terms, s) @ other.T
+        return self.main_side(terms, s) @ other.T + self._interactions(terms, exponent)
 
     def variances(self, terms: Terms, s: np.ndarray) -> np.ndarray:
         """Prior variances (R,) of the game without its noise: the diagonal of `covariance`."""
-        result = (self.main_side(terms, s) * s).sum(1) + terms.triples.sum()
-        return result + self._interactions(terms, (self.odd_side(terms, s) * s).sum(1))
+        exponent = (self.odd_side(terms, s) * s).sum(1)
+        return (self.main_side(terms, s) * s).sum(1) + self._interactions(terms, exponent)
 
     def _interactions(self, terms: Terms, exponent: np.ndarray) -> np.ndarray:
         up = np.exp(exponent)
         down = 1 / up
-        result = (up - down) * (terms.odd_scale / 2)
+        result = (up - down - 2 * exponent) * (terms.odd_scale / 2)
         if self.even:
             result += (up + down) * (terms.even_scale / 2) + (CONSTANT - terms.even_scale)
         return result
 
-    def gradient(self, terms: Terms, s: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Derivative of sum(weight * C(s, s)) by every hyper-parameter but the noise (left 0).
+    def covariance_and_pullback(
+        self, terms: Terms, s: np.ndarray
+    ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """`covariance` of coalitions (R, n) among themselves, and what differentiates it.
 
-        ``weight`` (R, R) is symmetric.
+        The latter turns a symmetric weight (R, R) into the derivative of sum(weight * covariance)
+        by every hyper-parameter but the noise, which is left 0.
         """
-        weighted = s * terms.root
-        smooth = terms.main(weighted)
-        heard = weight @ np.hstack([s, smooth])  # one product for both
-        by_own = terms.own * terms.relevance * (s * heard[:, : self.players]).sum(0)
-        by_main = (weighted * heard[:, self.players :]).sum(0)
+        side = s * terms.root
+        main, odd = terms.main(side), terms.odd(side)
+        exponent = (odd * (terms.degree / terms.total)) @ side.T
+        covariance = (main @ side.T + (terms.own * terms.relevance * s) @ s.T) / self.players
+        covariance += self._interactions(terms, exponent)
 
-        smooth = terms.odd(weighted) * (terms.degree / terms.total)
-        up = np.exp(smooth @ weighted.T)
-        sinh, cosh = (up - 1 / up) / 2, (up + 1 / up) / 2
-        by_sinh = float((weight * sinh).sum()) * terms.odd_scale
-        by_cosh = float((weight * (cosh - 1)).sum()) * terms.even_scale
-        inward = weight * (cosh * terms.odd_scale + sinh * terms.even_scale)
-        heard_odd = inward @ weighted
-        by_odd = (smooth * heard_odd).sum(0)
-        inner = float(by_odd.sum())
-        products = self.products(s)
-        by_triple = ((weight @ products) * products).sum(0) * terms.triples
-
-        root = terms.root[None]
-        spread = terms.odd(root)
-        stretch = (terms.odd.slope(weighted) * heard_odd).sum() * terms.degree
-        stretch -= inner * (terms.odd.slope(root) * root).sum()
-        result = np.zeros(len(NAMES) + self.players)
-        result[0] = by_own.sum() / self.players
-        # W is symmetric, and so is the slope of the smoothing.
-        result[1] = (terms.main.slope(weighted) * (weight @ weighted)).sum() / self.players
-        result[2] = by_sinh
-        result[3] = inner - by_sinh * terms.degree / np.tanh(terms.degree)
-        result[3] -= by_cosh * terms.degree / np.tanh(terms.degree / 2)
-        result[4] = stretch / terms.total
-        result[5] = by_triple.sum()
-        result[7] = by_cosh + by_sinh + by_triple.sum()
-        relevance = (by_main + by_own) / self.players
-        # By symmetry half of what either side's weighting does, twice.
-        relevance += (weighted * (inward @ smooth)).sum(0)
-        relevance -= inner * (spread * root)[0] / terms.total
-        if len(by_triple):
-            share = by_triple - terms.triples / terms.triples.sum() * result[5]
-            relevance += np.bincount(
-                self.triples.ravel(), np.repeat(share, 3), minlength=self.players
+        def pullback(weight: np.ndarray) -> np.ndarray:
+            up = np.exp(exponent)
+            sinh, cosh_less = (up - 1 / up) / 2, (up + 1 / up) / 2 - 1
+            c = terms.degree
+            by_odd = terms.odd_scale * float(np.vdot(weight, sinh - exponent))
+            by_even = terms.even_scale * float(np.vdot(weight, cosh_less))
+            inner = weight * (cosh_less * terms.odd_scale + sinh * terms.even_scale)
+            pulled, pulled_odd = weight @ side, inner @ side
+            own = terms.own * terms.relevance * (s * (weight @ s)).sum(0)
+            by_relevance = (main * pulled).sum(0)
+            by_odd_relevance = (odd * pulled_odd).sum(0)
+            by_degree = by_odd_relevance.sum() * c / terms.total
+            root = terms.root[None]
+            shrinks = terms.odd(root) * root / terms.total  # B is scaled to a sum of one
+            widens = (terms.odd.slope(side) * pulled_odd).sum() * c
+            widens -= by_degree * (terms.odd.slope(root) * root).sum()
+            return np.concatenate(
+                [
+                    [
+                        own.sum() / self.players,
+                        (terms.main.slope(side) * pulled).sum() / self.players,
+                        by_odd,
+                        by_degree
+                        - by_odd * c * (np.cosh(c) - 1) / (np.sinh(c) - c)
+                        - by_even * c / np.tanh(c / 2),
+                        widens / terms.total,
+                        0.0,
+                        by_even + by_odd,
+                    ],
+                    (by_relevance + own) / self.players
+                    + by_odd_relevance * (c / terms.total)
+                    - by_degree * shrinks[0],
+                ]
             )
-        result[len(NAMES) :] = relevance
-        return result
+
+        return covariance, pullback
 
     def shapley_covariance(self, terms: Terms, s: np.ndarray) -> np.ndarray:
         """Prior covariance (n, R) of the Shapley values with the game, its noise left out."""
-        result = 2 * self.main_side(terms, s).T
-        result += terms.odd_scale * _shapley_of_exponential(self.odd_side(terms, s))
-        shares = self.products(s) * terms.triples * (2 / 3)
-        for members in self.triples.T:
-            np.add.at(result, members, shares.T)
-        return result
+        u = self.odd_side(terms, s)
+        odd = _shapley_of_exponential(u) - 2 * u.T
+        return 2 * self.main_side(terms, s).T + terms.odd_scale * odd
 
 
 def shapley_of_noise(s: np.ndarray) -> np.ndarray:
@@ -274,11 +258,3 @@ def _gaussian(count: int, length: float) -> tuple[np.ndarray, np.ndarray]:
     change = slope.sum(1) / rows
     return even, slope / np.sqrt(np.outer(rows, rows)) - even * (change[:, None] + change) / 2
 
-
-def _touching_triples(grid: tuple[int, int]) -> np.ndarray:
-    """Every three patches of a 2 x 2 block, as (T, 3) player numbers."""
-    rows, columns = grid
-    corners = np.arange(rows * columns).reshape(grid)[: rows - 1, : columns - 1].ravel()
-    block = np.array([0, 1, columns, columns + 1])
-    threes = np.array(list(combinations(block, 3)))
-    return (corners[:, None, None] + threes).reshape(-1, 3)

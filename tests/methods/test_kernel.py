@@ -57,11 +57,11 @@ def test_a_budget_close_to_every_coalition_is_close_to_exact():
     assert relative_error(found.values, exact.values) < 2e-3
 
 
-@pytest.mark.parametrize(("evaluations_per_player", "error"), [(2, 2e-3), (3, 1e-4), (4, 1e-4)])
-def test_an_additive_game_is_solved_at_two_evaluations_a_player(evaluations_per_player, error):
+@pytest.mark.parametrize("evaluations_per_player", [2, 3, 4])
+def test_an_additive_game_is_solved_at_two_evaluations_a_player(evaluations_per_player):
     effects = np.random.default_rng(2).standard_normal((PLAYERS, 1))
     found, _ = solve(lambda present: present @ effects, evaluations_per_player * PLAYERS)
-    assert relative_error(found.values, effects) < error
+    assert relative_error(found.values, effects) < 1e-4
 
 
 def test_a_player_that_never_matters_gets_nearly_nothing():

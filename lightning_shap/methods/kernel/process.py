@@ -25,7 +25,7 @@ from lightning_shap.methods.kernel.prior import (
 EXACT = 1e-8  # noise of the pair {full, empty}, whose weight is what makes the values add up
 JITTER = 1e-9
 MOST_PAIRS_SEARCHED = 200
-STEPS, TOLERANCE = 40, 1e-4
+STEPS, TOLERANCE = 40, 1e-5
 DRAWS = (2, 12)  # other settings of the hyper-parameters that the error bars allow for:
 PAIRS_DRAWN = 1000  # fewer of them when there are many coalitions
 POINTS = 600  # coalitions over which the variance of the values is averaged
@@ -74,7 +74,7 @@ class ShapleyProcess:
             variance += ((moved - mean) ** 2).mean(0)
         # The errors left out were made by relevances fitted with them, one for each player, of
         # which the odd part alone tells.
-        variance *= 1 + self.kernel.players * self.parts / len(self.s)
+        variance *= 1 + self.kernel.players / len(self.s)
         return mean * self.size, np.sqrt(variance) * self.size
 
     def _solve(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, bool]]:

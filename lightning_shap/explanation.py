@@ -34,6 +34,10 @@ class Record:
         seconds: The whole explanation.
         model_seconds: What of it the model took.
         multi_label: Several classes may be true at once.
+        clear: float64 (N, K'), the share of regions whose value is more than two standard errors
+            from zero, or None where the method knows no errors.
+        relative_error: float64 (N, K'), the regions' median standard error relative to the largest
+            value, or None likewise.
     """
 
     method: str
@@ -52,6 +56,8 @@ class Record:
     seconds: float
     model_seconds: float
     multi_label: bool = False
+    clear: np.ndarray | None = None
+    relative_error: np.ndarray | None = None
 
     @property
     def classes(self) -> Classes:
@@ -72,7 +78,16 @@ class Record:
         return self.classes.right(self.labels, self.predicted)
 
 
-PER_IMAGE = ("outputs", "probabilities", "labels", "evaluations", "regions", "additivity_gap")
+PER_IMAGE = (
+    "outputs",
+    "probabilities",
+    "labels",
+    "evaluations",
+    "regions",
+    "additivity_gap",
+    "clear",
+    "relative_error",
+)
 """The fields that have a row for each image."""
 
 

@@ -1,5 +1,7 @@
 """Shapley values of patches: what must hold whatever the game is."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap.game import CoalitionGame
-from lightning_shap.methods.kernel.design import coalition_pairs
 from lightning_shap.methods.kernel.estimate import design, estimate
 from lightning_shap.methods.kernel.estimator import kernel_values
 from lightning_shap.regions.patches import PatchCoalitions, PatchGrid, choose_grid
@@ -97,6 +98,49 @@ def test_error_bars_cover_the_exact_values_and_shrink_with_the_budget():
         sizes.append(np.mean([run.std.mean() for run in runs]))
     assert np.mean(inside) > 0.85
     assert sizes[0] > 1.5 * sizes[1] > 2 * sizes[2]
+
+
+def test_the_summary_of_errors_is_that_of_the_patches():
+    found, *_ = play(40, (3, 2))
+    patches = PatchGrid((3, 2), (9, 7))
+    first = np.unique(patches.labels, return_index=True)[1]
+    values, std = (
+        maps.sum(3).reshape(2, 63, 2)[:, first] * patches.pixels[:, None]
+        for maps in (found.values, found.error_std)
+    )
+    np.testing.assert_allclose(found.clear, (np.abs(values) > 2 * std).mean(1))
+    np.testing.assert_allclose(
+        found.relative_error, np.median(std, 1) / np.abs(values).max(1), rtol=1e-9
+    )
+    exact, *_ = play(64, (3, 2))
+    assert not exact.relative_error.any()
+
+
+def test_few_evaluations_are_spent_on_coalitions_of_all_sizes_and_of_patches_that_hang_together():
+    for max_evals, largest in ((16, 11), (32, 12), (64, 13)):
+        chosen = design((4, 4), max_evals, 0)
+        sizes = chosen.sum(1)
+        assert sizes.max() >= largest
+        assert sizes.min() <= 16 - largest + 1
+        maps = chosen.reshape(-1, 4, 4)
+        borders = np.diff(maps, axis=1).sum((1, 2)) + np.diff(maps, axis=2).sum((1, 2))
+        scattered = 24 * 2 * sizes * (16 - sizes) / (16 * 15)  # what is expected of random patches
+        assert borders.mean() < 0.9 * scattered.mean()
+
+
+def test_a_fine_grid_needs_little_memory():
+    tracemalloc.start()
+    grid, players = (28, 28), 784
+    solve(lambda present: present[:, :28].sum(1, keepdims=True) / players, 12, grid=grid)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150 * 2**20
+
+
+@given(players_a_side=st.integers(2, 10))
+def test_a_budget_of_two_and_a_half_evaluations_a_patch_chooses_that_grid(players_a_side):
+    budget = round(2.5 * players_a_side**2)
+    assert choose_grid(budget, (224, 224)) == (players_a_side, players_a_side)
 
 
 def test_the_seed_alone_chooses_the_coalitions():

@@ -1,11 +1,11 @@
 """Which coalitions to evaluate: the ones that tell most about the Shapley values.
 
-They are picked one by one from a random pool, each the one that lowers the summed posterior variance
-of the Shapley values most under the prior's centre. The pool holds coalitions of all sizes alike,
-as Shapley values weigh them, and of all shapes from a half of the image to scattered patches: few
-coalitions resolve coarse shapes only, and a network's output says more about these where patches
-hang together. The prior is fixed beforehand, so a design depends on grid, budget and seed alone and
-serves every model, image, output and epoch.
+They are picked one by one from a random pool, each the one that lowers the summed posterior
+variance of the Shapley values most under the prior's centre. The pool holds coalitions of all sizes
+alike, as Shapley values weigh them, and of all shapes from a half of the image to scattered
+patches: few coalitions resolve coarse shapes only, and a network's output says more about these
+where patches hang together. The prior is fixed beforehand, so a design depends on grid, budget and
+seed alone and serves every model, image, output and epoch.
 
 Coalitions come in pairs with their complements, which tell the odd part of a game, all that Shapley
 values are made of, from the even part. Where they are hardly more than players, single coalitions

@@ -137,7 +137,7 @@ class PatchKernel:
         return (smoothed + terms.own * terms.relevance * s) / self.players
 
     def odd_side(self, terms: Terms, s: np.ndarray) -> np.ndarray:
-        """c B s (R, n)."""
+        """C B s (R, n)."""
         return terms.odd(s * terms.root) * terms.root * (terms.degree / terms.total)
 
     def covariance(self, terms: Terms, s: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -257,4 +257,3 @@ def _gaussian(count: int, length: float) -> tuple[np.ndarray, np.ndarray]:
     even = kernel / np.sqrt(np.outer(rows, rows))
     change = slope.sum(1) / rows
     return even, slope / np.sqrt(np.outer(rows, rows)) - even * (change[:, None] + change) / 2
-

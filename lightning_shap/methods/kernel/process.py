@@ -1,7 +1,7 @@
 """Shapley values by Gaussian-process regression over coalitions of patches, with error bars.
 
 The posterior mean of the game has Shapley values Q C^-1 g, with C the prior covariance of the
-evaluated pairs and Q that of the Shapley values with them (:mod:`.patch_kernel`). All outputs share
+evaluated pairs and Q that of the Shapley values with them (:mod:`.prior`). All outputs share
 C; each has its own scale, which drops out of the mean. The hyper-parameters maximise the marginal
 likelihood of all outputs times a broad prior. Source: Rasmussen & Williams, "Gaussian Processes for
 Machine Learning" (2006), chapters 2 and 5; Chau et al., "Explaining the uncertain: stochastic
@@ -72,8 +72,7 @@ class ShapleyProcess:
         if others:
             moved = np.array([self._solve(self.kernel.terms(theta))[0] for theta in others])
             variance += ((moved - mean) ** 2).mean(0)
-        # The errors left out were made by relevances fitted with them, one for each player, of
-        # which the odd part alone tells.
+        # The errors left out were made by relevances fitted with them, one for each player.
         variance *= 1 + self.kernel.players / len(self.s)
         return mean * self.size, np.sqrt(variance) * self.size
 

@@ -228,6 +228,8 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         additivity_gap=np.abs(found.values.sum((1, 2, 3)) + base - ends),
         seconds=time.perf_counter() - started,
         model_seconds=game.model_seconds,
+        clear=found.clear,
+        relative_error=found.relative_error,
         multi_label=multi_label,
     )
     return ImageExplanation(

@@ -37,6 +37,10 @@ class Record:
         seconds: The whole explanation.
         model_seconds: What of it the model took.
         multi_label: Several classes may be true at once.
+        clear: float64 (N, K'), the share of regions whose value is more than two standard errors
+            from zero, or None where the method knows no errors.
+        relative_error: float64 (N, K'), the regions' median standard error relative to the largest
+            value, or None likewise.
     """
 
     method: str
@@ -55,6 +59,8 @@ class Record:
     seconds: float
     model_seconds: float
     multi_label: bool = False
+    clear: np.ndarray | None = None
+    relative_error: np.ndarray | None = None
 
     @property
     def classes(self) -> Classes:
@@ -82,7 +88,16 @@ class Record:
         return replace(self, **{**kept, "additivity_gap": gap})
 
 
-PER_IMAGE = ("outputs", "probabilities", "labels", "evaluations", "regions", "additivity_gap")
+PER_IMAGE = (
+    "outputs",
+    "probabilities",
+    "labels",
+    "evaluations",
+    "regions",
+    "additivity_gap",
+    "clear",
+    "relative_error",
+)
 """The fields that have a row for each image."""
 
 

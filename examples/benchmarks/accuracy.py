@@ -2,6 +2,7 @@
 
     python examples/benchmarks/accuracy.py --quick   # about three minutes
     python examples/benchmarks/accuracy.py           # every network and budget; 25 on two cores
+    python examples/benchmarks/accuracy.py --tables games   # of pretrained.py, nothing trained
 
 Prints, for every game and budget, each estimator's squared error relative to the squared norm of
 the exact values, averaged over seeds; ours as a ratio to the best peer; and how often our 95 %
@@ -12,10 +13,12 @@ import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from games import Game, exact_game, long_run_game, networks, synthetic_games
 from peers import PEERS, attempt, ours
+from pretrained import tables
 
 KERNEL_SHAP = ("shap Kernel", "captum KernelShap", "KernelSHAP", "KernelSHAP paired")
 SLOW = ("ProxySPEX",)  # seconds for one estimate
@@ -139,6 +142,7 @@ def main() -> None:
     )
     parser.add_argument("--fine_seeds", type=int, default=3, help="on the finer grid")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--tables", type=Path, help="a folder of tables, instead of all games here")
     parser.add_argument("--everyone", action="store_true", help="print every peer's error")
     options = parser.parse_args()
     if options.quick:
@@ -155,6 +159,10 @@ def main() -> None:
             report(row, everyone=options.everyone)
             rows.append(row)
 
+    if options.tables:
+        for game in tables(options.tables):
+            compare(game, options.budgets, options.seeds)
+        return summary(rows)
     for game in synthetic_games(grid):
         compare(game, options.budgets, options.seeds)
     chosen = islice(networks(options.train_seconds), options.networks)

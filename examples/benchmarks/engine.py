@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 IMAGES = 4
 TOPK = 4
 BATCH_SIZES = (8, 16, 32, 64)
-KERNEL_SETTINGS = ((4, 100), (8, 1024))  # patches a side, evaluations
+KERNEL_SETTINGS = ((4, 100), (8, 512), (14, 500))  # patches a side, evaluations
 MOST_FORWARD_ROWS = 400  # a row costs what a row costs: more are extrapolated
 
 

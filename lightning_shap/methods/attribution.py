@@ -16,6 +16,10 @@ class Attribution:
         base: float64 (N, K'), the outputs that the values start from, where these are not the
             outputs of the empty images.
         grid: Patches down and across, where the regions are patches.
+        clear: float64 (N, K'), the share of regions whose value is more than two standard errors
+            from zero, where the method knows these.
+        relative_error: float64 (N, K'), the regions' median standard error relative to the largest
+            value, likewise.
     """
 
     values: np.ndarray
@@ -23,3 +27,5 @@ class Attribution:
     error_std: np.ndarray | None = None
     base: np.ndarray | None = None
     grid: tuple[int, int] | None = None
+    clear: np.ndarray | None = None
+    relative_error: np.ndarray | None = None

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-EVALUATIONS_PER_PATCH = 8
+EVALUATIONS_PER_PATCH = 2.5
 LARGEST_SIDE = 14
 
 
@@ -63,7 +63,11 @@ class PatchCoalitions:
 
 
 def choose_grid(max_evals: int, size: tuple[int, int]) -> tuple[int, int]:
-    """A grid that the budget can resolve: about eight evaluations a patch, patches near square."""
+    """A grid that the budget can resolve: 2.5 evaluations a patch, patches near square.
+
+    With as many, or more, a finer grid's values were closer to the exact ones of the finest grid
+    than a coarser grid's, on ImageNet networks and photographs.
+    """
     players = max(1.0, max_evals / EVALUATIONS_PER_PATCH)
     height, width = size
     rows = round(math.sqrt(players * height / width))

@@ -1,5 +1,7 @@
 """Shapley values of patches: what must hold whatever the game is."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap.game import CoalitionGame
-from lightning_shap.methods.kernel.design import coalition_pairs, orthogonal_pairs
 from lightning_shap.methods.kernel.estimate import design, estimate
 from lightning_shap.methods.kernel.estimator import kernel_values
 from lightning_shap.regions.patches import PatchCoalitions, PatchGrid, choose_grid
@@ -99,6 +100,49 @@ def test_error_bars_cover_the_exact_values_and_shrink_with_the_budget():
     assert sizes[0] > 1.5 * sizes[1] > 2 * sizes[2]
 
 
+def test_the_summary_of_errors_is_that_of_the_patches():
+    found, *_ = play(40, (3, 2))
+    patches = PatchGrid((3, 2), (9, 7))
+    first = np.unique(patches.labels, return_index=True)[1]
+    values, std = (
+        maps.sum(3).reshape(2, 63, 2)[:, first] * patches.pixels[:, None]
+        for maps in (found.values, found.error_std)
+    )
+    np.testing.assert_allclose(found.clear, (np.abs(values) > 2 * std).mean(1))
+    np.testing.assert_allclose(
+        found.relative_error, np.median(std, 1) / np.abs(values).max(1), rtol=1e-9
+    )
+    exact, *_ = play(64, (3, 2))
+    assert not exact.relative_error.any()
+
+
+def test_few_evaluations_are_spent_on_coalitions_of_all_sizes_and_of_patches_that_hang_together():
+    for max_evals, largest in ((16, 11), (32, 12), (64, 13)):
+        chosen = design((4, 4), max_evals, 0)
+        sizes = chosen.sum(1)
+        assert sizes.max() >= largest
+        assert sizes.min() <= 16 - largest + 1
+        maps = chosen.reshape(-1, 4, 4)
+        borders = np.diff(maps, axis=1).sum((1, 2)) + np.diff(maps, axis=2).sum((1, 2))
+        scattered = 24 * 2 * sizes * (16 - sizes) / (16 * 15)  # what is expected of random patches
+        assert borders.mean() < 0.9 * scattered.mean()
+
+
+def test_a_fine_grid_needs_little_memory():
+    tracemalloc.start()
+    grid, players = (28, 28), 784
+    solve(lambda present: present[:, :28].sum(1, keepdims=True) / players, 12, grid=grid)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 150 * 2**20
+
+
+@given(players_a_side=st.integers(2, 10))
+def test_a_budget_of_two_and_a_half_evaluations_a_patch_chooses_that_grid(players_a_side):
+    budget = round(2.5 * players_a_side**2)
+    assert choose_grid(budget, (224, 224)) == (players_a_side, players_a_side)
+
+
 def test_the_seed_alone_chooses_the_coalitions():
     np.testing.assert_array_equal(design(GRID, 64, 3), design(GRID, 64, 3))
     assert (design(GRID, 64, 3) != design(GRID, 64, 4)).any()
@@ -120,17 +164,6 @@ def test_coalitions_are_distinct_and_in_pairs_once_these_outnumber_players(grid,
         np.testing.assert_array_equal(coalitions[::2], ~coalitions[1::2])
 
 
-@given(grid=st.tuples(st.integers(1, 6), st.integers(1, 6)), more=st.integers(0, 9))
-@settings(max_examples=25, deadline=None)
-def test_the_first_pairs_are_orthogonal_with_that_of_the_full_coalition(grid, more):
-    players = grid[0] * grid[1]
-    first = orthogonal_pairs(players)
-    chosen = coalition_pairs(grid, first + more, 0)
-    assert len(np.unique(np.abs(chosen @ chosen.T) == players, axis=0)) == len(chosen)
-    block = np.vstack([np.ones(players), chosen[:first]])
-    np.testing.assert_array_equal(block.T @ block, (first + 1) * np.eye(players))
-
-
 def test_pairs_tell_main_effects_from_those_of_two():
     def game(present):
         rng = np.random.default_rng(1)
@@ -138,8 +171,8 @@ def test_pairs_tell_main_effects_from_those_of_two():
         return (present @ effects + ((present @ interactions) * present).sum(1))[:, None]
 
     exact, _ = solve(game, 2**16, grid=(4, 4))
-    found, _ = solve(game, 32, grid=(4, 4))
-    assert relative_error(found.values, exact.values) < 1e-3
+    found, _ = solve(game, 40, grid=(4, 4))
+    assert relative_error(found.values, exact.values) < 2e-3
 
 
 @given(data=st.data(), height=st.integers(1, 40), width=st.integers(1, 40))

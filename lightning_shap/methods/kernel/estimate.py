@@ -11,12 +11,12 @@ from scipy.special import gammaln
 from lightning_shap.methods.kernel.design import (
     coalition_pairs,
     every_coalition,
-    orthogonal_pairs,
     single_coalitions,
 )
 from lightning_shap.methods.kernel.process import ShapleyProcess
 
 MOST_WHOLE = 160  # coalitions; the odd part alone is as good beyond, and half the size
+MOST_SINGLE = 400  # beyond, a game on as many rows costs more than its even part tells
 MOST_PAIRS = 2048  # beyond, factorisations cost more than they tell
 
 
@@ -32,14 +32,24 @@ class ShapleyEstimate:
     values: np.ndarray
     std: np.ndarray
 
+    @property
+    def clear(self) -> np.ndarray:
+        """(K,), the share of players whose value is more than two standard errors from zero."""
+        return (np.abs(self.values) > 2 * self.std).mean(0)
+
+    @property
+    def relative_error(self) -> np.ndarray:
+        """(K,), the median standard error relative to the largest value; 0 where all are zero."""
+        largest = np.abs(self.values).max(0)
+        return np.median(self.std, axis=0) / np.where(largest > 0, largest, 1.0)
+
 
 def design(grid: tuple[int, int], max_evals: int, seed: int) -> np.ndarray:
     """The coalitions, bool (R, n), that a budget of ``max_evals`` values is best spent on.
 
     The empty and the full coalition are not among them, but count. If the budget covers every
-    coalition, all of them come. If it is enough for an orthogonal design, or larger than about
-    twice the number of players, they come in pairs, a coalition and then its complement. No more
-    than 4096 are spent on a game that they do not cover.
+    coalition, all of them come. If it is larger than about twice the number of players, they come
+    in pairs, a coalition and then its complement, 4096 at most.
     """
     players = grid[0] * grid[1]
     if _covers(max_evals, players):
@@ -83,14 +93,13 @@ def estimate(
         present = np.vstack([everyone, ~everyone, coalitions])
         g = np.vstack([full, base, values]) - (full + base) / 2
     s = np.where(present, 1.0, -1.0)
-    determined = rows // 2 >= orthogonal_pairs(players)
-    mean, std = ShapleyProcess(grid, s, g, odd=odd, determined=determined).shapley_values()
+    mean, std = ShapleyProcess(grid, s, g, odd=odd).shapley_values()
     return ShapleyEstimate(_balanced(mean, full - base), std)
 
 
 def _single(rows: int, players: int) -> bool:
     """Whether that many coalitions are too few to spend them on complements."""
-    return rows <= 2 * players + 3 and rows // 2 < orthogonal_pairs(players)
+    return rows <= min(2 * players + 3, MOST_SINGLE)
 
 
 def _covers(evaluations: int, players: int) -> bool:

@@ -1,7 +1,7 @@
 """Shapley values of a grid of patches, with error bars.
 
-Coalitions of patches are chosen by :mod:`.coalition_design`, evaluated for all images in shared
-batches, and turned into Shapley values by :mod:`.shapley_estimate`.
+Coalitions of patches are chosen by :mod:`.design`, evaluated for all images in shared batches, and
+turned into Shapley values by :mod:`.estimate`.
 """
 
 import numpy as np
@@ -59,6 +59,8 @@ def kernel_values(
 
     values = np.empty((count, height, width, channels, targets.shape[1]))
     error_std = np.empty_like(values)
+    clear = np.empty(targets.shape)
+    relative_error = np.empty(targets.shape)
     with _one_thread():
         for image in range(count):
             found = estimate(
@@ -70,7 +72,15 @@ def kernel_values(
             )
             values[image] = patches.spread(found.values, channels)
             error_std[image] = patches.spread(found.std, channels)
-    return Attribution(values, np.full(count, patches.players), error_std, grid=patches.grid)
+            clear[image], relative_error[image] = found.clear, found.relative_error
+    return Attribution(
+        values,
+        np.full(count, patches.players),
+        error_std,
+        grid=patches.grid,
+        clear=clear,
+        relative_error=relative_error,
+    )
 
 
 def _one_thread() -> threadpool_limits:

@@ -3,22 +3,22 @@
 A coalition is a vector s in {-1, 1}^n. Shapley values depend on a game f only through its odd part
 g(s) = (f(s) - f(-s)) / 2, for which the prior covariance is
 
-    C(s, s') = s'A s' + a sinh(c s'B s') / sinh(c) + b sum_T w_T s_T s'_T + noise
+    C(s, s') = s'A s' + a e (sinh(x) - x) / (sinh(c) - c) + noise,    x = c s'B s'
 
 The even part, which tells of the scale and the place of interactions, has
 
-    e (cosh(c s'B s') - 1) / (cosh(c) - 1) + a constant + noise
+    e (cosh(x) - 1) / (cosh(c) - 1) + a constant + noise
 
 - `A`: main effects, alike in neighbouring patches;
-- `B`: interactions of every odd order between smoothed coalitions, as a network sees them;
-- `T`: the triples of patches that touch one another, s_T being the product over the triple;
+- `B`: interactions of every order from two up between smoothed coalitions, as a network sees them;
 - noise: whatever is left, independent from coalition to coalition but still part of the game.
 
-Both matrices and the triples carry one relevance per patch: a patch that matters interacts more.
+Both matrices carry one relevance per patch: a patch that matters interacts more. Neither is ever
+formed: a Gaussian of the distance smooths along rows and then along columns.
 
 Shapley values are linear in the game, so their covariance with g(s') is the Shapley value of
-C(., s'). It is closed for each term: 2 A s' for main effects, a third of 2 s_T for a triple's
-members, and for exp(s'u), a product over players, Owen's multilinear extension turns it into
+C(., s'). It is closed for each term: 2 A s' for main effects, and for exp(s'u), a product over
+players, Owen's multilinear extension turns it into
 
     2 sinh(u_i) integral_0^1 prod_{j != i} (q exp(u_j) + (1 - q) exp(-u_j)) dq
 
@@ -26,9 +26,9 @@ which Gauss-Legendre quadrature gives to rounding. Source: Owen, "Multilinear ex
 Management Science 18 (1972).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import combinations
+from functools import cache
 
 import numpy as np
 from scipy.special import gammaln
@@ -36,35 +36,65 @@ from scipy.special import gammaln
 MOST_NODES = 24  # exact to degree 47, and the integrand is close to a low power of exp(q)
 
 # Logarithms: where the search for the hyper-parameters starts, and how far it is expected to go.
-# Main effects have unit scale: the scale of the whole is each output's own.
-# "own" is the part of a patch's main effect that its neighbours say nothing about.
-NAMES = ("own", "main_length", "odd", "degree", "odd_length", "triples", "noise", "even")
-CENTRES = np.array([-2.0, 0.0, -1.0, 0.7, -0.6, -3.5, -6.0, -1.0])
-SPREADS = np.array([1.0, 0.6, 1.5, 0.7, 0.5, 1.5, 2.5, 1.5])
+# Main effects have unit scale: the scale of the whole is each output's own. Lengths are in quarters
+# of the image's side. "own" is the part of a patch's main effect that its neighbours say nothing
+# about. The centres are what suits ImageNet networks on photographs (examples/benchmarks).
+NAMES = ("own", "main_length", "odd", "degree", "odd_length", "noise", "even")
+NOISE = NAMES.index("noise")
+CENTRES = np.array([-2.8, 0.0, -0.7, 0.6, -0.6, -5.5, -1.0])
+SPREADS = np.array([1.0, 0.6, 1.0, 0.7, 0.5, 2.5, 1.5])
 RELEVANCE_SPREAD = 0.7
-# Where coalitions determine every main effect, neighbours have nothing to add to it: the centre and
-# the spread of its own part then.
-OWN, OWN_ALONE = NAMES.index("own"), (4.0, 0.5)
 CONSTANT = 10.0  # prior variance of the even part's mean
 
 _quadrature = cache(np.polynomial.legendre.leggauss)
+
+
+class Smoothing:
+    """A Gaussian of the distance between patches, evened out at the border.
+
+    Args:
+        grid: Patches down and across.
+        log_length: Logarithm of its length in quarters of the image's side.
+    """
+
+    def __init__(self, grid: tuple[int, int], log_length: float) -> None:
+        self.grid = grid
+        length = np.exp(log_length) * np.sqrt(grid[0] * grid[1]) / 4
+        self.down, self.down_slope = _gaussian(grid[0], length)
+        self.across, self.across_slope = _gaussian(grid[1], length)
+
+    def __call__(self, s: np.ndarray) -> np.ndarray:
+        """Smoothed coalitions (R, n)."""
+        return self._along(s, self.down, self.across)
+
+    def slope(self, s: np.ndarray) -> np.ndarray:
+        """Their derivative by the log length (R, n)."""
+        return self._along(s, self.down_slope, self.across) + self._along(
+            s, self.down, self.across_slope
+        )
+
+    def _along(self, s: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+        return (down @ (s.reshape(-1, *self.grid) @ across)).reshape(s.shape)
 
 
 @dataclass(frozen=True)
 class Terms:
     """The parts of the prior at one setting of its hyper-parameters."""
 
-    main: np.ndarray  # (n, n)
-    own: np.ndarray  # (n, n), its part on the diagonal alone
-    main_slope: np.ndarray  # by log length
-    odd: np.ndarray  # (n, n), its entries add up to the degree c
-    odd_slope: np.ndarray  # by log length
-    odd_row: np.ndarray  # (n,), each row's share of the sum of all entries
-    odd_scale: float  # a / sinh(c)
+    relevance: np.ndarray  # (n,)
+    own: float
+    main: Smoothing
+    odd: Smoothing
+    total: float  # of all entries of B before it is scaled to one
+    odd_scale: float  # a e / (sinh(c) - c)
     degree: float
-    triples: np.ndarray  # (T,)
     noise: float
     even_scale: float  # e / (cosh(c) - 1); 0 if the even part is left out
+
+    @property
+    def root(self) -> np.ndarray:
+        """(n,), what a coalition is weighted with on either side of a smoothing."""
+        return np.sqrt(self.relevance)
 
 
 class PatchKernel:
@@ -73,140 +103,117 @@ class PatchKernel:
     Args:
         grid: Patches down and across.
         even: Whether games have their even part too, or the odd part alone.
-        determined: Whether the coalitions that will be seen determine every main effect.
     """
 
-    def __init__(
-        self, grid: tuple[int, int], *, even: bool = False, determined: bool = False
-    ) -> None:
+    def __init__(self, grid: tuple[int, int], *, even: bool = False) -> None:
+        self.grid = grid
         self.even = even
-        self.determined = determined
         self.players = grid[0] * grid[1]
-        place = np.indices(grid).reshape(2, -1).T.astype(float)
-        self.distances = ((place[:, None] - place[None]) ** 2).sum(-1)
-        self.triples = _touching_triples(grid)
-        self.members = np.zeros((len(self.triples), self.players))  # 1 where a triple has a patch
-        np.put_along_axis(self.members, self.triples, 1.0, axis=1)
-
-    @cached_property
-    def centres(self) -> np.ndarray:
-        """Where the search for the hyper-parameters starts."""
-        centres = np.concatenate([CENTRES, np.zeros(self.players)])
-        if self.determined:
-            centres[OWN] = OWN_ALONE[0]
-        return centres
-
-    @cached_property
-    def spreads(self) -> np.ndarray:
-        """How far from there each of them is expected, as a standard deviation."""
-        spreads = np.concatenate([SPREADS, np.full(self.players, RELEVANCE_SPREAD)])
-        if self.determined:
-            spreads[OWN] = OWN_ALONE[1]
-        return spreads
+        self.centres = np.concatenate([CENTRES, np.zeros(self.players)])
+        self.spreads = np.concatenate([SPREADS, np.full(self.players, RELEVANCE_SPREAD)])
 
     def terms(self, theta: np.ndarray) -> Terms:
         """The parts of the prior at the hyper-parameters `theta` (logarithms)."""
-        own_share, main_length, odd, degree, odd_length, triples, noise, even = theta[: len(NAMES)]
+        own, main_length, odd, degree, odd_length, noise, even = theta[: len(NAMES)]
         relevance = np.exp(theta[len(NAMES) :])
-        root = np.sqrt(np.outer(relevance, relevance))
-
-        a, a_slope = self._smoothing(main_length)
-        scale = root / self.players
-        own = np.exp(own_share) * np.diag(relevance) / self.players
-
+        root = np.sqrt(relevance)[None]
         c = np.exp(degree)
-        b, b_slope = self._smoothing(odd_length)
-        b, b_slope = b * root, b_slope * root
-        total = b.sum()
-        weights = np.exp(self.members @ np.log(relevance))
+        smooth = Smoothing(self.grid, odd_length)
         return Terms(
-            main=scale * a + own,
-            own=own,
-            main_slope=scale * a_slope,
-            odd=c * b / total,
-            odd_slope=c * (b_slope - b * (b_slope.sum() / total)) / total,
-            odd_row=b.sum(1) / total,
-            odd_scale=np.exp(odd) / np.sinh(c),
+            relevance=relevance,
+            own=np.exp(own),
+            main=Smoothing(self.grid, main_length),
+            odd=smooth,
+            total=float((smooth(root) * root).sum()),
+            odd_scale=np.exp(odd + even) / (np.sinh(c) - c),
             degree=c,
-            triples=np.exp(triples) * weights / weights.sum() if len(weights) else weights,
             noise=np.exp(noise),
             even_scale=np.exp(even) / (np.cosh(c) - 1) if self.even else 0.0,
         )
 
-    def _smoothing(self, log_length: float) -> tuple[np.ndarray, np.ndarray]:
-        """A Gaussian of the distance, evened out at the border, and its slope by the log length."""
-        decay = self.distances / np.exp(2 * log_length)
-        kernel = np.exp(-decay / 2)
-        slope = kernel * decay
-        rows = kernel.sum(1)
-        even = kernel / np.sqrt(np.outer(rows, rows))
-        change = slope.sum(1) / rows
-        return even, slope / np.sqrt(np.outer(rows, rows)) - even * (
-            change[:, None] + change[None]
-        ) / 2
+    def main_side(self, terms: Terms, s: np.ndarray) -> np.ndarray:
+        """A s (R, n)."""
+        smoothed = terms.main(s * terms.root) * terms.root
+        return (smoothed + terms.own * terms.relevance * s) / self.players
 
-    def products(self, s: np.ndarray) -> np.ndarray:
-        """(R, n) coalitions to (R, T): the product of each triple's members."""
-        first, second, third = self.triples.T
-        return s[:, first] * s[:, second] * s[:, third]
+    def odd_side(self, terms: Terms, s: np.ndarray) -> np.ndarray:
+        """C B s (R, n)."""
+        return terms.odd(s * terms.root) * terms.root * (terms.degree / terms.total)
 
-    def covariance(
-        self, terms: Terms, s: np.ndarray, other: np.ndarray, products: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Prior covariance (R, R') of the game without its noise; ``products`` are the other's."""
-        if products is None:
-            products = self.products(other)
-        result = s @ terms.main @ other.T
-        exponent = s @ terms.odd @ other.T
-        result += terms.odd_scale * np.sinh(exponent)
-        if self.even:
-            result += terms.even_scale * (np.cosh(exponent) - 1) + CONSTANT
-        result += (self.products(s) * terms.triples) @ products.T
-        return result
+    def covariance(self, terms: Terms, s: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Prior covariance (R, R') of the game without its noise."""
+        exponent = self.odd_side(terms, s) @ other.T
+        return self.main_side(terms, s) @ other.T + self._interactions(terms, exponent)
 
     def variances(self, terms: Terms, s: np.ndarray) -> np.ndarray:
         """Prior variances (R,) of the game without its noise: the diagonal of `covariance`."""
-        exponent = ((s @ terms.odd) * s).sum(1)
-        result = ((s @ terms.main) * s).sum(1) + terms.triples.sum()
-        result += terms.odd_scale * np.sinh(exponent)
+        exponent = (self.odd_side(terms, s) * s).sum(1)
+        return (self.main_side(terms, s) * s).sum(1) + self._interactions(terms, exponent)
+
+    def _interactions(self, terms: Terms, exponent: np.ndarray) -> np.ndarray:
+        up = np.exp(exponent)
+        down = 1 / up
+        result = (up - down - 2 * exponent) * (terms.odd_scale / 2)
         if self.even:
-            result += terms.even_scale * (np.cosh(exponent) - 1) + CONSTANT
+            result += (up + down) * (terms.even_scale / 2) + (CONSTANT - terms.even_scale)
         return result
 
-    def gradient(self, terms: Terms, s: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Derivative of sum(weight * C(s, s)) by every hyper-parameter but the noise (left 0)."""
-        by_main = s.T @ weight @ s
-        exponent = s @ terms.odd @ s.T
-        sinh, cosh = np.sinh(exponent), np.cosh(exponent)
-        by_sinh = weight * sinh * terms.odd_scale
-        by_cosh = weight * (cosh - 1) * terms.even_scale
-        by_odd = s.T @ (weight * (cosh * terms.odd_scale + sinh * terms.even_scale)) @ s
-        products = self.products(s)
-        by_triple = np.einsum("rt,rt->t", weight @ products, products) * terms.triples
+    def covariance_and_pullback(
+        self, terms: Terms, s: np.ndarray
+    ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """`covariance` of coalitions (R, n) among themselves, and what differentiates it.
 
-        result = np.zeros(len(NAMES) + self.players)
-        inner = (by_odd * terms.odd).sum()
-        result[0] = (by_main * terms.own).sum()
-        result[1] = (by_main * terms.main_slope).sum()
-        result[2] = by_sinh.sum()
-        result[3] = inner - result[2] * terms.degree / np.tanh(terms.degree)
-        result[7] = by_cosh.sum()
-        result[3] -= result[7] * terms.degree / np.tanh(terms.degree / 2)
-        result[4] = (by_odd * terms.odd_slope).sum()
-        result[5] = by_triple.sum()
-        relevance = (by_main * terms.main).sum(1)
-        relevance += (by_odd * terms.odd).sum(1) - inner * terms.odd_row
-        if len(by_triple):
-            share = terms.triples / terms.triples.sum()
-            relevance += (by_triple - share * result[5]) @ self.members
-        result[len(NAMES) :] = relevance
-        return result
+        The latter turns a symmetric weight (R, R) into the derivative of sum(weight * covariance)
+        by every hyper-parameter but the noise, which is left 0.
+        """
+        side = s * terms.root
+        main, odd = terms.main(side), terms.odd(side)
+        exponent = (odd * (terms.degree / terms.total)) @ side.T
+        covariance = (main @ side.T + (terms.own * terms.relevance * s) @ s.T) / self.players
+        covariance += self._interactions(terms, exponent)
+
+        def pullback(weight: np.ndarray) -> np.ndarray:
+            up = np.exp(exponent)
+            sinh, cosh_less = (up - 1 / up) / 2, (up + 1 / up) / 2 - 1
+            c = terms.degree
+            by_odd = terms.odd_scale * float(np.vdot(weight, sinh - exponent))
+            by_even = terms.even_scale * float(np.vdot(weight, cosh_less))
+            inner = weight * (cosh_less * terms.odd_scale + sinh * terms.even_scale)
+            pulled, pulled_odd = weight @ side, inner @ side
+            own = terms.own * terms.relevance * (s * (weight @ s)).sum(0)
+            by_relevance = (main * pulled).sum(0)
+            by_odd_relevance = (odd * pulled_odd).sum(0)
+            by_degree = by_odd_relevance.sum() * c / terms.total
+            root = terms.root[None]
+            shrinks = terms.odd(root) * root / terms.total  # B is scaled to a sum of one
+            widens = (terms.odd.slope(side) * pulled_odd).sum() * c
+            widens -= by_degree * (terms.odd.slope(root) * root).sum()
+            return np.concatenate(
+                [
+                    [
+                        own.sum() / self.players,
+                        (terms.main.slope(side) * pulled).sum() / self.players,
+                        by_odd,
+                        by_degree
+                        - by_odd * c * (np.cosh(c) - 1) / (np.sinh(c) - c)
+                        - by_even * c / np.tanh(c / 2),
+                        widens / terms.total,
+                        0.0,
+                        by_even + by_odd,
+                    ],
+                    (by_relevance + own) / self.players
+                    + by_odd_relevance * (c / terms.total)
+                    - by_degree * shrinks[0],
+                ]
+            )
+
+        return covariance, pullback
 
     def shapley_covariance(self, terms: Terms, s: np.ndarray) -> np.ndarray:
         """Prior covariance (n, R) of the Shapley values with the game, its noise left out."""
-        result = 2 * terms.main @ s.T
-        result += terms.odd_scale * _shapley_of_exponential(s @ terms.odd)
-        return result + (2 / 3) * (self.products(s) * terms.triples @ self.members).T
+        u = self.odd_side(terms, s)
+        odd = _shapley_of_exponential(u) - 2 * u.T
+        return 2 * self.main_side(terms, s).T + terms.odd_scale * odd
 
 
 def shapley_of_noise(s: np.ndarray) -> np.ndarray:
@@ -237,10 +244,16 @@ def _shapley_of_exponential(u: np.ndarray) -> np.ndarray:
     return (result * sinh).T
 
 
-def _touching_triples(grid: tuple[int, int]) -> np.ndarray:
-    """Every three patches of a 2 x 2 block, as (T, 3) player numbers."""
-    rows, columns = grid
-    corners = np.arange(rows * columns).reshape(grid)[: rows - 1, : columns - 1].ravel()
-    block = np.array([0, 1, columns, columns + 1])
-    threes = np.array(list(combinations(block, 3)))
-    return (corners[:, None, None] + threes).reshape(-1, 3)
+def _gaussian(count: int, length: float) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian of the distance between places in a row, and its slope by the log length.
+
+    Divided by the roots of its row sums, so that a border does not weigh less than the middle.
+    """
+    place = np.arange(count)
+    decay = (place[:, None] - place) ** 2 / length**2
+    kernel = np.exp(-decay / 2)
+    slope = kernel * decay
+    rows = kernel.sum(1)
+    even = kernel / np.sqrt(np.outer(rows, rows))
+    change = slope.sum(1) / rows
+    return even, slope / np.sqrt(np.outer(rows, rows)) - even * (change[:, None] + change) / 2

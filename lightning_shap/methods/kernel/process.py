@@ -1,30 +1,31 @@
 """Shapley values by Gaussian-process regression over coalitions of patches, with error bars.
 
 The posterior mean of the game has Shapley values Q C^-1 g, with C the prior covariance of the
-evaluated pairs and Q that of the Shapley values with them (:mod:`.patch_kernel`). All outputs share
+evaluated pairs and Q that of the Shapley values with them (:mod:`.prior`). All outputs share
 C; each has its own scale, which drops out of the mean. The hyper-parameters maximise the marginal
 likelihood of all outputs times a broad prior. Source: Rasmussen & Williams, "Gaussian Processes for
 Machine Learning" (2006), chapters 2 and 5; Chau et al., "Explaining the uncertain: stochastic
 Shapley values for Gaussian process models" (NeurIPS 2023).
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack
 from scipy.optimize import minimize
 
 from lightning_shap.methods.kernel.prior import (
-    NAMES,
+    NOISE,
     PatchKernel,
     Terms,
     shapley_of_noise,
     shapley_variance_of_noise,
 )
 
-NOISE = NAMES.index("noise")
 EXACT = 1e-8  # noise of the pair {full, empty}, whose weight is what makes the values add up
 JITTER = 1e-9
 MOST_PAIRS_SEARCHED = 200
-STEPS = 40
+STEPS, TOLERANCE = 40, 1e-5
 DRAWS = (2, 12)  # other settings of the hyper-parameters that the error bars allow for:
 PAIRS_DRAWN = 1000  # fewer of them when there are many coalitions
 POINTS = 600  # coalitions over which the variance of the values is averaged
@@ -39,7 +40,6 @@ class ShapleyProcess:
             of the whole game, the full and the empty one first.
         g: The game there, or its odd part (m, K).
         odd: Whether it is the odd part alone.
-        determined: Whether the coalitions determine every main effect.
         seed: Of the random orders and settings that the error bars are averaged over.
     """
 
@@ -50,10 +50,9 @@ class ShapleyProcess:
         g: np.ndarray,
         *,
         odd: bool,
-        determined: bool = False,
         seed: int = 0,
     ) -> None:
-        self.kernel = PatchKernel(grid, even=not odd, determined=determined)
+        self.kernel = PatchKernel(grid, even=not odd)
         self.parts = 1 if odd else 2  # each with its own noise, and as many coalitions known before
         self.s = s
         size = np.sqrt((g**2).mean(0))
@@ -65,41 +64,53 @@ class ShapleyProcess:
     def shapley_values(self) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and standard deviation of the Shapley values, (n, K) each.
 
-        The mean is that of the most probable hyper-parameters; the deviation counts as well how far
-        other probable ones move it.
+        Both are those of the most probable hyper-parameters; the deviation counts as well how far
+        other probable ones move the mean.
         """
-        posteriors = [self._given(theta) for theta in self._settings()]
-        means, variances = (np.array(part) for part in zip(*posteriors, strict=True))
-        variance = variances.mean(0) + ((means - means[0]) ** 2).mean(0)
-        # The errors left out were made by relevances fitted with them, one for each player, of
-        # which the odd part alone tells.
-        variance *= 1 + self.kernel.players * self.parts / len(self.s)
-        return means[0] * self.size, np.sqrt(variance) * self.size
+        best, *others = self._settings()
+        mean, variance = self._posterior(best)
+        if others:
+            moved = np.array([self._solve(self.kernel.terms(theta))[0] for theta in others])
+            variance += ((moved - mean) ** 2).mean(0)
+        # The errors left out were made by relevances fitted with them, one for each player.
+        variance *= 1 + self.kernel.players / len(self.s)
+        return mean * self.size, np.sqrt(variance) * self.size
 
-    def _given(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance (n, K) of the Shapley values given the hyper-parameters."""
-        terms = self.kernel.terms(theta)
-        factor = cho_factor(self._covariance(terms, self.s), lower=True)
-        inverse = cho_solve(factor, np.eye(len(self.s)))
+    def _solve(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, bool]]:
+        """Mean (n, K), weights (m, K), noise's part of the covariance (n, m), and a factor."""
+        factor = cho_factor(self._covariance(terms), lower=True, overwrite_a=True)
         weights = cho_solve(factor, self.g)
         noise = shapley_of_noise(self.s) * (self._noise(terms, len(self.s)) / self.parts)
         cross = self.kernel.shapley_covariance(terms, self.s) + noise
-        solved = cho_solve(factor, cross.T)
+        return cross @ weights, weights, noise, factor
+
+    def _posterior(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance (n, K) of the Shapley values given the hyper-parameters.
+
+        The scale of an output is what makes the errors of coalitions left out in turn as large as
+        they are.
+        """
+        terms = self.kernel.terms(theta)
+        mean, weights, noise, factor = self._solve(terms)
+        solved = cho_solve(factor, (self.kernel.shapley_covariance(terms, self.s) + noise).T)
+        inverse = lapack.dpotri(factor[0], lower=1)[0]
         left_out = (weights**2 / inverse.diagonal()[:, None]).mean(0)
         alone = terms.noise * shapley_variance_of_noise(self.kernel.players)
         variance = self._smooth_variance(terms, solved)
         variance += np.maximum(alone - (noise * solved.T).sum(1), 0)
-        return cross @ weights, np.outer(variance, left_out)
+        return mean, np.outer(variance, left_out)
 
     def _noise(self, terms: Terms, count: int) -> np.ndarray:
         noise = np.full(count, self.parts * terms.noise)
         noise[: self.parts] = EXACT
         return noise
 
-    def _covariance(self, terms: Terms, s: np.ndarray) -> np.ndarray:
-        covariance = self.kernel.covariance(terms, s, s)
+    def _covariance(self, terms: Terms) -> np.ndarray:
+        return self._with_noise(terms, self.kernel.covariance(terms, self.s, self.s))
+
+    def _with_noise(self, terms: Terms, covariance: np.ndarray) -> np.ndarray:
         diagonal = np.einsum("ii->i", covariance)
-        diagonal += self._noise(terms, len(s)) + JITTER * diagonal.mean()
+        diagonal += self._noise(terms, len(covariance)) + JITTER * diagonal.mean()
         return covariance
 
     def _settings(self) -> list[np.ndarray]:
@@ -115,7 +126,7 @@ class ShapleyProcess:
             args=(s, g),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": STEPS, "maxcor": 20},
+            options={"maxiter": STEPS, "maxcor": 20, "ftol": TOLERANCE},
             bounds=[(-3, 3)] * len(centres),
         )
         draws = int(np.clip(PAIRS_DRAWN // len(self.s), *DRAWS))
@@ -132,7 +143,8 @@ class ShapleyProcess:
         """
         kernel, (pairs, outputs) = self.kernel, g.shape
         terms = kernel.terms(kernel.centres + kernel.spreads * x)
-        factor, failed = lapack.dpotrf(self._covariance(terms, s), lower=1)
+        covariance, pullback = kernel.covariance_and_pullback(terms, s)
+        factor, failed = lapack.dpotrf(self._with_noise(terms, covariance), lower=1)
         if failed:
             return 1e12, np.zeros_like(x)
         weights = lapack.dpotrs(factor, g, lower=1)[0]
@@ -141,7 +153,7 @@ class ShapleyProcess:
         scale = (g * weights).sum(0) / pairs
         loss = pairs / 2 * np.log(scale).sum() + outputs * np.log(factor.diagonal()).sum()
         slope = (outputs * inverse - (weights / scale) @ weights.T) / 2
-        gradient = kernel.gradient(terms, s, slope)
+        gradient = pullback(slope)
         gradient[NOISE] = self.parts * terms.noise * slope.diagonal()[self.parts :].sum()
         return loss + (x**2).sum() / 2, gradient * kernel.spreads + x
 
@@ -152,11 +164,19 @@ class ShapleyProcess:
         contributions are averaged over random orders.
         """
         n = self.kernel.players
-        orders = self.rng.permuted(np.tile(np.arange(n), (max(4, POINTS // (n + 1)), 1)), axis=1)
+        orders = self.rng.permuted(np.tile(np.arange(n), (max(4, POINTS // n), 1)), axis=1)
         place = orders.argsort(1)
-        points = np.where(place[:, None] < np.arange(n + 1)[:, None], 1.0, -1.0).reshape(-1, n)
-        games = self.kernel.shapley_covariance(terms, points)
-        games -= (self.kernel.covariance(terms, points, self.s) @ solved).T
-        gains = np.diff(games.reshape(n, len(orders), n + 1), axis=2)
-        own = np.take_along_axis(gains, place.T[:, :, None], axis=2)[..., 0]
-        return np.maximum(own.mean(1), 0)
+        variance = np.zeros(n)
+        for start in range(0, orders.size, POINTS):
+            order, step = np.divmod(np.arange(start, min(start + POINTS, orders.size)), n)
+            players = orders[order, step]
+            for sign, present in (
+                (1, place[order] <= step[:, None]),
+                (-1, place[order] < step[:, None]),
+            ):
+                points = np.where(present, 1.0, -1.0)
+                own = self.kernel.shapley_covariance(terms, points)[players, np.arange(len(step))]
+                known = self.kernel.covariance(terms, points, self.s)
+                own -= np.einsum("pm,mp->p", known, solved[:, players])
+                variance += np.bincount(players, sign * own, minlength=n) / len(orders)
+        return np.maximum(variance, 0)

@@ -162,7 +162,8 @@ def main() -> None:
     if options.tables:
         for game in tables(options.tables):
             compare(game, options.budgets, options.seeds)
-        return summary(rows)
+        summary(rows)
+        return
     for game in synthetic_games(grid):
         compare(game, options.budgets, options.seeds)
     chosen = islice(networks(options.train_seconds), options.networks)

@@ -69,19 +69,23 @@ def normalisation_of(
         found += [
             normalisation for part in module.modules() for normalisation in _said_by_module(part)
         ]
-    best, widest = None, (False, 0.0)
+    candidates: dict[tuple[tuple[float, ...], tuple[float, ...]], bool] = {}
     for said in found:
         mean, std = (_by_channel(side, images.shape[1]) for side in (said.mean, said.std))
-        if mean is None or std is None:
-            continue
+        if mean is not None and std is not None:
+            candidates[mean, std] = said.sure or candidates.get((mean, std), False)
+    believed = []
+    for (mean, std), sure in candidates.items():
         factor, offset = (images.new_tensor(side)[:, None, None] for side in (std, mean))
         pixels = images * factor + offset
         width = float(pixels.max() - pixels.min())
-        believed = _within_unit(pixels) and (said.sure or width > FILLED)
-        # Of a training's and a validation's, the wrong one leads to flatter pixels, if not beyond.
-        if believed and (best is None or (said.sure, width) > widest):
-            best, widest = (mean, std), (said.sure, width)
-    return best
+        if _within_unit(pixels) and (sure or width > FILLED):
+            believed.append((sure, width, list(mean), list(std)))
+    if not believed:
+        return None
+    # Of a training's and a validation's, the wrong one leads to flatter pixels, if not beyond.
+    _, _, *best = max(believed, key=lambda candidate: candidate[:2])
+    return best[0], best[1]
 
 
 def steps_of(transform: Any) -> Iterator[Any]:
@@ -125,14 +129,14 @@ def _said_by_module(part: torch.nn.Module) -> Iterator[Normalisation]:
         yield Normalisation(mean, std, False)
 
 
-def _by_channel(numbers: Any, channels: int) -> list[float] | None:
+def _by_channel(numbers: Any, channels: int) -> tuple[float, ...] | None:
     """Finite numbers, one for each channel, None if these are none."""
     try:
         flat = torch.as_tensor(numbers, dtype=torch.double).flatten()
     except (TypeError, ValueError, RuntimeError):
         return None
     fits = len(flat) in (1, channels) and bool(flat.isfinite().all())
-    return flat.expand(channels).tolist() if fits else None
+    return tuple(flat.expand(channels).tolist()) if fits else None
 
 
 def _within_unit(images: torch.Tensor) -> bool:

@@ -18,13 +18,13 @@ pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")
 
 
 def fitted(tmp_path, module, labels, **arguments):
-    """The explanation that a fit on some labels leaves behind."""
+    """The explanation that a fit on some labels leaves behind, and which rows it is of."""
     data = TensorDataset(tiny_data(12).tensors[0], labels)
     settings = {"n_samples": 3, "max_evals": 12, "on_error": "raise", **arguments}
     ours = ShapCallback(**settings)
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
     trainer.fit(module, DataLoader(data, 4), DataLoader(data, 4))
-    return ours.explanation
+    return ours.explanation, ours.batch.pick.rows
 
 
 class Regression(TinyClassifier):
@@ -48,11 +48,11 @@ ages = torch.linspace(18, 80, 12)
     "labels", [ages, ages[:, None], ages.round(), ages.long(), (ages - 50) / 100], ids=repr
 )
 def test_a_single_output_learning_numbers_is_shown_with_its_value(tmp_path, labels):
-    explanation = fitted(tmp_path, Regression(classes=1), labels)
+    explanation, rows = fitted(tmp_path, Regression(classes=1), labels)
     record = explanation.record
     assert (record.output, record.probabilities) == ("value", None)
     assert explanation.output_names == ["output 0"]
-    np.testing.assert_allclose(record.labels[:, 0], labels.flatten()[:3], rtol=1e-6)
+    np.testing.assert_allclose(record.labels[:, 0], labels.flatten()[rows], rtol=1e-6)
     captions = Captions(explanation)
     assert captions.image(0).name == "image 0"
     detail = captions.output(0, 0).detail.replace("\N{MINUS SIGN}", "-")
@@ -61,10 +61,10 @@ def test_a_single_output_learning_numbers_is_shown_with_its_value(tmp_path, labe
 
 def test_several_values_are_shown_as_values_when_asked_for(tmp_path):
     points = torch.rand(12, 5) * 30
-    explanation = fitted(tmp_path, Regression(classes=5), points, output="value")
+    explanation, rows = fitted(tmp_path, Regression(classes=5), points, output="value")
     assert explanation.output_names == ["output 0", "output 1", "output 2"]
-    np.testing.assert_allclose(explanation.record.labels, points[:3], rtol=1e-6)
-    named = fitted(
+    np.testing.assert_allclose(explanation.record.labels, points[rows], rtol=1e-6)
+    named, _ = fitted(
         tmp_path,
         Regression(classes=5),
         points,
@@ -77,15 +77,15 @@ def test_several_values_are_shown_as_values_when_asked_for(tmp_path):
 
 def test_class_numbers_are_not_the_true_values_of_several_outputs(tmp_path):
     labels = tiny_data(12).tensors[1]
-    explanation = fitted(tmp_path, TinyClassifier(), labels, output="value")
+    explanation, _ = fitted(tmp_path, TinyClassifier(), labels, output="value")
     assert explanation.record.labels is None
 
 
 def test_booleans_are_two_classes(tmp_path):
     labels = tiny_data(12).tensors[1] > 0
-    explanation = fitted(tmp_path, MultiLabel(classes=1), labels)
+    explanation, rows = fitted(tmp_path, MultiLabel(classes=1), labels)
     assert explanation.record.output == "logit"
-    assert explanation.record.labels.tolist() == labels[:3].int().tolist()
+    assert explanation.record.labels.tolist() == labels[rows].int().tolist()
 
 
 def test_channels_last_are_recognised_and_can_be_given_first(tmp_path):
@@ -115,10 +115,10 @@ def several_classes():
 
 def test_every_true_class_is_explained_first_and_marked(tmp_path):
     several = several_classes()
-    explanation = fitted(tmp_path, MultiLabel(), several, multi_label=True)
-    assert explanation.record.labels.tolist() == several[:3].bool().tolist()
+    explanation, rows = fitted(tmp_path, MultiLabel(), several, multi_label=True)
+    assert explanation.record.labels.tolist() == several[rows].bool().tolist()
     captions = Captions(explanation)
-    for row, true in enumerate(several[:3].int().tolist()):
+    for row, true in enumerate(several[rows].int().tolist()):
         marks = [captions.output(row, column).true for column in range(CLASSES)]
         assert marks == [True] * sum(true) + [False] * (CLASSES - sum(true))
 

@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 
 from lightning_shap import ShapCallback
 from lightning_shap.arguments import ArgumentError, configurable
-from lightning_shap.explainer import Method
+from lightning_shap.methods.registry import MethodName
 
 pytestmark = lightning_warns
 
@@ -143,7 +143,15 @@ def test_help_says_what_every_argument_may_be(cli, capsys):
     assert "known subclasses" not in said, "of tensors, or of data sets"
     for name, parameter in ShapCallback.__init__.__annotations__.items():
         assert name == "return" or f"--trainer.callbacks.{name} " in said, parameter
-    for may_be in (*get_args(Method), "blur", "blur(kh,kw)", "mean", "logit", "probability"):
+    for may_be in (
+        *get_args(MethodName),
+        "blur",
+        "blur(kh,kw)",
+        "mean",
+        "logit",
+        "probability",
+        "value",
+    ):
         assert f'"{may_be}"' in said
     assert " See " not in said
 

@@ -149,11 +149,11 @@ def networks(seconds: float) -> Iterator[tuple[str, nn.Module, torch.Tensor]]:
 
 
 def outputs_of(
-    network: nn.Module, image: torch.Tensor, grid: tuple[int, int]
+    network: nn.Module, image: torch.Tensor, grid: tuple[int, int], masker: str = "blur"
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """All outputs (R, K) of a network for coalitions (R, n) of an image under the blur masker."""
+    """All outputs (R, K) of a network for coalitions (R, n) of an image."""
     image = image[None]
-    game = CoalitionGame(network, image, background_of("blur", image), batch_size=256)
+    game = CoalitionGame(network, image, background_of(masker, image), batch_size=256)
     patches = PatchGrid(grid, tuple(image.shape[2:]))
     return lambda present: game.play([0] * len(present), PatchCoalitions(present, patches))
 

@@ -23,6 +23,7 @@ from lightning_shap.methods.kernel.prior import PatchKernel, shapley_of_noise
 
 POOL_PER_PAIR = 4
 SMALLEST_POOL, LARGEST_POOL = 800, 3000
+MOST_PICKED = 1024  # pairs; beyond, picking takes minutes and most of the pool is taken anyway
 LENGTHS = (0.0, 0.25, 0.5)  # over which patches of the pool hang together, of the image's side
 
 
@@ -35,7 +36,13 @@ def coalition_pairs(grid: tuple[int, int], pairs: int, seed: int) -> np.ndarray:
     """
     known = np.ones((1, grid[0] * grid[1]))
     pool = _pool(grid, pairs, np.random.default_rng(seed))
-    return _greedy(PatchKernel(grid), known, pool, pairs)
+    picked = _greedy(PatchKernel(grid), known, pool, min(pairs, MOST_PICKED))
+    if len(picked) < pairs:
+        taken = {row.tobytes() for row in picked}
+        rest = [row for row in pool if row.tobytes() not in taken]
+        picked = np.vstack([picked, *rest])[:pairs]
+    picked.setflags(write=False)
+    return picked
 
 
 @lru_cache(maxsize=16)
@@ -44,7 +51,9 @@ def single_coalitions(grid: tuple[int, int], count: int, seed: int) -> np.ndarra
     whole = np.ones((1, grid[0] * grid[1]))
     pool = _pool(grid, count, np.random.default_rng(seed))
     kernel = PatchKernel(grid, even=True)
-    return _greedy(kernel, np.vstack([whole, -whole]), np.vstack([pool, -pool]), count)
+    chosen = _greedy(kernel, np.vstack([whole, -whole]), np.vstack([pool, -pool]), count)
+    chosen.setflags(write=False)
+    return chosen
 
 
 def every_coalition(players: int) -> np.ndarray:
@@ -113,6 +122,4 @@ def _greedy(kernel: PatchKernel, known: np.ndarray, pool: np.ndarray, count: int
         rows[step] = row
         values -= np.outer(values[:, pick] / np.sqrt(left[pick]), row)
         left = np.maximum(left - row**2, noise)
-    chosen = s[picked[len(known) :]]
-    chosen.setflags(write=False)
-    return chosen
+    return s[picked[len(known) :]]

@@ -18,7 +18,8 @@ from lightning_shap.arguments import (
 )
 from lightning_shap.explainer import Method, explain
 from lightning_shap.explanation import ImageExplanation, interleaved
-from lightning_shap.isolation.modes import eager, unlogged, visiting
+from lightning_shap.isolation.isolated import isolated
+from lightning_shap.isolation.modes import unlogged, visiting
 from lightning_shap.maskers import checked_masker
 from lightning_shap.outputs import value_function
 from lightning_shap.pictures.grid import plot
@@ -319,22 +320,26 @@ class ShapCallback(Callback):
         """The explanation of this rank's share of the samples."""
         if not len(samples):
             return None
-        with (
-            visiting(pl_module, trainer.strategy.root_device),
-            trainer.precision_plugin.forward_context(),
-            eager(),
-            unlogged(pl_module),
-            reporting(trainer, self.progress) as report,
-        ):
-            names = class_names_of(datasets_of(trainer))
-            return explain(
-                self._classifier(pl_module),
-                samples.images,
-                labels=None if samples.labels is None else Found(samples.labels.tolist()),
-                class_names=self.class_names or (None if names is None else Found(names)),
-                progress=report,
-                **{**self.question, "max_evals": max_evals},
-            )
+
+        def explained(twin: LightningModule) -> ImageExplanation:
+            with (
+                visiting(twin, trainer.strategy.root_device),
+                trainer.precision_plugin.forward_context(),
+                unlogged(twin),
+                reporting(trainer, self.progress) as report,
+            ):
+                names = class_names_of(datasets_of(trainer))
+                return explain(
+                    self._classifier(twin),
+                    samples.images,
+                    labels=None if samples.labels is None else Found(samples.labels.tolist()),
+                    class_names=self.class_names or (None if names is None else Found(names)),
+                    progress=report,
+                    **{**self.question, "max_evals": max_evals},
+                )
+
+        # The whole module's twin, since the hooks of a part may write to all of it.
+        return isolated(pl_module, explained)
 
     def _classifier(self, pl_module: LightningModule) -> Callable[..., Any]:
         if self.module is None:

@@ -20,8 +20,8 @@ from lightning_shap.arguments import (
 )
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.game import CoalitionGame
-from lightning_shap.isolation.modes import seeded
-from lightning_shap.isolation.module_state import state_kept
+from lightning_shap.isolation.isolated import isolating, isolation_of
+from lightning_shap.isolation.random_states import Draws
 from lightning_shap.maskers import MaskerLike, background_of, describe
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.partition import partition_values
@@ -32,6 +32,7 @@ from lightning_shap.regions.boxes import Box, BoxCoalitions
 Method = Literal["partition", "kernel", "gradient", "deep"]
 
 
+@isolating("model")
 def explain(
     model: Callable[..., Any],
     images: torch.Tensor,
@@ -53,9 +54,9 @@ def explain(
 ) -> ImageExplanation:
     """Explains a classifier's outputs for some images with SHAP.
 
-    The model is run in evaluation mode without gradients on its own device and in its own
-    precision; its modes and all random states are put back. The same arguments give the same
-    bytes, whatever ran before.
+    What is called is a copy of the model, in evaluation mode without gradients, on its own device
+    and in its own precision, compiled parts as they are written; the model itself never notices.
+    The same arguments give the same bytes, whatever ran before.
 
     Args:
         model: ``nn.Module``, ``LightningModule`` or function from images (N, C, H, W) to (N, K), to
@@ -118,11 +119,7 @@ def explain(
         raise ValueError("targets, topk: both were given; give the classes or how many, not both")
     true = checked_labels(labels, len(images))
 
-    with (
-        state_kept(model),
-        seeded(seed),
-        counting(progress, len(images) * max_evals) as advance,
-    ):
+    with counting(progress, len(images) * max_evals) as advance:
         game = CoalitionGame(
             model,
             images,
@@ -131,6 +128,7 @@ def explain(
             multi_label=multi_label,
             batch_size=batch_size,
             progress=advance,
+            draws=Draws(seed),
         )
         empty, full = _ends(game)
         true = known_labels(true, labels, full.shape[1])
@@ -159,6 +157,7 @@ def explain(
         additivity_gap=np.abs(found.values.sum((1, 2, 3)) + base - ends),
         seconds=time.perf_counter() - started,
         model_seconds=game.model_seconds,
+        isolation=isolation_of(model),
     )
     return ImageExplanation(
         found.values,

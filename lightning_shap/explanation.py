@@ -29,6 +29,8 @@ class Record:
         additivity_gap: float64 (N, K'), |sum of values + base value - output|.
         seconds: The whole explanation.
         model_seconds: What of it the model took.
+        isolation: What kept the calls from the model: ``"copy"``, ``"restored"`` where it would not
+            be copied, ``"none"`` for a function with no module behind it.
     """
 
     method: str
@@ -46,6 +48,7 @@ class Record:
     additivity_gap: np.ndarray
     seconds: float
     model_seconds: float
+    isolation: str = "none"
 
 
 PER_IMAGE = ("outputs", "probabilities", "labels", "evaluations", "regions", "additivity_gap")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from lightning_shap.isolation.modes import evaluation_mode, module_of
+from lightning_shap.isolation.random_states import Draws
 from lightning_shap.outputs import Output, value_function
 
 # More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.
@@ -41,6 +42,7 @@ class CoalitionGame:
         batch_size: Rows per model call at most; fewer on a CPU, where eight rows a thread are
             fastest. Halved for good when memory runs out.
         progress: Called with the number of rows after each model call.
+        draws: Through which a model is called that may draw random numbers.
 
     Attributes:
         evaluations: int (N,), model rows spent on each image so far.
@@ -57,8 +59,10 @@ class CoalitionGame:
         multi_label: bool = False,
         batch_size: int = 64,
         progress: Callable[[int], None] | None = None,
+        draws: Draws | None = None,
     ) -> None:
         self.model = model
+        self.draws = Draws(0) if draws is None else draws
         like = _home_of(model)
         self.images = images if like is None else images.to(like)
         self.background = background.to(self.images)
@@ -97,7 +101,7 @@ class CoalitionGame:
                 exhausted = None
                 try:
                     present = coalitions.masks(start, stop, self.images.device)
-                    outputs.append(self._evaluate(self._shown(images[start:stop], present)))
+                    outputs.append(self._evaluate(images[start:stop], present))
                     start = stop
                 except (RuntimeError, MemoryError) as error:
                     if not out_of_memory(error):
@@ -121,12 +125,17 @@ class CoalitionGame:
             torch.lerp(background, image, weights[start:stop], out=shown[start:stop])
         return shown
 
-    def _evaluate(self, shown: torch.Tensor) -> np.ndarray:
-        started = time.perf_counter()
-        scores = self._scores(self.model(shown)).cpu().numpy()
-        self.model_seconds += time.perf_counter() - started
-        if len(scores) != len(shown):
-            raise ValueError(f"model: returned {len(scores)} rows for {len(shown)} images")
+    def _evaluate(self, images: np.ndarray, present: torch.Tensor) -> np.ndarray:
+        def scores_of_model() -> np.ndarray:
+            shown = self._shown(images, present)  # anew at each call: a model may change its input
+            started = time.perf_counter()
+            scores: np.ndarray = self._scores(self.model(shown)).cpu().numpy()
+            self.model_seconds += time.perf_counter() - started
+            return scores
+
+        scores = self.draws.call(scores_of_model)
+        if len(scores) != len(images):
+            raise ValueError(f"model: returned {len(scores)} rows for {len(images)} images")
         if not np.isfinite(scores).all():
             broken = int((~np.isfinite(scores)).any(axis=1).sum())
             raise ValueError(

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from lightning_shap.game import CoalitionGame, out_of_memory
-from lightning_shap.isolation.modes import default_dtype, eager, evaluation_mode, seeded
+from lightning_shap.isolation.modes import default_dtype, evaluation_mode
+from lightning_shap.isolation.random_states import seeded
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.deep_copy import HookableCopy
 from lightning_shap.outputs import value_function
@@ -153,6 +154,7 @@ class Starts:
             multi_label=game.multi_label,
             batch_size=game.batch_size,
             progress=game.progress,
+            draws=game.draws,
         )
         outputs = theirs.play(np.arange(self.count), full)
         game.evaluations += self.rows
@@ -183,7 +185,6 @@ def explained(
         base = starts.base()
         with (
             evaluation_mode(game.model),
-            eager(),
             torch.inference_mode(False),
             torch.enable_grad(),
         ):

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 
 from lightning_shap.isolation.generators import generators_kept
-from lightning_shap.isolation.modes import seeded
+from lightning_shap.isolation.random_states import seeded
 from lightning_shap.samples import Samples, joined, samples_from, samples_in
 from lightning_shap.training.ranks import Ranks, undealt
 

@@ -43,7 +43,7 @@ class Destinations:
         for logger in trainer.loggers:
             writes.append(partial(log_explanation, logger, tag, record, picture, step))
             if not self._settings_told:
-                text = _as_table(self.settings)
+                text = _as_table({**self.settings, "isolation": record.isolation})
                 writes.append(partial(log_text, logger, f"{self.tag}/settings", text, step))
         if self.save_dir is not None:
             path = picture_path(self.save_dir, f"{tag}/{PICTURE}", step)

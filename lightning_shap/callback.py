@@ -18,7 +18,8 @@ from lightning_shap.arguments import (
 )
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation, interleaved
-from lightning_shap.isolation.modes import eager, unlogged, visiting
+from lightning_shap.isolation.isolated import isolated
+from lightning_shap.isolation.modes import unlogged, visiting
 from lightning_shap.maskers import checked_masker
 from lightning_shap.methods.registry import MethodName
 from lightning_shap.outputs import Output, value_function
@@ -398,18 +399,18 @@ class ShapCallback(EitherCallback):
         if not len(samples):
             return None
         checked, self._forward_checked = self._forward_checked, True
-        with (
-            visiting(pl_module, trainer.strategy.root_device),
-            trainer.precision_plugin.forward_context(),
-            eager(),
-            unlogged(pl_module),
-            reporting(trainer, self.progress) as report,
-            nullcontext() if checked or self.ranks.size == 1 else no_collectives(),
-        ):
-            found_names = None if self.card is None else self.card.class_names
-            try:
+
+        def explained(twin: LightningModule) -> ImageExplanation:
+            with (
+                visiting(twin, trainer.strategy.root_device),
+                trainer.precision_plugin.forward_context(),
+                unlogged(twin),
+                reporting(trainer, self.progress) as report,
+                nullcontext() if checked or self.ranks.size == 1 else no_collectives(),
+            ):
+                found_names = None if self.card is None else self.card.class_names
                 return explain_found(
-                    self._classifier(pl_module),
+                    self._classifier(twin),
                     samples.images,
                     fewer_will_do=self.fewer_will_do,
                     labels=samples.labels,
@@ -420,8 +421,12 @@ class ShapCallback(EitherCallback):
                     progress=report,
                     **{**self.question, "max_evals": max_evals},
                 )
-            except CollectiveInForwardError as error:
-                return str(error)
+
+        try:
+            # The whole module's twin, since the hooks of a part may write to all of it.
+            return isolated(pl_module, explained)
+        except CollectiveInForwardError as error:
+            return str(error)
 
     def _classifier(self, pl_module: LightningModule) -> Callable[..., Any]:
         if self.module is None:

@@ -25,8 +25,8 @@ from lightning_shap.class_names import class_names_in, task_of
 from lightning_shap.classes import Classes
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.game import CoalitionGame
-from lightning_shap.isolation.modes import seeded
-from lightning_shap.isolation.module_state import state_kept
+from lightning_shap.isolation.isolated import isolating, isolation_of
+from lightning_shap.isolation.random_states import Draws
 from lightning_shap.maskers import MaskerLike, background_of, describe
 from lightning_shap.methods.registry import MethodName
 from lightning_shap.outputs import Output, probabilities_of
@@ -55,9 +55,9 @@ def explain(
 ) -> ImageExplanation:
     """Explains a classifier's outputs for some images with SHAP.
 
-    The model is run in evaluation mode without gradients on its own device and in its own
-    precision; its modes and all random states are put back. The same arguments give the same
-    bytes, whatever ran before.
+    What is called is a copy of the model, in evaluation mode without gradients, on its own device
+    and in its own precision, compiled parts as they are written; the model itself never notices.
+    The same arguments give the same bytes, whatever ran before.
 
     Args:
         model: ``nn.Module``, ``LightningModule`` or function from images (N, C, H, W) to (N, K), to
@@ -131,6 +131,7 @@ def explain(
     )
 
 
+@isolating("model")
 def explain_found(  # noqa: D417 - the other arguments are those of explain
     model: Callable[..., Any],
     images: torch.Tensor,
@@ -182,11 +183,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     task = task_of(model)
     multi_label = multi_label or task == "multi_label_classification"
 
-    with (
-        state_kept(model),
-        seeded(seed),
-        counting(progress, len(images) * max_evals) as advance,
-    ):
+    with counting(progress, len(images) * max_evals) as advance:
         game = CoalitionGame(
             model,
             images,
@@ -195,6 +192,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
             multi_label=multi_label,
             batch_size=batch_size,
             progress=advance,
+            draws=Draws(seed),
         )
         empty, full = _ends(game)
         if output == "logit":
@@ -231,6 +229,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         clear=found.clear,
         relative_error=found.relative_error,
         multi_label=multi_label,
+        isolation=isolation_of(model),
     )
     return ImageExplanation(
         found.values,

@@ -41,6 +41,8 @@ class Record:
             from zero, or None where the method knows no errors.
         relative_error: float64 (N, K'), the regions' median standard error relative to the largest
             value, or None likewise.
+        isolation: What kept the calls from the model: ``"copy"``, ``"restored"`` where it would not
+            be copied, ``"none"`` for a function with no module behind it.
     """
 
     method: str
@@ -59,6 +61,7 @@ class Record:
     seconds: float
     model_seconds: float
     multi_label: bool = False
+    isolation: str = "none"
     clear: np.ndarray | None = None
     relative_error: np.ndarray | None = None
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from lightning_shap.errors import ArgumentError
-from lightning_shap.isolation.modes import eager, evaluation_mode, module_of
+from lightning_shap.isolation.modes import evaluation_mode, module_of
+from lightning_shap.isolation.random_states import Draws
 from lightning_shap.outputs import Output, value_function
 
 # More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.
@@ -51,6 +52,7 @@ class CoalitionGame:
         batch_size: Rows per model call at most; fewer on a CPU, where eight rows a thread are
             fastest. Halved for good when memory runs out.
         progress: Called with the number of rows after each model call.
+        draws: Through which a model is called that may draw random numbers.
 
     Attributes:
         evaluations: int (N,), model rows spent on each image so far, backward passes included.
@@ -67,8 +69,10 @@ class CoalitionGame:
         multi_label: bool = False,
         batch_size: int = 64,
         progress: Callable[[int], None] | None = None,
+        draws: Draws | None = None,
     ) -> None:
         self.model = model
+        self.draws = Draws(0) if draws is None else draws
         like = _home_of(model)
         self.images = images if like is None else images.to(like)
         self.background = background.to(self.images)
@@ -99,7 +103,7 @@ class CoalitionGame:
 
         def outputs(start: int, stop: int) -> np.ndarray:
             present = coalitions.masks(start, stop, self.images.device)
-            return self._evaluate(self._shown(images[start:stop], present))
+            return self._evaluate(lambda: self._shown(images[start:stop], present))
 
         found = self._in_batches(len(coalitions), outputs)
         np.add.at(self.evaluations, images, 1)
@@ -119,9 +123,8 @@ class CoalitionGame:
             MemoryError: As :meth:`play`.
         """
         pictures = pictures.to(self.images)
-        # Clones, since a model may change its input in place.
         found = self._in_batches(
-            len(pictures), lambda start, stop: self._evaluate(pictures[start:stop].clone())
+            len(pictures), lambda start, stop: self._evaluate(pictures[start:stop].clone)
         )
         self.evaluations += -(-len(pictures) // len(self.images))
         return np.concatenate(found)
@@ -199,10 +202,16 @@ class CoalitionGame:
             )
         return shown
 
-    def _evaluate(self, shown: torch.Tensor) -> np.ndarray:
-        started = time.perf_counter()
-        scores = self._scores(shown).cpu().numpy()
-        self._book(len(shown), started)
+    def _evaluate(self, shown: Callable[[], torch.Tensor]) -> np.ndarray:
+        def scores_of_model() -> np.ndarray:
+            pictures = shown()  # anew at each call: a model may change its input
+            started = time.perf_counter()
+            scores: np.ndarray = self._scores(pictures).cpu().numpy()
+            self.model_seconds += time.perf_counter() - started
+            return scores
+
+        scores = self.draws.call(scores_of_model)
+        self._report(len(scores))
         if not np.isfinite(scores).all():
             broken = int((~np.isfinite(scores)).any(axis=1).sum())
             raise ValueError(
@@ -212,8 +221,15 @@ class CoalitionGame:
         return scores
 
     def _differentiate(self, pictures: torch.Tensor, targets: np.ndarray) -> torch.Tensor:
+        gradients = self.draws.call(lambda: self._gradients(pictures, targets))
+        if gradients is None:
+            raise NoGradientError("model", "has no gradient from its images to its outputs")
+        self._report(len(pictures))
+        return gradients
+
+    def _gradients(self, pictures: torch.Tensor, targets: np.ndarray) -> torch.Tensor | None:
         started = time.perf_counter()
-        with eager(), torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             # Clones: tensors of inference mode know no gradients, and a model that changes its
             # input in place may not do so to a leaf.
             leaf = pictures.clone().requires_grad_()
@@ -223,11 +239,9 @@ class CoalitionGame:
             gradients = None
             if followed.requires_grad:
                 (gradients,) = torch.autograd.grad(followed, leaf, allow_unused=True)
-        if gradients is None:
-            raise NoGradientError("model", "has no gradient from its images to its outputs")
-        if gradients.device.type == "cuda":
+        if gradients is not None and gradients.device.type == "cuda":
             torch.cuda.synchronize(gradients.device)  # as the scores of :meth:`play` do
-        self._book(len(pictures), started)
+        self.model_seconds += time.perf_counter() - started
         return gradients
 
     def _scores(self, shown: torch.Tensor) -> torch.Tensor:
@@ -237,8 +251,7 @@ class CoalitionGame:
             raise ValueError(f"model: returned {len(scores)} rows for {len(shown)} images")
         return scores
 
-    def _book(self, rows: int, started: float) -> None:
-        self.model_seconds += time.perf_counter() - started
+    def _report(self, rows: int) -> None:
         if self.progress is not None:
             self.progress(rows)
 

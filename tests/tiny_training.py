@@ -71,12 +71,32 @@ class TinyClassifier(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
 
 
+OUTSIDE = {}
+
+
 class FaultyClassifier(TinyClassifier):
-    """Calls ``fault(number of the call, scores)`` whenever it is being explained."""
+    """Calls ``fault(number of the call, scores)`` whenever it is being explained.
+
+    Both are kept outside of the module, since what is inside of it is copied and put back.
+    """
 
     def __init__(self, fault, **arguments):
         super().__init__(**arguments)
-        self.fault, self.calls = fault, count(1)  # a counter that no explanation puts back
+        self.number = len(OUTSIDE)
+        OUTSIDE[self.number] = {"calls": count(1)}
+        self.fault = fault
+
+    @property
+    def calls(self):
+        return OUTSIDE[self.number]["calls"]
+
+    @property
+    def fault(self):
+        return OUTSIDE[self.number]["fault"]
+
+    @fault.setter
+    def fault(self, fault):
+        OUTSIDE[self.number]["fault"] = fault
 
     def forward(self, images):
         scores = super().forward(images)

@@ -1,18 +1,23 @@
-"""Leave the host as it was: modes, autograd, random states, logs, compiled graphs.
+"""Switches of a host: modes, autograd, autocast's cache, compiled graphs, logs, devices.
 
-An explanation runs inside somebody else's training. Each context manager here
-borrows one thing from the host and puts it back exactly, also after an error.
+An explanation runs inside somebody else's training. Each context manager here borrows one thing
+from the host and puts it back exactly, also after an error or an interrupt.
 """
 
-import random
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
+
+from lightning_shap.isolation.interrupts import borrowed
+
+# Who wants compiled code to run as it is written, and what puts the host's stance back.
+_eager: dict[object, Any] = {}
+_turn = threading.RLock()
 
 
 def module_of(model: Callable[..., Any]) -> torch.nn.Module | None:
@@ -33,18 +38,19 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
     has cached one, would break the training step that meets it later.
     """
     module = module_of(model)
-    modes = [] if module is None else [(m, m.training) for m in module.modules()]
+    modes = [] if module is None else [(part, part.training) for part in module.modules()]
     cached = torch.is_autocast_cache_enabled()
-    _set_modes((m, False) for m, _ in modes)
-    # A training step under the same autocast would find weights that were cast and kept here: as
-    # they were then, and in some versions of torch without their gradient.
-    torch.set_autocast_cache_enabled(False)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
+
+    def put_back() -> None:
         torch.set_autocast_cache_enabled(cached)
         _set_modes(modes)
+
+    with borrowed(put_back), torch.no_grad():
+        _set_modes((part, False) for part, _ in modes)
+        # A training step under the same autocast would find weights that were cast and kept here:
+        # as they were then, and in some versions of torch without their gradient.
+        torch.set_autocast_cache_enabled(False)
+        yield
 
 
 def _set_modes(modes: Iterable[tuple[torch.nn.Module, bool]]) -> None:
@@ -54,42 +60,29 @@ def _set_modes(modes: Iterable[tuple[torch.nn.Module, bool]]) -> None:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed Python, NumPy and torch on every device in use, then put their states back."""
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    # Asking an idle accelerator for its state would start it, so only running ones are asked.
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.default_generator.manual_seed(seed)
-    if cuda is not None:
-        torch.cuda.manual_seed_all(seed)
-    if mps is not None:
-        torch.mps.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
-        if mps is not None:
-            torch.mps.set_rng_state(mps)
-
-
-@contextmanager
 def eager() -> Iterator[None]:
     """Run whatever is compiled as it is written.
 
     Other batch sizes and modes would otherwise make the compiler trace it again, with dynamic
-    shapes from then on, and push the training's own graphs out of its cache.
+    shapes from then on, and push the training's own graphs out of its cache. The stance is the
+    process's: the last of several threads puts it back.
     """
     if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes a second
         yield
         return
-    with torch.compiler.set_stance("force_eager"):
+    one = object()
+
+    def put_back() -> None:
+        with _turn:
+            stance = _eager.pop(one, None)
+            if stance is not None and not _eager:
+                stance.__exit__(None, None, None)
+
+    with borrowed(put_back):
+        with _turn:
+            _eager[one] = next(iter(_eager.values()), None) or torch.compiler.set_stance(
+                "force_eager"
+            )
         yield
 
 
@@ -97,13 +90,15 @@ def eager() -> Iterator[None]:
 def unlogged(pl_module: Any) -> Iterator[None]:
     """Ignore what a LightningModule logs when it is called: metrics are the training's."""
     names = [name for name in ("log", "log_dict") if name not in vars(pl_module)]
-    for name in names:
-        object.__setattr__(pl_module, name, lambda *args, **kwargs: None)
-    try:
-        yield
-    finally:
+
+    def put_back() -> None:
         for name in names:
-            object.__delattr__(pl_module, name)
+            vars(pl_module).pop(name, None)
+
+    with borrowed(put_back):
+        for name in names:
+            object.__setattr__(pl_module, name, lambda *args, **kwargs: None)
+        yield
 
 
 @contextmanager
@@ -114,8 +109,6 @@ def visiting(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
     if home == device:
         yield
         return
-    try:
+    with borrowed(lambda: module.to(home)):
         module.to(device)
         yield
-    finally:
-        module.to(home)

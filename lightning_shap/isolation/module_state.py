@@ -1,82 +1,115 @@
-"""What a module keeps from call to call, put back after calls that its owner never made.
+"""Put back what calls change in a module that will not be copied.
 
-Buffers that count, attributes that remember: an explanation calls the model hundreds of times, and
-the training must not notice.
+The second best way: what its owner changes in the meantime is put back as well, what another thread
+appends is gone, and a running generator goes on. So it is for modules that refuse to be copied, or
+for whose copy there is no memory.
 """
 
-from collections import deque
+import logging
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import CellType, MemberDescriptorType
 from typing import Any
 
+import numpy as np
 import torch
 
 from lightning_shap.isolation.generators import GENERATORS, putting_back
-from lightning_shap.isolation.modes import module_of
-
-# What every module has: parameters, sub-modules, hooks and its mode, none of which a call changes.
-COMMON = frozenset(vars(torch.nn.Module()))
+from lightning_shap.isolation.interrupts import borrowed
+from lightning_shap.isolation.reach import names_of, reached_from
 
 Restore = Callable[[], object]
 
+_log = logging.getLogger(__name__)
+
 
 @contextmanager
-def state_kept(model: Callable[..., Any]) -> Iterator[None]:
-    """Put back whatever the calls of a model change in it.
+def state_kept(module: torch.nn.Module) -> Iterator[None]:
+    """Put back all that changes in a module, and in whatever hangs on it, however deep.
 
-    That is every buffer and attribute of each sub-module, and what an attribute holds if it is a
-    tensor, a random generator, a list, a dictionary, a set or a deque. What lies deeper, or
-    elsewhere, stays changed.
+    Values are compared, and those put back that differ: a version counter would miss what fused
+    operations, ``.data`` and NumPy write. What fails to be put back is logged, and all else is put
+    back none the less.
     """
-    module = module_of(model)
-    owners = [] if module is None else list(module.modules())
-    restores = [restore for owner in owners for restore in _restores_of(owner)]
+    restores: list[tuple[str, Restore]] = []
+    for one in reached_from(module, to_restore=True):
+        kind = type(one.thing).__name__
+        if not one.shared:
+            with _going_on(f"a {kind} of the model's could not be kept"):
+                restores += [(kind, restore) for restore in _restores_of(one.thing)]
+
+    def put_back() -> None:
+        for kind, restore in restores:
+            with _going_on(f"a {kind} of the model's could not be put back"):
+                restore()
+
+    with borrowed(put_back):
+        yield
+
+
+@contextmanager
+def _going_on(problem: str) -> Iterator[None]:
+    """One thing that fails must not keep the others from being put back."""
     try:
         yield
-    finally:
-        for restore in restores:
-            restore()
+    except Exception:
+        _log.warning(problem, exc_info=True)
 
 
-def _restores_of(owner: torch.nn.Module) -> Iterator[Restore]:
-    # Dictionaries are written to directly: a module's attributes are slow to set, and may refuse.
-    yield _names(owner._buffers, frozenset())
-    yield _names(vars(owner), COMMON)
-    kept = {name: value for name, value in vars(owner).items() if name not in COMMON}
-    for value in (*owner._buffers.values(), *kept.values()):
-        if isinstance(value, torch.Tensor):
-            if not value.is_inference():  # which nobody can change
-                yield _tensor(value)
-        elif isinstance(value, GENERATORS):
-            yield putting_back(value)
-        elif isinstance(value, dict):
-            yield _names(value, frozenset())
-        elif isinstance(value, (list, deque)):
-            yield _sequence(value)
-        elif isinstance(value, set):
-            yield _set(value)
+def _restores_of(thing: Any) -> Iterator[Restore]:
+    if isinstance(thing, torch.Tensor):
+        yield _tensor(thing)
+    elif isinstance(thing, np.ndarray):
+        yield _array(thing)
+    elif isinstance(thing, GENERATORS):
+        yield putting_back(thing)
+    elif isinstance(thing, CellType):
+        yield _cell(thing)
+    elif isinstance(thing, bytearray):
+        yield _bytes(thing)
+    else:
+        if isinstance(thing, dict):
+            yield _dictionary(thing)
+        elif isinstance(thing, (list, deque)):
+            yield _sequence(thing)
+        elif isinstance(thing, set):
+            yield _set(thing)
+        if names_of(thing):
+            yield _attributes(thing)
 
 
-def _names(names: dict[Any, Any], left_alone: frozenset[str]) -> Restore:
-    before = {name: value for name, value in names.items() if name not in left_alone}
+def _attributes(owner: Any) -> Restore:
+    before = names_of(owner)
 
     def restore() -> None:
-        for name in [name for name in names if name not in before and name not in left_alone]:
-            del names[name]
+        after = names_of(owner)
+        # Straight into the dictionary: a module's attributes are slow to set, and may refuse.
+        names = getattr(owner, "__dict__", {})
+        for name in after.keys() - before.keys():
+            names.pop(name, None)
         for name, value in before.items():
-            if name not in names or names[name] is not value:
+            if name in after and after[name] is value:
+                continue
+            if isinstance(getattr(type(owner), name, None), MemberDescriptorType):  # a slot
+                object.__setattr__(owner, name, value)
+            else:
                 names[name] = value
 
     return restore
 
 
-def _tensor(tensor: torch.Tensor) -> Restore:
-    version, before = tensor._version, tensor.detach().clone()
+def _dictionary(owner: dict[Any, Any]) -> Restore:
+    before = list(owner.items())
+    kind = OrderedDict if isinstance(owner, OrderedDict) else dict
 
     def restore() -> None:
-        if tensor._version != version:
-            with torch.no_grad():
-                tensor.copy_(before)
+        after = list(owner.items())
+        pairs = zip(after, before, strict=False)
+        if len(after) != len(before) or any(a is not b or x is not y for (a, x), (b, y) in pairs):
+            kind.clear(owner)  # so that their order comes back too
+            for name, value in before:
+                kind.__setitem__(owner, name, value)
 
     return restore
 
@@ -100,3 +133,91 @@ def _set(items: set[Any]) -> Restore:
         items.update(before)
 
     return restore
+
+
+def _bytes(items: bytearray) -> Restore:
+    before = bytes(items)
+
+    def restore() -> None:
+        items[:] = before
+
+    return restore
+
+
+def _cell(cell: CellType) -> Restore:
+    try:
+        before = [cell.cell_contents]
+    except ValueError:  # it has none yet
+        before = []
+
+    def restore() -> None:
+        if before:
+            cell.cell_contents = before[0]
+        else:
+            del cell.cell_contents
+
+    return restore
+
+
+def _array(array: np.ndarray) -> Restore:
+    before = array.copy()
+
+    def restore() -> None:
+        if array.shape != before.shape:
+            array.resize(before.shape, refcheck=False)
+        if array.dtype.hasobject or array.tobytes() != before.tobytes():
+            array[...] = before
+
+    return restore
+
+
+def _tensor(tensor: torch.Tensor) -> Restore:
+    before, trained, gradient = _kept(tensor), tensor.requires_grad, _gradient_of(tensor)
+    gradient_before = None if gradient is None else _kept(gradient)
+
+    def restore() -> None:
+        with torch.no_grad():
+            _put_values_back(tensor, before)
+            if tensor.is_leaf and tensor.requires_grad != trained:
+                tensor.requires_grad_(trained)
+            if gradient is not None and gradient_before is not None:
+                _put_values_back(gradient, gradient_before)
+            if _gradient_of(tensor) is not gradient:
+                tensor.grad = gradient
+
+    return restore
+
+
+def _gradient_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    return tensor.grad if tensor.is_leaf else None
+
+
+def _kept(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor's values; in another memory where its own is too short for them."""
+    with torch.no_grad():
+        try:
+            return tensor.detach().clone()
+        except torch.OutOfMemoryError:
+            return tensor.detach().cpu()
+
+
+def _put_values_back(tensor: torch.Tensor, before: torch.Tensor) -> None:
+    if tensor.is_inference() and not torch.is_inference_mode_enabled():  # nobody could change it
+        return
+    if (
+        tensor.shape != before.shape
+        or tensor.dtype != before.dtype
+        or tensor.device != before.device
+    ):
+        tensor.data = before
+    elif not _are_same(tensor, before):
+        # Not the tensor itself: a graph of the training's may hold it, and counts its versions.
+        tensor.data.copy_(before)
+
+
+def _are_same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors have the same bits, as far as they can be looked at."""
+    if one.layout is not torch.strided or one.is_quantized:
+        return False
+    bits = [part.detach().contiguous().view(-1).view(torch.uint8) for part in (one, other)]
+    return torch.equal(*bits)

@@ -1,14 +1,15 @@
-"""Signals: what a user's handler does in mid-explanation is the user's, not the explanation's."""
+"""Signals: what a handler of the host's does in mid-explanation is not the explanation's."""
 
 import signal
-from collections.abc import Iterable
-from types import CodeType, FrameType, TracebackType
+from collections.abc import Iterator
+from itertools import pairwise
+from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
 
 def in_handler(frame: FrameType | None) -> bool:
-    """Whether a frame was called, however indirectly, by a signal's handler."""
-    handlers = _handler_codes()
+    """Whether a frame was called, however indirectly, by a signal handler that is in place."""
+    handlers = set(_handlers_in_place())
     while frame is not None:
         if frame.f_code in handlers:
             return True
@@ -16,26 +17,61 @@ def in_handler(frame: FrameType | None) -> bool:
     return False
 
 
-def raised_in_handler(error: BaseException) -> bool:
-    """Whether an error was raised by a signal's handler, in the middle of anything."""
-    handlers = _handler_codes()
-    return any(frame.f_code in handlers for frame in _frames(error.__traceback__))
+def came_from_explanation(error: BaseException) -> bool:
+    """Whether an error is the explanation's own.
+
+    It is not if a handler of the host's, such as one for a deadline, raised it while the
+    explanation happened to be running. Python calls a handler with the frame that it interrupts,
+    which no other call is given, so the traceback shows it: a frame whose arguments hold the frame
+    above it, or the code of a handler that is in place now.
+
+    Args:
+        error: As caught, with its traceback; those that it was raised from count too.
+    """
+    handlers = set(_handlers_in_place())
+    return not any(_passes_a_handler(one.__traceback__, handlers) for one in _chain(error))
 
 
-def _handler_codes() -> set[CodeType]:
-    """The code of every handler that is installed now: a function's, a method's or an object's."""
-    codes = set()
-    for number in signal.valid_signals():
-        handler: Any = signal.getsignal(number)
-        if not hasattr(handler, "__code__"):
-            handler = type(handler).__dict__.get("__call__")
-        code = getattr(handler, "__code__", None)
-        if isinstance(code, CodeType):
-            codes.add(code)
-    return codes
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it stands for: a model may catch one and raise its own instead."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
 
 
-def _frames(traceback: TracebackType | None) -> Iterable[FrameType]:
+def _passes_a_handler(traceback: TracebackType | None, handlers: set[CodeType]) -> bool:
+    above: FrameType | None = None
     while traceback is not None:
-        yield traceback.tb_frame
-        traceback = traceback.tb_next
+        frame = traceback.tb_frame
+        if above is not None and (frame.f_code in handlers or _was_given(frame, above)):
+            return True
+        above, traceback = frame, traceback.tb_next
+    return False
+
+
+def _was_given(frame: FrameType, above: FrameType) -> bool:
+    """Whether a call's arguments are a signal's: a number, and the frame that it interrupted."""
+    code = frame.f_code
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 0x04)  # and *args
+    found = [frame.f_locals.get(name) for name in code.co_varnames[:count]]
+    given = [item for one in found for item in (one if type(one) is tuple else (one,))]
+    pairs = pairwise(given)
+    return any(second is above and isinstance(first, int) for first, second in pairs)
+
+
+def _handlers_in_place() -> Iterator[CodeType]:
+    for number in signal.valid_signals():
+        yield from _codes_of(signal.getsignal(number))
+
+
+def _codes_of(handler: Any) -> Iterator[CodeType]:
+    """The code that runs when a handler is called."""
+    if isinstance(handler, MethodType):
+        handler = handler.__func__
+    elif not isinstance(handler, FunctionType):
+        handler = getattr(type(handler), "__call__", None)  # noqa: B004 - for its code
+    if isinstance(handler, FunctionType):
+        yield handler.__code__

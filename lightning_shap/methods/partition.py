@@ -101,7 +101,11 @@ class Descent:
     def ask(self) -> list[tuple[Box, ...]]:
         """The coalitions to evaluate next, two for each node; none when the walk has ended."""
         coalitions: list[tuple[Box, ...]] = []
-        while self._queue and len(coalitions) < min(self.rows_per_round, self.rows_left):
+        while (
+            self._queue
+            and len(coalitions) < self.rows_per_round
+            and len(coalitions) + 2 <= self.rows_left  # shap itself would spend one too many
+        ):
             node = heapq.heappop(self._queue)[-1]
             halves = node.box.halves()
             if halves is None:

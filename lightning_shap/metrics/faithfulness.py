@@ -14,8 +14,8 @@ from torchmetrics import Metric
 
 from lightning_shap.arguments import checked_count, checked_model
 from lightning_shap.game import CoalitionGame
-from lightning_shap.isolation.modes import seeded
-from lightning_shap.isolation.module_state import state_kept
+from lightning_shap.isolation.isolated import isolating
+from lightning_shap.isolation.random_states import Draws
 from lightning_shap.maskers import MaskerLike, background_of
 from lightning_shap.metrics.rankings import Rankings, maps_in, random_ranks, ranks_of
 from lightning_shap.outputs import Output, value_function
@@ -70,6 +70,7 @@ class _AreaUnderCurve(Metric):
         self.add_state("random_curve_sum", points.clone(), "sum")
         self.add_state("maps", torch.tensor(0), "sum")
 
+    @isolating("model")
     def update(
         self,
         model: Callable[..., Any],
@@ -96,16 +97,16 @@ class _AreaUnderCurve(Metric):
         pixels = maps[0, 0].size
         if self.steps > pixels:
             raise ValueError(f"steps: got {self.steps}; give at most the images' {pixels} pixels")
-        with seeded(self.seed), state_kept(model):
-            game = CoalitionGame(
-                model,
-                images,
-                background_of(self.masker, images),
-                output=self.output,
-                multi_label=self.multi_label,
-                batch_size=self.batch_size,
-            )
-            curves = self._curves(game, self._ranks(maps, images), classes)
+        game = CoalitionGame(
+            model,
+            images,
+            background_of(self.masker, images),
+            output=self.output,
+            multi_label=self.multi_label,
+            batch_size=self.batch_size,
+            draws=Draws(self.seed),
+        )
+        curves = self._curves(game, self._ranks(maps, images), classes)
         self.maps = self.maps + classes.size
         self.curve_sum = self.curve_sum + _like(self.curve_sum, curves[:, :, 0])
         if self.random_maps:

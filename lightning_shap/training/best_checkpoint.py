@@ -1,9 +1,8 @@
 """The model of a run's best checkpoint, beside the one in hand."""
 
-from copy import deepcopy
-
 import torch
 
+from lightning_shap.isolation.copying import ModelCopy
 from lightning_shap.training.lightning import LightningModule, Trainer
 
 
@@ -21,8 +20,7 @@ def best_model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
         )
     io = trainer.strategy.checkpoint_io
     checkpoint = io.load_checkpoint(path, map_location=torch.device("cpu"))
-    twin = deepcopy(pl_module)
-    twin.trainer = trainer  # which copies leave behind
+    twin = ModelCopy(pl_module).module
     twin.on_load_checkpoint(checkpoint)
     twin.load_state_dict(checkpoint["state_dict"], strict=pl_module.strict_loading)
     return twin

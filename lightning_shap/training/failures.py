@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from lightning_shap.isolation.signals import raised_in_handler
+from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.training.messages import warn
 
 # Three epochs in a row without an explanation are no accident: the callback stops trying.
@@ -57,7 +57,7 @@ class Failures:
         try:
             yield
         except Exception as error:
-            if raised_in_handler(error):  # such as a deadline's: it is for the training
+            if not came_from_explanation(error):  # such as a deadline's: it is for the training
                 raise
             if trainer.received_sigterm:  # the run is about to end
                 return

@@ -11,8 +11,9 @@ import torch
 from torch.utils.data import Dataset
 
 from lightning_shap.arguments import ArgumentError
-from lightning_shap.isolation.modes import evaluation_mode, seeded
+from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.isolation.module_state import state_kept
+from lightning_shap.isolation.random_states import seeded
 from lightning_shap.samples import Samples, joined, samples_in, tensors_in
 from lightning_shap.selection import labels_of, spread
 from lightning_shap.training.loaders import loaders_of, rows_of, validates

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import BatchSampler, IterableDataset
 
-from lightning_shap.isolation.modes import seeded
+from lightning_shap.isolation.random_states import seeded
 
 # Samplers that deal out every row, each in an order of its own.
 OF_ALL_ROWS = {"SequentialSampler", "RandomSampler", "DistributedSampler"}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from lightning_shap.isolation.modes import seeded
+from lightning_shap.isolation.random_states import seeded
 
 TIMEOUT = 120  # seconds; a worker forked while another thread held a lock might wait for ever
 

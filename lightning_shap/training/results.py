@@ -3,7 +3,7 @@
 import errno
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lightning_shap.explanation import Record
-from lightning_shap.isolation.signals import raised_in_handler
+from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.loggers import (
     PICTURE,
     Settings,
@@ -96,7 +96,10 @@ class Results:
         moment = Moment.of(trainer)
         explained: dict[str, Any] = {"tag": tag, "record": record, "picture": picture}
         explained |= {"step": moment.step, "epoch": moment.epoch, "title": title}
-        errors = [self._error_of(place, explained) for place in self._places_of(trainer)]
+        values = {**self.settings.values, "isolation": record.isolation}
+        settings = replace(self.settings, values=values)
+        places = self._places_of(trainer)
+        errors = [self._error_of(place, explained, settings) for place in places]
         for error in errors:
             if error is not None:
                 raise error
@@ -118,7 +121,9 @@ class Results:
             places.append(self._places.setdefault(0, place))
         return places
 
-    def _error_of(self, place: _Place, explained: dict[str, Any]) -> Exception | None:
+    def _error_of(
+        self, place: _Place, explained: dict[str, Any], settings: Settings
+    ) -> Exception | None:
         """Writes to one place; returns an error that is to be raised in the end."""
         if place.failures == MOST_FAILURES:
             return None
@@ -126,9 +131,9 @@ class Results:
         spare = place.has_settings or place.failures == MOST_FAILURES - 1
         try:
             _check_room(place.folder())
-            lack = place.write(**explained, settings=None if spare else self.settings)
+            lack = place.write(**explained, settings=None if spare else settings)
         except Exception as error:  # whatever a logger, its client or its server come up with
-            if raised_in_handler(error):  # such as a deadline's: it is for the training
+            if not came_from_explanation(error):  # such as a deadline's: it is for the training
                 raise
             if self.on_error == "raise":
                 error.add_note(f"ShapCallback was logging to {place.name}")

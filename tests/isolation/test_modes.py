@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_shap.isolation.modes import evaluation_mode, module_of, seeded
+from lightning_shap.isolation.modes import evaluation_mode, module_of
+from lightning_shap.isolation.random_states import seeded
 
 
 class Network(torch.nn.Module):

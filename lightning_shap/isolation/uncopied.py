@@ -1,0 +1,85 @@
+"""What no copy of a model can have: threads, files, running generators."""
+
+import functools
+import io
+import multiprocessing.process
+import queue
+import subprocess
+import threading
+import types
+from typing import Any, NoReturn
+
+import torch
+
+from lightning_shap.arguments import ArgumentError
+from lightning_shap.isolation.reach import MOST_KINDS
+
+# Others wait for these, or they for others: a copy would wait for ever.
+WAITING = (
+    threading.Thread,
+    threading.Condition,
+    threading.Event,
+    threading.Semaphore,
+    threading.Barrier,
+    queue.Queue,
+    queue.SimpleQueue,
+    subprocess.Popen,
+    multiprocessing.process.BaseProcess,
+)
+# These go on as they are used, and nothing sets them back.
+RUNNING = (
+    types.GeneratorType,
+    types.CoroutineType,
+    types.AsyncGeneratorType,
+    io.RawIOBase,
+    io.BufferedIOBase,
+    io.TextIOBase,
+    memoryview,
+    torch.cuda.CUDAGraph,
+)
+IN_MEMORY = (io.BytesIO, io.StringIO)
+
+
+@functools.lru_cache(MOST_KINDS)
+def is_uncopied(kind: type) -> bool:
+    """Whether a copy of a model goes without things of a kind."""
+    # What its owner tidies up after must not be tidied up after a copy: files would be gone.
+    tidies = hasattr(kind, "__del__") and not issubclass(kind, torch.nn.Module)
+    return (tidies or issubclass(kind, WAITING + RUNNING)) and not issubclass(kind, IN_MEMORY)
+
+
+class Uncopied:
+    """Stands in a copy for what cannot be copied, and says so when a ``forward`` uses it.
+
+    Most such things are never used by a ``forward``. Where one is, the original cannot be used in
+    its place either: nothing would set it back.
+
+    Args:
+        kind: What it stands for.
+    """
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        kind = self._kind
+        raise ArgumentError(
+            "model",
+            f"uses a {kind.__module__}.{kind.__qualname__}, which cannot be copied or set back, so "
+            "an explanation would change it; leave it alone unless the module is training, or "
+            "explain the part that needs none",
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked for by Python itself, or by a debugger
+            raise AttributeError(name)
+        return self._refuse()
+
+    def __iter__(self) -> "Uncopied":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Uncopied":
+        return self
+
+    __call__ = __next__ = __enter__ = __exit__ = __len__ = __bool__ = __await__ = _refuse
+    __getitem__ = __setitem__ = __delitem__ = __contains__ = __add__ = __iadd__ = _refuse

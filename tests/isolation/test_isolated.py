@@ -1,0 +1,451 @@
+"""The model is not called, and what is shared by a whole process is its owner's."""
+
+import gc
+import itertools
+import os
+import queue
+import random
+import signal
+import sys
+import threading
+import time
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from tiny_training import random_states, same
+from torch.nn.functional import dropout
+
+from lightning_shap import InsertionAUC, explain
+from lightning_shap.arguments import ArgumentError
+from lightning_shap.isolation.isolated import isolated, isolation_of
+
+IMAGES = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+CALLS = []  # of a module of Python's: no copy has its own
+
+
+class Small(torch.nn.Module):
+    """Has modes, buffers and something to remember."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Flatten()
+        )
+        self.head = torch.nn.Linear(8, 3)
+        self.flag = False
+
+    def forward(self, images):
+        CALLS.append((id(self), self.training))
+        return self.head(self.net(images))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    CALLS.clear()
+    return Small().train()
+
+
+def test_the_model_itself_is_never_called_and_keeps_its_mode(model):
+    modes = []
+
+    def progress(done, total):
+        modes.append([part.training for part in model.modules()])
+
+    explanation = explain(model, IMAGES, max_evals=8, progress=progress)
+    assert explanation.record.isolation == "copy"
+    assert CALLS
+    assert all(owner != id(model) and not training for owner, training in CALLS)
+    assert all(map(all, modes))
+
+
+def test_a_method_is_called_of_the_copy(model):
+    values = explain(model.forward, IMAGES, max_evals=8).values
+    assert all(owner != id(model) for owner, _ in CALLS)
+    assert np.array_equal(values, explain(model, IMAGES, max_evals=8).values)
+
+
+def test_a_metric_calls_a_copy_too(model):
+    explanation = explain(model, IMAGES, max_evals=8, topk=1)
+    CALLS.clear()
+    InsertionAUC(steps=4).update(model, explanation)
+    assert CALLS
+    assert all(owner != id(model) for owner, _ in CALLS)
+
+
+def test_a_function_is_called_as_it_is(model):
+    explanation = explain(lambda images: model.eval()(images).detach(), IMAGES, max_evals=8)
+    assert explanation.record.isolation == "none"
+    assert {owner for owner, _ in CALLS} == {id(model)}
+
+
+def test_what_is_isolated_is_not_isolated_again(model):
+    def work(twin):
+        assert twin is not model
+        assert isolation_of(twin) == isolation_of(twin.net) == "copy"
+        assert isolation_of(model) == "none"
+        inner = isolated(twin.net, lambda net: net)
+        assert inner is twin.net
+        return twin
+
+    twin = isolated(model, work)
+    assert isolation_of(twin) == "none"
+
+
+def test_a_copy_gives_its_memory_back_at_once(model):
+    model.itself = [model]  # which only a collection of garbage would find
+    gc.disable()
+    try:
+        twin = isolated(model, lambda twin: twin)
+        assert sum(tensor.numel() for tensor in twin.parameters()) == 0
+    finally:
+        gc.enable()
+    assert sum(tensor.numel() for tensor in model.parameters()) > 0
+
+
+def test_where_there_is_no_room_for_two_models_it_is_the_one(model):
+    def work(twin):
+        if isolation_of(twin) == "copy":
+            raise MemoryError("batch_size: not even one row fits into the memory")
+        twin.net[0].weight.data.zero_()
+        twin.flag = True
+        return twin
+
+    before = model.net[0].weight.detach().clone()
+    assert isolated(model, work) is model
+    assert torch.equal(model.net[0].weight, before)
+    assert not model.flag
+
+
+def test_one_thing_that_cannot_be_put_back_keeps_no_other(caplog):
+    class Awkward(dict):
+        def __getitem__(self, key):
+            raise KeyError(key)
+
+        def items(self):
+            raise RuntimeError("not now")
+
+    class Alone(Small):
+        def __deepcopy__(self, memo):
+            raise NotImplementedError
+
+    model = Alone()
+    model.awkward, model.calls = Awkward(), []
+    before = model.head.weight.detach().clone()
+
+    def work(twin):
+        twin.calls.append(1)
+        twin.head.weight.data += 1
+
+    isolated(model, work)
+    assert model.calls == []
+    assert torch.equal(model.head.weight, before)
+    assert "Awkward of the model's could not be kept" in caplog.text
+
+
+def written(folder):
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(folder)
+
+
+UNCOPIED = {
+    "a generator": (lambda path: (n for n in itertools.count()), next, "generator"),
+    "a file": (lambda path: (path / "calls").open("w"), lambda f: f.write("a"), "TextIOWrapper"),
+    "a binary file": (
+        lambda path: (path / "calls").open("wb"),
+        lambda f: f.write(b"a"),
+        "BufferedWriter",
+    ),
+    "a queue": (lambda path: queue.Queue(), lambda q: q.put(1), "Queue"),
+    "a simple queue": (lambda path: queue.SimpleQueue(), lambda q: q.put(1), "SimpleQueue"),
+    "an event": (lambda path: threading.Event(), lambda e: e.set(), "Event"),
+    "a generator in a list": (lambda path: [iter(n for n in [1])], lambda x: next(x[0]), "gener"),
+    "a writer of events": (written, lambda w: w.add_scalar("calls", 1), "Queue|Thread|Writer"),
+}
+
+
+@pytest.mark.parametrize("name", UNCOPIED)
+def test_what_cannot_be_copied_or_put_back_is_declined_in_a_sentence(name, tmp_path, model):
+    make, use, kind = UNCOPIED[name]
+
+    class Uses(Small):
+        def forward(self, images):
+            if self.busy:
+                use(self.thing)
+            return super().forward(images)
+
+    module = Uses()
+    module.thing, module.busy = make(tmp_path), False
+    try:
+        assert explain(module, IMAGES, max_evals=4).record.isolation == "copy"  # it uses it not
+        module.busy = True
+        with pytest.raises(ArgumentError, match=rf"model: uses a .*({kind}).*, which cannot"):
+            explain(module, IMAGES, max_evals=4)
+    finally:
+        getattr(module.thing, "close", lambda: None)()
+
+
+# Signals and other threads.
+
+
+def test_an_error_that_a_signals_handler_raises_goes_through():
+    from lightning_shap.isolation.signals import came_from_explanation
+
+    class DeadlineError(Exception):
+        pass
+
+    def handler(number, frame):
+        raise DeadlineError
+
+    class Interrupted(Small):
+        def forward(self, images):
+            if len(CALLS) == 2:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return super().forward(images)
+
+    class Wrapping(Interrupted):
+        def forward(self, images):
+            try:
+                return super().forward(images)
+            except Exception as error:
+                raise ValueError("in the model") from error
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        for kind, error in ((Interrupted, DeadlineError), (Wrapping, ValueError)):
+            CALLS.clear()
+            with pytest.raises(error) as caught:
+                explain(kind(), IMAGES, max_evals=12, batch_size=2)
+            assert not came_from_explanation(caught.value)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(ZeroDivisionError) as caught:
+        explain(lambda images: 1 / 0, IMAGES)
+    assert came_from_explanation(caught.value)
+
+
+def test_a_handler_finds_the_model_as_it_was_and_what_it_writes_stays(model):
+    class Batching(Small):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, images):
+            self.calls += 1
+            if self.calls == 3:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return super().forward(images)
+
+    model = Batching().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = []
+
+    def handler(number, frame):
+        found.append((model.state_dict(), [part.training for part in model.modules()]))
+        model.preempted = True
+
+    outer = signal.signal(signal.SIGUSR1, handler)
+    try:
+        explain(model, IMAGES, max_evals=20, batch_size=2)
+    finally:
+        signal.signal(signal.SIGUSR1, outer)
+    assert len(found) == 1
+    assert same(found[0][0], before)
+    assert all(found[0][1])
+    assert model.preempted
+
+
+def test_items_that_a_thread_appends_stay(model):
+    model.seen, over = [], threading.Event()
+    appended = itertools.count()
+
+    def append():
+        while not over.is_set():
+            model.seen.append(next(appended))
+            time.sleep(1e-4)
+
+    thread = threading.Thread(target=append)
+    thread.start()
+    try:
+        for _ in range(20):
+            explain(model, IMAGES, max_evals=8)
+    finally:
+        over.set()
+        thread.join()
+    assert model.seen == list(range(len(model.seen)))
+
+
+@pytest.mark.parametrize("method", ["partition", "gradient"])
+def test_threads_may_explain_one_model_at_once(model, method):
+    expected = explain(model, IMAGES, max_evals=20, method=method).values
+    modes, dtype = [part.training for part in model.modules()], torch.get_default_dtype()
+    found, problems = [], []
+
+    def work():
+        try:
+            for _ in range(13):
+                values = explain(model, IMAGES, max_evals=20, method=method, batch_size=4).values
+                found.append(np.abs(values - expected).max())
+        except Exception as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert len(found) == 52
+    assert max(found) < 1e-5
+    assert [part.training for part in model.modules()] == modes
+    assert torch.get_default_dtype() == dtype
+    assert torch.is_grad_enabled()
+
+
+def prefetching(draw, model, count):
+    """What another thread draws while a model is explained."""
+    drawn, begun = [], threading.Event()
+
+    def prefetch():
+        begun.set()
+        for _ in range(count):
+            drawn.append(draw())
+            time.sleep(1e-5)
+
+    thread = threading.Thread(target=prefetch)
+    thread.start()
+    begun.wait()
+    while thread.is_alive():
+        explain(model, IMAGES, max_evals=8)
+    thread.join()
+    return drawn
+
+
+DRAWS = {
+    "python": random.random,
+    "numpy": lambda: float(np.random.rand()),
+    "torch": lambda: float(torch.rand(())),
+}
+
+
+@pytest.mark.parametrize("library", DRAWS)
+def test_a_thread_that_draws_gets_the_numbers_it_would_have(model, library):
+    def seed():
+        random.seed(5), np.random.seed(5), torch.manual_seed(5)
+
+    seed()
+    expected = [DRAWS[library]() for _ in range(3000)]
+    states = random_states()
+    seed()
+    assert prefetching(DRAWS[library], model, 3000) == expected
+    assert same(random_states(), states)
+
+
+class Drawing(Small):
+    """From every generator there is, and from some of them only at later calls."""
+
+    def forward(self, images):
+        scores = super().forward(dropout(images, 0.5, training=True))
+        if len(CALLS) % 7 > 3:
+            scores = scores * np.random.normal(1, 0.1) * random.gauss(1, 0.1)
+        return scores
+
+
+def test_a_model_that_draws_gets_the_same_numbers_each_time_and_leaves_no_trace():
+    torch.manual_seed(0)
+    model = Drawing()
+    before, values = random_states(), []
+    for _ in range(3):
+        CALLS.clear()
+        values.append(explain(model, IMAGES, max_evals=20, batch_size=2, seed=1).values)
+        assert same(random_states(), before)
+        random.random(), np.random.rand(), torch.rand(3)
+        before = random_states()
+    assert np.array_equal(values[0], values[1])
+    assert np.array_equal(values[0], values[2])
+    CALLS.clear()
+    other = explain(model, IMAGES, max_evals=20, batch_size=2, seed=2).values
+    assert not np.array_equal(values[0], other)
+
+
+def test_models_that_do_not_draw_are_called_no_more_than_their_rows(model):
+    record = explain(model, IMAGES, max_evals=10, batch_size=4).record
+    assert len(CALLS) == -(-int(record.evaluations.sum()) // 4)
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+@pytest.mark.parametrize("method", ["partition", "gradient"])
+def test_in_every_grad_mode(model, mode, method):
+    expected = explain(model, IMAGES, max_evals=12, method=method).values
+    with mode():
+        assert np.array_equal(explain(model, IMAGES, max_evals=12, method=method).values, expected)
+
+
+# Interrupts at any line.
+
+
+class Stop(BaseException):
+    """As Ctrl-C is, but nobody else's."""
+
+
+def host(model):
+    return {
+        "modes": [part.training for part in model.modules()],
+        "weights": model.state_dict(),
+        "attributes": [sorted(vars(part)) for part in model.modules()],
+        "generators": random_states(),
+        "grad mode": [torch.is_grad_enabled(), torch.is_inference_mode_enabled()],
+        "autocast": [torch.is_autocast_cache_enabled(), torch.is_autocast_enabled("cpu")],
+        "dtype": str(torch.get_default_dtype()),
+        "stance": str(sys.modules["torch._dynamo.eval_frame"]._stance),
+        "profiler": sys.getprofile() is None,
+        "numpy": np.random.rand.__self__ is np.random.mtrand._rand,
+        "isolation": isolation_of(model),
+    }
+
+
+MOMENTS = 40
+MODELS = {
+    "copied": Small,
+    "restored": type("Alone", (Small,), {"__deepcopy__": lambda self, memo: 1 / 0}),
+    "drawing": Drawing,
+}
+
+
+@pytest.mark.parametrize("method", ["partition", "gradient"])
+@pytest.mark.parametrize("name", MODELS)
+def test_an_interrupt_at_any_line_leaves_no_trace(name, method):
+    import torch._dynamo.eval_frame
+
+    def interrupt(number, frame):
+        raise Stop
+
+    torch.manual_seed(0)
+    model = MODELS[name]().train()
+    model.net[1].eval()
+    chance, ask = random.Random(4), {"max_evals": 12, "batch_size": 4, "method": method}
+    explain(model, IMAGES, **ask)
+    started = time.perf_counter()
+    explain(model, IMAGES, **ask)
+    lasts = time.perf_counter() - started
+    before, interrupted = deepcopy(host(model)), 0
+    outer = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(MOMENTS):
+            try:
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, lasts))
+                    explain(model, IMAGES, **ask)
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            except Stop:
+                interrupted += 1
+            now = host(model)
+            for part, expected in before.items():
+                assert same(now[part], expected), (part, interrupted)
+    finally:
+        signal.signal(signal.SIGALRM, outer)
+    assert interrupted > MOMENTS / 4

@@ -253,10 +253,26 @@ def _validating(trainer: Any, pl_module: Any) -> Iterator[None]:
     stage = trainer.state.stage
     with ExitStack() as stack:
         stack.callback(setattr, trainer.state, "stage", stage)
+        stack.enter_context(_attributes_kept(getattr(trainer, "datamodule", None)))
         trainer.validating = True
         stack.enter_context(state_kept(pl_module))
         stack.enter_context(evaluation_mode(pl_module))
         yield
+
+
+@contextmanager
+def _attributes_kept(data_module: Any) -> Iterator[None]:
+    """What a data module counts; not what it holds, which may be all of the data."""
+    if data_module is None:
+        yield
+        return
+    attributes = vars(data_module)
+    before = dict(attributes)
+    try:
+        yield
+    finally:
+        attributes.clear()
+        attributes.update(before)
 
 
 def _before_transfer(pl_module: Any, batch: Any) -> Any:

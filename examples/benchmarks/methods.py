@@ -16,6 +16,7 @@ import torch
 from games import VIT, exact_game, photographs, trained
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
+from lightning_shap.methods.registry import METHODS
 from lightning_shap.regions.patches import PatchGrid
 
 NETWORKS = {
@@ -24,7 +25,6 @@ NETWORKS = {
     "XCiT": ("xcit_nano_12_p16_224", {"img_size": 64}),
 }
 GRID = (4, 4)
-METHODS = ("partition", "kernel", "gradient")
 
 
 def patch_sums(values: np.ndarray) -> np.ndarray:

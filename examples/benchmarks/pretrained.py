@@ -4,7 +4,8 @@
     python examples/benchmarks/pretrained.py 0 chelsea games/lite0_chelsea.npy
 
 A table is float32 (65536, 2): the logits of the network's two highest classes for every coalition
-of the 4 x 4 patches of a photograph at 128 px, absent patches blurred over 64 x 64. Ten minutes of one core.
+of the 4 x 4 patches of a photograph at 128 px, absent patches blurred over 64 x 64. Half an hour of
+one core.
 """
 
 import argparse

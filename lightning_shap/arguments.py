@@ -43,13 +43,17 @@ class Found(list[Any]):
     """Labels or names that nobody gave: data knows them, and they may be those of another task."""
 
 
-def checked_count(name: str, value: Any, *, least: int, why: str = "") -> int:
-    """A whole number of at least ``least``."""
+def checked_count(
+    name: str, value: Any, *, least: int, most: int | None = None, why: str = ""
+) -> int:
+    """A whole number of at least ``least`` and at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: got {value!r}; give a whole number")
+        raise ArgumentTypeError(name, f"got {_shown(value)}; give a whole number")
     if value < least:
         reason = f" ({why})" if why else ""
-        raise ValueError(f"{name}: got {value}; give at least {least}{reason}")
+        raise ArgumentError(name, f"got {value}; give at least {least}{reason}")
+    if most is not None and value > most:
+        raise ArgumentError(name, f"got {_shown(value)}; give at most {most}")
     return int(value)
 
 
@@ -188,6 +192,15 @@ def checked_class_names(class_names: Sequence[str] | None, classes: int) -> np.n
             return checked_class_names(None, classes)
         raise ValueError(f"class_names: got {len(names)} names for a model of {classes} classes")
     return np.array(names)
+
+
+def _shown(value: Any) -> str:
+    """A value as it was given, if it is not too long for a message."""
+    try:
+        text = repr(value)
+    except Exception:  # whatever the values of others do when they are shown
+        return f"a {type(value).__name__}"
+    return " ".join(text.split()) if len(text) <= 80 else f"a {type(value).__name__}"
 
 
 def _indices(name: str, given: Any) -> np.ndarray:

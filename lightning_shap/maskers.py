@@ -92,12 +92,17 @@ def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
 
 def _averaging(length: int, window: int) -> torch.Tensor:
     """(length, length) matrix whose row i averages the window around pixel i."""
-    before = window // 2
-    # Mirrored without repeating the edge pixel, as often as a window of any size needs.
-    source = np.pad(np.arange(length), (before, window - 1 - before), mode="reflect")
-    matrix = np.zeros((length, length))
+    # Mirrored without repeating the edge pixel, the pixels come back after every `period`. Whole
+    # periods of a window are counted and not walked through, so that it may be of any size.
+    period = max(1, 2 * (length - 1))
+    rounds, rest = divmod(window, period)
+    mirrored = np.arange(period)
+    mirrored = np.minimum(mirrored, period - mirrored)
+    matrix = np.tile(np.bincount(mirrored, minlength=length) * (rounds / window), (length, 1))
     for pixel in range(length):
-        np.add.at(matrix[pixel], source[pixel : pixel + window], 1 / window)
+        first = (pixel - window // 2) % period
+        source = mirrored[(first + np.arange(rest)) % period]
+        np.add.at(matrix[pixel], source, 1 / window)
     return torch.from_numpy(matrix)
 
 
@@ -121,7 +126,8 @@ def _blur_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
     if name == "blur":
         height, width = size
         return max(1, round(height * BLUR_SHARE)), max(1, round(width * BLUR_SHARE))
-    match = re.fullmatch(r"blur\(\s*([1-9]\d*)\s*,\s*([1-9]\d*)\s*\)", name)
+    # A side of ten digits is no kernel, and one of ten thousand is not even a number to Python.
+    match = re.fullmatch(r"blur\(\s*([1-9]\d{0,8})\s*,\s*([1-9]\d{0,8})\s*\)", name)
     if match is None:
         raise ValueError(
             f"masker: unknown {name!r}; give 'blur', 'blur(kh,kw)' with a kernel of whole pixels, "

@@ -4,11 +4,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from lightning_shap.atomic import replacing
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.captions import Captions, Heading
 from lightning_shap.pictures.lettering import Style, shortened, width_of, wrapped, write
@@ -44,6 +44,7 @@ def plot(
     channels: int | Sequence[int] | None = None,
     title: str | None = None,
     max_rows: int | None = None,
+    notes: Sequence[str] = (),
 ) -> np.ndarray:
     """Draw an explanation.
 
@@ -61,6 +62,7 @@ def plot(
         channels: The channel shown grey, or the three shown as red, green and blue.
         title: Heading of the picture.
         max_rows: Show only the first images.
+        notes: What else a viewer should know, for the footer.
 
     Returns:
         uint8 (height, width, 3).
@@ -72,9 +74,10 @@ def plot(
     rows = _row_count(max_rows, len(maps))
     maps = maps[:rows]
     captions = Captions(explanation, labels, class_names)
-    photographs, notes = pixels.photographs(data[:rows], mean, std, channels)
+    photographs, remarks = pixels.photographs(data[:rows], mean, std, channels)
+    remarks += notes
     if rows < len(data):
-        notes.append(f"{rows} of {len(data)} images")
+        remarks.append(f"{rows} of {len(data)} images")
     scale = f"full colour at the {pixels.LIMIT_PERCENTILE}th percentile"
 
     size = pixels.cell_size(*maps.shape[2:])
@@ -87,7 +90,7 @@ def plot(
         1 + maps.shape[1],
         size,
         title,
-        [*captions.method(rows), f"{captions.unit} per pixel", scale, *notes],
+        [*captions.method(rows), f"{captions.unit} per pixel", scale, *remarks],
     )
     sheet.legend(limit * peak)
     shown = [pixels.photograph_cell(photograph, size) for photograph in photographs]
@@ -120,14 +123,10 @@ def save(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
         )
     if path.suffix.lower() != ".png":
         raise ValueError(f"path: must end in .png, got {str(path)!r}")
-    partial = path.with_name(f".{path.stem}.{uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(path) as partial:
             Image.fromarray(picture).save(partial, format="PNG")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(error.errno, f"path: cannot write {str(path)!r}: {reason}") from error

@@ -25,6 +25,7 @@ from lightning_shap.command.untrusted import (
 
 CALLBACK = "ShapCallback{"  # how the callback's key in a checkpoint begins
 NO_CLASS = -1
+MOST_SIDE = 2**12  # of images, more than any training's
 
 # The names by which scripts, Lightning's hyper-parameters and timm's configurations call a thing.
 ARCHITECTURE = ("architecture", "model_name", "arch", "model", "backbone", "encoder", "name")
@@ -162,7 +163,7 @@ def _architecture(value: Any) -> str | None:
 def _size(value: Any) -> tuple[int, int] | None:
     """(height, width) from one side, two, or channels and two."""
     sides = value if isinstance(value, (list, tuple)) else [value, value]
-    checked = [whole(side) for side in sides[-2:]]
+    checked = [whole(side, MOST_SIDE) for side in sides[-2:]]
     if len(sides) not in (2, 3) or None in checked:
         return None
     height, width = checked

@@ -1,20 +1,19 @@
 """Archives: explanations as ``.npz`` files, which anything that reads NumPy's can read."""
 
 import json
+import math
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from lightning_shap import __version__
-from lightning_shap.atomic import standing
+from lightning_shap.atomic import replacing, standing
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import PER_IMAGE, ImageExplanation, Record
 
@@ -25,21 +24,30 @@ ABOUT = "about"
 ONCE = ("class_names",)  # arrays that are the same for all images
 # Large enough that they are copied part by part.
 STREAMED = ("values", "data", "error_std")
+KINDS = "biufU"  # what arrays may hold: numbers and text, nothing that runs code
+MAX_BYTES = 2**32
 
 
-def load(path: str | os.PathLike[str], *, rows: int | None = None) -> ImageExplanation:
+def load(
+    path: str | os.PathLike[str], *, rows: int | None = None, max_bytes: int = MAX_BYTES
+) -> ImageExplanation:
     """Load an explanation that the command or :func:`save` wrote.
+
+    A file from elsewhere is safe to load: nothing in it is run, and its stated sizes are checked
+    before anything is unpacked.
 
     Args:
         path: ``explanation.npz``, or the directory it is in.
         rows: Only the first images, for archives that are larger than the memory.
+        max_bytes: How much memory its arrays may take; a small file can unpack to a thousand times
+            its size.
 
     Returns:
         What :func:`lightning_shap.explain` had returned: the same values, record and names.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no explanation, or damaged.
+        ValueError: If it is no explanation, damaged or larger than ``max_bytes``.
 
     Example:
         >>> import tempfile, torch, lightning_shap
@@ -57,16 +65,18 @@ def load(path: str | os.PathLike[str], *, rows: int | None = None) -> ImageExpla
     if not file.exists():
         raise FileNotFoundError(f"path: there is no {str(file)!r}; give an explanation.npz")
     try:
-        return ImageExplanation(
-            read(file, "values", rows),
-            read(file, "base_values", rows),
-            read(file, "data", rows),
-            read(file, "output_indexes", rows),
-            read_record(file, rows),
-            read(file, "error_std", rows) if "error_std" in names_in(file) else None,
-        )
-    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"path: {str(file)!r} is no explanation, or damaged ({error})") from error
+        stated = _stated_bytes(file, rows)
+        if stated <= max_bytes:
+            return _load(file, rows)
+    except Exception as error:  # a damaged file makes NumPy, zipfile and JSON raise anything
+        raise ArgumentError(
+            "path", f"{str(file)!r} is no explanation, or damaged ({error})"
+        ) from error
+    raise ArgumentError(
+        "path",
+        f"{str(file)!r} unpacks to {stated / 2**30:.1f} GiB, and max_bytes allows "
+        f"{max_bytes / 2**30:.1f}; give rows= to load the first images, or more max_bytes",
+    )
 
 
 def save(
@@ -147,11 +157,8 @@ def names_in(path: Path) -> list[str]:
 def read(path: Path, name: str, rows: int | None = None) -> np.ndarray:
     """One array of an archive, or only its first rows."""
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-        np.lib.format.read_magic(file)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        if shape and rows is not None:
-            shape = (min(rows, shape[0]), *shape[1:])
-        content = bytearray(file.read(int(np.prod(shape)) * dtype.itemsize))
+        shape, dtype = _header(file, rows)
+        content = bytearray(file.read(math.prod(shape) * dtype.itemsize))
     array: np.ndarray = np.frombuffer(content, dtype).reshape(shape)
     return array
 
@@ -170,6 +177,72 @@ def read_more(path: Path) -> dict[str, Any]:
     """What was kept beside the explanation as ``about``."""
     more: dict[str, Any] = _about(path)["more"]
     return more
+
+
+def _load(file: Path, rows: int | None) -> ImageExplanation:
+    explanation = ImageExplanation(
+        read(file, "values", rows),
+        read(file, "base_values", rows),
+        read(file, "data", rows),
+        read(file, "output_indexes", rows),
+        read_record(file, rows),
+        read(file, "error_std", rows) if "error_std" in names_in(file) else None,
+    )
+    _check_whole(explanation)
+    return explanation
+
+
+def _header(file: Any, rows: int | None) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """What an array says of itself, of its first rows if only these are wanted."""
+    np.lib.format.read_magic(file)
+    shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    if in_columns or dtype.kind not in KINDS:
+        raise ValueError(f"it holds {dtype} in an order that was never written")
+    if shape and rows is not None:
+        shape = (min(rows, shape[0]), *shape[1:])
+    return shape, dtype
+
+
+def _stated_bytes(path: Path, rows: int | None) -> int:
+    """How much memory the arrays of an archive take, by what they say of themselves."""
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as file:
+                shape, dtype = _header(file, None if name == f"{ABOUT}.npy" else rows)
+                total += math.prod(shape) * dtype.itemsize
+    return total
+
+
+def _check_whole(explanation: ImageExplanation) -> None:
+    """Make sure that the parts of an explanation fit together.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    record = explanation.record
+    images, height, width, channels, explained = np.shape(explanation.values)
+    classes = record.outputs.shape[1]
+    expected = {
+        "values": (images, height, width, channels, explained),
+        "error_std": (images, height, width, channels, explained),
+        "data": (images, height, width, channels),
+        "base_values": (images, explained),
+        "output_indexes": (images, explained),
+        "additivity_gap": (images, explained),
+        "outputs": (images, classes),
+        "probabilities": (images, classes),
+        "class_names": (max(classes, 2),),
+        **dict.fromkeys(("labels", "evaluations", "regions"), (images,)),
+    }
+    for name, array in _arrays(explanation).items():
+        if name in expected and array.shape != expected[name]:
+            raise ValueError(f"its {name} have shape {array.shape}, not {expected[name]}")
+    texts, numbers = (record.method, record.masker, record.output), (record.max_evals, record.seed)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("its record holds no text where text belongs")
+    if not all(isinstance(number, (int, float)) for number in (*numbers, record.seconds)):
+        raise ValueError("its record holds no numbers where numbers belong")
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -201,14 +274,12 @@ def _plain(record: Record) -> dict[str, Any]:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[zipfile.ZipFile]:
-    partial = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    try:
-        # Attributions are constant over regions: the quickest compression already does nearly all.
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            yield archive
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # Attributions are constant over regions: the quickest compression already does nearly all.
+    with (
+        replacing(path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        yield archive
 
 
 def _write(

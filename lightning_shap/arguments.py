@@ -77,13 +77,17 @@ def _may_be_a_number(hint: Any) -> bool:
     return hint in (int, float) or any(map(_may_be_a_number, get_args(hint)))
 
 
-def checked_count(name: str, value: Any, *, least: int, why: str = "") -> int:
-    """A whole number of at least ``least``."""
+def checked_count(
+    name: str, value: Any, *, least: int, most: int | None = None, why: str = ""
+) -> int:
+    """A whole number of at least ``least`` and at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: got {value!r}; give a whole number")
+        raise ArgumentTypeError(name, f"got {_shown(value)}; give a whole number")
     if value < least:
         reason = f" ({why})" if why else ""
-        raise ValueError(f"{name}: got {value}; give at least {least}{reason}")
+        raise ArgumentError(name, f"got {value}; give at least {least}{reason}")
+    if most is not None and value > most:
+        raise ArgumentError(name, f"got {_shown(value)}; give at most {most}")
     return int(value)
 
 
@@ -367,6 +371,15 @@ def _array(name: str, given: Any) -> np.ndarray:
         return np.asarray(given.detach().cpu() if isinstance(given, torch.Tensor) else given)
     except ValueError:
         raise ValueError(f"{name}: got rows of different lengths, {given!r}") from None
+
+
+def _shown(value: Any) -> str:
+    """A value as it was given, if it is not too long for a message."""
+    try:
+        text = repr(value)
+    except Exception:  # whatever the values of others do when they are shown
+        return f"a {type(value).__name__}"
+    return " ".join(text.split()) if len(text) <= 80 else f"a {type(value).__name__}"
 
 
 def _indices(name: str, given: Any) -> np.ndarray:

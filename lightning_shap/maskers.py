@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter1d
 
+from lightning_shap.errors import ArgumentError
+
 Masker = Callable[[torch.Tensor], torch.Tensor]
 """From images (N, C, H, W) to what their absent pixels show, in the same shape."""
 
@@ -97,9 +99,20 @@ def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
     return blurred.to(images)
 
 
+# A window this many times the image's side sees each pixel as often as any other, to a percent.
+WIDEST = 50
+
+
 def _paint(masker: Any, images: torch.Tensor) -> Any:
     if isinstance(masker, str):
         kernel = _blur_kernel(masker, images.shape[-2:])
+        if kernel is not None:
+            for length, side in zip(kernel, images.shape[-2:], strict=True):
+                if length > WIDEST * side:
+                    raise ArgumentError(
+                        "masker",
+                        f"got {masker!r} for a side of {side}; give at most {WIDEST} of it",
+                    )
         return (
             images.mean((2, 3), keepdim=True).expand_as(images)
             if kernel is None
@@ -117,7 +130,8 @@ def _blur_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
     if name == "blur":
         height, width = size
         return max(1, round(height * BLUR_SHARE)), max(1, round(width * BLUR_SHARE))
-    match = re.fullmatch(r"blur\(\s*([1-9]\d*)\s*,\s*([1-9]\d*)\s*\)", name)
+    # A side of ten digits is no kernel, and one of ten thousand is not even a number to Python.
+    match = re.fullmatch(r"blur\(\s*([1-9]\d{0,8})\s*,\s*([1-9]\d{0,8})\s*\)", name)
     if match is None:
         raise ValueError(
             f"masker: unknown {name!r}; give 'blur', 'blur(kh,kw)' with a kernel of whole pixels, "

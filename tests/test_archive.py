@@ -6,9 +6,8 @@ import pytest
 from generic_model import Generic, generic_images
 
 import lightning_shap
-from lightning_shap import archive, atomic, explain
+from lightning_shap import archive, explain
 from lightning_shap.archive import load, merge, read_more, read_record, save
-from lightning_shap.atomic import published, standing
 from lightning_shap.explanation import PER_IMAGE
 
 shape = (2, 5, 4)
@@ -115,98 +114,3 @@ def test_what_is_no_explanation_is_an_error(tmp_path, explanation):
     (tmp_path / "e.npz").write_bytes(whole[:-200])
     with pytest.raises(ValueError, match="damaged"):
         load(tmp_path / "e.npz")
-
-
-# --- a set of files ------------------------------------------------------------------------------
-
-FILES = ["explanation.json", "explanation.npz", "explanation.png"]
-
-
-def publish(directory, text):
-    with published(directory) as folder:
-        for name in FILES:
-            (folder / name).write_text(text)
-
-
-def contents(directory):
-    return {path.name: path.read_text() for path in directory.iterdir() if path.is_file()}
-
-
-def test_a_set_appears_together_and_leaves_nothing_else(tmp_path):
-    publish(tmp_path / "new folder", "1")
-    publish(tmp_path / "new folder", "2")
-    assert contents(tmp_path / "new folder") == dict.fromkeys(FILES, "2")
-    assert len(os.listdir(tmp_path / "new folder")) == 3
-
-
-def test_other_files_are_left_alone(tmp_path):
-    (tmp_path / "best_model.pth").write_text("weights")
-    publish(tmp_path, "1")
-    assert contents(tmp_path) == {"best_model.pth": "weights", **dict.fromkeys(FILES, "1")}
-
-
-def test_a_failure_while_writing_leaves_the_older_set(tmp_path):
-    publish(tmp_path, "1")
-    with pytest.raises(TypeError):
-        publish(tmp_path, None)
-    assert contents(tmp_path) == dict.fromkeys(FILES, "1")
-
-
-class Killed(BaseException):
-    """As if the process had ended: nothing is put in order."""
-
-
-def failing_at(step, error, monkeypatch):
-    replace, done = os.replace, []
-
-    def limited(*paths):
-        if len(done) == step:
-            raise error
-        done.append(paths)
-        replace(*paths)
-
-    monkeypatch.setattr(atomic.os, "replace", limited)
-
-
-@pytest.mark.parametrize("older", [True, False])
-@pytest.mark.parametrize("step", range(7))
-def test_a_failure_while_replacing_brings_the_older_set_back(tmp_path, monkeypatch, step, older):
-    if older:
-        publish(tmp_path, "1")
-    with monkeypatch.context() as patch:
-        replace, done = os.replace, []
-
-        def once(*paths):
-            done.append(paths)
-            if len(done) == step + 1:
-                raise PermissionError
-            replace(*paths)
-
-        patch.setattr(atomic.os, "replace", once)
-        try:
-            publish(tmp_path, "2")
-            failed = False
-        except PermissionError:
-            failed = True
-    now = contents(tmp_path)
-    if failed:
-        assert now == (dict.fromkeys(FILES, "1") if older else {})
-    else:
-        assert now == dict.fromkeys(FILES, "2")
-    assert not any(path.is_dir() for path in tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("step", range(7))
-def test_a_kill_while_replacing_never_leaves_a_mixture(tmp_path, monkeypatch, step):
-    publish(tmp_path, "1")
-    with monkeypatch.context() as patch:
-        failing_at(step, Killed(), patch)
-        patch.setattr(atomic, "_put_back", lambda *_: None)
-        patch.setattr(atomic.Path, "unlink", lambda *_, **__: None)
-        with pytest.raises(Killed):
-            publish(tmp_path, "2")
-    assert len(set(contents(tmp_path).values())) <= 1
-    assert {standing(tmp_path / name).read_text() for name in FILES} == {"1"}
-    publish(tmp_path, "3")
-    assert contents(tmp_path) == dict.fromkeys(FILES, "3")
-    assert len(os.listdir(tmp_path)) == 3

@@ -33,6 +33,7 @@ lightning_warns = [
         ".*have no `val_dataloader`.*",
         ".*requested to overfit.*",
         ".*grad attribute of a Tensor that is not a leaf.*",
+        ".*sync_dist=True.*",
     )
 ]
 

@@ -7,22 +7,32 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.arguments import checked_count
+from lightning_shap.arguments import ArgumentError, checked_count
+from lightning_shap.classes import Classes
 from lightning_shap.command.data.folders import (
     drawn,
     find_images,
+    known_classes,
     numbered_as,
+    numbering_note,
 )
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.data.preprocessing import Preprocessing, preprocessing_of
-from lightning_shap.command.model.checkpoints import find_weights
+from lightning_shap.command.data.source import Source, images_of_training
+from lightning_shap.command.machines import device_of
+from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.options import Options
+from lightning_shap.command.untrusted import MAX_SIDE, readable
 from lightning_shap.game import raw_output
 from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.outputs import logits_of
+from lightning_shap.pictures.pixels import shown_channels
 
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few
+SAMPLES = 8  # where neither the command nor the checkpoint says how many
+MOST_SAMPLES = 10**9
+MOST_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -32,22 +42,39 @@ class Job:
     Attributes:
         options: As typed.
         model: The classifier.
+        device: Where it will be.
         prepare: Its evaluation transform.
         images: The data set, classes numbered as the model's outputs.
+        dataset: Where the images come from, in words.
         classes: Number of the model's outputs.
         order: The images to explain, by number; more than are asked for, should some not be read.
         wanted: How many of them.
         settings: Arguments of ``explain_found``.
+        guessed: What nothing says for sure, by what it is about.
+        notes: What else a user should know before the run.
     """
 
     options: Options
     model: TrainedModel
+    device: torch.device
     prepare: Preprocessing
     images: ImageSet
+    dataset: str
     classes: int
     order: list[int]
     wanted: int
     settings: Mapping[str, Any]
+    guessed: Mapping[str, str]
+    notes: Sequence[str]
+
+    @property
+    def bytes_per_image(self) -> int:
+        """Memory that the attributions of one image take."""
+        height, width = self.prepare.size
+        targets, topk = self.settings["targets"], self.settings["topk"]
+        several = self.classes if targets is None else np.size(targets)
+        explained = several if topk is None else min(topk, self.classes)
+        return 8 * height * width * self.prepare.channels * explained
 
     def about(self, skipped: Mapping[str, str]) -> dict[str, Any]:
         """What an archive and a report say beside the explanation."""
@@ -61,9 +88,11 @@ class Job:
                 "size": list(prepare.size),
                 "mean": _numbers(prepare.mean),
                 "std": _numbers(prepare.std),
+                "transform": self.model.description.transform,
             },
-            "dataset": self.options.data.dataset,
+            "dataset": self.dataset,
             "class_names": self.images.class_names,
+            "guessed": [f"{what}: {guess}" for what, guess in self.guessed.items()],
             "skipped": dict(skipped),
             "settings": asdict(self.options),
         }
@@ -81,48 +110,93 @@ def prepared(options: Options) -> Job:
     """Everything a command names, loaded and checked, with nothing explained yet.
 
     Raises:
-        ValueError: If something given will not do.
-        OSError: If a file cannot be found or read.
+        ArgumentError: If something given will not do.
     """
     asked, data = options.model, options.data
-    checked_count("num_workers", data.num_workers, least=0)
-    checked_count("max_evals", options.explanation.max_evals, least=2)
-    if data.n_samples != "all":
-        checked_count("n_samples", data.n_samples, least=1)
-    if data.crop_size is not None:
-        checked_count("crop_size", data.crop_size, least=1)
-    find_weights(asked.model_output_dir)
-    images = find_images(data.dataset)
+    _check(options)
+    directory = str(asked.model_output_dir)
+    find_weights(directory)
+    given = None if data.dataset is None else find_images(data.dataset)
+    device = device_of(asked.accelerator)
     model = load_model(
-        asked.model_output_dir,
+        directory,
         model_name=asked.model_name,
         model_class=asked.model_class,
+        module=asked.module,
         crop_size=data.crop_size,
         allow_pickle=asked.allow_pickle,
+    )
+    source = (
+        Source(given, str(data.dataset))
+        if given
+        else images_of_training(model.description, data.n_samples is None)
     )
     prepare = preprocessing_of(
         model.module,
         model.channels,
-        model.noted,
+        source.as_received(model.description),
+        one_size=model.one_size,
         crop_size=data.crop_size,
         grayscale=data.grayscale,
         mean=data.mean,
         std=data.std,
     )
+    shown_channels(options.results.channels, model.channels)
     classes = model.classes
     if classes is None or data.crop_size is not None:
         classes = _classes(model.module, prepare)
-    if options.explanation.output == "value":  # no classes, so folders of them mean nothing
-        images = replace(images, labels=None, class_names=options.explanation.class_names)
+    names = options.explanation.class_names or model.description.class_names
+    notes = list(source.notes)
+    values = options.explanation.output == "value"
+    expected = Classes(classes, values=values).count
+    if options.explanation.class_names is None and names and len(names) != expected:
+        notes.append(f"the checkpoint has {len(names)} class names for {classes} outputs; left out")
+        names = None
+    if values:  # no classes, so folders of them mean nothing
+        images = replace(source.images, labels=None, class_names=names)
     else:
-        images = numbered_as(images, classes, options.explanation.class_names or model.class_names)
+        images = known_classes(numbered_as(source.images, classes, names), classes)
+    if images.labels is not None and names is None:
+        notes += [note for note in [numbering_note(images.class_names or [])] if note]
     settings = asdict(options.explanation) | {"class_names": images.class_names}
     if settings["topk"] is None and settings["targets"] is None and classes > MANY_CLASSES:
         settings |= {"topk": FEW_CLASSES, "fewer_will_do": True}
-    everything = data.n_samples == "all"
-    order = list(range(len(images.names))) if everything else drawn(images, settings["seed"])
-    wanted = len(order) if data.n_samples == "all" else min(data.n_samples, len(order))
-    return Job(options, model, prepare, images, classes, order, wanted, settings)
+    count = len(images.names)
+    everything = data.n_samples == "all" or source.chosen
+    order = list(range(count)) if everything else drawn(images, settings["seed"])
+    wanted = count if everything else min(_count(data.n_samples), count)
+    return Job(
+        options,
+        model,
+        device,
+        prepare,
+        images,
+        source.name,
+        classes,
+        order,
+        wanted,
+        settings,
+        {**model.guessed, **({} if source.prepared else prepare.guessed)},
+        notes,
+    )
+
+
+def _check(options: Options) -> None:
+    """Refuse numbers and names that cannot be meant, before anything is loaded for them."""
+    data, explanation = options.data, options.explanation
+    checked_count("num_workers", data.num_workers, least=0, most=MOST_THREADS)
+    checked_count("max_evals", explanation.max_evals, least=2)
+    if data.n_samples not in (None, "all"):
+        checked_count("n_samples", data.n_samples, least=1, most=MOST_SAMPLES)
+    if data.crop_size is not None:
+        checked_count("crop_size", data.crop_size, least=1, most=MAX_SIDE)
+    for name in ("model_name", "model_class", "module"):
+        if getattr(options.model, name) == "":
+            raise ArgumentError(name, "got ''; give a name, or leave it out")
+
+
+def _count(n_samples: int | str | None) -> int:
+    return n_samples if isinstance(n_samples, int) else SAMPLES
 
 
 def _classes(module: torch.nn.Module, prepare: Preprocessing) -> int:
@@ -132,9 +206,11 @@ def _classes(module: torch.nn.Module, prepare: Preprocessing) -> int:
             blank = torch.zeros(1, prepare.channels, *prepare.size)
             logits = logits_of(raw_output(module, blank))
         except (RuntimeError, ValueError, AssertionError) as error:
-            raise ValueError(
-                f"crop_size: the model takes no images of {prepare.channels} channels and "
-                f"{' x '.join(map(str, prepare.size))} pixels ({error}); give the size of training"
+            raise ArgumentError(
+                "crop_size",
+                f"the model takes no images of {prepare.channels} channels and "
+                f"{' x '.join(map(str, prepare.size))} pixels ({readable(error)}); "
+                "give the size of training",
             ) from error
     return logits.shape[1] if logits.ndim > 1 else 1
 

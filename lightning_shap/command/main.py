@@ -1,23 +1,16 @@
-"""``lightning-shap``: the command line, and what it says when something will not do.
+"""``lightning-shap``: the command, and what it says when something will not do.
 
 Nothing heavy is imported before the flags are read, so ``--help`` and typing errors answer at once.
 """
 
 import gc
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import fields
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from jsonargparse import ArgumentParser
-
-from lightning_shap.command.options import GROUPS, Options
-from lightning_shap.methods.registry import REMOVED
-
-FLAGS = {field.name: field for group in GROUPS.values() for field in fields(group)}
-LISTS = {name for name, field in FLAGS.items() if "list[" in str(field.type)}
-SWITCHES = {name for name, field in FLAGS.items() if field.type is bool}
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,50 +20,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: What follows the command's name; ``sys.argv[1:]`` where None.
 
     Raises:
-        SystemExit: With code 2 and one line on stderr if something given will not do.
+        SystemExit: With one sentence on stderr; code 2 if something given will not do, 1 for
+            whatever else goes wrong, 130 after Ctrl-C. ``--traceback`` shows where.
     """
-    options = parse(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _accept_any_text()
     try:
-        with _uncollected():
-            from lightning_shap.command.run import run
-
-        run(options)
-    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
-        if not _is_for_the_user(error):
-            raise
-        _refuse(str(error))
+        _command(arguments)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        # Lightning turns an interrupt into an exit of its own.
+        interrupted = isinstance(end.__context__, KeyboardInterrupt)
+        sys.exit(INTERRUPTED if interrupted else end.code)
+    except BrokenPipeError:  # whoever read what this prints has heard enough
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(DONE)
+    except Exception as error:
+        if "--traceback" in arguments:
+            raise
+        _fail(error)
 
 
-def parse(arguments: Sequence[str]) -> Options:
-    """The options that a command line and its ``--config`` files ask for."""
-    parser = _Parser(
-        prog="lightning-shap",
-        description="Explain a trained image classifier with SHAP.",
-        epilog="Example: lightning-shap --model_output_dir runs/resnet18 --dataset photographs "
-        "--n_samples 4 --topk 4",
-    )
-    parser.add_argument("--config", action="config", help="YAML file of these options.")
-    for group in GROUPS.values():
-        parser.add_class_arguments(group)
-    given = parser.parse_args(_in_words(arguments)).as_dict()
-    groups = {
-        name: group(**{field.name: given[field.name] for field in fields(group)})
-        for name, group in GROUPS.items()
-    }
-    return Options(**groups)
+def _command(arguments: Sequence[str]) -> None:
+    from lightning_shap.command.parser import parse
 
+    options = parse(arguments)
+    with _uncollected():
+        from lightning_shap.command.run import run
 
-class _Parser(ArgumentParser):
-    """Says of a method that there was what to use instead; jsonargparse lists those there are."""
-
-    def error(self, message: str, ex: Exception | None = None) -> None:
-        """Ends the command."""
-        for name, instead in REMOVED.items():
-            if 'key "method"' in message and message.rstrip().endswith(f"Got value: {name}"):
-                _refuse(f"method: {name!r} {instead}")
-        super().error(message, ex)
+    run(options)
 
 
 @contextmanager
@@ -83,35 +63,23 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _in_words(arguments: Sequence[str]) -> list[str]:
-    """Familiar short forms, ``--grayscale`` and ``--targets 1 2``, as jsonargparse writes them."""
-    flags: list[list[str]] = []
-    for word in arguments:
-        if word.startswith("--") or not flags:
-            flags.append([])
-        flags[-1].append(word)
-    words: list[str] = []
-    for flag, *values in flags:
-        name = flag.removeprefix("--")
-        if name in SWITCHES and not values:
-            words += [flag, "true"]
-        elif name in LISTS and values and not values[0].startswith("["):
-            words += [word for value in values for word in (f"{flag}+", value)]
-        else:
-            words += [flag, *values]
-    return words
+def _accept_any_text() -> None:
+    """Print what a stream cannot say, such as a name that is not UTF-8, in escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
-def _is_for_the_user(error: Exception) -> bool:
-    """Whether a message begins with what was given, as all of this package's own do.
+def _fail(error: Exception) -> NoReturn:
+    """One sentence for an error, whoever raised it."""
+    from lightning_shap.command.parser import FLAGS
+    from lightning_shap.command.untrusted import readable
 
-    Any other error is a fault of ours, whose traceback is worth more than a tidy line.
-    """
-    names, colon, _ = str(error).partition(": ")
-    known = {*FLAGS, "model", "images", "labels", "explanation"}
-    return bool(colon) and set(names.split(", ")) <= known
-
-
-def _refuse(message: str) -> NoReturn:
-    print(f"lightning-shap: error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    message, code = str(error), REFUSED
+    names, colon, _ = message.partition(": ")
+    # All messages of this package begin with the argument that will not do.
+    if not colon or not set(names.split(", ")) <= {*FLAGS, "model", "images", "labels"}:
+        message, code = f"{type(error).__name__}: {message}".removesuffix(": "), FAILED
+        message += "; --traceback shows where"
+    print(f"lightning-shap: error: {readable(message, 2000)}", file=sys.stderr)
+    sys.exit(code)

@@ -16,17 +16,22 @@ class Model:
     """The model.
 
     Args:
-        model_output_dir: Directory of a trained model, or one file of weights.
-        model_name: timm architecture; the directory's base name where not given.
+        model_output_dir: Directory of a trained model, or one file of weights; the first argument
+            where it has no name.
+        model_name: timm architecture; what the checkpoint or the directory's base name says where
+            not given.
         model_class: Own class, package.module.Class, for what is no timm model.
-        allow_pickle: Also load files that can run code while they are read. Only ever for files of
-            your own.
+        module: Attribute of the model that is the classifier; what the checkpoint says where not
+            given.
+        allow_pickle: Trust the file. Also load what can run code while it is read, and take paths
+            from it. Only ever for files of your own.
         accelerator: cpu, cuda, mps or auto.
     """
 
-    model_output_dir: str
+    model_output_dir: str | None = None
     model_name: str | None = None
     model_class: str | None = None
+    module: str | None = None
     allow_pickle: bool = False
     accelerator: str = "auto"
 
@@ -37,18 +42,21 @@ class Data:
 
     Args:
         dataset: Folder of class folders (also below test/, val/ or train/), flat folder of images,
-            one image, or the name of a Hugging Face data set.
-        n_samples: How many images, drawn over the classes in turn; or all.
-        crop_size: Side of the square that the model sees; its own where not given.
+            one image, or the name of a Hugging Face data set; that of the checkpoint where not
+            given.
+        n_samples: How many images, drawn over the classes in turn, or all. Where neither this nor
+            dataset is given, the very images that the training explained, if the checkpoint knows
+            them; else 8.
+        crop_size: Side of the square that the model sees; the training's where not given.
         grayscale: Show the model its images in grey.
-        mean: What training subtracted from each channel (pixels from 0 to 1), where the model does
-            not say.
+        mean: What training subtracted from each channel (pixels from 0 to 1), where the checkpoint
+            does not say.
         std: What training divided each channel by.
-        num_workers: Processes that read images, 0 for none beside the main one.
+        num_workers: Threads that read images.
     """
 
-    dataset: str
-    n_samples: int | Literal["all"] = 8
+    dataset: str | None = None
+    n_samples: int | Literal["all"] | None = None
     crop_size: int | None = None
     grayscale: bool = False
     mean: list[float] | None = None
@@ -120,11 +128,13 @@ class Machines:
         devices: Devices a machine, a number, a list such as 0,2 or auto.
         num_nodes: Machines.
         strategy: Strategy of Lightning's Trainer, such as ddp.
+        oversubscribe: Start more processes than there are cores.
     """
 
     devices: int | str | None = None
     num_nodes: int | None = None
     strategy: str | None = None
+    oversubscribe: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,74 +1,95 @@
-"""The run of the command: explain what a job asks for, have the results written and told."""
+"""The run of the command: explain what a job asks for, have the results written and reported."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from lightning_shap.archive import NAME, merge, save
 from lightning_shap.atomic import published
 from lightning_shap.command.data.folders import check_any, read_samples
 from lightning_shap.command.job import Job, prepared
+from lightning_shap.command.machines import end_with_parent
+from lightning_shap.command.memory import bounded_memory
 from lightning_shap.command.options import Options
-from lightning_shap.command.results import output_directory, tell, write_beside
+from lightning_shap.command.results import (
+    FILES,
+    Results,
+    log,
+    notes_after,
+    notes_before,
+    output_directory,
+    say,
+    summary,
+    write_beside,
+)
 from lightning_shap.explainer import explain_found
 
-AT_ONCE = 128  # more images than that are explained in shards, lest they fill the memory
+if TYPE_CHECKING:
+    from lightning_shap.command.shards import Shards
+
+AT_ONCE = 128  # more images than that are explained in shards, which keeps them out of the memory
+BYTES_AT_ONCE = 2**31  # likewise, of attributions
 
 
 def run(options: Options) -> None:
     """Do what a command asks for.
 
     Raises:
-        ValueError: If something given will not do; the message begins with its name.
-        OSError: If a file cannot be found, read or written; likewise.
+        ArgumentError: If something given will not do.
+        OSError: If a file cannot be written.
+        RuntimeError: If the archive is written, but something that belongs to it is not.
     """
-    job = prepared(options)
+    end_with_parent()
+    with bounded_memory():
+        job = prepared(options)
     directory = output_directory(options)
-    shards = None
-    if _in_shards(options):
-        from lightning_shap.command.shards import explain_in_shards
+    say(notes_before(job))
+    # Other devices map far more memory than they use, which a limit would count.
+    with bounded_memory() if job.device.type == "cpu" else nullcontext():
+        if _in_shards(job):
+            from lightning_shap.command.shards import explained_in_shards
 
-        shards = explain_in_shards(job, directory)
-        if shards is None:  # another process writes the results
-            return
-    with published(directory) as folder:
-        archive = folder / NAME
-        if shards is None:
-            _explain_at_once(job, archive)
+            with explained_in_shards(job, directory) as shards:
+                if shards is None:  # another process writes the results
+                    return
+                results = _publish(job, directory, lambda archive: _merge(job, shards, archive))
         else:
-            merge(shards.archives, archive, about=job.about(shards.skipped))
-        said = write_beside(job, archive)
-    if shards is not None:
-        shards.remove()
-    tell(job, directory, said)
+            results = _publish(job, directory, lambda archive: _explain_at_once(job, archive))
+        log(job, directory / NAME, results)
+    say(notes_after(results))
+    summary(job, directory, results)
+    results.check()
 
 
-def _in_shards(options: Options) -> bool:
-    machines, images = options.machines, options.data.n_samples
+def _publish(job: Job, directory: Path, write: Callable[[Path], None]) -> Results:
+    """Have an archive written, and all that belongs to it."""
+    with published(directory, FILES) as folder:
+        write(folder / NAME)
+        return write_beside(job, folder / NAME)
+
+
+def _in_shards(job: Job) -> bool:
+    machines = job.options.machines
     asked = (machines.devices, machines.num_nodes, machines.strategy)
-    return images == "all" or images > AT_ONCE or any(value is not None for value in asked)
+    return (
+        job.options.data.n_samples == "all"
+        or job.wanted > AT_ONCE
+        or job.wanted * job.bytes_per_image > BYTES_AT_ONCE
+        or any(value is not None for value in asked)
+    )
+
+
+def _merge(job: Job, shards: "Shards", archive: Path) -> None:
+    merge(shards.archives, archive, about=job.about(shards.skipped))
 
 
 def _explain_at_once(job: Job, archive: Path) -> None:
-    options = job.options
     read = read_samples(
-        job.images, job.order, job.wanted, job.prepare, threads=options.data.num_workers
+        job.images, job.order, job.wanted, job.prepare, threads=job.options.data.num_workers
     )
     check_any(read.indices, read.skipped)
-    model = job.model.module.to(_device(options.model.accelerator))
+    model = job.model.module.to(job.device)
     labels = job.labels(read.indices)
     explanation = explain_found(model, read.images, labels=labels, **job.settings)
     save(explanation, archive, about=job.about(read.skipped), files=job.files(read.indices))
-
-
-def _device(accelerator: str) -> torch.device:
-    if accelerator == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device("cuda" if accelerator == "gpu" else accelerator)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"accelerator: cannot use {accelerator!r} here; give cpu, cuda, mps or auto"
-        ) from error
-    return device

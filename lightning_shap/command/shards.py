@@ -12,17 +12,22 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap.archive import save
+from lightning_shap.arguments import ArgumentError
+from lightning_shap.atomic import WORK, replacing, work_folder
 from lightning_shap.command.data.folders import PreparedImages, check_any, read_samples
-from lightning_shap.command.model.checkpoints import find_weights
+from lightning_shap.command.machines import check_processes, end_with_parent, parent_of_processes
+from lightning_shap.command.model.find import find_weights
+from lightning_shap.command.untrusted import blaming
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.training.lightning import pl
@@ -34,68 +39,87 @@ SHARD_IMAGES = 16
 SHARD_BYTES = 2**26  # of attributions
 
 
-@dataclass(frozen=True)
-class Shards:
+class Shards(NamedTuple):
     """The shards of a job, all explained.
 
     Attributes:
-        directory: Where they are.
         archives: Of the images, in their order.
         skipped: The names of images that could not be read, and why.
     """
 
-    directory: Path
     archives: list[Path]
     skipped: dict[str, str]
 
-    def remove(self) -> None:
-        """Clear them away, once they are merged."""
-        shutil.rmtree(self.directory, ignore_errors=True)
 
-
-def explain_in_shards(job: "Job", directory: Path) -> Shards | None:
+@contextmanager
+def explained_in_shards(job: "Job", directory: Path) -> Iterator[Shards | None]:
     """Explain a job's images on the machines it asks for.
 
     Args:
         job: What to explain.
-        directory: Below it, shards are kept until all are there.
+        directory: Below it, shards are kept until all are there, and for as long as they are used.
 
-    Returns:
+    Yields:
         The shards, to one process; None to the others.
 
     Raises:
-        ValueError: If there are no such machines, or no image can be read.
+        ArgumentError: If there are no such machines, no image can be read, or another process is
+            at the same images.
     """
-    with _lightning_quiet():
-        return _explained(job, directory)
+    trainer, numbers = _trainer(job), _numbers(job)
+    with _folder(trainer, directory, f"{_fingerprint(job, numbers)}.shards") as folder:
+        _explain_missing(job, trainer, folder, numbers)
+        if not trainer.is_global_zero:
+            yield None
+            return
+        skipped: dict[str, str] = {}
+        for shard in range(len(numbers)):
+            skipped |= json.loads(_receipt(folder, shard).read_text(encoding="utf-8"))
+        archives = sorted(folder.glob("*.npz"))
+        if not archives:
+            shutil.rmtree(folder)
+        check_any(archives, skipped)
+        yield Shards(archives, skipped)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _explained(job: "Job", directory: Path) -> Shards | None:
-    trainer = _trainer(job)
-    numbers = _numbers(job)
-    folder = directory / f".explanation.{_fingerprint(job, numbers)}.shards"
-    folder.mkdir(exist_ok=True)
+@contextmanager
+def _folder(trainer: pl.Trainer, directory: Path, name: str) -> Iterator[Path]:
+    """The folder of a job's shards, which one process holds for all."""
+    with ExitStack() as held:
+        if trainer.is_global_zero:
+            try:
+                folder = held.enter_context(work_folder(directory, name))
+            except BlockingIOError as error:
+                raise ArgumentError(
+                    "output_dir",
+                    f"another lightning-shap explains the same images into {str(directory)!r}; "
+                    "wait for it, or give another --output_dir",
+                ) from error
+        else:
+            folder = directory / f"{WORK}{name}"
+            folder.mkdir(exist_ok=True)
+        yield folder
+
+
+def _explain_missing(
+    job: "Job", trainer: pl.Trainer, folder: Path, numbers: list[list[int]]
+) -> None:
+    """Explain the shards that an earlier run did not get to."""
     missing = [shard for shard in range(len(numbers)) if not _receipt(folder, shard).exists()]
-    if missing or trainer.world_size > 1:  # processes must meet, lest one go ahead and tidy up
-        # Each of them needs something to do, even if another does it, too.
-        missing += (missing or [0])[:1] * (trainer.world_size - len(missing))
-        loader = DataLoader(
-            _ShardImages(job, numbers, missing), batch_size=1, collate_fn=_only_item
-        )
-        trainer.callbacks.append(_ShardWriter(job, folder))  # type: ignore[attr-defined]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    if not missing and trainer.world_size == 1:
+        return
+    # Several processes must meet before one of them goes on to merge. Each needs something to do,
+    # even if another does it, too.
+    missing += (missing or [0])[:1] * (trainer.world_size - len(missing))
+    loader = DataLoader(_ShardImages(job, numbers, missing), batch_size=1, collate_fn=_only_item)
+    trainer.callbacks.append(_ShardWriter(job, folder))  # type: ignore[attr-defined]
+    with warnings.catch_warnings(), _lightning_quiet(), parent_of_processes():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        try:
             trainer.predict(_Explainer(job), loader, return_predictions=False)
-    if not trainer.is_global_zero:
-        return None
-    skipped: dict[str, str] = {}
-    for shard in range(len(numbers)):
-        skipped |= json.loads(_receipt(folder, shard).read_text(encoding="utf-8"))
-    archives = sorted(folder.glob("*.npz"))
-    if not archives:
-        shutil.rmtree(folder)
-    check_any(archives, skipped)
-    return Shards(folder, archives, skipped)
+        except ProcessRaisedException as error:  # whose text is the traceback of another process
+            raise ValueError(str(error).strip().splitlines()[-1].partition(": ")[2]) from error
 
 
 class _ShardImages(Dataset[tuple[int, PreparedImages]]):
@@ -142,6 +166,10 @@ class _ShardWriter(pl.callbacks.BasePredictionWriter):
         super().__init__("batch")
         self._job, self._folder = job, folder
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Begins in each process."""
+        end_with_parent()
+
     def write_on_batch_end(
         self,
         trainer: pl.Trainer,
@@ -156,9 +184,8 @@ class _ShardWriter(pl.callbacks.BasePredictionWriter):
         receipt = _receipt(self._folder, shard)
         for explanation in prediction:
             save(explanation, receipt.with_suffix(".npz"), files=self._job.files(read.indices))
-        partial = receipt.with_suffix(f".{trainer.global_rank}.part")
-        partial.write_text(json.dumps(read.skipped), encoding="utf-8")
-        os.replace(partial, receipt)
+        with replacing(receipt) as partial:
+            partial.write_text(json.dumps(read.skipped), encoding="utf-8")
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.strategy.barrier()  # only then are the shards of all processes there
@@ -180,14 +207,16 @@ def _lightning_quiet() -> Iterator[None]:
 
 
 def _trainer(job: "Job") -> pl.Trainer:
-    machines = job.options.machines
-    # Lightning exports it to users, but not to strict type checkers.
-    misconfiguration: type[Exception] = vars(pl.utilities.exceptions)["MisconfigurationException"]
-    try:
-        return pl.Trainer(
-            accelerator=job.options.model.accelerator,
-            devices="auto" if machines.devices is None else machines.devices,
-            num_nodes=machines.num_nodes or 1,
+    machines, device = job.options.machines, job.device
+    default = "auto" if device.index is None else [device.index]
+    with (
+        _lightning_quiet(),
+        blaming("devices, num_nodes, strategy", "Lightning cannot work with them"),
+    ):
+        trainer = pl.Trainer(
+            accelerator=device.type,
+            devices=default if machines.devices is None else machines.devices,
+            num_nodes=1 if machines.num_nodes is None else machines.num_nodes,
             strategy=machines.strategy or "auto",
             enable_progress_bar=job.options.explanation.progress,
             enable_model_summary=False,
@@ -195,31 +224,36 @@ def _trainer(job: "Job") -> pl.Trainer:
             inference_mode=False,
             logger=False,
         )
-    except (ValueError, misconfiguration) as error:
-        raise ValueError(f"devices, num_nodes, strategy: {error}") from error
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    if environment is not None and not environment.creates_processes_externally:
+        if device.type == "cpu":
+            check_processes(trainer.num_devices, machines.oversubscribe)
+        if trainer.num_nodes > 1 and "MASTER_ADDR" not in os.environ:
+            raise ArgumentError(
+                "num_nodes",
+                f"got {trainer.num_nodes}, and nothing says where the others are; start each with "
+                "torchrun, with SLURM, or with MASTER_ADDR, MASTER_PORT and NODE_RANK set",
+            )
+    return trainer
 
 
 def _numbers(job: "Job") -> list[list[int]]:
     """Which images make up each shard; the same whatever the machines."""
-    targets, topk = job.settings["targets"], job.settings["topk"]
-    explained = topk or (job.classes if targets is None else len(torch.as_tensor(targets).view(-1)))
-    height, width = job.prepare.size
-    image = 8 * height * width * job.prepare.channels * explained
-    size = max(1, min(SHARD_IMAGES, SHARD_BYTES // image))
+    size = max(1, min(SHARD_IMAGES, SHARD_BYTES // job.bytes_per_image))
     order = job.order[: job.wanted]
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
-    """Tells shards of this job from those of one with other weights, images or settings."""
-    weights = find_weights(job.options.model.model_output_dir)
-    said = {
+    """What sets shards of this job apart from those of other weights, images or settings."""
+    weights = find_weights(str(job.options.model.model_output_dir)).path
+    job_itself = {
         "weights": [str(weights.resolve()), weights.stat().st_size, weights.stat().st_mtime_ns],
         "options": [asdict(job.options.model), asdict(job.options.data)],
         "settings": {**job.settings, "progress": None},
         "images": [[job.images.names[index] for index in indices] for indices in numbers],
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(job_itself, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _receipt(folder: Path, shard: int) -> Path:

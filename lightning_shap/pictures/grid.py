@@ -4,11 +4,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from lightning_shap.atomic import replacing
 from lightning_shap.maps import maps_of
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.captions import Captions, Heading
@@ -49,6 +49,7 @@ def plot(
     channels: int | Sequence[int] | None = None,
     title: str | None = None,
     max_rows: int | None = None,
+    notes: Sequence[str] = (),
     album: Album | None = None,
 ) -> np.ndarray:
     """Draw an explanation.
@@ -69,6 +70,7 @@ def plot(
         channels: The channel shown grey, or the three shown as red, green and blue.
         title: Heading of the picture.
         max_rows: Show only the first images.
+        notes: What else a viewer should know, for the footer.
         album: Keeps the photographs for further pictures of the same images.
 
     Returns:
@@ -82,9 +84,9 @@ def plot(
     maps, data = everything.values[:rows], everything.images
     captions = Captions(everything, labels, class_names)
     photographs = (album or Album()).photographs(data[:rows], mean, std, channels)
-    notes = [*photographs.notes]
+    remarks = [*photographs.notes, *notes]
     if rows < len(data):
-        notes.append(f"{rows} of {len(data)} images")
+        remarks.append(f"{rows} of {len(data)} images")
     scale = f"full colour at the {pixels.LIMIT_PERCENTILE}th percentile"
 
     size = pixels.drawn_size(*maps.shape[2:])
@@ -97,7 +99,7 @@ def plot(
         1 + maps.shape[1],
         photographs.size,
         title,
-        [*captions.method(rows), f"{captions.unit} per pixel", scale, *notes],
+        [*captions.method(rows), f"{captions.unit} per pixel", scale, *remarks],
     )
     sheet.legend(limit * peak)
     for row, (photograph, under) in enumerate(
@@ -131,14 +133,10 @@ def save(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
         )
     if path.suffix.lower() != ".png":
         raise ValueError(f"path: must end in .png, got {str(path)!r}")
-    partial = path.with_name(f".{path.stem}.{uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(path) as partial:
             Image.fromarray(picture).save(partial, format="PNG", compress_level=COMPRESSION)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(error.errno, f"path: cannot write {str(path)!r}: {reason}") from error

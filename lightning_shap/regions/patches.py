@@ -5,6 +5,8 @@ import math
 import numpy as np
 import torch
 
+from lightning_shap.errors import ArgumentError
+
 EVALUATIONS_PER_PATCH = 2.5
 LARGEST_SIDE = 14
 
@@ -20,9 +22,10 @@ class PatchGrid:
     def __init__(self, grid: tuple[int, int], size: tuple[int, int]) -> None:
         for patches, pixels, side in zip(grid, size, ("rows", "columns"), strict=True):
             if not 1 <= patches <= pixels:
-                raise ValueError(
-                    f"grid={grid} asks for {patches} {side} of patches on an image of "
-                    f"{size[0]} x {size[1]} pixels; use between 1 and {pixels} {side}."
+                raise ArgumentError(
+                    "grid",
+                    f"asks for {patches} {side} of patches on an image of {size[0]} x {size[1]} "
+                    f"pixels; give between 1 and {pixels} {side}",
                 )
         self.grid = grid
         self.size = size

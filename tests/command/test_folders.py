@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lightning_shap.arguments import ArgumentError
+from lightning_shap.command.data import files
 from lightning_shap.command.data.folders import (
     ImageSet,
     drawn,
@@ -18,6 +20,7 @@ from lightning_shap.command.data.folders import (
     read_samples,
 )
 from lightning_shap.command.data.preprocessing import Preprocessing, preprocessing_of
+from lightning_shap.command.model.description import Description, from_settings
 
 
 def prepare(channels=3, size=8, **kwargs):
@@ -81,13 +84,13 @@ def test_hidden_folders_are_no_classes(tmp_path):
 
 def test_a_folder_without_images_is_an_error(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
-    with pytest.raises(FileNotFoundError, match=r"dataset: .* holds no images"):
+    with pytest.raises(ArgumentError, match=r"dataset: .* holds no images"):
         find_images(tmp_path)
 
 
 def test_a_missing_folder_is_an_error_that_tells_of_named_data_sets(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(FileNotFoundError, match=r"dataset: there is no 'no/where'.*pip install"):
+    with pytest.raises(ArgumentError, match=r"dataset: there is no 'no/where'.*pip install"):
         find_images("no/where")
 
 
@@ -184,11 +187,19 @@ def test_unreadable_images_are_named_and_others_take_their_place(tmp_path):
     assert list(read.skipped) == images.names[:2]
 
 
-def test_a_decompression_bomb_is_an_error(tmp_path, monkeypatch):
-    picture(0).save(tmp_path / "huge.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(ValueError, match=r"dataset: .*huge\.png may be a decompression bomb"):
-        read_samples(find_images(tmp_path), [0], 1, prepare())
+def test_a_decompression_bomb_is_skipped_before_it_is_unpacked(tmp_path, monkeypatch):
+    for name in ("bomb.png", "bomb.npy", "bomb.tif"):
+        pixels = np.asarray(picture(0, size=(60, 60)))
+        picture(0, size=(60, 60)).save(tmp_path / name) if name != "bomb.npy" else np.save(
+            tmp_path / name, pixels
+        )
+    picture(1, size=(8, 8)).save(tmp_path / "small.png")
+    monkeypatch.setattr(files, "MOST_PIXELS", 1000)
+    images = find_images(tmp_path)
+    read = read_samples(images, range(4), 4, prepare())
+    assert read.indices == [3]
+    assert len(read.skipped) == 3
+    assert all("decompression bomb" in why for why in read.skipped.values())
 
 
 def test_reading_is_deterministic_and_as_timm_evaluates(tmp_path):
@@ -258,30 +269,75 @@ def timm_like(**cfg):
 known = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
 
 
-def test_mean_and_std_are_those_of_the_model_inside():
-    found = preprocessing_of(timm_like(**known), 3, {})
+def test_mean_and_std_of_the_model_inside_are_a_guess():
+    found = preprocessing_of(timm_like(**known), 3, Description())
     assert (found.mean, found.std, found.size) == (*known.values(), (16, 16))
+    assert [*found.guessed] == ["size", "crop", "mean, std"]
 
 
 def test_hyper_parameters_know_better_and_the_user_best():
-    noted = {"mean": [0.7] * 3, "std": [0.8] * 3, "img_size": 20, "lr": 1}
-    found = preprocessing_of(timm_like(**known), 3, noted, std=[0.9])
+    said = from_settings({"mean": [0.7] * 3, "std": [0.8] * 3, "img_size": 20, "lr": 1})
+    found = preprocessing_of(timm_like(**known), 3, said, std=[0.9])
     assert found.mean == (0.7,) * 3
     assert found.std == (0.9,) * 3
     assert found.size == (20, 20)
+    assert [*found.guessed] == ["crop"]
 
 
 @pytest.mark.parametrize("channels", [1, 4, 13])
 def test_mean_and_std_of_other_channels_are_left_out(channels):
-    found = preprocessing_of(timm_like(**known), channels, {"input_size": 784, "mean": [1, 2]})
+    said = from_settings({"input_size": "784", "mean": [1, 2]})
+    found = preprocessing_of(timm_like(**known), channels, said)
     assert (found.mean, found.std) == (None, None)
 
 
-def test_a_model_that_says_nothing_gets_no_guess():
-    found = preprocessing_of(torch.nn.Identity(), 3, {})
+def test_a_model_that_says_nothing_gets_no_mean_and_std():
+    found = preprocessing_of(torch.nn.Identity(), 3, Description())
     assert (found.mean, found.std) == (None, None)
+    assert "mean, std" in found.guessed
 
 
 def test_mean_of_a_wrong_length_is_an_error():
-    with pytest.raises(ValueError, match=r"mean: has 2 numbers; give 1 or 3"):
-        preprocessing_of(torch.nn.Identity(), 3, {}, mean=[0.1, 0.2])
+    with pytest.raises(ArgumentError, match=r"mean: has 2 numbers; give 1 or 3"):
+        preprocessing_of(torch.nn.Identity(), 3, Description(), mean=[0.1, 0.2])
+
+
+@pytest.mark.parametrize("given", [{"mean": [0.5]}, {"std": [0.5]}])
+def test_mean_without_std_is_an_error(given):
+    with pytest.raises(ArgumentError, match="nothing says the"):
+        preprocessing_of(torch.nn.Identity(), 3, Description(), **given)
+
+
+@pytest.mark.parametrize("std", [[0.0], [-1.0], [float("nan")]])
+def test_std_that_nothing_can_be_divided_by_is_an_error(std):
+    with pytest.raises(ArgumentError, match="std: got"):
+        preprocessing_of(torch.nn.Identity(), 3, Description(), mean=[0.5], std=std)
+
+
+@pytest.mark.parametrize("size", [28, 112, 192, 224, 299])
+@pytest.mark.parametrize("resized", [1, 32, 33, 64])
+@pytest.mark.parametrize("squash", [False, True])
+def test_resizing_and_cropping_are_those_of_torchvision(size, resized, squash):
+    from torchvision import transforms
+
+    side = size + resized
+    theirs = transforms.Compose(
+        [
+            transforms.Resize((side, side) if squash else side),
+            transforms.CenterCrop(size),
+            transforms.ToTensor(),
+            transforms.Normalize([0.5] * 3, [0.25] * 3),
+        ]
+    )
+    said = Description(
+        size=(size, size),
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        crop_pct=size / side,
+        crop_mode="squash" if squash else None,
+        interpolation="bilinear",
+    )
+    ours = preprocessing_of(torch.nn.Identity(), 3, said)
+    assert not ours.guessed
+    image = picture(0, size=(310, 402))
+    assert torch.equal(ours(image), theirs(image))

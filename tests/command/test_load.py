@@ -9,6 +9,7 @@ import torch
 from finished_model import ARCHITECTURE, network, weights_in
 from safetensors.torch import save_file
 
+from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.model.load import load_model
 
 image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -87,7 +88,8 @@ def test_timms_own_directory_keeps_its_preprocessing_and_class_names(tmp_path, m
     (directory / "config.json").write_text(json.dumps(config))
     loaded = load_model(directory)
     assert same_outputs(loaded, model)
-    assert loaded.class_names == ["a", "b", "c"]
+    assert loaded.description.class_names == ["a", "b", "c"]
+    assert loaded.description.mean == (0.1, 0.2, 0.3)
     assert list(loaded.module.pretrained_cfg["mean"]) == [0.1, 0.2, 0.3]
 
 
@@ -98,7 +100,7 @@ def test_hyper_parameters_name_the_architecture(tmp_path, model):
     torch.save({"state_dict": weights(model, "net."), "hyper_parameters": said}, path)
     loaded = load_model(path)
     assert same_outputs(loaded, model)
-    assert "hyper-parameters" in loaded.source
+    assert "architecture from the checkpoint" in loaded.source
 
 
 @pytest.mark.parametrize("channels", [1, 4, 13])
@@ -199,12 +201,12 @@ def test_nothing_is_downloaded(tmp_path, model, monkeypatch):
 
 
 def test_a_missing_directory_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"model_output_dir: there is no .*nowhere"):
+    with pytest.raises(ArgumentError, match=r"model_output_dir: there is no .*nowhere"):
         load_model(tmp_path / "nowhere")
 
 
 def test_a_directory_without_weights_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"model_output_dir: .* no weights"):
+    with pytest.raises(ArgumentError, match=r"model_output_dir: .* no weights"):
         load_model(tmp_path)
 
 

@@ -19,8 +19,9 @@ from PIL import Image
 
 import lightning_shap
 from lightning_shap.archive import save
-from lightning_shap.command.main import main, parse
+from lightning_shap.command.main import main
 from lightning_shap.command.options import Explanation
+from lightning_shap.command.parser import parse
 from lightning_shap.command.report import report
 from lightning_shap.explainer import explain
 
@@ -52,9 +53,9 @@ def refused(layout, capsys):
         with pytest.raises(SystemExit) as end:
             main(flags(directory, dataset, *more))
         assert end.value.code == 2
-        lines = capsys.readouterr().err.strip().splitlines()
-        assert len(lines) == 1
-        return lines[0].removeprefix("lightning-shap: error: ")
+        *notes, last = capsys.readouterr().err.strip().splitlines()
+        assert all(line.startswith("lightning-shap: note: ") for line in notes)
+        return last.removeprefix("lightning-shap: error: ")
 
     return command
 
@@ -204,8 +205,8 @@ def test_the_same_command_writes_the_same_values(run, tmp_path):
 def test_an_explanation_that_fails_leaves_the_older_one(run, tmp_path, monkeypatch):
     run("--n_samples", "1")
     before = {name: (tmp_path / "out" / name).read_bytes() for name in FILES}
-    monkeypatch.setattr("lightning_shap.command.results.report", lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    monkeypatch.setattr("lightning_shap.command.run.explain_found", lambda *_, **__: 1 / 0)
+    with pytest.raises(SystemExit):
         run("--n_samples", "2")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
 
@@ -360,7 +361,7 @@ def test_an_output_directory_that_cannot_be_written(refused, tmp_path):
 
 def test_a_decompression_bomb(refused, tmp_path, monkeypatch):
     picture(0).save(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr("lightning_shap.command.data.files.MOST_PIXELS", 100)
     assert "decompression bomb" in refused(dataset=tmp_path)
 
 
@@ -386,7 +387,14 @@ def test_arguments_that_will_not_do(refused, tmp_path, more, message):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_fault_of_ours_keeps_its_traceback(layout, monkeypatch, tmp_path):
+def test_a_fault_is_one_sentence_and_its_traceback_can_be_had(
+    layout, monkeypatch, tmp_path, capsys
+):
     monkeypatch.setattr("lightning_shap.command.job.find_images", lambda _: int("not a number"))
-    with pytest.raises(ValueError, match="invalid literal"):
+    with pytest.raises(SystemExit) as end:
         main(flags(*layout, "--output_dir", tmp_path))
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "ValueError: invalid literal" in line
+    with pytest.raises(ValueError, match="invalid literal"):
+        main([*flags(*layout, "--output_dir", tmp_path), "--traceback"])

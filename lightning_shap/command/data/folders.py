@@ -1,8 +1,13 @@
-"""Data sets: a folder, an image or a name to labelled images, and the samples drawn from them."""
+"""Data sets: a folder, an image or a name to labelled images, and the samples drawn from them.
+
+Written out and not left to torchvision's image folder: that has no splits, ends a run at the first
+image that cannot be read, and walks in circles where a folder links back to one that holds it.
+"""
 
 import os
 import random
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
+from lightning_shap.arguments import ArgumentError
 from lightning_shap.classes import Classes
 from lightning_shap.command.data.files import SUFFIXES, Picture, is_image, open_image
 from lightning_shap.command.data.image_set import SPLITS, ImageSet
+from lightning_shap.command.untrusted import blaming, existing, readable, reason, short
 
 
 @dataclass(frozen=True)
@@ -43,15 +49,23 @@ def find_images(dataset: str | Path) -> ImageSet:
             of these that is there), a flat folder of images, one image or a data set's name.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no image in it.
+        ArgumentError: If there is no such folder, or no image in it.
     """
-    root = Path(dataset)
-    if root.is_file():
-        return _of_files([root])
-    if not root.is_dir():
+    if re.fullmatch(r"[\w.-]{1,96}(/[\w.-]{1,96})?", str(dataset)) and not Path(dataset).exists():
         from lightning_shap.command.data.hub import find_named
 
         return find_named(str(dataset))
+    root = existing("dataset", str(dataset), "give a folder of images")
+    with blaming("dataset", f"{readable(repr(str(root)))} cannot be read"):
+        return _of_files([root]) if root.is_file() else _of_folder(root)
+
+
+def listed_images(files: Sequence[str], labels: np.ndarray | None) -> ImageSet:
+    """Certain files in their order, and their classes, negative where unknown."""
+    return replace(_of_files([Path(file) for file in files]), labels=labels)
+
+
+def _of_folder(root: Path) -> ImageSet:
     splits = _splits(root)
     home = splits[0] if splits else root
     # A split may lack a class: the numbers come from all of them.
@@ -60,14 +74,17 @@ def find_images(dataset: str | Path) -> ImageSet:
     if not any(by_class):
         files = sorted(path for path in home.iterdir() if is_image(path))
         if not files:
-            raise FileNotFoundError(
-                f"dataset: {str(dataset)!r} holds no images; give a folder of images or of class "
-                f"folders with images ({', '.join(sorted(SUFFIXES))})"
+            raise ArgumentError(
+                "dataset",
+                f"{readable(repr(str(root)))} holds no images; give a folder of images or of class "
+                f"folders with images ({', '.join(sorted(SUFFIXES))})",
             )
         return _of_files(files)
     labels = np.repeat(np.arange(len(classes)), [len(files) for files in by_class])
     files = [path for folder in by_class for path in folder]
-    return replace(_of_files(files), labels=labels, class_names=classes)
+    return replace(
+        _of_files(files), labels=labels, class_names=[readable(name) for name in classes]
+    )
 
 
 def numbered_as(
@@ -82,7 +99,7 @@ def numbered_as(
             their places in it.
 
     Raises:
-        ValueError: If classes and outputs disagree.
+        ArgumentError: If classes and outputs disagree.
     """
     expected = Classes(classes).count
     folders, labels = images.class_names, images.labels
@@ -96,12 +113,20 @@ def numbered_as(
         if len(folders) == expected:
             return replace(images, class_names=names)
     if folders is not None and len(folders) != expected:
-        shown = ", ".join(folders[:6]) + (", …" if len(folders) > 6 else "")
-        raise ValueError(
-            f"dataset: has {len(folders)} classes ({shown}), but the model has {classes} outputs; "
-            "give the data it was trained on, or all its --class_names in order"
+        raise ArgumentError(
+            "dataset",
+            f"has {len(folders)} classes ({short(folders, 6)}), but the model has {classes} "
+            "outputs; give the data it was trained on, or all its --class_names in order",
         )
     return images
+
+
+def known_classes(images: ImageSet, classes: int) -> ImageSet:
+    """The images, those of classes that the model does not have with no class."""
+    if images.labels is None:
+        return images
+    among = (images.labels >= 0) & (images.labels < max(2, classes))
+    return replace(images, labels=np.where(among, images.labels, -1))
 
 
 def numbering_note(class_names: Sequence[str]) -> str | None:
@@ -136,28 +161,20 @@ def read_samples(
     *,
     threads: int = 0,
 ) -> PreparedImages:
-    """Read images in an order until there are as many as wanted, past those that cannot be read.
-
-    Raises:
-        ValueError: If one is a decompression bomb.
-    """
+    """Read images in an order until there are as many as wanted, past those that cannot be read."""
 
     def read(index: int) -> torch.Tensor | str:
         try:
             return prepare(images.open(index))
-        except Image.DecompressionBombError as error:
-            raise ValueError(
-                f"dataset: {images.names[index]} may be a decompression bomb ({error}); "
-                "shrink it or take it away"
-            ) from error
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            return str(error) or type(error).__name__
+        except Exception as error:  # the decoders of ten formats raise anything on damaged files
+            return reason(error)
 
     tensors: list[torch.Tensor] = []
     indices: list[int] = []
     skipped: dict[str, str] = {}
     queue = iter(order)
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(max(1, threads)) as pool:
+        warnings.simplefilter("ignore")  # of decoders, about what they make of damaged files
         while batch := list(islice(queue, wanted - len(tensors))):
             for index, outcome in zip(batch, pool.map(read, batch), strict=True):
                 if isinstance(outcome, str):
@@ -172,12 +189,13 @@ def check_any(indices: Sequence[Any], skipped: Mapping[str, str]) -> None:
     """Make sure that some images could be read.
 
     Raises:
-        ValueError: If none could.
+        ArgumentError: If none could.
     """
     if not indices:
-        name, reason = next(iter(skipped.items()))
-        raise ValueError(
-            f"dataset: none of {len(skipped)} images can be read (the first, {name}: {reason})"
+        name, why = next(iter(skipped.items()))
+        raise ArgumentError(
+            "dataset",
+            f"none of {len(skipped)} images can be read (the first, {readable(name)}: {why})",
         )
 
 
@@ -202,9 +220,21 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    """Images at any depth in a fixed order; links to folders are followed, as torchvision does."""
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        yield from (
-            path for path in (Path(place, name) for name in sorted(files)) if is_image(path)
-        )
+    """Images at any depth in a fixed order, each once.
+
+    Links to folders are followed, as torchvision does, but never back to one that holds them.
+    """
+    seen = {place.resolve() for place in folder.absolute().parents}
+    waiting = [folder]
+    while waiting:
+        place = waiting.pop()
+        real = place.resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            found = sorted(place / name for name in os.listdir(place))
+        except OSError:  # as torchvision does, what may not be read counts as empty
+            continue
+        yield from filter(is_image, found)
+        waiting += [path for path in reversed(found) if os.path.isdir(path)]

@@ -4,35 +4,37 @@ from typing import Any
 
 import numpy as np
 
+from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.data.files import Picture
 from lightning_shap.command.data.image_set import SPLITS, ImageSet
+from lightning_shap.command.untrusted import blaming
 
 
 def find_named(name: str) -> ImageSet:
     """The images of a named data set, of its test split where it has one.
 
     Raises:
-        FileNotFoundError: If the package is missing, or knows no such data set.
-        ValueError: If the data set has no images.
+        ArgumentError: If the package is missing, or knows no such data set, or it has no images.
     """
     try:
         import datasets
     except ImportError as error:
-        raise FileNotFoundError(
-            f"dataset: there is no {name!r}; give a folder of images (for a Hugging Face data set "
-            "of that name, first `pip install datasets`)"
+        raise ArgumentError(
+            "dataset",
+            f"there is no {name!r}; give a folder of images (for a Hugging Face data set of that "
+            "name, first `pip install datasets`)",
         ) from error
-    try:
+    with blaming(
+        "dataset",
+        f"there is no folder {name!r}, and as a Hugging Face data set it does not load",
+    ):
         splits = datasets.load_dataset(name)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"dataset: there is no folder {name!r}, and as a Hugging Face data set it does not "
-            f"load ({error})"
-        ) from error
     rows = splits[min(splits, key=_rank)]
     pictures = _column(rows, "Image")
     if pictures is None:
-        raise ValueError(f"dataset: {name!r} has no column of images, but {list(rows.features)}")
+        raise ArgumentError(
+            "dataset", f"{name!r} has no column of images, but {list(rows.features)}"
+        )
     classes = _column(rows, "ClassLabel")
     labels = None if classes is None else np.asarray(rows[classes], dtype=np.int64)
     if labels is not None and (labels < 0).any():  # a test split that keeps its labels back

@@ -3,6 +3,7 @@
 import argparse
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,25 +11,23 @@ from typing import Any
 
 import torch
 
-# Which file of a directory holds the weights, the first pattern that matches a file.
-NAMES = (
-    "best_model.pth",
-    "best_model.*",
-    "model.safetensors",
-    "pytorch_model.bin",
-    "model_best.pth.tar",
-    "*.safetensors",
-    "*.ckpt",
-    "checkpoints/*.ckpt",
-    "*.pth",
-    "*.pt",
-    "*.pth.tar",
-    "*.bin",
+from lightning_shap.arguments import ArgumentError
+from lightning_shap.command.model.description import Description, description_of
+from lightning_shap.command.untrusted import (
+    blaming,
+    is_stored,
+    mapping,
+    readable,
+    reason,
+    short,
+    whole,
 )
-SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt", ".tar", ".bin")
 
 # Under which key frameworks keep the weights, the averaged ones first.
 HOMES = ("state_dict_ema", "model_ema", "model", "state_dict", "model_state_dict", "module")
+MOST_WRAPPINGS = 8
+MOST_WEIGHTS = 50_000
+MOST_UNPACKED = 2**28  # bytes that a file may unpack to, however small it is
 
 
 @dataclass(frozen=True)
@@ -38,49 +37,20 @@ class Checkpoint:
     Attributes:
         path: The file.
         weights: Names and tensors, under whatever prefix they were saved.
-        hyper_parameters: Whatever else it says of the model, from Lightning or timm's training.
+        hyper_parameters: The arguments of the LightningModule, as its training saved them.
+        description: What it says of the classifier and its images.
         step: Optimiser steps of the training, 0 where the file does not say.
         note: Where in the file the weights were.
-        module: The model itself where the file is a whole pickled one.
+        model: The model itself where the file is a whole pickled one.
     """
 
     path: Path
     weights: Mapping[str, torch.Tensor]
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
+    description: Description = field(default_factory=Description)
     step: int = 0
     note: str = ""
-    module: torch.nn.Module | None = None
-
-
-def find_weights(model_output_dir: str | Path) -> Path:
-    """The file of weights that a path means: itself, or the one its directory holds.
-
-    Raises:
-        FileNotFoundError: If there is no such path, or no weights in it.
-        ValueError: If there are several files and none is the obvious one.
-    """
-    place = Path(model_output_dir)
-    if place.is_file():
-        return place
-    if not place.is_dir():
-        raise FileNotFoundError(
-            f"model_output_dir: there is no {str(model_output_dir)!r}; give the directory of a "
-            "trained model, or its file of weights"
-        )
-    for name in NAMES:
-        found = sorted(path for path in place.glob(name) if path.is_file())
-        if len(found) > 1:
-            shown = ", ".join(path.name for path in found[:5]) + (", …" if len(found) > 5 else "")
-            raise ValueError(
-                f"model_output_dir: {str(place)!r} holds {len(found)} files of weights ({shown}); "
-                "give one of them as --model_output_dir"
-            )
-        if found:
-            return found[0]
-    raise FileNotFoundError(
-        f"model_output_dir: {str(place)!r} holds no weights; best_model.pth or any one "
-        f"{', '.join(SUFFIXES)} file will do"
-    )
+    model: torch.nn.Module | None = None
 
 
 def read_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
@@ -91,17 +61,38 @@ def read_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
         allow_pickle: Run the code that a pickle asks for. Only ever for files of your own.
 
     Raises:
-        ValueError: If the file is damaged, holds no weights, or asks for code to be run.
+        ArgumentError: If the file is damaged, holds no weights, or asks for code to be run.
     """
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+    name = readable(path.name)
+    with blaming("model_output_dir", f"cannot read {name}"):
+        path.open("rb").close()
+    with blaming("model_output_dir", f"{name} is damaged, or was not written by torch.save"):
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
 
-        try:
-            return Checkpoint(path, load_file(path))
-        except SafetensorError as error:
-            raise ValueError(f"model_output_dir: {path.name} is damaged ({error})") from error
-    return _unwrapped(path, _load(path, allow_pickle))
+            return Checkpoint(path, _sound(path, load_file(path)))
+        check_unpacked(path)
+        return _unwrapped(path, _load(path, allow_pickle))
+
+
+def check_unpacked(path: Path) -> None:
+    """Refuse a file that unpacks to many times its size; ``torch.save`` compresses nothing.
+
+    Raises:
+        ArgumentError: If it does, by the sizes that it states.
+    """
+    with path.open("rb") as file:
+        packed = file.read(2) == b"PK"
+    if not packed or not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        stated = sum(entry.file_size for entry in archive.infolist())
+    if stated > max(2 * path.stat().st_size, MOST_UNPACKED):
+        raise ArgumentError(
+            "model_output_dir",
+            f"{readable(path.name)} has {path.stat().st_size / 2**20:.1f} MiB and unpacks to "
+            f"{stated / 2**30:.1f} GiB, which no weights do; nothing was unpacked",
+        )
 
 
 def _load(path: Path, allow_pickle: bool) -> Any:
@@ -109,74 +100,76 @@ def _load(path: Path, allow_pickle: bool) -> Any:
         # timm's training script keeps its arguments in a Namespace, which runs nothing.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
-    except OSError as error:
-        raise OSError(f"model_output_dir: cannot read {path.name} ({error.strerror})") from error
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
-            raise _damaged(path, error) from error
-        raise ValueError(
-            f"model_output_dir: {path.name} asks for {asked[1]} to be loaded, which weights alone "
-            "never do; nothing was run. Save a state dict, or add --allow_pickle if the file is "
-            "your own"
+            raise
+        raise ArgumentError(
+            "model_output_dir",
+            f"{readable(path.name)} asks for {readable(asked[1])} to be loaded, which weights "
+            "alone never do; nothing was run. Save a state dict, or add --allow_pickle if the file "
+            "is your own",
         ) from error
-    except (ImportError, AttributeError) as error:  # with --allow_pickle only
-        raise ValueError(
-            f"model_output_dir: {path.name} needs code that cannot be imported here ({error})"
+    except (ImportError, AttributeError) as error:
+        if not allow_pickle:
+            raise
+        raise ArgumentError(
+            "model_output_dir",
+            f"{readable(path.name)} needs code that cannot be imported here ({reason(error)})",
         ) from error
-    except (RuntimeError, EOFError, KeyError, UnicodeDecodeError, AssertionError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> ValueError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-    return ValueError(
-        f"model_output_dir: {path.name} is damaged, or was not written by torch.save ({reason})"
-    )
 
 
 def _unwrapped(path: Path, content: Any) -> Checkpoint:
     """The weights inside a checkpoint's wrappings."""
     if isinstance(content, torch.nn.Module):
-        return Checkpoint(path, content.state_dict(), note="a pickled model", module=content)
-    said, step = _hyper_parameters(content), _step(content)
+        return Checkpoint(path, content.state_dict(), note="a pickled model", model=content)
+    said = mapping(content)
     notes: list[str] = []
-    while isinstance(content, Mapping) and not _is_state_dict(content):
-        home = next((name for name in HOMES if isinstance(content.get(name), Mapping)), None)
+    for _ in range(MOST_WRAPPINGS):  # a mapping may hold itself
+        if _is_state_dict(content):
+            break
+        homes = mapping(content)
+        home = next((name for name in HOMES if isinstance(homes.get(name), Mapping)), None)
         if home is None:
             break
         notes.append(f"under {home!r}")
-        content = content[home]
-    if not isinstance(content, Mapping) or not _is_state_dict(content):
-        keys = ", ".join(map(str, list(content)[:6])) if isinstance(content, Mapping) else ""
-        raise ValueError(
-            f"model_output_dir: {path.name} holds no weights but a {type(content).__name__} "
-            f"({keys or 'nothing by name'}); "
-            "save {'model': model.state_dict()} or the state dict itself"
+        content = homes[home]
+    if not _is_state_dict(content):
+        raise ArgumentError(
+            "model_output_dir",
+            f"{readable(path.name)} holds no weights but a {type(content).__name__} "
+            f"({short([*mapping(content)], 6) or 'nothing by name'}); "
+            "save {'model': model.state_dict()} or the state dict itself",
         )
     weights = {str(name): value for name, value in content.items() if torch.is_tensor(value)}
     if weights.pop("n_averaged", None) is not None:
         notes.append("averaged")
-    return Checkpoint(path, weights, said, step, ", ".join(notes))
+    return Checkpoint(
+        path,
+        _sound(path, weights),
+        mapping(said.get("hyper_parameters")),
+        description_of(said),
+        whole(said.get("global_step"), most=2**62) or 0,
+        ", ".join(notes),
+    )
 
 
-def _is_state_dict(content: Mapping[Any, Any]) -> bool:
-    return bool(content) and sum(map(torch.is_tensor, content.values())) > len(content) // 2
+def _is_state_dict(content: Any) -> bool:
+    if not isinstance(content, Mapping) or not content:
+        return False
+    return sum(map(torch.is_tensor, content.values())) > len(content) // 2
 
 
-def _hyper_parameters(content: Any) -> dict[str, Any]:
-    """What Lightning (``hyper_parameters``) or timm (``arch``, ``args``) noted of the model."""
-    if not isinstance(content, Mapping):
-        return {}
-    said = dict(content.get("hyper_parameters") or {})
-    arguments = content.get("args")
-    if isinstance(arguments, argparse.Namespace):
-        said |= vars(arguments)
-    if isinstance(content.get("arch"), str):
-        said["arch"] = content["arch"]
-    return said
-
-
-def _step(content: Any) -> int:
-    step = content.get("global_step") if isinstance(content, Mapping) else None
-    return step if isinstance(step, int) else 0
+def _sound(path: Path, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """Weights whose stated sizes are those of what the file holds."""
+    if len(weights) > MOST_WEIGHTS:
+        raise ArgumentError(
+            "model_output_dir", f"{readable(path.name)} holds {len(weights)} weights, too many"
+        )
+    unsound = [name for name, tensor in weights.items() if not is_stored(tensor)]
+    if unsound:
+        raise ArgumentError(
+            "model_output_dir",
+            f"{readable(path.name)} holds weights that are no plain tensors ({short(unsound)})",
+        )
+    return weights

@@ -2,57 +2,125 @@
 
 import importlib
 import inspect
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.model.checkpoints import Checkpoint
+from lightning_shap.command.model.offline import offline
+from lightning_shap.command.untrusted import blaming, is_plain, readable, short
+
+PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+# Words in the names of arguments that fetch weights. The checkpoint has them already.
+FETCHING = {"pretrained", "weights", "checkpoint", "ckpt", "download", "hub"}
+# Words in the names of arguments that say where things are, which is not for a file to say.
+PLACES = {"cache", "dir", "directory", "file", "folder", "path", "root", "url", "uri", "token"}
 
 
-def build_own_class(path: str, checkpoint: Checkpoint) -> torch.nn.Module:
-    """Build a module of a class of the user's, with the checkpoint's hyper-parameters.
+def own_class(path: str) -> type[torch.nn.Module]:
+    """Import a class of the user's.
 
     Args:
         path: ``package.module.Class``, importable from here or from the working directory.
-        checkpoint: Whose hyper-parameters the class takes as arguments, as Lightning saves them.
 
     Raises:
-        ValueError: If there is no such class, or it needs what the checkpoint does not hold.
+        ArgumentError: If there is no such class, or it is no module.
     """
-    kind = _class_at(path)
-    taken = inspect.signature(kind).parameters
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
-    said = checkpoint.hyper_parameters
-    arguments = {name: value for name, value in said.items() if open_ended or name in taken}
-    needed = [
-        name
-        for name, parameter in taken.items()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        and name not in arguments
-    ]
-    if needed:
-        raise ValueError(
-            f"model_class: {path} needs {', '.join(needed)}, which {checkpoint.path.name} does not "
-            "hold; save them in training with self.save_hyperparameters(), or give defaults"
-        )
-    module: torch.nn.Module = kind(**arguments)
-    return module
-
-
-def _class_at(path: str) -> Any:
     home, _, name = path.rpartition(".")
+    if not PATH.fullmatch(path):
+        raise ArgumentError(
+            "model_class", f"cannot import {readable(path)!r}; give package.module.Class"
+        )
     here = str(Path.cwd())
     if here not in sys.path:  # an installed command, unlike `python -m`, does not look here
         sys.path.append(here)
-    try:
-        kind = getattr(importlib.import_module(home), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"model_class: cannot import {path!r} ({error}); give package.module.Class"
-        ) from error
+    with offline(), blaming("model_class", f"cannot import {path!r}"):
+        kind: Any = getattr(importlib.import_module(home), name)
     if not (inspect.isclass(kind) and issubclass(kind, torch.nn.Module)):
-        raise ValueError(f"model_class: {path} is no torch.nn.Module")
+        raise ArgumentError("model_class", f"{path} is no torch.nn.Module")
     return kind
+
+
+def build_own_class(
+    kind: type[torch.nn.Module], checkpoint: Checkpoint, *, trusted: bool = False
+) -> torch.nn.Module:
+    """Build a module of a class, with the checkpoint's hyper-parameters.
+
+    Args:
+        kind: The class.
+        checkpoint: Whose hyper-parameters the class takes as arguments, as Lightning saves them.
+            What would fetch weights is switched off.
+        trusted: Whether the file may also name paths and addresses.
+
+    Raises:
+        ArgumentError: If the class needs what the checkpoint does not hold.
+    """
+    arguments, withheld = _arguments(kind, checkpoint, trusted)
+    without = f" without {short(withheld)}, which a file may not set" if withheld else ""
+    trust = "; add --allow_pickle if the file is your own" if withheld else ""
+    with (
+        offline(),
+        blaming("model_class", f"{kind.__name__} cannot be built{without}{trust}"),
+    ):
+        return kind(**arguments)
+
+
+def _arguments(
+    kind: type[torch.nn.Module], checkpoint: Checkpoint, trusted: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """What a class is built with, and the names of what was withheld from it."""
+    taken = inspect.signature(kind).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    arguments: dict[str, Any] = {}
+    withheld, missing = [], []
+    for name, value in checkpoint.hyper_parameters.items():
+        if name not in taken and not open_ended:
+            continue
+        if _fetches(name, value):
+            arguments[name] = _nothing(value)
+        elif trusted or _is_harmless(name, value):
+            arguments[name] = value
+        else:
+            withheld.append(name)
+    for name, parameter in taken.items():
+        if name in arguments or parameter.kind in (
+            parameter.VAR_KEYWORD,
+            parameter.VAR_POSITIONAL,
+        ):
+            continue
+        if parameter.default is not parameter.empty:
+            if _fetches(name, parameter.default):
+                arguments[name] = _nothing(parameter.default)
+        elif name in withheld:  # a path that must be given: the classifier has no use for it
+            arguments[name] = None
+        else:
+            missing.append(name)
+    if missing:
+        raise ArgumentError(
+            "model_class",
+            f"{kind.__name__} needs {short(missing)}, which {readable(checkpoint.path.name)} does "
+            "not hold; save them in training with self.save_hyperparameters(), or give defaults",
+        )
+    return arguments, withheld
+
+
+def _fetches(name: str, value: Any) -> bool:
+    """Whether an argument would have weights fetched, which the checkpoint holds already."""
+    return bool(FETCHING & set(name.lower().split("_"))) and isinstance(value, (bool, str))
+
+
+def _nothing(value: bool | str) -> bool | None:
+    return False if isinstance(value, bool) else None
+
+
+def _is_harmless(name: str, value: Any) -> bool:
+    """Whether a file may set an argument: to numbers, switches and names, and to no place."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_harmless(key, value[key]) for key in value)
+    names_place = bool(PLACES & set(name.lower().split("_")))
+    return is_plain(value) and not (names_place and isinstance(value, str))

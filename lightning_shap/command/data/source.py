@@ -1,0 +1,82 @@
+"""Where the images come from when no data set is given: from what the checkpoint knows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lightning_shap.arguments import ArgumentError
+from lightning_shap.command.data.files import is_image
+from lightning_shap.command.data.folders import find_images, listed_images
+from lightning_shap.command.data.image_set import ImageSet
+from lightning_shap.command.model.description import Description
+from lightning_shap.command.untrusted import existing
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images come from.
+
+    Attributes:
+        images: All of them.
+        name: In words.
+        chosen: They are all meant, in their order.
+        prepared: They are as the model received them in training.
+        notes: What a user should know of them.
+    """
+
+    images: ImageSet
+    name: str
+    chosen: bool = False
+    prepared: bool = False
+    notes: Sequence[str] = ()
+
+    def as_received(self, said: Description) -> Description:
+        """A description whose size is that of images that were prepared already."""
+        image = self.images.open(0) if self.prepared else None
+        if not isinstance(image, torch.Tensor):
+            return said
+        channels, height, width = image.shape
+        return replace(said, channels=channels, size=(height, width))
+
+
+def images_of_training(said: Description, chosen: bool) -> Source:
+    """The images of a training: the very ones that it explained, or all of its folder.
+
+    Args:
+        said: What the checkpoint says.
+        chosen: Whether those that were explained will do.
+
+    Raises:
+        ArgumentError: If the checkpoint says neither, or they are no longer there.
+    """
+    if chosen and said.images is not None:
+        names = [f"sample {number} of the training" for number in range(len(said.images))]
+        labels = _labels(said.labels, range(len(names)), len(names))
+        images = ImageSet(names, said.images.__getitem__, labels)
+        return Source(images, "the samples in the checkpoint", chosen=True, prepared=True)
+    files = said.files or []
+    there = [number for number, file in enumerate(files) if is_image(Path(file))]
+    if chosen and there:
+        gone = len(files) - len(there)
+        return Source(
+            listed_images(
+                [files[number] for number in there], _labels(said.labels, there, len(files))
+            ),
+            "the samples of the training",
+            chosen=True,
+            notes=[f"{gone} of the {len(files)} samples of the training are gone"] if gone else [],
+        )
+    if said.dataset is None:
+        raise ArgumentError("dataset", "the checkpoint names no images; give --dataset")
+    existing("dataset", said.dataset, "the checkpoint names it; give --dataset")
+    return Source(find_images(said.dataset), said.dataset)
+
+
+def _labels(labels: Sequence[int] | None, rows: Sequence[int], samples: int) -> np.ndarray | None:
+    """The classes of some of the samples, None where they are not known."""
+    if labels is None or len(labels) != samples:
+        return None
+    return np.asarray([labels[row] for row in rows], dtype=np.int64)

@@ -1,0 +1,85 @@
+"""Machines: the device that explains, and processes that end when their parent does."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from lightning_shap.arguments import ArgumentError
+
+PARENT = "LIGHTNING_SHAP_PARENT"  # the process that started the others, in their environment
+WATCH = 0.5  # seconds
+
+
+def device_of(accelerator: str) -> torch.device:
+    """The device that an accelerator's name means; auto means the best one there is.
+
+    Raises:
+        ArgumentError: If there is no such device here.
+    """
+    if accelerator == "auto":
+        there = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
+        return there or torch.device("cpu")
+    try:
+        device = torch.device("cuda" if accelerator == "gpu" else accelerator)
+        torch.ones(1, device=device).item()  # some names, such as meta, compute nothing
+    except (RuntimeError, AssertionError, ValueError, ImportError) as error:
+        raise ArgumentError(
+            "accelerator", f"cannot use {accelerator!r} here; give cpu, cuda, mps or auto"
+        ) from error
+    return device
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_processes(processes: int, oversubscribe: bool) -> None:
+    """Make sure that no more processes compute on the cores than there are, unless asked for.
+
+    Raises:
+        ArgumentError: If there would be.
+    """
+    if processes > cores() and not oversubscribe:
+        raise ArgumentError(
+            "devices",
+            f"asks for {processes} processes on {cores()} cores, each with a model of its own; "
+            f"give at most {cores()}, or add --oversubscribe",
+        )
+
+
+@contextmanager
+def parent_of_processes() -> Iterator[None]:
+    """Let the processes that are started meanwhile know whose end is theirs."""
+    if is_started_by_another():
+        yield
+        return
+    os.environ[PARENT] = str(os.getpid())
+    try:
+        yield
+    finally:
+        del os.environ[PARENT]
+
+
+def is_started_by_another() -> bool:
+    """Whether this process is one of those that another command has started."""
+    return os.environ.get(PARENT, str(os.getpid())) != str(os.getpid())
+
+
+def end_with_parent() -> None:
+    """End this process soon after the one that started it, even should that one be killed."""
+    if is_started_by_another() and os.name == "posix":
+        parent = int(os.environ[PARENT])
+        threading.Thread(target=_watch, args=(parent,), daemon=True, name="parent-watch").start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH)
+    os._exit(1)  # not sys.exit: the main thread may wait for a rank that is gone for ever

@@ -1,0 +1,214 @@
+"""Descriptions: what a checkpoint says of its classifier and of the images it was trained on.
+
+A checkpoint is a file that may come from anywhere, so whatever it says is checked for what it can
+be, and what cannot be is as if it was not said.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import timm
+import torch
+
+from lightning_shap.command.untrusted import (
+    is_stored,
+    mapping,
+    number,
+    numbers,
+    readable,
+    whole,
+    word,
+    words,
+)
+
+CALLBACK = "ShapCallback{"  # how the callback's key in a checkpoint begins
+NO_CLASS = -1
+MOST_SIDE = 2**12  # of images, more than any training's
+
+# The names by which scripts, Lightning's hyper-parameters and timm's configurations call a thing.
+ARCHITECTURE = ("architecture", "model_name", "arch", "model", "backbone", "encoder", "name")
+CHANNELS = ("in_chans", "in_channels", "input_channels", "num_channels", "channels")
+SIZE = ("input_size", "img_size", "image_size", "crop_size", "resolution")
+MEAN, STD = ("mean", "image_mean", "norm_mean"), ("std", "image_std", "norm_std")
+CLASS_NAMES = ("class_names", "label_names", "classes")
+DATASET = ("dataset", "data_dir", "data_root", "root", "data_path", "data")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said of a classifier; None where nothing is.
+
+    Attributes:
+        architecture: timm's name of the network.
+        module_class: ``package.module.Class`` of the LightningModule.
+        from_script: That class was defined in the script that ran, which cannot be imported.
+        module: The attribute that is the classifier, None for the whole.
+        class_names: In the order of the outputs.
+        channels: Of the images.
+        size: (height, width) that the model takes.
+        mean: What was subtracted from the pixels, one number or one a channel.
+        std: What the pixels were divided by.
+        crop_pct: Side of the centre that is cropped, as a share of the resized image: timm's word.
+        crop_mode: timm's word for whether the image keeps its shape: ``"center"``, ``"squash"``.
+        interpolation: How images were resized.
+        transform: The whole transform in words.
+        dataset: The folder of the images.
+        files: The files that the callback explained.
+        images: The images that it explained, as the model received them, where they had no files.
+        labels: Their classes, -1 where unknown.
+    """
+
+    architecture: str | None = None
+    module_class: str | None = None
+    from_script: bool = False
+    module: str | None = None
+    class_names: list[str] | None = None
+    channels: int | None = None
+    size: tuple[int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    crop_pct: float | None = None
+    crop_mode: str | None = None
+    interpolation: str | None = None
+    transform: str | None = None
+    dataset: str | None = None
+    files: list[str] | None = None
+    images: torch.Tensor | None = field(default=None, repr=False)
+    labels: list[int] | None = None
+
+    def otherwise(self, other: "Description") -> "Description":
+        """This description, and what it does not say as another says it."""
+        names = [entry.name for entry in fields(self)]
+        said = {name: getattr(self, name) for name in names}
+        return Description(
+            **{name: getattr(other, name) if said[name] is None else said[name] for name in said}
+            | {"from_script": self.from_script or other.from_script}
+        )
+
+
+def description_of(content: Mapping[str, Any]) -> Description:
+    """What a checkpoint says, the callback's word before the hyper-parameters'."""
+    said = [_from_callback(mapping(content.get("callbacks")))]
+    for name in ("hyper_parameters", "datamodule_hyper_parameters"):
+        said.append(from_settings(mapping(content.get(name))))
+    said.append(from_settings(mapping(getattr(content.get("args"), "__dict__", None))))  # timm
+    said.append(Description(architecture=_architecture(content.get("arch"))))
+    whole_description = said[0]
+    for description in said[1:]:
+        whole_description = whole_description.otherwise(description)
+    return whole_description
+
+
+def from_settings(settings: Mapping[str, Any]) -> Description:
+    """What hyper-parameters, or timm's ``pretrained_cfg``, say by the names in common use."""
+
+    def first(names: tuple[str, ...], check: Any) -> Any:
+        return next((v for n in names if (v := check(settings.get(n))) is not None), None)
+
+    return Description(
+        architecture=first(ARCHITECTURE, _architecture),
+        class_names=first(CLASS_NAMES, words),
+        channels=first(CHANNELS, whole),
+        size=first(SIZE, _size),
+        mean=first(MEAN, numbers),
+        std=first(STD, _positive),
+        crop_pct=_share(settings.get("crop_pct")),
+        crop_mode=word(settings.get("crop_mode")),
+        interpolation=word(settings.get("interpolation")),
+        dataset=first(DATASET, _folder),
+    )
+
+
+def _from_callback(callbacks: Mapping[str, Any]) -> Description:
+    states = [mapping(state) for key, state in callbacks.items() if key.startswith(CALLBACK)]
+    state = next((state for state in states if "classifier" in state), None)
+    if state is None:
+        return Description()
+    said, samples = mapping(state["classifier"]), mapping(state.get("samples"))
+    images, labels = samples.get("images"), said.get("labels")
+    if labels is None and isinstance(samples.get("labels"), torch.Tensor):
+        labels = samples["labels"].flatten().tolist()
+    size = said.get("input_size")
+    transform = None if not word(said.get("transform")) else readable(said["transform"], 4000)
+    plain = from_settings(said)
+    return Description(
+        architecture=_architecture(said.get("architecture")),
+        module_class=word(said.get("module_class")),
+        from_script=said.get("from_script") is True,
+        module=word(said.get("module")),
+        class_names=words(said.get("class_names")),
+        channels=whole(size[0]) if isinstance(size, (list, tuple)) and len(size) == 3 else None,
+        size=_size(size),
+        mean=plain.mean,
+        std=plain.std,
+        # Without a resizing step, images came as large as the model took them.
+        crop_pct=plain.crop_pct or (None if transform and "Resize" in transform else 1.0),
+        crop_mode=plain.crop_mode or ("squash" if _squashes(transform) else None),
+        interpolation=plain.interpolation,
+        transform=transform,
+        dataset=_folder(said.get("dataset")),
+        files=_paths(said.get("files")),
+        images=images if _are_images(images) else None,
+        labels=_labels(labels),
+    )
+
+
+def _architecture(value: Any) -> str | None:
+    name = word(value)
+    return name if name is not None and timm.is_model(name) else None
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    """(height, width) from one side, two, or channels and two."""
+    sides = value if isinstance(value, (list, tuple)) else [value, value]
+    checked = [whole(side, MOST_SIDE) for side in sides[-2:]]
+    if len(sides) not in (2, 3) or None in checked:
+        return None
+    height, width = checked
+    return (height, width) if height and width else None
+
+
+def _positive(value: Any) -> tuple[float, ...] | None:
+    found = numbers(value)
+    return found if found and min(found) > 0 else None
+
+
+def _share(value: Any) -> float | None:
+    share = number(value)
+    return share if share is not None and 0.05 <= share <= 1 else None
+
+
+def _squashes(transform: str | None) -> bool:
+    """Whether a transform resizes to two sides, whatever the shape of the image."""
+    return transform is not None and bool(re.search(r"Resize\(size=[\[(]\d+, \d+", transform))
+
+
+def _folder(value: Any) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) < 4096 and "\0" not in value else None
+
+
+def _paths(value: Any) -> list[str] | None:
+    """Files by name; whether they are there is another question."""
+    if not isinstance(value, (list, tuple)) or not 0 < len(value) <= 10_000:
+        return None
+    return [item for item in value if _folder(item)] if all(map(_folder, value)) else None
+
+
+def _labels(value: Any) -> list[int] | None:
+    if not isinstance(value, (list, tuple)):
+        return None
+    found = [whole(item, most=2**31, least=NO_CLASS) for item in value]
+    return None if None in found or not found else [item for item in found if item is not None]
+
+
+def _are_images(value: Any) -> bool:
+    return (
+        isinstance(value, torch.Tensor)
+        and value.ndim == 4
+        and value.is_floating_point()
+        and is_stored(value)
+        and value.numel() > 0
+        and bool(value.isfinite().all())
+    )

@@ -448,7 +448,7 @@ def test_every_logger_gets_the_picture(tmp_path):
         ({"output": "value", "topk": 2}, "topk: got 2, but values have no highest one"),
         ({"method": "lime"}, "method: unknown 'lime'; give one of 'partition', 'kernel'"),
         ({"masker": "blurred"}, "masker: unknown 'blurred'; give 'blur'"),
-        ({"grid": 4}, "grid: 'partition' takes none"),
+        ({"grid": 4}, "grid: 'partition' has none"),
         ({"method": "kernel", "grid": [4]}, "grid: got [4]; give patches a side, or (rows,"),
         ({"explain_checkpoint": "last"}, "explain_checkpoint: unknown 'last'; give one of 'best'"),
         ({"time_budget": "ten"}, "time_budget: got 'ten'; give a share of the time such as '10%'"),

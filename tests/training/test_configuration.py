@@ -69,6 +69,7 @@ trainer:
         module: net
         explain_checkpoint: best
         on_error: raise
+        save_dir: {folder}
         time_budget: {budget}
 """
 
@@ -80,7 +81,8 @@ trainer:
 )
 def test_lightning_cli_reads_every_argument_from_yaml(cli, tmp_path, masker, targets, budget, dash):
     config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.format(masker=masker, targets=targets, budget=budget, dash=dash))
+    given = {"masker": masker, "targets": targets, "budget": budget, "folder": tmp_path}
+    config.write_text(CONFIG.format(**given, dash=dash))
     read = cli("--config", config)
     ours = callback_of(read)
     assert ours.batch.given == [0, 5]
@@ -91,6 +93,7 @@ def test_lightning_cli_reads_every_argument_from_yaml(cli, tmp_path, masker, tar
     ours.explain_checkpoint = None
     read.trainer.fit(read.model, *tiny_loaders())
     assert len(ours.explanation) == 2
+    assert list((tmp_path / "shap_final").glob("*.png"))
 
 
 @between_jsonargparse_and_lightning

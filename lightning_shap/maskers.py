@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.ndimage import uniform_filter1d
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
 """From images (N, C, H, W) to what their absent pixels show, in the same shape."""
@@ -84,6 +83,8 @@ def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
     down and across, made on the host, once per explanation: a pixel costs the same whatever the
     kernel, and beside the result there is one channel of one image in double precision.
     """
+    from scipy.ndimage import uniform_filter1d
+
     exact = images.detach().cpu()
     if exact.dtype not in (torch.float32, torch.float64):  # the others are SciPy's no more
         exact = exact.float()

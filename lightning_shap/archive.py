@@ -108,7 +108,10 @@ def save(
         )
     path = Path(path)
     arrays = {**_arrays(explanation), **more}
+    streamed = _streamed(explanation)
     with _writing(path) as archive:
+        for name, parts in streamed.items():
+            _write(archive, name, parts, len(explanation))
         for name, array in arrays.items():
             _write(archive, name, [array])
         _write_about(archive, _plain(explanation.record), about or {})
@@ -255,15 +258,27 @@ def _about(path: Path) -> dict[str, Any]:
 def _arrays(explanation: ImageExplanation) -> dict[str, np.ndarray]:
     record, indexes = explanation.record, np.asarray(explanation.output_indexes)
     arrays = {
-        "values": explanation.values,
         "base_values": explanation.base_values,
         "data": explanation.data,
-        "error_std": explanation.error_std,
         "output_names": np.broadcast_to(np.asarray(explanation.output_names), indexes.shape),
         "output_indexes": indexes,
         **{name: getattr(record, name) for name in (*PER_IMAGE, *ONCE)},
     }
     return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+
+
+def _streamed(explanation: ImageExplanation) -> dict[str, Iterable[np.ndarray]]:
+    """What has a number for every pixel, which is made of regions one image at a time."""
+    regions = explanation.regions if explanation.is_compact else None
+    if regions is None:
+        known = {"values": explanation.values, "error_std": explanation.error_std}
+        return {name: [np.asarray(array)] for name, array in known.items() if array is not None}
+    images = [slice(image, image + 1) for image in range(len(explanation))]
+    errors = (part for part in map(regions.dense_std, images) if part is not None)
+    values = map(regions.dense, images)
+    return (
+        {"values": values} if regions.error_std is None else {"values": values, "error_std": errors}
+    )
 
 
 def _plain(record: Record) -> dict[str, Any]:

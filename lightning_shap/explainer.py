@@ -223,7 +223,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         labels=true,
         evaluations=game.evaluations,
         regions=found.regions,
-        additivity_gap=np.abs(found.values.sum((1, 2, 3)) + base - ends),
+        additivity_gap=np.abs(found.totals + base - ends),
         seconds=time.perf_counter() - started,
         model_seconds=game.model_seconds,
         clear=found.clear,
@@ -232,12 +232,11 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         isolation=isolation_of(model),
     )
     return ImageExplanation(
-        found.values,
+        found.found,
         base,
         _as_numpy(images.movedim(1, -1)),
         chosen,
         record,
-        found.error_std,
     )
 
 

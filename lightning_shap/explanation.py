@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import shap
-from slicer import Alias, Obj
+from slicer import Alias, Obj, Slicer
 
 from lightning_shap.classes import Classes
+from lightning_shap.parts import Parts
+from lightning_shap.regions.labelled import Regions, joined
 
 
 @dataclass(frozen=True)
@@ -111,29 +113,40 @@ class ImageExplanation(shap.Explanation):
     as channels (shap 0.51): it guesses which axes are the outputs', and guesses again at each copy.
     Here the last axis is the outputs', said once, and a copy is a copy; the record is sliced along.
 
+    Values of regions are made into those of pixels when ``values`` or ``error_std`` is asked for.
+    Until then they take four bytes a pixel, and not eight for each of its channels and outputs.
+
     Args:
-        values: float64 (N, H, W, C, K').
+        values: What each region adds, or the values of all pixels, (N, H, W, C, K').
         base_values: float64 (N, K').
         data: The images, (N, H, W, C).
         output_indexes: Indices of the explained outputs, int (N, K').
         record: How the explanation came about.
-        error_std: Standard error of each value, or None.
+        error_std: Standard error of each pixel's value, or None; regions have their own.
     """
 
     record: Record
+    _s: Slicer
 
     def __init__(
         self,
-        values: np.ndarray,
+        values: np.ndarray | Regions,
         base_values: np.ndarray,
         data: np.ndarray,
         output_indexes: np.ndarray,
         record: Record,
         error_std: np.ndarray | None = None,
     ) -> None:
+        regions = values if isinstance(values, Regions) else None
         super().__init__(
-            values, base_values, data, error_std=error_std, compute_time=record.seconds
+            values if regions is None else np.broadcast_to(0.0, regions.shape),
+            base_values,
+            data,
+            error_std=error_std,
+            compute_time=record.seconds,
         )
+        if regions is not None:
+            self._s = Parts._of(regions, self._s)
         self.output_dims: tuple[int, ...] = (4,)
         self.record = record
         self._number_axes(*output_indexes.shape)
@@ -147,11 +160,41 @@ class ImageExplanation(shap.Explanation):
             Alias(list(output_names[0]), 4) if shared else Obj(output_names, [0, 4])
         )
 
+    @property
+    def regions(self) -> Regions | None:
+        """What was found of each region; None where every pixel is a region of its own.
+
+        A slice has those of its images, and of its outputs, as long as it keeps all their pixels.
+        """
+        return getattr(self._s, "_regions", None)
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether values are those of regions still, and nobody has asked for those of pixels."""
+        return self.regions is not None and not self._s._are_made
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the values."""
+        return self._s._shape if self.is_compact else np.shape(self._s.values)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The values of all pixels, float64 (N, H, W, C, K')."""
+        return self._s.values
+
+    @values.setter
+    def values(self, values: np.ndarray) -> None:
+        if self.regions is not None:  # what is set now is not what they add
+            self._s._make()
+            self._s._regions = None
+        self._s.values = values
+
     def __getitem__(self, item: Any) -> "ImageExplanation":
         self._check_names_in(item)
         sliced: ImageExplanation = super().__getitem__(item)
         # shap keeps the axes of the outputs as they were; image_plot would take channels for them.
-        sliced.output_dims = tuple(range(sliced.data.ndim, sliced.values.ndim))
+        sliced.output_dims = tuple(range(sliced.data.ndim, len(sliced.shape)))
         images, outputs = sliced._s.image_numbers, sliced._s.output_numbers
         sliced.record = self.record.picked(np.atleast_1d(images), np.atleast_1d(outputs))
         sliced._number_axes(*(len(axis) if np.ndim(axis) else None for axis in (images, outputs)))
@@ -209,11 +252,15 @@ def interleaved(shares: Sequence[ImageExplanation]) -> ImageExplanation:
         seconds=max(r.seconds for r in records),
         model_seconds=max(r.model_seconds for r in records),
     )
+    regions = [share.regions for share in shares if share.is_compact and share.regions is not None]
+    compact = len(regions) == len(shares)
     return ImageExplanation(
-        together([share.values for share in shares]),
+        joined(regions).picked(order, np.arange(first.shape[-1]))
+        if compact
+        else together([share.values for share in shares]),
         together([share.base_values for share in shares]),
         together([share.data for share in shares]),
         together([share.output_indexes for share in shares]),
         record,
-        together([share.error_std for share in shares]),
+        None if compact else together([share.error_std for share in shares]),
     )

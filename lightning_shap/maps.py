@@ -5,11 +5,13 @@ arrays of the same shape. Here every axis is there, one long where something was
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lightning_shap.errors import ArgumentError
+from lightning_shap.regions.labelled import Regions
 
 if TYPE_CHECKING:
     from lightning_shap.explanation import Record
@@ -20,7 +22,7 @@ class Maps:
     """Heat maps of N images, for K' outputs each.
 
     Attributes:
-        values: float64 (N, K', H, W), attributions summed over channels.
+        source: What they are made of, one image at a time: regions, or values (N, H, W, C, K').
         images: (N, H, W, C).
         indexes: int (N, K'), which outputs were explained, None if that is not known.
         names: str (K',), what these are called by all images, or (N, K') by each, or None.
@@ -28,12 +30,30 @@ class Maps:
         record: How they came about, None for an explanation that is not ours.
     """
 
-    values: np.ndarray
+    source: Regions | np.ndarray
     images: np.ndarray
     indexes: np.ndarray | None
     names: np.ndarray | None
     base: np.ndarray | None
     record: "Record | None"
+
+    def of(self, image: int) -> np.ndarray:
+        """float64 (K', H, W): the maps of one image, attributions summed over channels."""
+        if isinstance(self.source, Regions):
+            return self.source.map(image)
+        return self.source[image].sum(axis=2, dtype=np.float64).transpose(2, 0, 1)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """float64 (N, K', H, W): all of them."""
+        return np.stack([self.of(image) for image in range(len(self.images))])
+
+    @cached_property
+    def totals(self) -> np.ndarray:
+        """float64 (N, K'), the sum of each map."""
+        if isinstance(self.source, Regions):
+            return self.source.values.sum(axis=1)
+        return np.stack([self.of(image).sum((1, 2)) for image in range(len(self.images))])
 
 
 def maps_of(explanation: Any) -> Maps:
@@ -48,25 +68,27 @@ def maps_of(explanation: Any) -> Maps:
     """
     if isinstance(explanation, Maps):
         return explanation
-    values, images = np.asarray(explanation.values), np.asarray(explanation.data)
+    source, images = _source_of(explanation), np.asarray(explanation.data)
     if getattr(explanation, "is_one_image", False) and not _reduced(explanation):
-        values, images = values[None], images[None]
-    if values.shape == images.shape:  # a single output, or one that was picked
-        values = values[..., None]
-    if images.ndim != 4 or values.shape[:-1] != images.shape or 0 in values.shape:
+        images = images[None]
+        source = source[None] if isinstance(source, np.ndarray) else source
+    if isinstance(source, np.ndarray) and source.shape == images.shape:
+        source = source[..., None]  # a single output, or one that was picked
+    if images.ndim != 4 or source.shape[:-1] != images.shape or 0 in source.shape:
         raise ArgumentError(
             "explanation",
             f"has values {np.shape(explanation.values)} and data {np.shape(explanation.data)}; "
             "give one of images, values (N, H, W, C, K') and data (N, H, W, C), or a slice such as "
             "e[2:4], e[0] or e[..., 0] that keeps rows, columns and channels",
         )
-    for name, array in (("values", values), ("data", images)):
-        if not np.isfinite(array).all():
-            broken = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
+    values = source.per_pixel if isinstance(source, Regions) else source
+    for name, arrays in (("values", values), ("data", images)):
+        broken = [row for row, array in enumerate(arrays) if not np.isfinite(array).all()]
+        if broken:
             raise ArgumentError(
-                "explanation", f"its {name} hold NaN or infinities in images {broken.tolist()}"
+                "explanation", f"its {name} hold NaN or infinities in images {broken}"
             )
-    shape = len(values), values.shape[-1]
+    shape = len(images), source.shape[-1]
     names = _with_axes(getattr(explanation, "output_names", None), shape)
     indexes, base = (
         None if array is None else np.broadcast_to(array, shape)
@@ -75,14 +97,14 @@ def maps_of(explanation: Any) -> Maps:
             _with_axes(explanation.base_values, shape),
         )
     )
-    return Maps(
-        values.sum(axis=3, dtype=np.float64).transpose(0, 3, 1, 2),
-        images,
-        indexes,
-        names,
-        base,
-        getattr(explanation, "record", None),
-    )
+    return Maps(source, images, indexes, names, base, getattr(explanation, "record", None))
+
+
+def _source_of(explanation: Any) -> Regions | np.ndarray:
+    """Its regions, unless somebody has asked for its values, who may have written to them."""
+    if getattr(explanation, "is_compact", False):
+        return explanation.regions
+    return np.asarray(explanation.values)
 
 
 def _with_axes(given: Any, shape: tuple[int, int]) -> np.ndarray | None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.ndimage import uniform_filter1d
 
 from lightning_shap.errors import ArgumentError
 
@@ -86,6 +85,8 @@ def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
     down and across, made on the host, once per explanation: a pixel costs the same whatever the
     kernel, and beside the result there is one channel of one image in double precision.
     """
+    from scipy.ndimage import uniform_filter1d
+
     exact = images.detach().cpu()
     if exact.dtype not in (torch.float32, torch.float64):  # the others are SciPy's no more
         exact = exact.float()

@@ -4,15 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightning_shap.regions.labelled import Regions
+
 
 @dataclass(frozen=True)
 class Attribution:
     """The attributions of a batch of images.
 
     Attributes:
-        values: float64 (N, H, W, C, K'), adding up to full minus empty output over (H, W, C).
+        found: What each region adds, or where every pixel is a region of its own the values of all
+            pixels, (N, H, W, C, K'). Over (H, W, C) they add up to full minus empty output.
         regions: int (N,), how many distinct regions the evaluations resolved.
-        error_std: Standard error of each value, where the method knows it.
         base: float64 (N, K'), the outputs that the values start from, where these are not the
             outputs of the empty images.
         grid: Patches down and across, where the regions are patches.
@@ -22,10 +24,27 @@ class Attribution:
             value, likewise.
     """
 
-    values: np.ndarray
+    found: Regions | np.ndarray
     regions: np.ndarray
-    error_std: np.ndarray | None = None
     base: np.ndarray | None = None
     grid: tuple[int, int] | None = None
     clear: np.ndarray | None = None
     relative_error: np.ndarray | None = None
+
+    @property
+    def values(self) -> np.ndarray:
+        """The values of all pixels, (N, H, W, C, K')."""
+        return self.found.dense() if isinstance(self.found, Regions) else self.found
+
+    @property
+    def error_std(self) -> np.ndarray | None:
+        """Their standard errors, where the method knows them."""
+        return self.found.dense_std() if isinstance(self.found, Regions) else None
+
+    @property
+    def totals(self) -> np.ndarray:
+        """float64 (N, K'), the sum of each map."""
+        if isinstance(self.found, Regions):
+            return self.found.values.sum(axis=1)
+        # One image at a time: NumPy may add up in double precision by way of a copy.
+        return np.stack([image.sum((0, 1, 2), dtype=np.float64) for image in self.found])

@@ -10,8 +10,9 @@ Source: `shap.PartitionExplainer`; Owen, "Values of games with a priori unions",
 
 import heapq
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Iterator, Sequence
+from itertools import count, groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from lightning_shap.game import CoalitionGame
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.regions.boxes import Box, BoxCoalitions
+from lightning_shap.regions.labelled import Regions, joined
 
 
 def partition_values(
@@ -59,12 +61,9 @@ def partition_values(
         for image, answers in zip(asked, np.split(outputs, np.cumsum(counts)[:-1]), strict=True):
             descents[image].answer(answers)
         asked = _asked(descents)
-    values = np.zeros((len(descents), height, width, channels, targets.shape[1]))
-    for descent, image_values in zip(descents, values, strict=True):
-        descent.spread(image_values)
     return Attribution(
-        values=values,
-        regions=np.array([descent.regions for descent in descents]),
+        joined([descent.found() for descent in descents]),
+        np.array([descent.regions for descent in descents]),
     )
 
 
@@ -91,6 +90,7 @@ class Descent:
         self, whole: Box, base: np.ndarray, full: np.ndarray, *, max_rows: int, rows_per_round: int
     ) -> None:
         self.rows_left = max_rows
+        self._whole = whole
         self.rows_per_round = rows_per_round
         self._worth: dict[Box, np.ndarray] = defaultdict(lambda: np.zeros_like(base))
         self._split: set[Box] = set()
@@ -140,13 +140,47 @@ class Descent:
                 heapq.heappush(self._queue, entry)
         self._asked.clear()
 
-    def spread(self, values: np.ndarray) -> None:
-        """Adds to ``values`` (H, W, C, K') each node's worth, spread evenly over its pixels."""
+    def found(self) -> Regions:
+        """The regions of this one image: the leaves of the tree that the walk opened."""
         for _, _, node in self._queue:
             self._settle(node)
         self._queue.clear()
-        for box, worth in self._worth.items():
-            values[box.slices] += worth / box.size
+        shares = {
+            box: (number, worth / box.size)
+            for number, (box, worth) in enumerate(self._worth.items())
+        }
+        # The leaves of one pixel's channels, which follow one another, are one region.
+        leaves = self._leaves(self._whole, [], shares)
+        rectangles = [(edges, [*same]) for edges, same in groupby(leaves, lambda leaf: leaf[0][:4])]
+        channels = self._whole.last
+        depth = channels if any(len(same) > 1 for _, same in rectangles) else 1
+        labels = np.empty((1, self._whole.bottom, self._whole.right), dtype=np.int32)
+        per_pixel = np.empty((1, len(rectangles), depth, len(rectangles[0][1][0][1])))
+        for number, ((top, bottom, left, right), same) in enumerate(rectangles):
+            labels[0, top:bottom, left:right] = number
+            for box, value in same:
+                per_pixel[0, number, box.first : box.last] = value
+        return Regions(labels, per_pixel, channels)
+
+    def _leaves(
+        self,
+        box: Box,
+        above: list[tuple[int, np.ndarray]],
+        shares: dict[Box, tuple[int, np.ndarray]],
+    ) -> Iterator[tuple[Box, np.ndarray]]:
+        """The leaves in a box, each with what one of its pixels is worth through one channel.
+
+        That is its share of each node around it, added up in the order the nodes were settled.
+        """
+        around = [*above, shares[box]] if box in shares else above
+        if box not in self._split:
+            value = np.zeros_like(around[0][1])
+            for _, share in sorted(around, key=itemgetter(0)):
+                value += share
+            yield box, value
+            return
+        for half in box.halves() or ():
+            yield from self._leaves(half, around, shares)
 
     @property
     def regions(self) -> int:

@@ -52,7 +52,7 @@ class Captions:
         class_names: Sequence[str] | None = None,
     ) -> None:
         maps = maps_of(explanation)
-        sums = maps.values.sum((2, 3))
+        sums = maps.totals
         self._maps = sums.shape
         # Attributions and base value add up to the output, which a plain explanation leaves unsaid.
         self._outputs = None if maps.base is None else sums + maps.base

@@ -79,24 +79,26 @@ def plot(
     Raises:
         ValueError: If an argument does not fit the explanation, or values or data are not finite.
     """
-    everything = maps_of(explanation)
-    rows = _row_count(max_rows, len(everything.values))
-    maps, data = everything.values[:rows], everything.images
-    captions = Captions(everything, labels, class_names)
-    photographs = (album or Album()).photographs(data[:rows], mean, std, channels)
+    maps = maps_of(explanation)
+    rows = _row_count(max_rows, len(maps.images))
+    captions = Captions(maps, labels, class_names)
+    photographs = (album or Album()).photographs(maps.images[:rows], mean, std, channels)
     remarks = [*photographs.notes, *notes]
-    if rows < len(data):
-        remarks.append(f"{rows} of {len(data)} images")
+    if rows < len(maps.images):
+        remarks.append(f"{rows} of {len(maps.images)} images")
     scale = f"full colour at the {pixels.LIMIT_PERCENTILE}th percentile"
 
-    size = pixels.drawn_size(*maps.shape[2:])
-    peak = float(np.abs(maps).max()) or 1.0  # as shares of the peak, values are safe in float32
-    cells = np.array([[pixels.map_cell(values / peak, size) for values in row] for row in maps])
+    size = pixels.drawn_size(*maps.images.shape[1:3])
+    # As shares of the peak, values are safe in float32.
+    peak = max(float(np.abs(maps.of(row)).max()) for row in range(rows)) or 1.0
+    cells = np.array(
+        [[pixels.map_cell(values / peak, size) for values in maps.of(row)] for row in range(rows)]
+    )
     limit = pixels.common_limit(cells)
 
     sheet = _Sheet(
         rows,
-        1 + maps.shape[1],
+        1 + cells.shape[1],
         photographs.size,
         title,
         [*captions.method(rows), f"{captions.unit} per pixel", scale, *remarks],

@@ -38,11 +38,6 @@ class PatchGrid:
         """How many patches there are."""
         return self.grid[0] * self.grid[1]
 
-    def spread(self, values: np.ndarray, channels: int) -> np.ndarray:
-        """Patch values (n, K) to pixel values (H, W, C, K), even over each patch's pixels."""
-        each = values / (self.pixels[:, None] * channels)
-        return np.repeat(each[self.labels][:, :, None, :], channels, axis=2)
-
 
 class PatchCoalitions:
     """Coalitions of patches; their masks are looked up on the device, batch by batch.

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from lightning_shap.game import CoalitionGame
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.kernel.estimate import design, estimate
+from lightning_shap.regions.labelled import Regions
 from lightning_shap.regions.patches import PatchCoalitions, PatchGrid, choose_grid
 
 
@@ -57,7 +58,7 @@ def kernel_values(
         else np.empty((count, 0, int(targets.max()) + 1))
     )
 
-    values = np.empty((count, height, width, channels, targets.shape[1]))
+    values = np.empty((count, patches.players, targets.shape[1]))
     error_std = np.empty_like(values)
     clear = np.empty(targets.shape)
     relative_error = np.empty(targets.shape)
@@ -70,13 +71,12 @@ def kernel_values(
                 full[image],
                 patches.grid,
             )
-            values[image] = patches.spread(found.values, channels)
-            error_std[image] = patches.spread(found.std, channels)
+            values[image], error_std[image] = found.values, found.std
             clear[image], relative_error[image] = found.clear, found.relative_error
+    labels = np.broadcast_to(patches.labels.astype(np.int32), (count, *size))
     return Attribution(
-        values,
+        Regions.even(labels, values, channels, error_std),
         np.full(count, patches.players),
-        error_std,
         grid=patches.grid,
         clear=clear,
         relative_error=relative_error,

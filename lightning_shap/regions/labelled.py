@@ -1,0 +1,145 @@
+"""Labelled regions: what an explanation found, without its pixels, which are many and alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Which region of its image each pixel lies in, and what each region adds to each output.
+
+    For N images, of which K' outputs each are explained, this takes four bytes a pixel and a few
+    numbers a region. Pixels are made of it for one image at a time, or for all as an explanation's
+    ``values``, which take eight bytes for every pixel, channel and output.
+
+    Attributes:
+        labels: int32 (N, H, W), the region of each pixel, from 0 on within each image.
+        per_pixel: float64 (N, R, C or 1, K'), what each pixel of a region adds through each
+            channel, or through every one of them; zeros where an image has fewer than R regions.
+        channels: Channels of the images, C.
+        per_pixel_std: Standard errors of these, or None. The errors within a region are one error:
+            over its pixels they add up and do not average out.
+    """
+
+    labels: np.ndarray
+    per_pixel: np.ndarray
+    channels: int
+    per_pixel_std: np.ndarray | None = None
+
+    @classmethod
+    def even(
+        cls,
+        labels: np.ndarray,
+        values: np.ndarray,
+        channels: int,
+        error_std: np.ndarray | None = None,
+    ) -> "Regions":
+        """Regions whose values are spread evenly over their pixels and channels.
+
+        Args:
+            labels: int32 (N, H, W).
+            values: float64 (N, R, K'), what each region adds to each output.
+            channels: Channels of the images.
+            error_std: Standard errors of the values, or None.
+        """
+        share = 1.0 * channels * _sizes(labels, values.shape[1])[:, :, None]
+        share = np.maximum(share, 1)  # where an image has fewer regions
+        per_pixel, std = (
+            None if array is None else (array / share)[:, :, None] for array in (values, error_std)
+        )
+        assert per_pixel is not None
+        return cls(labels, per_pixel, channels, std)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """The pixels of each region, int (N, R)."""
+        return _sizes(self.labels, self.per_pixel.shape[1])
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """float64 (N, R, K'), what each region adds to each output."""
+        return self._whole(self.per_pixel)
+
+    @cached_property
+    def error_std(self) -> np.ndarray | None:
+        """float64 (N, R, K'), the standard errors of the values, None where unknown."""
+        return None if self.per_pixel_std is None else self._whole(self.per_pixel_std)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """(N, H, W, C, K'), that of the pixels' values."""
+        images, height, width = self.labels.shape
+        return images, height, width, self.channels, self.per_pixel.shape[-1]
+
+    def map(self, image: int) -> np.ndarray:
+        """float64 (K', H, W): one image's attributions, summed over channels."""
+        sums = self._over_channels(self.per_pixel[image])
+        return sums.T[:, self.labels[image]]
+
+    def dense(self, images: slice = slice(None)) -> np.ndarray:
+        """float64 (N, H, W, C, K'): the value of every pixel, channel by channel."""
+        return self._dense(self.per_pixel[images], self.labels[images])
+
+    def dense_std(self, images: slice = slice(None)) -> np.ndarray | None:
+        """The standard error of every such value, None where unknown."""
+        std = self.per_pixel_std
+        return None if std is None else self._dense(std[images], self.labels[images])
+
+    def picked(self, images: np.ndarray, outputs: np.ndarray) -> "Regions":
+        """The regions of some images with some outputs, by index."""
+        std = self.per_pixel_std
+        everything = np.array_equal(images, np.arange(len(self.labels)))
+        return Regions(
+            self.labels if everything else self.labels[images],
+            self.per_pixel[images][..., outputs],
+            self.channels,
+            None if std is None else std[images][..., outputs],
+        )
+
+    def _whole(self, per_pixel: np.ndarray) -> np.ndarray:
+        return self._over_channels(per_pixel) * self.sizes[:, :, None]
+
+    def _over_channels(self, per_pixel: np.ndarray) -> np.ndarray:
+        if per_pixel.shape[-2] == self.channels:
+            return per_pixel.sum(axis=-2)
+        return self.channels * per_pixel[..., 0, :]
+
+    def _dense(self, per_pixel: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        images, regions, _, outputs = per_pixel.shape
+        dense = np.empty((*labels.shape, self.channels, outputs))
+        by_channel = np.broadcast_to(per_pixel, (images, regions, self.channels, outputs))
+        for pixels, image, values in zip(dense, labels, by_channel, strict=True):
+            np.take(values, image, axis=0, out=pixels, mode="clip")  # a mode without a buffer
+        return dense
+
+
+def joined(parts: Sequence[Regions]) -> Regions:
+    """The regions of several batches of images as those of one."""
+    most = [max(part.per_pixel.shape[axis] for part in parts) for axis in (1, 2)]
+
+    def together(arrays: list[np.ndarray | None]) -> np.ndarray | None:
+        known = [array for array in arrays if array is not None]
+        return np.concatenate([_padded(array, *most) for array in known]) if known else None
+
+    per_pixel = together([part.per_pixel for part in parts])
+    assert per_pixel is not None
+    return Regions(
+        np.concatenate([part.labels for part in parts]),
+        per_pixel,
+        parts[0].channels,
+        together([part.per_pixel_std for part in parts]),
+    )
+
+
+def _padded(per_pixel: np.ndarray, regions: int, channels: int) -> np.ndarray:
+    """With zeros for further regions, and each channel by itself where others have them so."""
+    missing = regions - per_pixel.shape[1]
+    padded = np.pad(per_pixel, [(0, 0), (0, missing), (0, 0), (0, 0)])
+    return np.broadcast_to(padded, (*padded.shape[:2], channels, padded.shape[3]))
+
+
+def _sizes(labels: np.ndarray, regions: int) -> np.ndarray:
+    return np.stack([np.bincount(image.ravel(), minlength=regions) for image in labels])

@@ -11,8 +11,9 @@ import torch
 from generic_model import Generic, generic_images
 
 from lightning_shap import ShapCallback, explain, plot
-from lightning_shap.command.main import main, parse
+from lightning_shap.command.main import main
 from lightning_shap.command.options import Explanation
+from lightning_shap.command.parser import parse
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.registry import METHODS, REMOVED, Estimator, Method, MethodName
 from lightning_shap.pictures.captions import Captions

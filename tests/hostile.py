@@ -27,6 +27,7 @@ from finished_model import ARCHITECTURE, class_folders, network, picture
 
 HUGE = str(10**23)
 NUMBERS = ("zz", "-1", "0", HUGE, "1e5", "nan", "inf", "[]", "{}", "9" * 5000, "''")
+UNASKED = ("hostile_raise", "hostile_script")  # would do what they say if a user named them
 CALLBACK = "ShapCallback{'tag': 'shap'}"
 
 SCRIPTS = {
@@ -322,7 +323,7 @@ def _flags(command, folder):
         "model_name": ["''", " ", "x" * 9999, "../../x", "hf-hub:timm/resnet18", "r\x1b[2J", "é"],
         "model_class": [
             *("''", ".a.B", "a..B", "a", "torch.nn.Identity", "torch.nn.Linear", "os.system"),
-            *("x" * 9999 + ".A", *(f"{name}.Model" for name in SCRIPTS if "raise" not in name)),
+            *("x" * 9999 + ".A", *(f"{name}.Model" for name in SCRIPTS if name not in UNASKED)),
         ],
         "module": ["''", "..", "conv_stem", "no.such", "__class__"],
         "accelerator": ["meta", "vulkan", "cuda:99", "''", "xla", "cpu:7", "zz", "mkldnn"],
@@ -535,7 +536,7 @@ def main():
             wrong = verdict(code, text)
             ends[wrong or f"exit {code}"] += 1
             bad += bool(wrong)
-            if wrong or asked.only:
+            if wrong or asked.only or code == 1:
                 print(f"{wrong or code}: {name}\n    {text.strip()[-600:]}", flush=True)
         print(f"{len(chosen)} commands: {dict(ends)}; slowest: {sorted(slowest)[-3:]}")
         print("it ran!" if list(Path(folder).rglob("it_ran")) else "no code of a file ran")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.arguments import ArgumentError, checked_count
+from lightning_shap.arguments import checked_count
 from lightning_shap.classes import Classes
 from lightning_shap.command.data.folders import (
     drawn,
@@ -22,8 +22,10 @@ from lightning_shap.command.data.source import Source, images_of_training
 from lightning_shap.command.machines import device_of
 from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.load import TrainedModel, load_model
-from lightning_shap.command.options import Options
-from lightning_shap.command.untrusted import MAX_SIDE, readable
+from lightning_shap.command.options import Explanation, Options
+from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import MAX_SIDE
+from lightning_shap.errors import ArgumentError
 from lightning_shap.game import raw_output
 from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.outputs import logits_of
@@ -145,19 +147,7 @@ def prepared(options: Options) -> Job:
     classes = model.classes
     if classes is None or data.crop_size is not None:
         classes = _classes(model.module, prepare)
-    names = options.explanation.class_names or model.description.class_names
-    notes = list(source.notes)
-    values = options.explanation.output == "value"
-    expected = Classes(classes, values=values).count
-    if options.explanation.class_names is None and names and len(names) != expected:
-        notes.append(f"the checkpoint has {len(names)} class names for {classes} outputs; left out")
-        names = None
-    if values:  # no classes, so folders of them mean nothing
-        images = replace(source.images, labels=None, class_names=names)
-    else:
-        images = known_classes(numbered_as(source.images, classes, names), classes)
-    if images.labels is not None and names is None:
-        notes += [note for note in [numbering_note(images.class_names or [])] if note]
+    images, notes = _numbered(source, model, classes, options.explanation)
     settings = asdict(options.explanation) | {"class_names": images.class_names}
     if settings["topk"] is None and settings["targets"] is None and classes > MANY_CLASSES:
         settings |= {"topk": FEW_CLASSES, "fewer_will_do": True}
@@ -179,6 +169,25 @@ def prepared(options: Options) -> Job:
         {**model.guessed, **({} if source.prepared else prepare.guessed)},
         notes,
     )
+
+
+def _numbered(
+    source: Source, model: TrainedModel, outputs: int, asked: Explanation
+) -> tuple[ImageSet, list[str]]:
+    """The images with their classes numbered as the model's outputs, and what to say of that."""
+    notes, found = list(source.notes), model.description.class_names
+    values = asked.output == "value"
+    if asked.class_names is None and found and len(found) != Classes(outputs, values=values).count:
+        notes.append(f"the checkpoint has {len(found)} class names for {outputs} outputs; left out")
+        found = None
+    names = asked.class_names or found
+    if values:  # no classes, so folders of them mean nothing
+        return replace(source.images, labels=None, class_names=names), notes
+    images = known_classes(numbered_as(source.images, outputs, names), outputs)
+    note = numbering_note(images.class_names or [])
+    if note is not None and images.labels is not None and names is None:
+        notes.append(note)
+    return images, notes
 
 
 def _check(options: Options) -> None:

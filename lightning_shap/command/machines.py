@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from lightning_shap.arguments import ArgumentError
+from lightning_shap.errors import ArgumentError
 
 PARENT = "LIGHTNING_SHAP_PARENT"  # the process that started the others, in their environment
 WATCH = 0.5  # seconds

@@ -73,7 +73,7 @@ def _accept_any_text() -> None:
 def _fail(error: Exception) -> NoReturn:
     """One sentence for an error, whoever raised it."""
     from lightning_shap.command.parser import FLAGS
-    from lightning_shap.command.untrusted import readable
+    from lightning_shap.command.text import readable
 
     message, code = str(error), REFUSED
     names, colon, _ = message.partition(": ")

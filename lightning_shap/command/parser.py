@@ -1,15 +1,17 @@
 """The parser: a command line and its ``--config`` files to options."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from lightning_shap import __version__
 from lightning_shap.command.options import GROUPS, Options
+from lightning_shap.command.text import readable
 from lightning_shap.methods.registry import REMOVED
 
 FLAGS = {field.name: field for group in GROUPS.values() for field in fields(group)}
@@ -62,12 +64,13 @@ def parse(arguments: Sequence[str]) -> Options:
 class _Parser(ArgumentParser):
     """Says of a method that there was what to use instead; jsonargparse lists those there are."""
 
-    def error(self, message: str, ex: Exception | None = None) -> None:
-        """Ends the command."""
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Ends the command with one sentence, whatever the message quotes."""
         for name, instead in REMOVED.items():
             if 'key "method"' in message and message.rstrip().endswith(f"Got value: {name}"):
                 message = f"method: {name!r} {instead}"
-        super().error(message, ex)
+        print(f"lightning-shap: error: {readable(message, 2000)}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _in_words(arguments: Sequence[str]) -> list[str]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightning_shap.archive import load, read_record
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.atomic import check_writable
 from lightning_shap.command.machines import is_started_by_another
 from lightning_shap.command.report import report
-from lightning_shap.command.untrusted import readable, reason
+from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import reason
+from lightning_shap.errors import ArgumentError
 from lightning_shap.pictures.grid import plot, save
 
 if TYPE_CHECKING:

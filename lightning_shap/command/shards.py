@@ -22,12 +22,12 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap.archive import save
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.atomic import WORK, replacing, work_folder
 from lightning_shap.command.data.folders import PreparedImages, check_any, read_samples
 from lightning_shap.command.machines import check_processes, end_with_parent, parent_of_processes
 from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.untrusted import blaming
+from lightning_shap.errors import ArgumentError
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.training.lightning import pl

@@ -8,16 +8,16 @@ says of itself goes through a function that returns None for what it cannot be.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lightning_shap.arguments import ArgumentError
+from lightning_shap.command.text import readable
+from lightning_shap.errors import ArgumentError
 
-MAX_TEXT = 300
 MAX_SIDE = 2**14  # of an image in pixels, larger than any camera's
 MAX_ITEMS = 2**16
 MAX_DEPTH = 4
@@ -50,16 +50,6 @@ def reason(error: BaseException) -> str:
     if not text or isinstance(error, (KeyError, SystemExit)):  # whose text alone says little
         text = f"{type(error).__name__} {text}".strip()
     return readable(text)
-
-
-def readable(text: object, most: int = MAX_TEXT) -> str:
-    """Text that every terminal and font can show, on one line and not too long."""
-    words = " ".join(str(text).split())
-    shown = words if len(words) <= most else f"{words[: most - 1]}…"
-    # File names need not be UTF-8, and may hold what moves a terminal's cursor.
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
-    )
 
 
 def existing(argument: str, path: str, wanted: str) -> Path:
@@ -165,9 +155,3 @@ def largest(value: Any) -> float:
     if isinstance(value, (list, tuple)):
         return max(map(largest, value), default=0.0)
     return abs(value) if isinstance(value, (int, float)) else 0.0
-
-
-def short(items: Sequence[object], most: int = 5) -> str:
-    """The first of some names."""
-    shown = ", ".join(readable(item, 60) for item in items[:most])
-    return f"{shown}, …" if len(items) > most else shown

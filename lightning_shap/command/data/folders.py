@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.classes import Classes
 from lightning_shap.command.data.files import SUFFIXES, Picture, is_image, open_image
 from lightning_shap.command.data.image_set import SPLITS, ImageSet
-from lightning_shap.command.untrusted import blaming, existing, readable, reason, short
+from lightning_shap.command.text import readable, short
+from lightning_shap.command.untrusted import blaming, existing, reason
+from lightning_shap.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def known_classes(images: ImageSet, classes: int) -> ImageSet:
     """The images, those of classes that the model does not have with no class."""
     if images.labels is None:
         return images
-    among = (images.labels >= 0) & (images.labels < max(2, classes))
+    among = (images.labels >= 0) & (images.labels < Classes(classes).count)
     return replace(images, labels=np.where(among, images.labels, -1))
 
 
@@ -224,17 +225,23 @@ def _images_below(folder: Path) -> Iterator[Path]:
 
     Links to folders are followed, as torchvision does, but never back to one that holds them.
     """
-    seen = {place.resolve() for place in folder.absolute().parents}
+    seen = {_identity(place) for place in folder.resolve().parents}
     waiting = [folder]
     while waiting:
         place = waiting.pop()
-        real = place.resolve()
-        if real in seen:
-            continue
-        seen.add(real)
         try:
-            found = sorted(place / name for name in os.listdir(place))
+            identity, names = _identity(place), sorted(os.listdir(place))
         except OSError:  # as torchvision does, what may not be read counts as empty
             continue
+        if identity in seen:
+            continue
+        seen.add(identity)
+        found = [place / name for name in names]
         yield from filter(is_image, found)
         waiting += [path for path in reversed(found) if os.path.isdir(path)]
+
+
+def _identity(place: Path) -> tuple[int, int]:
+    """What a folder is, by whatever path it was reached."""
+    status = os.stat(place)
+    return status.st_dev, status.st_ino

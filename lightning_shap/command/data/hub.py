@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.data.files import Picture
 from lightning_shap.command.data.image_set import SPLITS, ImageSet
 from lightning_shap.command.untrusted import blaming
+from lightning_shap.errors import ArgumentError
 
 
 def find_named(name: str) -> ImageSet:

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.data.files import MOST_PIXELS, Picture
 from lightning_shap.command.model.description import Description
 from lightning_shap.command.untrusted import number
+from lightning_shap.errors import ArgumentError
 
 PICTURE_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.data.files import is_image
 from lightning_shap.command.data.folders import find_images, listed_images
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.model.description import Description
 from lightning_shap.command.untrusted import existing
+from lightning_shap.errors import ArgumentError
 
 
 @dataclass(frozen=True)

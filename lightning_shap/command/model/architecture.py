@@ -15,20 +15,20 @@ from typing import Any
 import timm
 import torch
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.model.checkpoints import Checkpoint
 from lightning_shap.command.model.description import Description, from_settings
 from lightning_shap.command.model.offline import offline
+from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import (
     MAX_SIDE,
     blaming,
     is_plain,
     largest,
     mapping,
-    readable,
     word,
     words,
 )
+from lightning_shap.errors import ArgumentError
 
 # What a config.json may set of a network: sizes, counts, rates, switches, and names of layers.
 # Nothing on this list can make timm read a file or open a connection.

@@ -11,17 +11,10 @@ from typing import Any
 
 import torch
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.model.description import Description, description_of
-from lightning_shap.command.untrusted import (
-    blaming,
-    is_stored,
-    mapping,
-    readable,
-    reason,
-    short,
-    whole,
-)
+from lightning_shap.command.text import readable, short
+from lightning_shap.command.untrusted import blaming, is_stored, mapping, reason, whole
+from lightning_shap.errors import ArgumentError
 
 # Under which key frameworks keep the weights, the averaged ones first.
 HOMES = ("state_dict_ema", "model_ema", "model", "state_dict", "model_state_dict", "module")
@@ -86,12 +79,14 @@ def check_unpacked(path: Path) -> None:
     if not packed or not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
-        stated = sum(entry.file_size for entry in archive.infolist())
-    if stated > max(2 * path.stat().st_size, MOST_UNPACKED):
+        entries = archive.infolist()
+    stated = sum(entry.file_size for entry in entries)
+    if len(entries) > MOST_WEIGHTS or stated > max(2 * path.stat().st_size, MOST_UNPACKED):
         raise ArgumentError(
             "model_output_dir",
             f"{readable(path.name)} has {path.stat().st_size / 2**20:.1f} MiB and unpacks to "
-            f"{stated / 2**30:.1f} GiB, which no weights do; nothing was unpacked",
+            f"{stated / 2**30:.1f} GiB in {len(entries)} parts, which no weights do; nothing was "
+            "unpacked",
         )
 
 

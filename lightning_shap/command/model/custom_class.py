@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.model.checkpoints import Checkpoint
 from lightning_shap.command.model.offline import offline
-from lightning_shap.command.untrusted import blaming, is_plain, readable, short
+from lightning_shap.command.text import readable, short
+from lightning_shap.command.untrusted import blaming, is_plain
+from lightning_shap.errors import ArgumentError
 
 PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 # Words in the names of arguments that fetch weights. The checkpoint has them already.

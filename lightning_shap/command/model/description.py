@@ -12,16 +12,8 @@ from typing import Any
 import timm
 import torch
 
-from lightning_shap.command.untrusted import (
-    is_stored,
-    mapping,
-    number,
-    numbers,
-    readable,
-    whole,
-    word,
-    words,
-)
+from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import is_stored, mapping, number, numbers, whole, word, words
 
 CALLBACK = "ShapCallback{"  # how the callback's key in a checkpoint begins
 NO_CLASS = -1

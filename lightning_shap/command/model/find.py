@@ -8,17 +8,10 @@ from typing import Any
 
 import torch
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.model.checkpoints import check_unpacked
-from lightning_shap.command.untrusted import (
-    blaming,
-    existing,
-    mapping,
-    readable,
-    short,
-    whole,
-    word,
-)
+from lightning_shap.command.text import readable, short
+from lightning_shap.command.untrusted import blaming, existing, mapping, whole, word
+from lightning_shap.errors import ArgumentError
 
 # The first pattern that matches a file.
 NAMES = (

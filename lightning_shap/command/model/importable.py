@@ -12,9 +12,10 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.model.custom_class import PATH
-from lightning_shap.command.untrusted import blaming, readable
+from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import blaming
+from lightning_shap.errors import ArgumentError
 
 MAIN = "__name__ == '__main__'"
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.model.architecture import (
     TimmConfig,
     build_architecture,
@@ -20,7 +19,9 @@ from lightning_shap.command.model.custom_class import build_own_class, own_class
 from lightning_shap.command.model.description import Description
 from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.importable import check_importable, is_lightning_module
-from lightning_shap.command.untrusted import blaming, readable
+from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import blaming
+from lightning_shap.errors import ArgumentError
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,400 @@
+"""Files and flags from anywhere: nothing runs, nothing is fetched, nothing ends in a traceback."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import hostile
+import numpy as np
+import pytest
+import torch
+from finished_model import ARCHITECTURE, class_folders, flags, network, weights_in
+
+import lightning_shap
+from lightning_shap.command.main import main
+from lightning_shap.command.model.load import load_model
+from lightning_shap.command.model.offline import offline
+from lightning_shap.command.parser import parse
+from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import blaming
+from lightning_shap.errors import ArgumentError
+
+
+@pytest.fixture
+def server():
+    """A server on this machine, and what it was asked for."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"import os")
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/sitecustomize.py", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+# --- nothing is fetched --------------------------------------------------------------------------
+
+
+def test_a_configuration_fetches_nothing_and_writes_no_file(tmp_path, server):
+    url, asked = server
+    place, cache = tmp_path / "model", tmp_path / "cache"
+    place.mkdir()
+    torch.save(network().state_dict(), place / "weights.pth")
+    fetching = {"url": url, "file": str(tmp_path / "x"), "custom_load": True, "hf_hub_id": "a/b"}
+    hostile_arguments = {
+        "pretrained": True,
+        "pretrained_cfg": fetching,
+        "pretrained_cfg_overlay": fetching,
+        "cache_dir": str(cache),
+        "checkpoint_path": url,
+        "features_only": True,
+        "drop_rate": 0.1,
+    }
+    config = {
+        "architecture": ARCHITECTURE,
+        "model_args": hostile_arguments,
+        "pretrained_cfg": {"mean": [0.1] * 3, **fetching},
+    }
+    (place / "config.json").write_text(json.dumps(config))
+    loaded = load_model(place)
+    assert not asked
+    assert not cache.exists()
+    assert loaded.module.drop_rate == 0.1
+    assert "without model_args cache_dir, checkpoint_path" in loaded.source
+    assert loaded.module.pretrained_cfg["url"] == ""
+
+
+FETCHING_CLASS = """
+import urllib.request
+import torch
+
+class Fetching(torch.nn.Module):
+    def __init__(self, url="{url}"):
+        super().__init__()
+        urllib.request.urlopen(url).read()
+"""
+
+
+def test_a_class_that_fetches_something_is_refused(tmp_path, server, monkeypatch):
+    url, asked = server
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "fetching_module.py").write_text(FETCHING_CLASS.format(url=url))
+    torch.save({"a": torch.ones(1)}, tmp_path / "x.pth")
+    with pytest.raises(ArgumentError, match=r"model_class: .*nothing is ever downloaded"):
+        load_model(tmp_path / "x.pth", model_class="fetching_module.Fetching")
+    assert not asked
+
+
+def test_connections_are_refused_only_meanwhile(server):
+    from urllib.request import urlopen
+
+    url, asked = server
+    with offline(), pytest.raises(OSError, match="nothing is ever downloaded"):
+        urlopen(url)
+    assert not asked
+    urlopen(url).close()
+    assert asked
+
+
+# --- stated sizes come first ---------------------------------------------------------------------
+
+
+def archive_of(path, shape):
+    """A small archive whose values unpack to any size."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (63 - (len(header) + 10) % 64) + b"\n"
+    start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("values", "base_values", "data"):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                file.write(start + bytes(2**20))
+    return path
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused_by_its_stated_shapes(tmp_path):
+    path = archive_of(tmp_path / "explanation.npz", (1024, 1024, 1024))
+    assert path.stat().st_size < 2**20
+    with pytest.raises(ArgumentError, match=r"path: .*unpacks to 24\.0 GiB, and max_bytes"):
+        lightning_shap.load(path)
+    with pytest.raises(ArgumentError, match="damaged"):
+        lightning_shap.load(path, max_bytes=2**50)
+
+
+def test_shapes_too_large_for_any_number_are_refused(tmp_path):
+    path = archive_of(tmp_path / "explanation.npz", (2**62, 2**62, 4))
+    with pytest.raises(ArgumentError, match="path: "):
+        lightning_shap.load(path)
+
+
+def test_weights_that_unpack_to_gigabytes_are_refused(tmp_path):
+    path = tmp_path / "best_model.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(2**29))
+    with pytest.raises(ArgumentError, match=r"unpacks to 0\.5 GiB.*nothing was unpacked"):
+        load_model(path, model_name=ARCHITECTURE)
+
+
+def test_weights_that_state_more_than_the_file_holds_are_refused(tmp_path):
+    weights = network().state_dict() | {"classifier.weight": torch.zeros(1).expand(10**9, 256)}
+    torch.save(weights, tmp_path / "best_model.pth")
+    with pytest.raises(ArgumentError, match=r"no plain tensors \(classifier\.weight\)"):
+        load_model(tmp_path, model_name=ARCHITECTURE)
+
+
+# --- nothing hangs -------------------------------------------------------------------------------
+
+
+def test_a_state_dict_that_holds_itself_is_an_error(tmp_path):
+    torch.save(hostile.itself(), tmp_path / "best_model.pth")
+    with pytest.raises(ArgumentError, match=r"holds no weights but a dict \(model\)"):
+        load_model(tmp_path)
+
+
+def test_links_back_are_walked_once(tmp_path):
+    from lightning_shap.command.data.folders import find_images
+
+    data = class_folders(tmp_path / "data", ["a", "b"], each=2)
+    for name in ("one", "two"):
+        (data / "a" / name).symlink_to(data)
+        (data / "b" / name).symlink_to(data / "a")
+    (data / "a" / "self").symlink_to(data / "a" / "self")
+    images = find_images(data)
+    assert np.bincount(images.labels).tolist() == [2, 6]  # b links to a twice, and a to all
+
+
+def test_an_alias_in_yaml_is_an_error(tmp_path, capsys):
+    config = tmp_path / "c.yaml"
+    config.write_text("targets: &a [1, 1]\nclass_names: [*a, *a]\n")
+    for arguments in (["m", "--config", str(config)], ["m", "--targets", "[&a [1], *a]"]):
+        with pytest.raises(SystemExit) as end:
+            parse(arguments)
+        assert end.value.code == 2
+        assert capsys.readouterr().err.strip()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--max_evals", 10**23], "max_evals: got 100000000000000000000000; give at most"),
+        (["--seed", 10**23], "seed: got 100000000000000000000000; give at most"),
+        (["--crop_size", 10**6], "crop_size: got 1000000; give at most"),
+        (["--num_workers", 10**6], "num_workers: got 1000000; give at most"),
+        (["--n_samples", 10**23], "n_samples: got 100000000000000000000000; give at most"),
+        (["--method", "kernel", "--grid", 300], "grid: asks for 300 rows"),
+        (["--accelerator", "meta"], "accelerator: cannot use 'meta' here"),
+        (["--model_name", ""], "model_name: got ''"),
+        (["--model_class", ".a.B"], "model_class: cannot import '.a.B'"),
+        (["--model_class", "torch.nn.Identity"], "model_class: torch.nn.Identity has no weights"),
+        (["--devices", "zz"], "devices, num_nodes, strategy: "),
+        (["--devices", "99"], "devices: asks for 99 processes on"),
+        (["--num_nodes", "9"], "num_nodes: got 9, and nothing says where the others are"),
+        (["--masker", "blur(999999999,999999999)"], "masker: got 'blur(999999999,999999999)'"),
+        (["--masker", f"blur({'9' * 5000},1)"], "masker: unknown"),
+        (["--output_dir", "x" * 5000], "output_dir: cannot write into"),
+        (["--dataset", "x" * 5000], "dataset: there is no"),
+    ],
+)
+def test_limits_at_the_door(tmp_path, capsys, monkeypatch, more, message):
+    monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # Lightning must not take a cluster for its own
+    dataset = class_folders(tmp_path / "data", each=1)
+    with pytest.raises(SystemExit) as end:
+        main(flags(weights_in(tmp_path, network()), dataset, "--accelerator", "cpu", *more))
+    assert end.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"lightning-shap: error: {message}")
+
+
+# --- modules of others ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["hostile_syntax", "hostile_exit", "hostile_init", "hostile_null"])
+def test_a_module_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / f"{name}.py").write_text(hostile.SCRIPTS[name])
+    dataset = class_folders(tmp_path / "data", each=1)
+    with pytest.raises(SystemExit) as end:
+        main(flags(weights_in(tmp_path, network()), dataset, "--model_class", f"{name}.Model"))
+    assert end.value.code == 2
+    assert "model_class: " in capsys.readouterr().err
+    sys.modules.pop(name, None)
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def test_names_that_are_not_utf8_come_through(tmp_path, capsys):
+    data = class_folders(tmp_path / "data", ["a", "b", "c"], each=1)
+    os.rename(data / "a" / "0 é.png", os.fsencode(data / "a") + b"/\xff\x1b[2J.png")
+    (data / "b" / "1.png").write_bytes(b"no image")
+    os.rename(data / "b" / "1.png", os.fsencode(data / "b") + b"/\xfe.png")
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xfd out"))
+    main(flags(weights_in(tmp_path, network()), data, "--output_dir", out, "--n_samples", 9))
+    said = json.loads((out / "explanation.json").read_text(encoding="utf-8"))
+    assert len(said["images"]) == 3
+    assert all(Path(image["file"]).exists() for image in said["images"])
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.err
+    assert "skipped" in printed.err
+
+
+def test_shown_text_is_short_printable_and_on_one_line():
+    assert readable("a\n\tb  c") == "a b c"
+    assert readable("\x1b[2J\udcff\u202e") == r"\x1b[2J\udcff\u202e"
+    assert len(readable("x" * 10**6)) == 300
+
+
+def test_errors_of_others_get_the_name_of_their_argument():
+    for error in (ValueError("x"), KeyError("x"), SystemExit(0), RecursionError(), MemoryError()):
+        with (
+            pytest.raises(ArgumentError, match="dataset: it broke") as raised,
+            blaming("dataset", "it broke"),
+        ):
+            raise error
+        assert raised.value.__cause__ is error
+    with pytest.raises(KeyboardInterrupt), blaming("dataset", "it broke"):
+        raise KeyboardInterrupt
+
+
+# --- many commands, many files -------------------------------------------------------------------
+
+
+def test_hostile_commands_end_in_one_sentence_at_most(tmp_path, monkeypatch, capfd):
+    place = tmp_path / "hostile"
+    wrong = []
+    monkeypatch.setenv("SLURM_JOB_NAME", "bash")
+    for number, (name, arguments) in enumerate(hostile.commands(place)):
+        if number % 25 == 3:
+            monkeypatch.chdir(place)
+            code = 0
+            try:
+                main(arguments)
+            except SystemExit as end:
+                code = end.code
+            verdict = hostile.verdict(code, capfd.readouterr().err)
+            wrong += [(name, verdict)] if verdict else []
+    assert not wrong
+    assert not list(tmp_path.rglob("it_ran"))
+
+
+def test_damaged_files_are_read_or_refused(tmp_path):
+    chooser = random.Random(1)
+    for path, read in list(hostile.specimens(tmp_path)):
+        whole = path.read_bytes()
+        outcomes = [hostile.attempt(path, read, hostile.mutated(whole, chooser)) for _ in range(12)]
+        assert hostile.attempt(path, read, whole)
+        assert len(outcomes) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [[], ["--fuzz", "300"]])
+def test_all_hostile_commands_and_many_damaged_files(arguments, tmp_path):
+    script = Path(hostile.__file__)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", script, *arguments], cwd=tmp_path, timeout=3600
+    )
+    assert done.returncode == 0
+    assert not list(tmp_path.glob("fault*"))
+
+
+# --- how a command ends --------------------------------------------------------------------------
+
+
+def test_a_picture_that_fails_leaves_the_archive(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("lightning_shap.command.results.plot", lambda *_, **__: 1 / 0)
+    dataset = class_folders(tmp_path / "data", each=1)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "explanation.png").write_bytes(b"of an older run")
+    with pytest.raises(SystemExit) as end:
+        main(flags(weights_in(tmp_path, network()), dataset, "--output_dir", out))
+    assert end.value.code == 1
+    assert sorted(os.listdir(out)) == ["explanation.json", "explanation.npz"]
+    assert len(lightning_shap.load(out)) == 3
+    assert "no explanation.png (division by zero)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shards", [[], ["--n_samples", "all", "--accelerator", "cpu"]])
+def test_an_interrupt_is_130(tmp_path, monkeypatch, shards):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lightning_shap.command.run.explain_found", interrupted)
+    monkeypatch.setattr("lightning_shap.command.shards.explain_found", interrupted)
+    dataset = class_folders(tmp_path / "data", each=1)
+    with pytest.raises(SystemExit) as end:
+        main(flags(weights_in(tmp_path, network()), dataset, *shards))
+    assert end.value.code == 130
+
+
+def test_a_reader_that_stops_listening_is_no_error(tmp_path):
+    dataset = class_folders(tmp_path / "data", each=1)
+    arguments = flags(weights_in(tmp_path, network()), dataset)
+    code = f"""
+import os, sys
+from lightning_shap.command.main import main
+read, write = os.pipe()
+os.close(read)
+os.dup2(write, 1)
+main({arguments!r})
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+    assert (tmp_path / ARCHITECTURE / "explanation.png").exists()
+
+
+def test_the_version_is_said(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.strip() == f"lightning-shap {lightning_shap.__version__}"
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    """Also when that one is killed, and can end nobody itself."""
+    code = """
+import os, subprocess, sys, time
+from lightning_shap.command.machines import parent_of_processes
+child = "import os, time; from lightning_shap.command.machines import end_with_parent; " \\
+    "end_with_parent(); print(os.getpid(), flush=True); time.sleep(600)"
+with parent_of_processes():
+    subprocess.Popen([sys.executable, "-W", "ignore", "-c", child])
+    time.sleep(600)
+"""
+    parent = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code], stdout=subprocess.PIPE, text=True
+    )
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(600):
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the child lives on")

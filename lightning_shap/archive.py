@@ -235,10 +235,15 @@ def _check_whole(explanation: ImageExplanation) -> None:
         "additivity_gap": (images, explained),
         "outputs": (images, classes),
         "probabilities": (images, classes),
-        "class_names": (max(classes, 2),),
-        **dict.fromkeys(("labels", "evaluations", "regions"), (images,)),
+        "class_names": (record.classes.count,),
+        **dict.fromkeys(("evaluations", "regions"), (images,)),
     }
-    for name, array in _arrays(explanation).items():
+    arrays = _arrays(explanation)
+    if "labels" in arrays and arrays["labels"].ndim == 2:  # several true classes, or true values
+        expected["labels"] = (images, record.classes.count)
+    else:
+        expected["labels"] = (images,)
+    for name, array in arrays.items():
         if name in expected and array.shape != expected[name]:
             raise ValueError(f"its {name} have shape {array.shape}, not {expected[name]}")
     texts, numbers = (record.method, record.masker, record.output), (record.max_evals, record.seed)

@@ -204,6 +204,8 @@ def checked_images(images: Any) -> torch.Tensor:
             f"images: are {images.dtype}; give floats, scaled as the model takes them "
             "(for most: images / 255, then normalised)"
         )
+    if images.is_meta:
+        raise ArgumentTypeError("images", "are on the meta device, without pixels; give real ones")
     if not images.isfinite().all():
         raise ValueError("images: hold NaN or infinite pixels; give finite ones")
     return images.detach()
@@ -347,6 +349,15 @@ def checked_targets(
             f"targets: hold {outside[0]}, but the model has {count} {noun}, 0 to {count - 1}"
         )
     return np.tile(chosen, (images, 1)) if chosen.ndim == 1 else chosen
+
+
+def checked_progress(progress: Any) -> None:
+    """On, off, or a function."""
+    if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
+        raise ArgumentTypeError(
+            "progress",
+            f"got {type(progress).__name__}; give True, False or a function of (done, allowed)",
+        )
 
 
 def checked_class_names(

@@ -5,7 +5,7 @@ two classes, and the first has none of its own. Outputs that are values, as in a
 for themselves. All who count, name or judge classes ask here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,10 @@ class Classes:
         if isinstance(names, str):
             raise ArgumentTypeError(
                 "class_names", f"got the string {names!r}; give a list of names"
+            )
+        if not isinstance(names, Iterable):
+            raise ArgumentTypeError(
+                "class_names", f"got {type(names).__name__}; give a list of names"
             )
         given = [str(name) for name in names]
         if self._unspoken and len(given) == 1:

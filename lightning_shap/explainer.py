@@ -18,6 +18,7 @@ from lightning_shap.arguments import (
     checked_method,
     checked_model,
     checked_options,
+    checked_progress,
     checked_targets,
     known_labels,
 )
@@ -172,6 +173,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     max_evals = checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
     batch_size = checked_count("batch_size", batch_size, least=1)
     seed = checked_count("seed", seed, least=0)
+    checked_progress(progress)
     estimator = checked_method(method).estimator()
     options = checked_options(
         method, grid=checked_grid(grid), backgrounds=checked_backgrounds(backgrounds, images)

@@ -59,13 +59,17 @@ def checked_masker(masker: Any) -> None:
     """
     if isinstance(masker, str):
         _blur_kernel(masker, (1, 1))
-    elif isinstance(masker, bool) or not (
+    elif isinstance(masker, (bool, type)) or not (
         isinstance(masker, (Real, torch.Tensor)) or callable(masker)
     ):
         raise TypeError(
-            f"masker: got {type(masker).__name__}; give 'blur', 'blur(kh,kw)', 'mean', a number, "
+            f"masker: got {_shown(masker)}; give 'blur', 'blur(kh,kw)', 'mean', a number, "
             "a tensor (C, H, W) or (N, C, H, W), or a function of the images"
         )
+
+
+def _shown(masker: Any) -> str:
+    return f"the class {masker.__name__}" if isinstance(masker, type) else type(masker).__name__
 
 
 def describe(masker: Any, images: torch.Tensor) -> str:

@@ -83,6 +83,21 @@ def check(arguments):
         assert isinstance(result, ImageExplanation)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"class_names": 3},
+        {"masker": float},
+        {"progress": torch.zeros(2)},
+        {"images": torch.zeros(2, 1, 4, 5, device="meta")},
+    ],
+    ids=str,
+)
+def test_what_will_not_do_is_named(arguments):
+    check(arguments)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_each_argument_may_be_anything(argument):
     @settings(max_examples=120, deadline=None, suppress_health_check=[*HealthCheck])
@@ -93,6 +108,7 @@ def test_each_argument_may_be_anything(argument):
     one()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from(ARGUMENTS), anything, max_size=4))
 @example({"class_names": 3})

@@ -134,4 +134,4 @@ def test_a_training_with_a_budget_says_what_it_lowers_and_skips(tmp_path, caplog
     assert any("no evaluations of 64 for 'epoch" in words for words in told)
     assert all("time_budget='10%'" in words for words in told)
     final = [step for key, step in trainer.logger.pictures if key.startswith("shap_final")]
-    assert final == [20]
+    assert final == [19]

@@ -536,7 +536,7 @@ class Distributed(Plain):
 
 
 MODELS = Plain.__subclasses__()
-ALONE = (Singleton, SharesItsWeights, TidiesUp)
+ALONE = (Singleton, SharesItsWeights, TidiesUp, Distributed)
 
 
 class Witness(Callback):

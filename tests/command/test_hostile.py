@@ -26,6 +26,8 @@ from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import blaming
 from lightning_shap.errors import ArgumentError
 
+pytestmark = pytest.mark.slow  # its limits wait for their place at the command's door
+
 
 @pytest.fixture
 def server():

@@ -98,13 +98,13 @@ class Slow(Still):
 
 
 class Terminated(Still):
-    """Every rank is asked to end in mid-explanation, one later than the other."""
+    """The first rank is asked to end in mid-explanation, and asks the others, as Lightning does."""
 
     def __init__(self):
         super().__init__(self.end)
 
     def end(self, number, scores):
-        if number == 2 + 3 * self.trainer.global_rank:
+        if number == 2 and self.trainer.global_rank == 0:
             os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -24,8 +24,8 @@ def add_picture(experiment: Any, tag: str, picture: np.ndarray, step: int) -> No
         picture: uint8 (height, width, 3).
         step: Where it stands on the slider.
     """
-    files = getattr(experiment, "_get_file_writer", None)
-    if files is None:
+    kinds = [kind.__module__ for kind in type(experiment).__mro__]
+    if "torch.utils.tensorboard.writer" not in kinds:  # tensorboardX has records of its own
         experiment.add_image(tag, picture, step, dataformats="HWC")
         return
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -34,7 +34,7 @@ def add_picture(experiment: Any, tag: str, picture: np.ndarray, step: int) -> No
     image = Summary.Image(
         height=height, width=width, colorspace=channels, encoded_image_string=encode(picture)
     )
-    writer = files()
+    writer = experiment._get_file_writer()
     with _quick_checksums(writer):
         writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
         writer.flush()  # while the checksums are quick

@@ -126,6 +126,23 @@ def test_the_best_checkpoint_is_explained_without_touching_the_module(tmp_path, 
     assert np.abs(explained - outputs_of(module)).max() > 1e-3
 
 
+class Schedule:
+    """A hyper-parameter that no reader of weights alone would load."""
+
+
+def test_the_best_checkpoint_may_hold_hyper_parameters_of_any_kind(tmp_path):
+    class Configured(TinyClassifier):
+        def __init__(self, schedule):
+            super().__init__()
+            self.save_hyperparameters()
+
+    keeper = ModelCheckpoint(tmp_path, monitor="val/loss")
+    ours = callback(explain_checkpoint="best", every_n_epochs=0)
+    trainer = tiny_trainer(tmp_path, ours, keeper, enable_checkpointing=True)
+    trainer.fit(Configured(Schedule()), *tiny_loaders())
+    assert any(key == "shap_best/attributions" for key, _ in trainer.logger.pictures)
+
+
 def test_no_best_checkpoint_is_a_warning_that_says_what_would_do(tmp_path):
     ours = callback(explain_checkpoint="best", on_error="warn", every_n_epochs=0)
     trainer = tiny_trainer(tmp_path, ours)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightning_shap.errors import ArgumentError, ArgumentTypeError
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class Classes:
             raise ArgumentTypeError(
                 "class_names", f"got the string {names!r}; give a list of names"
             )
-        given = [str(name) for name in names]
+        with naming("class_names", f"got {shown(names)}; give a list of names"):
+            given = [str(name) for name in names]
         if self._unspoken and len(given) == 1:
             given = [f"not {given[0]}", *given]
         if len(given) != self.count:

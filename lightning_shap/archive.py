@@ -225,27 +225,23 @@ def _check_whole(explanation: ImageExplanation) -> None:
     """
     record = explanation.record
     images, height, width, channels, explained = np.shape(explanation.values)
-    classes = record.outputs.shape[1]
-    expected = {
-        "values": (images, height, width, channels, explained),
-        "error_std": (images, height, width, channels, explained),
-        "data": (images, height, width, channels),
-        "base_values": (images, explained),
-        "output_indexes": (images, explained),
-        "additivity_gap": (images, explained),
-        "outputs": (images, classes),
-        "probabilities": (images, classes),
-        "class_names": (record.classes.count,),
-        **dict.fromkeys(("evaluations", "regions"), (images,)),
+    outputs, classes = record.outputs.shape[1], record.classes.count
+    one, by_output, by_map = (images,), (images, outputs), (images, explained)
+    expected: dict[str, list[tuple[int, ...]]] = {
+        "error_std": [(images, height, width, channels, explained)],
+        "data": [(images, height, width, channels)],
+        **dict.fromkeys(("base_values", "output_indexes", "additivity_gap"), [by_map]),
+        **dict.fromkeys(("clear", "relative_error"), [by_map]),
+        **dict.fromkeys(("outputs", "probabilities"), [by_output]),
+        **dict.fromkeys(("evaluations", "regions"), [one]),
+        "labels": [one, by_output, (images, classes)],
+        "class_names": [(classes,)],
     }
-    arrays = _arrays(explanation)
-    if "labels" in arrays and arrays["labels"].ndim == 2:  # several true classes, or true values
-        expected["labels"] = (images, record.classes.count)
-    else:
-        expected["labels"] = (images,)
-    for name, array in arrays.items():
-        if name in expected and array.shape != expected[name]:
-            raise ValueError(f"its {name} have shape {array.shape}, not {expected[name]}")
+    arrays = {**_arrays(explanation), "error_std": explanation.error_std}
+    for name, shapes in expected.items():
+        array = arrays.get(name)
+        if array is not None and np.shape(array) not in shapes:
+            raise ValueError(f"its {name} have shape {np.shape(array)}, not {shapes[0]}")
     texts, numbers = (record.method, record.masker, record.output), (record.max_evals, record.seed)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("its record holds no text where text belongs")

@@ -15,11 +15,14 @@ import torch
 from lightning_shap.classes import Classes
 from lightning_shap.errors import ArgumentError as ArgumentError
 from lightning_shap.errors import ArgumentTypeError as ArgumentTypeError
+from lightning_shap.errors import naming, shown
 from lightning_shap.isolation.modes import module_of
 from lightning_shap.methods.registry import METHODS, REMOVED, Method, those_with
 
 # What tells channels last from channels first: see `checked_layout`.
 CHANNELS, LEAST_SIDE, MOST_ASPECT = (1, 3, 4), 8, 4
+MOST_EVALUATIONS = 10**7  # an image of 224 x 224 pixels has 300,000 at most to spend them on
+MOST_SEED = 2**63 - 1
 
 
 Parameters = ParamSpec("Parameters")
@@ -82,25 +85,38 @@ def checked_count(
 ) -> int:
     """A whole number of at least ``least`` and at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ArgumentTypeError(name, f"got {_shown(value)}; give a whole number")
+        raise ArgumentTypeError(name, f"got {shown(value)}; give a whole number")
     if value < least:
         reason = f" ({why})" if why else ""
         raise ArgumentError(name, f"got {value}; give at least {least}{reason}")
     if most is not None and value > most:
-        raise ArgumentError(name, f"got {_shown(value)}; give at most {most}")
+        raise ArgumentError(name, f"got {shown(value)}; give at most {most}")
     return int(value)
 
 
 def checked_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
-    """One of a few values."""
-    if value not in choices:
-        raise ValueError(f"{name}: unknown {value!r}; give one of {', '.join(map(repr, choices))}")
+    """One of a few names, or None where that is one of them."""
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        raise ArgumentError(
+            name, f"unknown {shown(value)}; give one of {', '.join(map(repr, choices))}"
+        )
 
 
 def checked_switch(name: str, value: Any) -> None:
     """On or off, where a string such as ``"no"`` would silently count as on."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ArgumentTypeError(name, f"got {value!r}; give True or False")
+        raise ArgumentTypeError(name, f"got {shown(value)}; give True or False")
+
+
+def checked_progress(progress: Any) -> None:
+    """On, off, or a function of two numbers."""
+    if not isinstance(progress, (bool, np.bool_)) and (
+        isinstance(progress, type) or not callable(progress)
+    ):
+        raise ArgumentTypeError(
+            "progress",
+            f"got {shown(progress)}; give True, False or a function of (rows done, rows allowed)",
+        )
 
 
 def checked_samples(samples: Any) -> Any:
@@ -157,7 +173,7 @@ def checked_grid(grid: Any) -> tuple[int, int] | None:
         return None
     sides = (grid, grid) if isinstance(grid, (int, np.integer)) else grid
     if not isinstance(sides, (tuple, list)) or len(sides) != 2:
-        raise ArgumentError("grid", f"got {grid!r}; give patches a side, or (rows, columns)")
+        raise ArgumentError("grid", f"got {shown(grid)}; give patches a side, or (rows, columns)")
     rows, columns = (checked_count("grid", side, least=1) for side in sides)
     return rows, columns
 
@@ -175,8 +191,8 @@ def checked_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor 
     if not isinstance(backgrounds, torch.Tensor):
         raise ArgumentTypeError(
             "backgrounds",
-            f"got {backgrounds!r}; give 'samples', a tensor (B, C, H, W), or None for what the "
-            "masker paints",
+            f"got {shown(backgrounds)}; give 'samples', a tensor (B, C, H, W), or None for what "
+            "the masker paints",
         )
     if backgrounds.ndim != 4 or backgrounds.shape[1:] != images.shape[1:] or not len(backgrounds):
         raise ArgumentError(
@@ -184,6 +200,7 @@ def checked_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor 
             f"have shape {tuple(backgrounds.shape)}; give some images (B, C, H, W) with "
             f"(C, H, W) = {tuple(images.shape[1:])}",
         )
+    _check_stored("backgrounds", backgrounds)
     if not backgrounds.isfinite().all():
         raise ArgumentError("backgrounds", "hold NaN or infinite pixels; give finite ones")
     return backgrounds.detach()
@@ -193,6 +210,7 @@ def checked_images(images: Any) -> torch.Tensor:
     """A finite float tensor (N, C, H, W) with something in it."""
     if not isinstance(images, torch.Tensor):
         raise TypeError(f"images: got {type(images).__name__}; give a float tensor (N, C, H, W)")
+    _check_stored("images", images)
     if images.ndim != 4:
         raise ValueError(
             f"images: have shape {tuple(images.shape)}; give (N, C, H, W), one image as image[None]"
@@ -211,8 +229,17 @@ def checked_images(images: Any) -> torch.Tensor:
     return images.detach()
 
 
+def _check_stored(name: str, tensor: torch.Tensor) -> None:
+    """A tensor whose numbers are there, one after the other."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        kind = "meta" if tensor.is_meta else "quantized" if tensor.is_quantized else tensor.layout
+        raise ArgumentTypeError(name, f"got a {kind} tensor; give a dense one with its numbers")
+
+
 def checked_model(model: Any) -> None:
     """Something that can be called, and is ready to be."""
+    if isinstance(model, type):
+        raise ArgumentTypeError("model", f"got the class {model.__name__}; give one of its objects")
     if not callable(model):
         raise TypeError(
             f"model: got {type(model).__name__}; give an nn.Module, a LightningModule or a "
@@ -378,19 +405,15 @@ def checked_class_names(
 
 
 def _array(name: str, given: Any) -> np.ndarray:
-    try:
-        return np.asarray(given.detach().cpu() if isinstance(given, torch.Tensor) else given)
-    except ValueError:
-        raise ValueError(f"{name}: got rows of different lengths, {given!r}") from None
-
-
-def _shown(value: Any) -> str:
-    """A value as it was given, if it is not too long for a message."""
-    try:
-        text = repr(value)
-    except Exception:  # whatever the values of others do when they are shown
-        return f"a {type(value).__name__}"
-    return " ".join(text.split()) if len(text) <= 80 else f"a {type(value).__name__}"
+    if isinstance(given, torch.Tensor):
+        _check_stored(name, given)
+        given = given.detach().cpu()
+        given = given.float() if given.dtype == torch.bfloat16 else given
+    with naming(name, f"got {shown(given)}, which is no array of numbers"):
+        try:
+            return np.asarray(given)
+        except ValueError:
+            raise ArgumentError(name, f"got rows of different lengths, {shown(given)}") from None
 
 
 def _indices(name: str, given: Any) -> np.ndarray:

@@ -5,12 +5,12 @@ two classes, and the first has none of its own. Outputs that are values, as in a
 for themselves. All who count, name or judge classes ask here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lightning_shap.errors import ArgumentError, ArgumentTypeError
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,8 @@ class Classes:
             raise ArgumentTypeError(
                 "class_names", f"got the string {names!r}; give a list of names"
             )
-        if not isinstance(names, Iterable):
-            raise ArgumentTypeError(
-                "class_names", f"got {type(names).__name__}; give a list of names"
-            )
-        given = [str(name) for name in names]
+        with naming("class_names", f"got {shown(names)}; give a list of names"):
+            given = [str(name) for name in names]
         if self._unspoken and len(given) == 1:
             given = [f"not {given[0]}", *given]
         if len(given) != self.count:

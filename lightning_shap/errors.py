@@ -1,6 +1,15 @@
 """Errors that know the name of an argument. They need no torch, so pictures can raise them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+# What code raises that was given something else than it expects. Errors of a user's own kind, such
+# as one that a signal handler raises to end a run, are none of these.
+MISUSED = (
+    *(TypeError, ValueError, ArithmeticError, LookupError, AttributeError),
+    *(RuntimeError, AssertionError),
+)
 
 
 class ArgumentError(ValueError):
@@ -26,3 +35,33 @@ class ArgumentError(ValueError):
 
 class ArgumentTypeError(ArgumentError, TypeError):
     """An argument is of the wrong kind."""
+
+
+@contextmanager
+def naming(argument: str, problem: str) -> Iterator[None]:
+    """Say of an error which argument brought it, where that is a value or function of the user's.
+
+    Args:
+        argument: Its name.
+        problem: What went wrong, to which the error's own words are added.
+
+    Raises:
+        ArgumentError: For what is raised inside, unless the memory ran out.
+    """
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except MISUSED as error:
+        if "memory" in str(error).lower():  # the engine tries again with smaller batches
+            raise
+        raise ArgumentError(argument, f"{problem} ({type(error).__name__}: {error})") from error
+
+
+def shown(value: Any) -> str:
+    """A value as it was given, if it can be shown and is not too long for a message."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # objects of others may raise anything when they are shown
+        text = ""
+    return text if 0 < len(text) <= 80 else f"a {type(value).__name__}"

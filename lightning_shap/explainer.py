@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from lightning_shap.arguments import (
+    MOST_EVALUATIONS,
+    MOST_SEED,
     checked_backgrounds,
     checked_class_names,
     checked_count,
@@ -19,6 +21,7 @@ from lightning_shap.arguments import (
     checked_model,
     checked_options,
     checked_progress,
+    checked_switch,
     checked_targets,
     known_labels,
 )
@@ -170,9 +173,12 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     started = time.perf_counter()
     checked_model(model)
     images = checked_images(images)
-    max_evals = checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
+    max_evals = checked_count(
+        "max_evals", max_evals, least=2, most=MOST_EVALUATIONS, why="the empty and the full image"
+    )
     batch_size = checked_count("batch_size", batch_size, least=1)
-    seed = checked_count("seed", seed, least=0)
+    seed = checked_count("seed", seed, least=0, most=MOST_SEED)
+    checked_switch("multi_label", multi_label)
     checked_progress(progress)
     estimator = checked_method(method).estimator()
     options = checked_options(

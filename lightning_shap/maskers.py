@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.errors import ArgumentError
+from lightning_shap.errors import ArgumentError, naming
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
 """From images (N, C, H, W) to what their absent pixels show, in the same shape."""
@@ -44,7 +44,8 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
             f"masker: has shape {tuple(background.shape)}, images have {tuple(images.shape)}; "
             f"give (C, H, W) = {tuple(images.shape[1:])} or (N, C, H, W) = {tuple(images.shape)}"
         )
-    background = background.to(images).expand_as(images)
+    with naming("masker", f"got a tensor that is none to show ({background.layout})"):
+        background = background.to(images).expand_as(images)
     if not background.isfinite().all():
         raise ValueError("masker: holds NaN or infinite pixels; give finite ones")
     return background
@@ -125,7 +126,10 @@ def _paint(masker: Any, images: torch.Tensor) -> Any:
         )
     if isinstance(masker, Real):
         return torch.full_like(images, float(masker))
-    return masker.detach() if isinstance(masker, torch.Tensor) else masker(images)
+    if isinstance(masker, torch.Tensor):
+        return masker.detach()
+    with naming("masker", "its function fails on the images"):
+        return masker(images)
 
 
 def _blur_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:

@@ -6,10 +6,13 @@ from typing import Any, Literal
 import torch
 
 from lightning_shap.classes import Classes
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
 
 # The function returns a tensor. Were that written here, LightningCLI would refuse functions whose
 # own annotations do not say so, and offer every subclass of tensors in its help.
 Output = Literal["logit", "probability", "value"] | Callable[[Any], Any]
+
+OUTPUTS = "give 'logit', 'probability', 'value' or a function"
 
 
 def logits_of(raw: Any) -> torch.Tensor:
@@ -47,12 +50,19 @@ def value_function(output: Output, multi_label: bool = False) -> Callable[[Any],
         ValueError: If ``output`` is none of these.
     """
     if callable(output):
-        return lambda raw: _rows_of_scores(output(raw))
+        return lambda raw: _rows_of_scores(_called(output, raw))
+    if not isinstance(output, str):
+        raise ArgumentTypeError("output", f"got {shown(output)}; {OUTPUTS}")
     if output in ("logit", "value"):
         return lambda raw: _rows_of_scores(logits_of(raw))
     if output == "probability":
         return lambda raw: probabilities_of(_rows_of_scores(logits_of(raw)), multi_label)
-    raise ValueError(f"output: got {output!r}; give 'logit', 'probability', 'value' or a function")
+    raise ArgumentError("output", f"got {output!r}; {OUTPUTS}")
+
+
+def _called(output: Callable[[Any], Any], raw: Any) -> Any:
+    with naming("output", "its function fails on what the model returns"):
+        return output(raw)
 
 
 def _rows_of_scores(scores: Any) -> torch.Tensor:

@@ -83,7 +83,11 @@ def _expected_gradients(
     starts = (game.background if backgrounds is None else backgrounds).to(ends)
     picks, shares = _drawn(samples, len(starts) if backgrounds is not None else 1, seed)
     images, classes = targets.shape
-    totals = np.zeros((images, classes, *ends.shape[1:]))
+    channels, height, width = ends.shape[1:]
+    # As precise as the model's gradients are: every pixel has a value of its own, and they may be
+    # many. Only what is being added up has double precision.
+    values = np.empty((images, height, width, channels, classes), _dtype_of(ends))
+    sums: dict[int, np.ndarray] = {}
     # One list of rows for all images and classes, so that the model's batches are full.
     rows, first = images * classes * samples, 0
     while first < rows:
@@ -94,11 +98,19 @@ def _expected_gradients(
         share = torch.from_numpy(shares[sample]).to(ends)[:, None, None, None]
         slopes = game.gradients(image, torch.lerp(start, end, share), targets[image, column])
         parts = slopes * (end - start)
-        pairs, counts = np.unique(pair, return_counts=True)
-        for one, part in zip(pairs, parts.split(counts.tolist()), strict=True):
-            totals[divmod(one, classes)] += part.sum(0).cpu().numpy()
         first += len(row)
-    return np.ascontiguousarray(totals.transpose(0, 3, 4, 2, 1)) / samples
+        pairs, counts = np.unique(pair, return_counts=True)
+        for one, part in zip(pairs.tolist(), parts.split(counts.tolist()), strict=True):
+            sums[one] = sums.get(one, np.float64(0)) + part.sum(0).cpu().numpy()
+            if first >= (one + 1) * samples:  # all its rows have come
+                values[one // classes, ..., one % classes] = (
+                    sums.pop(one).transpose(1, 2, 0) / samples
+                )
+    return values
+
+
+def _dtype_of(tensor: torch.Tensor) -> np.dtype:
+    return torch.empty(0, dtype=tensor.dtype).numpy().dtype
 
 
 def _drawn(samples: int, backgrounds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

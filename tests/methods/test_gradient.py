@@ -92,7 +92,7 @@ def test_of_a_linear_model_every_value_is_weight_times_difference(seed: int, out
     found = values_of(game, targets, max_evals=6)
     weights = model[1].weight[output].reshape(2, 3, 4)
     exact = (weights * (images - 0.25)).detach().movedim(1, -1).numpy()
-    assert found.values.dtype == np.float64
+    assert found.values.dtype == np.float32  # that of the gradients
     np.testing.assert_allclose(found.values[..., 0], exact, atol=1e-6)
     assert gap(game, found, targets).max() < 1e-5
 

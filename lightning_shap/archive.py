@@ -230,10 +230,10 @@ def _check_whole(explanation: ImageExplanation) -> None:
     expected: dict[str, list[tuple[int, ...]]] = {
         "error_std": [(images, height, width, channels, explained)],
         "data": [(images, height, width, channels)],
-        **dict.fromkeys(("base_values", "output_indexes", "additivity_gap"), [by_map]),
-        **dict.fromkeys(("clear", "relative_error"), [by_map]),
-        **dict.fromkeys(("outputs", "probabilities"), [by_output]),
-        **dict.fromkeys(("evaluations", "regions"), [one]),
+        **{name: [by_map] for name in ("base_values", "output_indexes", "additivity_gap")},
+        **{name: [by_map] for name in ("clear", "relative_error")},
+        **{name: [by_output] for name in ("outputs", "probabilities")},
+        **{name: [one] for name in ("evaluations", "regions")},
         "labels": [one, by_output, (images, classes)],
         "class_names": [(classes,)],
     }

@@ -201,7 +201,7 @@ def checked_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor 
             f"(C, H, W) = {tuple(images.shape[1:])}",
         )
     _check_stored("backgrounds", backgrounds)
-    if not backgrounds.isfinite().all():
+    if not all_finite(backgrounds):
         raise ArgumentError("backgrounds", "hold NaN or infinite pixels; give finite ones")
     return backgrounds.detach()
 
@@ -224,7 +224,7 @@ def checked_images(images: Any) -> torch.Tensor:
         )
     if images.is_meta:
         raise ArgumentTypeError("images", "are on the meta device, without pixels; give real ones")
-    if not images.isfinite().all():
+    if not all_finite(images):
         raise ValueError("images: hold NaN or infinite pixels; give finite ones")
     return images.detach()
 
@@ -234,6 +234,14 @@ def _check_stored(name: str, tensor: torch.Tensor) -> None:
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
         kind = "meta" if tensor.is_meta else "quantized" if tensor.is_quantized else tensor.layout
         raise ArgumentTypeError(name, f"got a {kind} tensor; give a dense one with its numbers")
+
+
+def all_finite(pixels: torch.Tensor) -> bool:
+    """Whether there is no NaN and no infinity among some pixels.
+
+    By their extremes: torch's own ``isfinite`` makes two arrays of their size.
+    """
+    return all(bool(extreme.isfinite()) for extreme in torch.aminmax(pixels.detach()))
 
 
 def checked_model(model: Any) -> None:
@@ -376,15 +384,6 @@ def checked_targets(
             f"targets: hold {outside[0]}, but the model has {count} {noun}, 0 to {count - 1}"
         )
     return np.tile(chosen, (images, 1)) if chosen.ndim == 1 else chosen
-
-
-def checked_progress(progress: Any) -> None:
-    """On, off, or a function."""
-    if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
-        raise ArgumentTypeError(
-            "progress",
-            f"got {type(progress).__name__}; give True, False or a function of (done, allowed)",
-        )
 
 
 def checked_class_names(

@@ -412,6 +412,7 @@ class ShapCallback(EitherCallback):
                 return explain_found(
                     self._classifier(twin),
                     samples.images,
+                    data=samples.data,
                     fewer_will_do=self.fewer_will_do,
                     labels=samples.labels,
                     labels_are_found=True,

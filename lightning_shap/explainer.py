@@ -158,6 +158,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     labels_are_found: bool = False,
     labels_are_binary: bool = True,
     names_are_found: bool = False,
+    data: np.ndarray | None = None,
 ) -> ImageExplanation:
     """:func:`explain`, where not all that is known of a model was given by somebody.
 
@@ -169,6 +170,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         labels_are_binary: Those that the data has could be of two classes. It is said of all there
             are, and these may be only some.
         names_are_found: Data has the class names, which may be those of another task as well.
+        data: The images as the explanation is to keep them, (N, H, W, C); copied where None.
     """
     started = time.perf_counter()
     checked_model(model)
@@ -218,6 +220,9 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         found = estimator(game, chosen, base, ends, max_evals=max_evals, seed=seed, **options)
         base = base if found.base is None else found.base
 
+    evaluations, model_seconds = game.evaluations, game.model_seconds
+    del game  # and its backgrounds, before there is a copy of the images
+
     record = Record(
         method=method,
         max_evals=max_evals,
@@ -229,11 +234,11 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         probabilities=_probabilities(full, output, multi_label),
         class_names=names,
         labels=true,
-        evaluations=game.evaluations,
+        evaluations=evaluations,
         regions=found.regions,
         additivity_gap=np.abs(found.totals + base - ends),
         seconds=time.perf_counter() - started,
-        model_seconds=game.model_seconds,
+        model_seconds=model_seconds,
         clear=found.clear,
         relative_error=found.relative_error,
         multi_label=multi_label,
@@ -242,7 +247,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     return ImageExplanation(
         found.found,
         base,
-        _as_numpy(images.movedim(1, -1)),
+        _as_numpy(images.movedim(1, -1)) if data is None else data,
         chosen,
         record,
     )

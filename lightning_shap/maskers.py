@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lightning_shap.arguments import all_finite
 from lightning_shap.errors import ArgumentError, naming
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
@@ -46,7 +47,7 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
         )
     with naming("masker", f"got a tensor that is none to show ({background.layout})"):
         background = background.to(images).expand_as(images)
-    if not background.isfinite().all():
+    if not all_finite(background):
         raise ValueError("masker: holds NaN or infinite pixels; give finite ones")
     return background
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 LABEL_STEMS, LABELS = ("label", "target", "class", "categor"), {"y", "cls"}
@@ -34,6 +35,14 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def data(self) -> np.ndarray:
+        """The images as explanations keep them, (N, H, W, C): a view that nobody can write to."""
+        images = self.images.float() if self.images.dtype == torch.bfloat16 else self.images
+        view: np.ndarray = images.movedim(1, -1).numpy()
+        view.flags.writeable = False
+        return view
 
     def __getitem__(self, rows: slice) -> "Samples":
         labels = None if self.labels is None else self.labels[rows]

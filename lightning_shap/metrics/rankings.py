@@ -82,7 +82,9 @@ def maps_in(
         known = maps_of(explanation)
         maps = known.values
         if images is None:
-            images = torch.from_numpy(np.moveaxis(known.images, -1, 1))
+            # torch warns of arrays that cannot be written to, as a callback's samples are.
+            readable = known.images if known.images.flags.writeable else known.images.copy()
+            images = torch.from_numpy(np.moveaxis(readable, -1, 1))
         if targets is None:
             all_outputs = np.broadcast_to(np.arange(maps.shape[1]), maps.shape[:2])
             targets = all_outputs if known.indexes is None else known.indexes

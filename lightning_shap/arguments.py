@@ -209,23 +209,27 @@ def checked_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor 
 def checked_images(images: Any) -> torch.Tensor:
     """A finite float tensor (N, C, H, W) with something in it."""
     if not isinstance(images, torch.Tensor):
-        raise TypeError(f"images: got {type(images).__name__}; give a float tensor (N, C, H, W)")
+        raise ArgumentTypeError(
+            "images", f"got {type(images).__name__}; give a float tensor (N, C, H, W)"
+        )
     _check_stored("images", images)
     if images.ndim != 4:
-        raise ValueError(
-            f"images: have shape {tuple(images.shape)}; give (N, C, H, W), one image as image[None]"
+        raise ArgumentError(
+            "images",
+            f"have shape {tuple(images.shape)}; give (N, C, H, W), one image as image[None]",
         )
     if 0 in images.shape:
-        raise ValueError(f"images: are empty, shape {tuple(images.shape)}; give at least one")
+        raise ArgumentError("images", f"are empty, shape {tuple(images.shape)}; give at least one")
     if not images.is_floating_point():
-        raise TypeError(
-            f"images: are {images.dtype}; give floats, scaled as the model takes them "
-            "(for most: images / 255, then normalised)"
+        raise ArgumentTypeError(
+            "images",
+            f"are {images.dtype}; give floats, scaled as the model takes them "
+            "(for most: images / 255, then normalised)",
         )
     if images.is_meta:
         raise ArgumentTypeError("images", "are on the meta device, without pixels; give real ones")
     if not all_finite(images):
-        raise ValueError("images: hold NaN or infinite pixels; give finite ones")
+        raise ArgumentError("images", "hold NaN or infinite pixels; give finite ones")
     return images.detach()
 
 
@@ -249,14 +253,16 @@ def checked_model(model: Any) -> None:
     if isinstance(model, type):
         raise ArgumentTypeError("model", f"got the class {model.__name__}; give one of its objects")
     if not callable(model):
-        raise TypeError(
-            f"model: got {type(model).__name__}; give an nn.Module, a LightningModule or a "
-            "function from images (N, C, H, W) to outputs (N, K)"
+        raise ArgumentTypeError(
+            "model",
+            f"got {type(model).__name__}; give an nn.Module, a LightningModule or a "
+            "function from images (N, C, H, W) to outputs (N, K)",
         )
     if is_unfinished(model):
-        raise ValueError(
-            "model: has layers that take their sizes and first weights from the first batch they "
-            "see; call it once before it is explained"
+        raise ArgumentError(
+            "model",
+            "has layers that take their sizes and first weights from the first batch they "
+            "see; call it once before it is explained",
         )
 
 
@@ -373,15 +379,16 @@ def checked_targets(
         return np.tile(np.arange(count), (images, 1))
     chosen = np.atleast_1d(_indices("targets", targets))
     if chosen.size == 0 or chosen.ndim > 2 or (chosen.ndim == 2 and len(chosen) != images):
-        raise ValueError(
-            f"targets: have shape {chosen.shape}; give (K',) class indices for all images "
-            f"or ({images}, K') for each"
+        raise ArgumentError(
+            "targets",
+            f"have shape {chosen.shape}; give (K',) class indices for all images "
+            f"or ({images}, K') for each",
         )
     outside = chosen[(chosen < 0) | (chosen >= count)]
     if outside.size:
         noun = "values" if classes.values else "classes"
-        raise ValueError(
-            f"targets: hold {outside[0]}, but the model has {count} {noun}, 0 to {count - 1}"
+        raise ArgumentError(
+            "targets", f"hold {outside[0]}, but the model has {count} {noun}, 0 to {count - 1}"
         )
     return np.tile(chosen, (images, 1)) if chosen.ndim == 1 else chosen
 
@@ -418,5 +425,5 @@ def _array(name: str, given: Any) -> np.ndarray:
 def _indices(name: str, given: Any) -> np.ndarray:
     array = _array(name, given)
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: got {array.dtype} values; give whole class indices")
+        raise ArgumentTypeError(name, f"got {array.dtype} values; give whole class indices")
     return array.astype(np.int64)

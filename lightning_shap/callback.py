@@ -164,16 +164,16 @@ class ShapCallback(EitherCallback):
         checked_masker(masker)
         value_function(output)
         if targets is not None and topk is not None:
-            raise ValueError("targets, topk: both were given; give the classes or how many")
+            raise ArgumentError("targets, topk", "both were given; give the classes or how many")
         if topk is not None:
             checked_count("topk", topk, least=1)
         if output == "value" and topk is not None:
             raise ArgumentError("topk", f"got {topk}, but values have no highest one; give targets")
         if (mean is None) != (std is None):
-            raise ValueError("mean, std: only one was given; give both or neither")
+            raise ArgumentError("mean, std", "only one was given; give both or neither")
         checked_choice("on_error", on_error, ("warn", "raise"))
         if not tag.strip("/"):
-            raise ValueError(f"tag: got {tag!r}; give a name such as 'shap'")
+            raise ArgumentError("tag", f"got {tag!r}; give a name such as 'shap'")
         checked_choice("explain_checkpoint", explain_checkpoint, ("best", None))
         self.batch = FixedBatch(n_samples, checked_samples(samples), seed)
         self.every_n_epochs = every_n_epochs
@@ -436,8 +436,9 @@ class ShapCallback(EitherCallback):
             return pl_module.get_submodule(self.module)
         except AttributeError as error:
             children = [name for name, _ in pl_module.named_children()]
-            raise ValueError(
-                f"module: {type(pl_module).__name__} has no {self.module!r}; give one of {children}"
+            raise ArgumentError(
+                "module",
+                f"{type(pl_module).__name__} has no {self.module!r}; give one of {children}",
             ) from error
 
     def _log(self, trainer: Trainer, explanation: ImageExplanation, tag: str, title: str) -> None:

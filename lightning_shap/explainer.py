@@ -27,6 +27,7 @@ from lightning_shap.arguments import (
 )
 from lightning_shap.class_names import class_names_in, task_of
 from lightning_shap.classes import Classes
+from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.isolated import isolating, isolation_of
@@ -187,7 +188,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         method, grid=checked_grid(grid), backgrounds=checked_backgrounds(backgrounds, images)
     )
     if targets is not None and topk is not None:
-        raise ValueError("targets, topk: both were given; give the classes or how many, not both")
+        raise ArgumentError("targets, topk", "both were given; give the classes or how many")
     checked_layout(images, model)
     true = checked_labels(labels, len(images))
     task = task_of(model)

@@ -220,9 +220,10 @@ class CoalitionGame:
         self._report(len(scores))
         if not np.isfinite(scores).all():
             broken = int((~np.isfinite(scores)).any(axis=1).sum())
-            raise ValueError(
-                f"model: returned NaN or infinite outputs for {broken} of {len(scores)} images; "
-                "there is nothing to explain until it returns finite ones"
+            raise ArgumentError(
+                "model",
+                f"returned NaN or infinite outputs for {broken} of {len(scores)} images; "
+                "there is nothing to explain until it returns finite ones",
             )
         return scores
 
@@ -254,7 +255,7 @@ class CoalitionGame:
         """The only call of a model: all its outputs (R, K)."""
         scores = self._value(raw_output(self.model, shown))
         if len(scores) != len(shown):
-            raise ValueError(f"model: returned {len(scores)} rows for {len(shown)} images")
+            raise ArgumentError("model", f"returned {len(scores)} rows for {len(shown)} images")
         return scores
 
     def _report(self, rows: int) -> None:

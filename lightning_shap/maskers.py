@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lightning_shap.arguments import all_finite
-from lightning_shap.errors import ArgumentError, naming
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
 """From images (N, C, H, W) to what their absent pixels show, in the same shape."""
@@ -39,16 +39,19 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
     checked_masker(masker)
     background: object = _paint(masker, images)
     if not isinstance(background, torch.Tensor):
-        raise TypeError(f"masker: its function returned {type(background).__name__}, not a tensor")
+        raise ArgumentTypeError(
+            "masker", f"its function returned {type(background).__name__}, not a tensor"
+        )
     if background.shape not in (images.shape, images.shape[1:]):
-        raise ValueError(
-            f"masker: has shape {tuple(background.shape)}, images have {tuple(images.shape)}; "
-            f"give (C, H, W) = {tuple(images.shape[1:])} or (N, C, H, W) = {tuple(images.shape)}"
+        raise ArgumentError(
+            "masker",
+            f"has shape {tuple(background.shape)}, images have {tuple(images.shape)}; "
+            f"give (C, H, W) = {tuple(images.shape[1:])} or (N, C, H, W) = {tuple(images.shape)}",
         )
     with naming("masker", f"got a tensor that is none to show ({background.layout})"):
         background = background.to(images).expand_as(images)
     if not all_finite(background):
-        raise ValueError("masker: holds NaN or infinite pixels; give finite ones")
+        raise ArgumentError("masker", "holds NaN or infinite pixels; give finite ones")
     return background
 
 
@@ -64,9 +67,10 @@ def checked_masker(masker: Any) -> None:
     elif isinstance(masker, (bool, type)) or not (
         isinstance(masker, (Real, torch.Tensor)) or callable(masker)
     ):
-        raise TypeError(
-            f"masker: got {_shown(masker)}; give 'blur', 'blur(kh,kw)', 'mean', a number, "
-            "a tensor (C, H, W) or (N, C, H, W), or a function of the images"
+        raise ArgumentTypeError(
+            "masker",
+            f"got {_shown(masker)}; give 'blur', 'blur(kh,kw)', 'mean', a number, "
+            "a tensor (C, H, W) or (N, C, H, W), or a function of the images",
         )
 
 
@@ -143,8 +147,9 @@ def _blur_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
     # A side of ten digits is no kernel, and one of ten thousand is not even a number to Python.
     match = re.fullmatch(r"blur\(\s*([1-9]\d{0,8})\s*,\s*([1-9]\d{0,8})\s*\)", name)
     if match is None:
-        raise ValueError(
-            f"masker: unknown {name!r}; give 'blur', 'blur(kh,kw)' with a kernel of whole pixels, "
-            "'mean', a number or a tensor"
+        raise ArgumentError(
+            "masker",
+            f"unknown {name!r}; give 'blur', 'blur(kh,kw)' with a kernel of whole pixels, "
+            "'mean', a number or a tensor",
         )
     return int(match[1]), int(match[2])

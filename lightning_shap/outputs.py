@@ -26,10 +26,11 @@ def logits_of(raw: Any) -> torch.Tensor:
         return raw[0]
     named = raw if isinstance(raw, Mapping) else getattr(raw, "__dict__", {})
     held = f" with {', '.join(map(repr, named))}" if named else ""
-    raise TypeError(
-        f"model: returned {type(raw).__name__}{held}, in which no logits were found; return a "
+    raise ArgumentTypeError(
+        "model",
+        f"returned {type(raw).__name__}{held}, in which no logits were found; return a "
         "tensor (N, K), a tuple that begins with one, a dictionary with 'logits' or an object with "
-        "`.logits`, or give `output` a function from the model's output to (N, K)"
+        "`.logits`, or give `output` a function from the model's output to (N, K)",
     )
 
 
@@ -67,13 +68,16 @@ def _called(output: Callable[[Any], Any], raw: Any) -> Any:
 
 def _rows_of_scores(scores: Any) -> torch.Tensor:
     if not isinstance(scores, torch.Tensor):
-        raise TypeError(f"output: gave {type(scores).__name__}, where a tensor (N, K) is needed")
+        raise ArgumentTypeError(
+            "output", f"gave {type(scores).__name__}, where a tensor (N, K) is needed"
+        )
     if scores.ndim == 1:  # a binary model that drops its only class dimension
         scores = scores[:, None]
     if scores.ndim != 2:
-        raise ValueError(
-            f"model: returned an output of shape {tuple(scores.shape)}, where (N, K) is needed; "
-            "give `output` a function that reduces it"
+        raise ArgumentError(
+            "model",
+            f"returned an output of shape {tuple(scores.shape)}, where (N, K) is needed; "
+            "give `output` a function that reduces it",
         )
     # MPS has no float64, so the accumulation starts on the host there.
     return scores.cpu().double() if scores.device.type == "mps" else scores.double()

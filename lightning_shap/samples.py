@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lightning_shap.errors import ArgumentError
+
 LABEL_STEMS, LABELS = ("label", "target", "class", "categor"), {"y", "cls"}
 ROW_NUMBERS = {"index", "idx", "id", "ids", "indices"}
 
@@ -65,9 +67,10 @@ def samples_in(batch: Any) -> Samples:
     place = next(places, None)
     if place is None:
         shapes = [f"{t.dtype} {tuple(t.shape)}" for _, t in parts]
-        raise ValueError(
-            f"samples: found no float images (N, C, H, W) in a batch of {shapes or type(batch)}; "
-            "give samples=(images, labels), and module= if the classifier takes another form"
+        raise ArgumentError(
+            "samples",
+            f"found no float images (N, C, H, W) in a batch of {shapes or type(batch)}; "
+            "give samples=(images, labels), and module= if the classifier takes another form",
         )
     images = parts[place][1]
     followers_first = parts[place + 1 :] + parts[:place]
@@ -88,9 +91,9 @@ def joined(parts: Sequence[Samples]) -> Samples:
     """
     sizes = sorted({tuple(part.images.shape[1:]) for part in parts})
     if len(sizes) > 1:
-        raise ValueError(
-            f"samples: batches hold images of different sizes (C, H, W), {sizes}; "
-            "give samples= of one size"
+        raise ArgumentError(
+            "samples",
+            f"batches hold images of different sizes (C, H, W), {sizes}; give samples= of one size",
         )
     labels = [part.labels for part in parts if part.labels is not None]
     return Samples(

@@ -72,13 +72,11 @@ def _accept_any_text() -> None:
 
 def _fail(error: Exception) -> NoReturn:
     """One sentence for an error, whoever raised it."""
-    from lightning_shap.command.parser import FLAGS
     from lightning_shap.command.text import readable
+    from lightning_shap.errors import ArgumentError
 
     message, code = str(error), REFUSED
-    names, colon, _ = message.partition(": ")
-    # All messages of this package begin with the argument that will not do.
-    if not colon or not set(names.split(", ")) <= {*FLAGS, "model", "images", "labels"}:
+    if not isinstance(error, ArgumentError):
         message, code = f"{type(error).__name__}: {message}".removesuffix(": "), FAILED
         message += "; --traceback shows where"
     print(f"lightning-shap: error: {readable(message, 2000)}", file=sys.stderr)

@@ -119,7 +119,11 @@ def _explain_missing(
         try:
             trainer.predict(_Explainer(job), loader, return_predictions=False)
         except ProcessRaisedException as error:  # whose text is the traceback of another process
-            raise ValueError(str(error).strip().splitlines()[-1].partition(": ")[2]) from error
+            kind, _, message = str(error).strip().splitlines()[-1].partition(": ")
+            argument, _, problem = message.partition(": ")
+            if kind.endswith(("ArgumentError", "ArgumentTypeError")):
+                raise ArgumentError(argument, problem) from error
+            raise RuntimeError(message) from error
 
 
 class _ShardImages(Dataset[tuple[int, PreparedImages]]):

@@ -13,6 +13,7 @@ import torch
 from torchmetrics import Metric
 
 from lightning_shap.arguments import checked_count, checked_model
+from lightning_shap.errors import ArgumentError
 from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.isolated import isolating
 from lightning_shap.isolation.random_states import Draws
@@ -96,7 +97,9 @@ class _AreaUnderCurve(Metric):
             maps, classes = maps[:, :1], classes[:, :1]
         pixels = maps[0, 0].size
         if self.steps > pixels:
-            raise ValueError(f"steps: got {self.steps}; give at most the images' {pixels} pixels")
+            raise ArgumentError(
+                "steps", f"got {self.steps}; give at most the images' {pixels} pixels"
+            )
         game = CoalitionGame(
             model,
             images,
@@ -191,8 +194,8 @@ class _AreaUnderCurve(Metric):
         scores = game.play(rankings // (outputs * maps), coalitions)
         wrong = classes[(classes < 0) | (classes >= scores.shape[1])]
         if wrong.size:
-            raise ValueError(
-                f"targets: hold {wrong[0]}, but the model has {scores.shape[1]} classes"
+            raise ArgumentError(
+                "targets", f"hold {wrong[0]}, but the model has {scores.shape[1]} classes"
             )
         chosen = classes[:, :, None, None, None]
         ends = scores[: 2 * images].reshape(images, 1, 1, 2, -1)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from lightning_shap.arguments import checked_images
+from lightning_shap.errors import ArgumentError
 from lightning_shap.maps import maps_of
 
 
@@ -99,25 +100,27 @@ def maps_in(
             dtype=np.float64,
         )
         if values.ndim not in (3, 4):
-            raise ValueError(
-                f"explanation: attributions have shape {values.shape}; give (N, H, W) or "
-                "(N, C, H, W)"
+            raise ArgumentError(
+                "explanation",
+                f"attributions have shape {values.shape}; give (N, H, W) or (N, C, H, W)",
             )
         maps = (values if values.ndim == 3 else values.sum(1))[:, None]
     images = checked_images(images)
     expected = (len(images), maps.shape[1], *images.shape[2:])
     if maps.shape != expected:
-        raise ValueError(
-            f"explanation: has {len(maps)} maps of {maps.shape[2:]} pixels for images of shape "
-            f"{tuple(images.shape)}; give a map of the same pixels for each image"
+        raise ArgumentError(
+            "explanation",
+            f"has {len(maps)} maps of {maps.shape[2:]} pixels for images of shape "
+            f"{tuple(images.shape)}; give a map of the same pixels for each image",
         )
     if not np.isfinite(maps).all():
-        raise ValueError("explanation: holds NaN or infinite attributions; give finite ones")
+        raise ArgumentError("explanation", "holds NaN or infinite attributions; give finite ones")
     classes = np.asarray(targets.detach().cpu() if isinstance(targets, torch.Tensor) else targets)
     classes = classes[:, None] if classes.ndim == 1 else classes
     if classes.shape != maps.shape[:2] or classes.dtype.kind not in "iu":
-        raise ValueError(
-            f"targets: have shape {classes.shape} and type {classes.dtype}; give a whole class "
-            f"index for each map, {maps.shape[:2]}"
+        raise ArgumentError(
+            "targets",
+            f"have shape {classes.shape} and type {classes.dtype}; give a whole class "
+            f"index for each map, {maps.shape[:2]}",
         )
     return maps, images, classes

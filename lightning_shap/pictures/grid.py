@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from lightning_shap.atomic import replacing
+from lightning_shap.errors import ArgumentError
 from lightning_shap.maps import maps_of
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.captions import Captions, Heading
@@ -130,11 +131,11 @@ def save(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(
-            f"picture: is {picture.dtype} of shape {picture.shape}; give uint8 (height, width, 3)"
+        raise ArgumentError(
+            "picture", f"is {picture.dtype} of shape {picture.shape}; give uint8 (height, width, 3)"
         )
     if path.suffix.lower() != ".png":
-        raise ValueError(f"path: must end in .png, got {str(path)!r}")
+        raise ArgumentError("path", f"must end in .png, got {str(path)!r}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
@@ -206,5 +207,5 @@ class _Sheet:
 
 def _row_count(max_rows: int | None, available: int) -> int:
     if max_rows is not None and max_rows < 1:
-        raise ValueError(f"max_rows: got {max_rows}; give 1 or more, or None for all")
+        raise ArgumentError("max_rows", f"got {max_rows}; give 1 or more, or None for all")
     return available if max_rows is None else min(max_rows, available)

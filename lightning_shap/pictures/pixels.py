@@ -6,6 +6,8 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageChops, ImageColor
 
+from lightning_shap.errors import ArgumentError
+
 # From zero to the limit. At every step red and blue have the same lightness and chroma (OKLab), so
 # neither sign looks stronger than the other. Green is left free to say "right".
 RAISES = ("#ffffff", "#facfca", "#f49c95", "#e86661", "#ce2f34", "#9c1a20")
@@ -102,8 +104,8 @@ def shown_channels(channels: int | Sequence[int] | None, count: int) -> list[int
         return [0, 1, 2] if count >= 3 else [0]
     shown = [channels] if isinstance(channels, (int, np.integer)) else [int(c) for c in channels]
     if len(shown) not in (1, 3) or not all(0 <= c < count for c in shown):
-        raise ValueError(
-            f"channels: got {channels!r}; give one or three of the channels 0 to {count - 1}"
+        raise ArgumentError(
+            "channels", f"got {channels!r}; give one or three of the channels 0 to {count - 1}"
         )
     return [int(c) for c in shown]
 
@@ -170,15 +172,16 @@ def _within_unit(data: np.ndarray, shown: list[int]) -> bool:
 
 def _statistic(value: float | Sequence[float] | None, name: str, count: int) -> np.ndarray:
     if value is None:
-        raise ValueError(f"{name}: is missing; give mean and std together, or neither")
+        raise ArgumentError(name, "is missing; give mean and std together, or neither")
     statistic = np.asarray(value, dtype=np.float64).ravel()
     if len(statistic) not in (1, count):
-        raise ValueError(
-            f"{name}: has {len(statistic)} numbers, the images {count} channels; "
-            "give a number, or one per channel"
+        raise ArgumentError(
+            name,
+            f"has {len(statistic)} numbers, the images {count} channels; give a number, or one "
+            "per channel",
         )
     if not np.isfinite(statistic).all() or (name == "std" and (statistic <= 0).any()):
-        raise ValueError(f"{name}: got {value!r}; give finite numbers, and positive ones for std")
+        raise ArgumentError(name, f"got {value!r}; give finite numbers, positive ones for std")
     return np.broadcast_to(statistic, count)
 
 

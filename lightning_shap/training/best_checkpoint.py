@@ -4,6 +4,7 @@ from inspect import signature
 
 import torch
 
+from lightning_shap.errors import ArgumentError
 from lightning_shap.isolation.copying import ModelCopy
 from lightning_shap.training.lightning import LightningModule, Trainer
 
@@ -16,9 +17,9 @@ def best_model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
     """
     path = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if not path:
-        raise ValueError(
-            "explain_checkpoint: the trainer has no best checkpoint; give it a ModelCheckpoint "
-            "with monitor="
+        raise ArgumentError(
+            "explain_checkpoint",
+            "the trainer has no best checkpoint; give it a ModelCheckpoint with monitor=",
         )
     load = trainer.strategy.checkpoint_io.load_checkpoint
     # The run wrote this file itself, so whatever its hyper-parameters hold may be loaded. Before

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from lightning_shap.errors import ArgumentError
+
 # Fewer evaluations than this resolve too few regions to be worth a picture.
 LEAST = 16
 
@@ -97,7 +99,8 @@ def _parsed(limit: object) -> tuple[float | None, float | None]:
             return float(match[1]) / 100, None
     elif isinstance(limit, (int, float)) and not isinstance(limit, bool) and limit > 0:
         return None, float(limit)
-    raise ValueError(
-        f"time_budget: got {limit!r}; give a share of the time such as '10%', or the seconds that "
-        "an explanation may take"
+    raise ArgumentError(
+        "time_budget",
+        f"got {limit!r}; give a share of the time such as '10%', or the seconds that "
+        "an explanation may take",
     )

@@ -195,15 +195,14 @@ class _Loading:
                 raise ArgumentError("model_class", f"{path} is no LightningModule")
             return self._of_kind(kind, path)
         except ArgumentError as error:
-            why = str(error).partition(": ")[2]
             if network is None:
                 raise ArgumentError(
                     "model_class",
-                    f"the checkpoint is of {path}, which was not used ({why}); "
+                    f"the checkpoint is of {path}, which was not used ({error.problem}); "
                     f"give --model_class {path} where it can be",
                 ) from error
             return self.of_timm(
-                forward=f"that of {network} alone, since {path} was not used ({why}); "
+                forward=f"that of {network} alone, since {path} was not used ({error.problem}); "
                 f"--model_class {path} runs its own"
             )
 

@@ -5,7 +5,6 @@ from the host and puts it back exactly, also after an error or an interrupt.
 """
 
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -13,11 +12,7 @@ from typing import Any
 
 import torch
 
-from lightning_shap.isolation.interrupts import borrowed
-
-# Who wants compiled code to run as it is written, and what puts the host's stance back.
-_eager: dict[object, Any] = {}
-_turn = threading.RLock()
+from lightning_shap.isolation.interrupts import borrowed, borrowed_together
 
 
 def module_of(model: Callable[..., Any]) -> torch.nn.Module | None:
@@ -70,20 +65,16 @@ def eager() -> Iterator[None]:
     if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes a second
         yield
         return
-    one = object()
-
-    def put_back() -> None:
-        with _turn:
-            stance = _eager.pop(one, None)
-            if stance is not None and not _eager:
-                stance.__exit__(None, None, None)
-
-    with borrowed(put_back):
-        with _turn:
-            _eager[one] = next(iter(_eager.values()), None) or torch.compiler.set_stance(
-                "force_eager"
-            )
+    with borrowed_together(
+        "stance", _stance_kept, lambda: torch.compiler.set_stance("force_eager")
+    ):
         yield
+
+
+def _stance_kept() -> Callable[[], object]:
+    """What sets the compiler's stance as it is now; nobody but torch's own module knows it."""
+    stance = torch._dynamo.eval_frame._stance
+    return lambda: torch._dynamo.eval_frame._set_stance(stance)
 
 
 @contextmanager

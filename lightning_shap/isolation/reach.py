@@ -4,10 +4,13 @@ import functools
 import random
 import re
 import sys
+import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -27,9 +30,10 @@ EMPTY = frozenset({dict, list, tuple, set, OrderedDict})
 PROXIES = weakref.ProxyTypes
 
 # On these hangs a whole run, and none of it is the model's. By name, as Lightning has two packages.
-OF_THE_RUN = frozenset(
-    {"Trainer", "Fabric", "Strategy", "Logger", "Dataset", "DataLoader", "Sampler", "ProcessGroup"}
-)
+OF_THE_RUN = frozenset({"Trainer", "Fabric", "Strategy", "Logger", "ProcessGroup"})
+DATA = frozenset({"Dataset", "DataLoader", "Sampler"})  # large, and not the model's either
+# Modules that call another one, which they keep by this name: on other ranks too, or compiled.
+WRAPPERS = {"DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 STREAMS = frozenset({"Stream", "Event"})  # of an accelerator: used in a call, not changed by it
 
 # What holds more is no model, and would take seconds to copy.
@@ -54,39 +58,55 @@ class Reached:
     problem: Exception | None = None
 
 
-def reached_from(root: object, *, to_restore: bool = False) -> Iterator[Reached]:
-    """All that hangs on an object, nearest first, each thing once.
-
-    Args:
-        root: The object.
-        to_restore: With what is no part of a copy: empty containers, which may be filled, and what
-            an object leaves out when it is copied, or copies in its own way.
+def reached_from(root: object) -> Iterator[Reached]:
+    """All that a deep copy of an object would come to, nearest first, each thing once.
 
     Raises:
         ValueError: If it is more than any model holds.
     """
+    for number, reached in enumerate(_walk([root], OF_THE_RUN | DATA)):
+        if number > MOST_THINGS:
+            raise ValueError(f"{type(root).__name__} holds more than {MOST_THINGS:,} things")
+        yield reached
+
+
+def all_reached_from(*roots: object) -> Iterator[Reached]:
+    """All that hangs on some objects, nearest first, or as much of it as is looked at in seconds.
+
+    That is also what is no part of a copy: empty containers, which may be filled, what an object
+    leaves out when it is copied or copies in its own way, and what data sets hold.
+    """
+    return islice(_walk(list(roots), OF_THE_RUN, whole=True), MOST_THINGS)
+
+
+def kinds_reached_from(*roots: object) -> set[type]:
+    """The classes of all that hangs on some objects."""
+    return {type(reached.thing) for reached in all_reached_from(*roots) if not reached.shared}
+
+
+def _walk(
+    waiting: list[object], shared: frozenset[str], *, whole: bool = False
+) -> Iterator[Reached]:
     seen: dict[int, object] = {}  # which keeps them, so that no number is given twice
     everybodys = {id(one) for one in _everybodys()}
-    waiting = [root]
     for thing in waiting:  # which grows
         if is_atom(thing) or id(thing) in seen:
             continue
         seen[id(thing)] = thing
-        if len(seen) > MOST_THINGS:
-            raise ValueError(f"{type(root).__name__} holds more than {MOST_THINGS:,} things")
-        if id(thing) in everybodys or is_of_the_run(thing):
+        if id(thing) in everybodys or is_among(thing, shared):
             yield Reached(thing, shared=True)
             continue
         reached = _looked_at(thing)
         yield reached
-        waiting.extend(_parts(reached))
-        if to_restore:
-            waiting.extend(names_of(thing).values())
+        parts = [*_parts(reached), *names_of(thing).values()] if whole else _parts(reached)
+        waiting.extend(part for part in parts if whole or not is_empty(part))
 
 
 def is_atom(thing: object) -> bool:
     """Whether nothing of a thing can change."""
-    kind = type(thing)
+    kind: Any = type(thing)
+    if kind is tuple:  # of such a data set may hold a million
+        return all(type(part) in ATOMS for part in thing)  # type: ignore[attr-defined]
     return kind in ATOMS or issubclass(kind, type)
 
 
@@ -95,17 +115,32 @@ def is_empty(thing: object) -> bool:
     return type(thing) in EMPTY and not thing
 
 
-def is_of_the_run(thing: Any) -> bool:
-    """Whether a thing is the run's, and leads to all of it."""
+def is_among(thing: Any, names: frozenset[str]) -> bool:
+    """Whether a thing, or what it weakly points to, is of a class of these names."""
     kind: Any = type(target_of(thing) if type(thing) in PROXIES else thing)
-    return _is_kind_of_the_run(kind)
+    return _is_kind_among(kind, names)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Python announces that the things of ``itertools`` will not be copied for ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def wrapped_in(thing: Any) -> str | None:
+    """The name by which a wrapper keeps the module that it calls; None for what is no wrapper."""
+    if not isinstance(thing, torch.nn.Module):
+        return None
+    names = (WRAPPERS.get(kind.__name__) for kind in type(thing).__mro__)
+    return next((name for name in names if name is not None), None)
 
 
 @functools.lru_cache(MOST_KINDS)
-def _is_kind_of_the_run(kind: type) -> bool:
-    names = {one.__name__ for one in kind.__mro__}
-    streams = STREAMS if kind.__module__.startswith("torch") else frozenset()
-    return not names.isdisjoint(OF_THE_RUN | streams)
+def _is_kind_among(kind: type, names: frozenset[str]) -> bool:
+    own = {one.__name__ for one in kind.__mro__}
+    return bool(own & names) or (kind.__module__.startswith("torch") and bool(own & STREAMS))
 
 
 def _everybodys() -> tuple[Any, ...]:
@@ -171,8 +206,11 @@ def _looked_at(thing: Any) -> Reached:
     kind: Any = type(thing)
     if isinstance(thing, (torch.Tensor, np.ndarray)) or _has_its_own_way(kind):
         return Reached(thing)
+    if wrapped_in(thing) is not None:
+        return Reached(thing)
     try:
-        reduced = thing.__reduce_ex__(4)
+        with quietly() if kind.__module__ == "itertools" else nullcontext():
+            reduced = thing.__reduce_ex__(4)
     except Exception as error:  # it may say no in any way
         return Reached(thing, problem=error)
     return Reached(thing, reduced=reduced if isinstance(reduced, tuple) else None)
@@ -215,6 +253,9 @@ def _parts(reached: Reached) -> list[Any]:
         _, arguments, state, *items = (*reached.reduced, None, None, None)[:5]
         parts = [*arguments, *(part for each in items if each is not None for part in each)]
         return [*parts, *_values_of(state)]
+    wrapped = wrapped_in(thing)
+    if wrapped is not None:
+        return [getattr(thing, wrapped)]
     if isinstance(thing, torch.jit.ScriptModule):
         return [*added_to_script(thing).values()]
     if isinstance(thing, torch.nn.Module) or reached.problem is not None:

@@ -12,7 +12,6 @@ import copyreg
 import itertools
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from functools import partial
 from types import BuiltinMethodType, CellType, FunctionType, MethodType
 from typing import Any, Generic, TypeVar
@@ -20,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
+from lightning_shap.isolation.modes import outside_inference
 from lightning_shap.isolation.reach import (
     PROXIES,
     Reached,
@@ -66,19 +66,14 @@ class ModelCopy(Generic[Module]):
     def __init__(self, module: Module) -> None:
         self._memo: dict[int, Any] = {}
         self._tensors: list[torch.Tensor] = []
-        self._last: list[Fill] = []
-        # Tensors of inference mode would know no gradients.
-        infers = torch.is_inference_mode_enabled()
-        with torch.inference_mode(False) if infers else nullcontext(), torch.no_grad():
+        with outside_inference(), torch.no_grad():
             reached = list(reached_from(module))
             self.kinds = {type(one.thing) for one in reached if not one.shared}
-            fills = [fill for one in reached for fill in self._begun(one)]
-            fills += self._tensors_begun([one.thing for one in reached])
+            fills = list(self._tensors_begun([one.thing for one in reached]))
+            fills += [fill for one in reached for fill in self._begun(one)]
             for one in reached:
                 self._pointed(one.thing)
             for fill in fills:
-                fill()
-            for fill in reversed(self._last):  # these may look at their parts
                 fill()
             self.module: Module = self._twin(module)
             self._finish([one.thing for one in reached if isinstance(one.thing, torch.nn.Module)])
@@ -131,12 +126,7 @@ class ModelCopy(Generic[Module]):
             for name, value in {**(names or {}), **(slots or {})}.items():
                 object.__setattr__(twin, name, self._twin(value))
 
-        if state is None:
-            return ()
-        if set_state in (None, torch.nn.Module.__setstate__):
-            return (fill,)
-        self._last.append(fill)
-        return ()
+        return () if state is None else (fill,)
 
     def _wrapper_begun(self, wrapper: torch.nn.Module, name: str) -> Iterable[Fill]:
         twin = self._memo[id(wrapper)] = Unwrapped(name)

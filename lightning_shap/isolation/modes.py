@@ -6,7 +6,7 @@ from the host and puts it back exactly, also after an error or an interrupt.
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -46,6 +46,14 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
         # as they were then, and in some versions of torch without their gradient.
         torch.set_autocast_cache_enabled(False)
         yield
+
+
+def outside_inference() -> AbstractContextManager[object]:
+    """For tensors that are to know gradients, wherever they are made.
+
+    Nothing is entered in vain: torch undoes this switch when it is forgotten, whenever that is.
+    """
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
 
 
 def _set_modes(modes: Iterable[tuple[torch.nn.Module, bool]]) -> None:

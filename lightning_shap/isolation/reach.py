@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -58,25 +57,25 @@ class Reached:
     problem: Exception | None = None
 
 
-def reached_from(root: object) -> Iterator[Reached]:
-    """All that a deep copy of an object would come to, nearest first, each thing once.
+def reached_from(root: object) -> list[Reached]:
+    """All that a deep copy of an object would come to, each thing once, parts before wholes.
 
     Raises:
         ValueError: If it is more than any model holds.
     """
-    for number, reached in enumerate(_walk([root], OF_THE_RUN | DATA)):
-        if number > MOST_THINGS:
-            raise ValueError(f"{type(root).__name__} holds more than {MOST_THINGS:,} things")
-        yield reached
+    reached = list(_walk([root], OF_THE_RUN | DATA))
+    if len(reached) >= MOST_THINGS:
+        raise ValueError(f"{type(root).__name__} holds more than {MOST_THINGS:,} things")
+    return reached
 
 
 def all_reached_from(*roots: object) -> Iterator[Reached]:
-    """All that hangs on some objects, nearest first, or as much of it as is looked at in seconds.
+    """All that hangs on some objects, or as much of it as can be looked at in seconds.
 
     That is also what is no part of a copy: empty containers, which may be filled, what an object
     leaves out when it is copied or copies in its own way, and what data sets hold.
     """
-    return islice(_walk(list(roots), OF_THE_RUN, whole=True), MOST_THINGS)
+    return _walk(list(roots), OF_THE_RUN, whole=True)
 
 
 def kinds_reached_from(*roots: object) -> set[type]:
@@ -89,17 +88,21 @@ def _walk(
 ) -> Iterator[Reached]:
     seen: dict[int, object] = {}  # which keeps them, so that no number is given twice
     everybodys = {id(one) for one in _everybodys()}
-    for thing in waiting:  # which grows
-        if is_atom(thing) or id(thing) in seen:
+    while waiting:
+        thing = waiting.pop()
+        if type(thing) is Reached:  # and all its parts have been
+            yield thing
+            continue
+        if is_atom(thing) or id(thing) in seen or len(seen) >= MOST_THINGS:
             continue
         seen[id(thing)] = thing
         if id(thing) in everybodys or is_among(thing, shared):
             yield Reached(thing, shared=True)
             continue
         reached = _looked_at(thing)
-        yield reached
+        waiting.append(reached)
         parts = [*_parts(reached), *names_of(thing).values()] if whole else _parts(reached)
-        waiting.extend(part for part in parts if whole or not is_empty(part))
+        waiting.extend(part for part in reversed(parts) if whole or not is_empty(part))
 
 
 def is_atom(thing: object) -> bool:

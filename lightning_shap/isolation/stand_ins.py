@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from lightning_shap.arguments import ArgumentError
+from lightning_shap.errors import ArgumentError
 from lightning_shap.isolation.reach import MOST_KINDS
 
 # Nobody else uses a copy, so that its locks are free.

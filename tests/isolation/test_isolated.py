@@ -18,7 +18,7 @@ from tiny_training import random_states, same
 from torch.nn.functional import dropout
 
 from lightning_shap import InsertionAUC, explain
-from lightning_shap.arguments import ArgumentError
+from lightning_shap.errors import ArgumentError
 from lightning_shap.isolation.isolated import isolated, isolation_of
 
 IMAGES = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))

@@ -29,14 +29,15 @@ EMPTY = frozenset({dict, list, tuple, set, OrderedDict})
 PROXIES = weakref.ProxyTypes
 
 # On these hangs a whole run, and none of it is the model's. By name, as Lightning has two packages.
-OF_THE_RUN = frozenset({"Trainer", "Fabric", "Strategy", "Logger", "ProcessGroup"})
-DATA = frozenset({"Dataset", "DataLoader", "Sampler"})  # large, and not the model's either
+OF_THE_RUN = frozenset(
+    {"Trainer", "Fabric", "Strategy", "Logger", "Dataset", "DataLoader", "Sampler", "ProcessGroup"}
+)
 # Modules that call another one, which they keep by this name: on other ranks too, or compiled.
 WRAPPERS = {"DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 STREAMS = frozenset({"Stream", "Event"})  # of an accelerator: used in a call, not changed by it
 
-# What holds more is no model, and would take seconds to copy.
-MOST_THINGS = 1_000_000
+# What holds more is no model, and would take seconds to look at.
+MOST_THINGS = 200_000
 MOST_KINDS = 10_000  # whose properties are remembered
 
 
@@ -63,19 +64,19 @@ def reached_from(root: object) -> list[Reached]:
     Raises:
         ValueError: If it is more than any model holds.
     """
-    reached = list(_walk([root], OF_THE_RUN | DATA))
+    reached = list(_walk([root]))
     if len(reached) >= MOST_THINGS:
         raise ValueError(f"{type(root).__name__} holds more than {MOST_THINGS:,} things")
     return reached
 
 
 def all_reached_from(*roots: object) -> Iterator[Reached]:
-    """All that hangs on some objects, or as much of it as can be looked at in seconds.
+    """All that hangs on some objects, or as much of it as can be looked at in a second.
 
-    That is also what is no part of a copy: empty containers, which may be filled, what an object
-    leaves out when it is copied or copies in its own way, and what data sets hold.
+    That is also what is no part of a copy: empty containers, which may be filled, and what an
+    object leaves out when it is copied, or copies in its own way.
     """
-    return _walk(list(roots), OF_THE_RUN, whole=True)
+    return _walk(list(roots), whole=True)
 
 
 def kinds_reached_from(*roots: object) -> set[type]:
@@ -83,9 +84,7 @@ def kinds_reached_from(*roots: object) -> set[type]:
     return {type(reached.thing) for reached in all_reached_from(*roots) if not reached.shared}
 
 
-def _walk(
-    waiting: list[object], shared: frozenset[str], *, whole: bool = False
-) -> Iterator[Reached]:
+def _walk(waiting: list[object], *, whole: bool = False) -> Iterator[Reached]:
     seen: dict[int, object] = {}  # which keeps them, so that no number is given twice
     everybodys = {id(one) for one in _everybodys()}
     while waiting:
@@ -96,7 +95,7 @@ def _walk(
         if is_atom(thing) or id(thing) in seen or len(seen) >= MOST_THINGS:
             continue
         seen[id(thing)] = thing
-        if id(thing) in everybodys or is_among(thing, shared):
+        if id(thing) in everybodys or is_of_the_run(thing):
             yield Reached(thing, shared=True)
             continue
         reached = _looked_at(thing)
@@ -118,10 +117,10 @@ def is_empty(thing: object) -> bool:
     return type(thing) in EMPTY and not thing
 
 
-def is_among(thing: Any, names: frozenset[str]) -> bool:
-    """Whether a thing, or what it weakly points to, is of a class of these names."""
+def is_of_the_run(thing: Any) -> bool:
+    """Whether a thing, or what it weakly points to, is the run's."""
     kind: Any = type(target_of(thing) if type(thing) in PROXIES else thing)
-    return _is_kind_among(kind, names)
+    return _is_kind_of_the_run(kind)
 
 
 @contextmanager
@@ -141,9 +140,10 @@ def wrapped_in(thing: Any) -> str | None:
 
 
 @functools.lru_cache(MOST_KINDS)
-def _is_kind_among(kind: type, names: frozenset[str]) -> bool:
-    own = {one.__name__ for one in kind.__mro__}
-    return bool(own & names) or (kind.__module__.startswith("torch") and bool(own & STREAMS))
+def _is_kind_of_the_run(kind: type) -> bool:
+    names = {one.__name__ for one in kind.__mro__}
+    streams = STREAMS if kind.__module__.startswith("torch") else frozenset()
+    return not names.isdisjoint(OF_THE_RUN | streams)
 
 
 def _everybodys() -> tuple[Any, ...]:

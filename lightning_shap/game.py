@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lightning_shap.errors import ArgumentError
-from lightning_shap.isolation.modes import evaluation_mode, module_of
+from lightning_shap.isolation.modes import evaluation_mode, module_of, outside_inference
 from lightning_shap.isolation.random_states import Draws
 from lightning_shap.outputs import Output, value_function
 
@@ -109,7 +109,7 @@ class CoalitionGame:
 
         def outputs(start: int, stop: int) -> np.ndarray:
             present = coalitions.masks(start, stop, self.images.device)
-            return self._evaluate(lambda: self._shown(images[start:stop], present))
+            return self._evaluate(self._shown(images[start:stop], present))
 
         found = self._in_batches(len(coalitions), outputs)
         np.add.at(self.evaluations, images, 1)
@@ -130,7 +130,7 @@ class CoalitionGame:
         """
         pictures = pictures.to(self.images)
         found = self._in_batches(
-            len(pictures), lambda start, stop: self._evaluate(pictures[start:stop].clone)
+            len(pictures), lambda start, stop: self._evaluate(pictures[start:stop].clone())
         )
         self.evaluations += -(-len(pictures) // len(self.images))
         return np.concatenate(found)
@@ -172,9 +172,12 @@ class CoalitionGame:
 
     def _in_batches(self, rows: int, call: Callable[[int, int], Result]) -> list[Result]:
         """What ``call(start, stop)`` returns for all rows, fewer at once if memory runs out."""
-        results: list[Result] = []
-        start = 0
-        with evaluation_mode(self.model):
+        reported = 0
+
+        def played() -> list[Result]:
+            nonlocal reported
+            results: list[Result] = []
+            start = 0
             while start < rows:
                 calls = -(-(rows - start) // self.batch_size)
                 stop = start + -(-(rows - start) // calls)  # calls of equal size waste none
@@ -189,7 +192,13 @@ class CoalitionGame:
                     exhausted = repr(error)
                 if exhausted is not None:
                     self._halve(stop - start, exhausted)
-        return results
+                if self.progress is not None and start > reported:
+                    self.progress(start - reported)
+                reported = max(start, reported)
+            return results
+
+        with evaluation_mode(self.model):
+            return self.draws.call(played)  # which may play again what draws random numbers
 
     def _shown(self, images: np.ndarray, present: torch.Tensor) -> torch.Tensor:
         """The images where they are present, their backgrounds elsewhere."""
@@ -208,16 +217,10 @@ class CoalitionGame:
             )
         return shown
 
-    def _evaluate(self, shown: Callable[[], torch.Tensor]) -> np.ndarray:
-        def scores_of_model() -> np.ndarray:
-            pictures = shown()  # anew at each call: a model may change its input
-            started = time.perf_counter()
-            scores: np.ndarray = self._scores(pictures).cpu().numpy()
-            self.model_seconds += time.perf_counter() - started
-            return scores
-
-        scores = self.draws.call(scores_of_model)
-        self._report(len(scores))
+    def _evaluate(self, shown: torch.Tensor) -> np.ndarray:
+        started = time.perf_counter()
+        scores: np.ndarray = self._scores(shown).cpu().numpy()
+        self.model_seconds += time.perf_counter() - started
         if not np.isfinite(scores).all():
             broken = int((~np.isfinite(scores)).any(axis=1).sum())
             raise ArgumentError(
@@ -228,15 +231,14 @@ class CoalitionGame:
         return scores
 
     def _differentiate(self, pictures: torch.Tensor, targets: np.ndarray) -> torch.Tensor:
-        gradients = self.draws.call(lambda: self._gradients(pictures, targets))
+        gradients = self._gradients(pictures, targets)
         if gradients is None:
             raise NoGradientError("model", "has no gradient from its images to its outputs")
-        self._report(len(pictures))
         return gradients
 
     def _gradients(self, pictures: torch.Tensor, targets: np.ndarray) -> torch.Tensor | None:
         started = time.perf_counter()
-        with torch.inference_mode(False), torch.enable_grad():
+        with outside_inference(), torch.enable_grad():
             # Clones: tensors of inference mode know no gradients, and a model that changes its
             # input in place may not do so to a leaf.
             leaf = pictures.clone().requires_grad_()
@@ -257,10 +259,6 @@ class CoalitionGame:
         if len(scores) != len(shown):
             raise ArgumentError("model", f"returned {len(scores)} rows for {len(shown)} images")
         return scores
-
-    def _report(self, rows: int) -> None:
-        if self.progress is not None:
-            self.progress(rows)
 
     def _halve(self, rows: int, reason: str) -> None:
         """Half as many rows per model call from now on, after a call of ``rows`` was too many."""

@@ -7,14 +7,11 @@ needs care a twin is put down in its memo: empty at first, as things may hold on
 filled when all are there.
 """
 
-import ast
 import copy
 import copyreg
 import itertools
-import threading
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from functools import partial
 from types import BuiltinMethodType, CellType, FunctionType, MethodType
 from typing import Any, Generic, TypeVar
@@ -22,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
+from lightning_shap.isolation.modes import outside_inference
 from lightning_shap.isolation.reach import (
     PROXIES,
     Reached,
@@ -31,16 +29,13 @@ from lightning_shap.isolation.reach import (
     is_empty,
     is_local,
     names_of,
+    quietly,
     reached_from,
     target_of,
+    wrapped_in,
 )
+from lightning_shap.isolation.stand_ins import LOCKS, Uncopied, Unwrapped, counting_on, is_uncopied
 from lightning_shap.isolation.tensors import tensor_twins
-from lightning_shap.isolation.uncopied import Uncopied, is_uncopied
-
-LOCKS: dict[type, Callable[[], Any]] = {
-    type(threading.Lock()): threading.Lock,
-    type(threading.RLock()): threading.RLock,
-}
 
 Fill = Callable[[], object]
 Module = TypeVar("Module", bound=torch.nn.Module)
@@ -61,6 +56,7 @@ class ModelCopy(Generic[Module]):
 
     Attributes:
         module: The copy.
+        kinds: The classes of all that hangs on it.
 
     Raises:
         CopyError: If some of the copy would be the original's.
@@ -70,15 +66,14 @@ class ModelCopy(Generic[Module]):
     def __init__(self, module: Module) -> None:
         self._memo: dict[int, Any] = {}
         self._tensors: list[torch.Tensor] = []
-        # Tensors of inference mode would know no gradients.
-        infers = torch.is_inference_mode_enabled()
-        with torch.inference_mode(False) if infers else nullcontext(), torch.no_grad():
+        with outside_inference(), torch.no_grad():
             reached = list(reached_from(module))
-            fills = [fill for one in reached for fill in self._begun(one)]
-            fills += self._tensors_begun([one.thing for one in reached])
+            self.kinds = {type(one.thing) for one in reached if not one.shared}
+            fills = list(self._tensors_begun([one.thing for one in reached]))
+            fills += [fill for one in reached for fill in self._begun(one)]
             for one in reached:
                 self._pointed(one.thing)
-            for fill in reversed(fills):  # parts before wholes, which may look at their parts
+            for fill in fills:
                 fill()
             self.module: Module = self._twin(module)
             self._finish([one.thing for one in reached if isinstance(one.thing, torch.nn.Module)])
@@ -99,10 +94,12 @@ class ModelCopy(Generic[Module]):
             return self._function_begun(thing)
         elif kind is CellType:
             return self._cell_begun(thing)
+        elif (wrapped := wrapped_in(thing)) is not None:
+            return self._wrapper_begun(thing, wrapped)
         elif kind in LOCKS:
             self._memo[id(thing)] = LOCKS[kind]()
         elif kind is itertools.count:  # which says no from Python 3.14 on
-            self._memo[id(thing)] = _as_count(thing)
+            self._memo[id(thing)] = counting_on(thing)
         elif isinstance(thing, np.memmap):
             self._memo[id(thing)] = Uncopied(kind) if thing.flags.writeable else thing
         elif isinstance(thing, torch.nn.Module) and hasattr(kind, "__del__"):
@@ -119,9 +116,9 @@ class ModelCopy(Generic[Module]):
         assert reached.reduced is not None
         make, arguments, state = (*reached.reduced, None)[:3]
         twin = self._memo[id(reached.thing)] = make(*arguments)
+        set_state = getattr(type(twin), "__setstate__", None)
 
         def fill() -> None:
-            set_state = getattr(type(twin), "__setstate__", None)
             if set_state is not None:
                 set_state(twin, self._twins(state))
                 return
@@ -130,6 +127,11 @@ class ModelCopy(Generic[Module]):
                 object.__setattr__(twin, name, self._twin(value))
 
         return () if state is None else (fill,)
+
+    def _wrapper_begun(self, wrapper: torch.nn.Module, name: str) -> Iterable[Fill]:
+        twin = self._memo[id(wrapper)] = Unwrapped(name)
+        twin.training = wrapper.training
+        yield lambda: setattr(twin, name, self._twin(getattr(wrapper, name)))
 
     def _function_begun(self, function: FunctionType) -> Iterable[Fill]:
         original = compiled_from(function)
@@ -196,6 +198,9 @@ class ModelCopy(Generic[Module]):
                 self._memo[id(thing)] = kind_of_reference(kind)(self._twin(target))
         elif kind is BuiltinMethodType and not is_atom(thing.__self__):
             self._memo[id(thing)] = getattr(self._twin(thing.__self__), thing.__name__)
+        elif kind.__module__ == "itertools":
+            with quietly():
+                self._twin(thing)
         elif kind is MethodType and id(thing.__func__) in self._memo:
             function = self._memo[id(thing.__func__)]
             self._memo[id(thing)] = MethodType(function, self._twin(thing.__self__))
@@ -226,8 +231,6 @@ class ModelCopy(Generic[Module]):
             if isinstance(module, torch.jit.ScriptModule):
                 for name, value in added_to_script(module).items():
                     object.__setattr__(twin, name, self._twin(value))
-            if isinstance(twin, torch.nn.parallel.DistributedDataParallel):
-                twin.broadcast_buffers = False  # to ranks that make no such call
 
     def _check(self, reached: list[Reached]) -> None:
         """A module's own way of being copied may hand out the original, or its weights."""
@@ -264,13 +267,6 @@ def _is_plain(reached: Reached) -> bool:
         return False
     make, arguments, _, *items = (*reached.reduced, None, None, None)[:5]
     return make is copyreg.__newobj__ and arguments == (kind,) and items == [None, None]  # type: ignore[attr-defined]
-
-
-def _as_count(counter: Any) -> Any:
-    try:
-        return itertools.count(*ast.literal_eval(f"[{repr(counter)[6:-1]}]"))
-    except (ValueError, SyntaxError):  # it does not count in plain numbers
-        return Uncopied(itertools.count)
 
 
 def _calling(cell: CellType) -> FunctionType:

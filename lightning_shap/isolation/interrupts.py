@@ -7,7 +7,8 @@ interrupt in the first round finds the second one still to come.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -18,6 +19,8 @@ Result = TypeVar("Result")
 PutBack = Callable[[], object]
 
 _log = logging.getLogger(__name__)
+_together: dict[Hashable, tuple[set[object], PutBack]] = {}
+_turn = threading.RLock()
 _notes: ContextVar[list[PutBack] | None] = ContextVar("notes", default=None)
 
 
@@ -59,6 +62,36 @@ def borrowed(put_back: PutBack) -> Iterator[None]:
         put_back()
         if notes is not None and put_back in notes:
             notes.remove(put_back)
+
+
+@contextmanager
+def borrowed_together(
+    what: Hashable, keep: Callable[[], PutBack], change: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """The same of what belongs to the whole process: of several threads, the last puts it back.
+
+    Args:
+        what: Is borrowed, by any name.
+        keep: Looks at how it is, and returns what makes it so again.
+        change: Changes it.
+    """
+    mine = object()
+
+    def put_back() -> None:
+        with _turn:
+            borrowers, give_back = _together.get(what, (set(), None))
+            if borrowers == {mine} and give_back is not None:
+                give_back()
+                del _together[what]
+            borrowers.discard(mine)
+
+    with borrowed(put_back):
+        with _turn:
+            if what not in _together:
+                _together[what] = (set(), keep())
+            _together[what][0].add(mine)
+            change()
+        yield
 
 
 def _switches() -> PutBack:

@@ -12,11 +12,13 @@ from typing import Any, Literal, TypeVar, cast
 
 import torch
 
+from lightning_shap.isolation.class_state import classes_kept
 from lightning_shap.isolation.copying import ModelCopy
 from lightning_shap.isolation.interrupts import borrowed, undisturbed
 from lightning_shap.isolation.modes import eager, module_of
 from lightning_shap.isolation.module_state import state_kept
 from lightning_shap.isolation.random_states import Draws
+from lightning_shap.isolation.reach import kinds_reached_from
 from lightning_shap.isolation.signals import came_from_explanation
 
 Isolation = Literal["copy", "restored", "none"]
@@ -60,12 +62,15 @@ def isolated(model: Model, work: Callable[[Model], Result]) -> Result:
             twin = _copy_of(module)
             if twin is not None:
                 try:
-                    return _within(twin.module, "copy", lambda: work(_same_of(model, twin.module)))
+                    with classes_kept(twin.kinds):
+                        same = _same_of(model, twin.module)
+                        return _within(twin.module, "copy", lambda: work(same))
                 except MemoryError:
                     pass  # there may be room for one model where there is none for two
                 finally:
                     twin.release()
-            with _locks.setdefault(module, threading.RLock()), state_kept(module):
+            lock = _locks.setdefault(module, threading.RLock())
+            with lock, classes_kept(kinds_reached_from(module)), state_kept(module):
                 return _within(module, "restored", lambda: work(model))
 
     return undisturbed(apart)

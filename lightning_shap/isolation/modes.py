@@ -5,19 +5,14 @@ from the host and puts it back exactly, also after an error or an interrupt.
 """
 
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
 import torch
 
-from lightning_shap.isolation.interrupts import borrowed
-
-# Who wants compiled code to run as it is written, and what puts the host's stance back.
-_eager: dict[object, Any] = {}
-_turn = threading.RLock()
+from lightning_shap.isolation.interrupts import borrowed, borrowed_together
 
 
 def module_of(model: Callable[..., Any]) -> torch.nn.Module | None:
@@ -53,6 +48,14 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
         yield
 
 
+def outside_inference() -> AbstractContextManager[object]:
+    """For tensors that are to know gradients, wherever they are made.
+
+    Nothing is entered in vain: torch undoes this switch when it is forgotten, whenever that is.
+    """
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+
+
 def _set_modes(modes: Iterable[tuple[torch.nn.Module, bool]]) -> None:
     for module, training in modes:
         if module.training != training:  # a module's attributes are slow to set
@@ -70,20 +73,16 @@ def eager() -> Iterator[None]:
     if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes a second
         yield
         return
-    one = object()
-
-    def put_back() -> None:
-        with _turn:
-            stance = _eager.pop(one, None)
-            if stance is not None and not _eager:
-                stance.__exit__(None, None, None)
-
-    with borrowed(put_back):
-        with _turn:
-            _eager[one] = next(iter(_eager.values()), None) or torch.compiler.set_stance(
-                "force_eager"
-            )
+    with borrowed_together(
+        "stance", _stance_kept, lambda: torch.compiler.set_stance("force_eager")
+    ):
         yield
+
+
+def _stance_kept() -> Callable[[], object]:
+    """What sets the compiler's stance as it is now; nobody but torch's own module knows it."""
+    stance = torch._dynamo.eval_frame._stance
+    return lambda: torch._dynamo.eval_frame._set_stance(stance)
 
 
 @contextmanager

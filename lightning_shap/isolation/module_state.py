@@ -1,8 +1,8 @@
-"""Put back what calls change in a module that will not be copied.
+"""Put back what calls change in objects that are not copied.
 
-The second best way: what its owner changes in the meantime is put back as well, what another thread
-appends is gone, and a running generator goes on. So it is for modules that refuse to be copied, or
-for whose copy there is no memory.
+The second best way for a model: what its owner changes in the meantime is put back as well, what
+another thread appends is gone, and a running generator goes on. So it is for modules that will not
+be copied or for whose copy there is no memory, and for what prepares the data, once in a fit.
 """
 
 import logging
@@ -17,7 +17,7 @@ import torch
 
 from lightning_shap.isolation.generators import GENERATORS, putting_back
 from lightning_shap.isolation.interrupts import borrowed
-from lightning_shap.isolation.reach import names_of, reached_from
+from lightning_shap.isolation.reach import all_reached_from, names_of
 
 Restore = Callable[[], object]
 
@@ -25,27 +25,42 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def state_kept(module: torch.nn.Module) -> Iterator[None]:
-    """Put back all that changes in a module, and in whatever hangs on it, however deep.
+def state_kept(*owners: object, largest: int | None = None) -> Iterator[None]:
+    """Put back all that changes in some objects, and in whatever hangs on them, however deep.
+
+    Args:
+        owners: Such as a module.
+        largest: See :func:`what_restores`.
+    """
+    with borrowed(what_restores(*owners, largest=largest)):
+        yield
+
+
+def what_restores(*owners: object, largest: int | None = None) -> Restore:
+    """What makes some objects again as they are now, and whatever hangs on them.
 
     Values are compared, and those put back that differ: a version counter would miss what fused
     operations, ``.data`` and NumPy write. What fails to be put back is logged, and all else is put
     back none the less.
+
+    Args:
+        owners: The objects.
+        largest: Leave tensors and arrays of more bytes alone, such as the whole of a data set.
     """
     restores: list[tuple[str, Restore]] = []
-    for one in reached_from(module, to_restore=True):
-        kind = type(one.thing).__name__
-        if not one.shared:
-            with _going_on(f"a {kind} of the model's could not be kept"):
-                restores += [(kind, restore) for restore in _restores_of(one.thing)]
+    for one in all_reached_from(*owners):
+        kind, size = type(one.thing).__name__, getattr(one.thing, "nbytes", 0)
+        if one.shared or (largest is not None and isinstance(size, int) and size > largest):
+            continue
+        with _going_on(f"a {kind} could not be kept"):
+            restores += [(kind, restore) for restore in _restores_of(one.thing)]
 
     def put_back() -> None:
         for kind, restore in restores:
-            with _going_on(f"a {kind} of the model's could not be put back"):
+            with _going_on(f"a {kind} could not be put back"):
                 restore()
 
-    with borrowed(put_back):
-        yield
+    return put_back
 
 
 @contextmanager

@@ -75,10 +75,10 @@ def seeded(seed: int) -> Iterator[None]:
 class Draws:
     """Calls of a model, whose draws are the same each time and leave no trace.
 
-    Nothing is seeded at first. If a call moves a generator, and it was not another thread, the
-    generator is put back; that call is made again, and all later ones are made, with the generator
-    in a state of the model's own. So a model that draws is called once more than its rows need,
-    and twice where other threads may draw as well.
+    Nothing is seeded at first. If some calls move a generator, and it was not another thread, the
+    generator is put back; these calls are made again, and all later ones are made, with the
+    generator in a state of the model's own. So the first rows of a model that draws are played
+    twice, and three times where other threads may draw as well.
 
     Args:
         seed: Seed of the states.

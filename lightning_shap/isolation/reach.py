@@ -4,9 +4,11 @@ import functools
 import random
 import re
 import sys
+import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -30,10 +32,12 @@ PROXIES = weakref.ProxyTypes
 OF_THE_RUN = frozenset(
     {"Trainer", "Fabric", "Strategy", "Logger", "Dataset", "DataLoader", "Sampler", "ProcessGroup"}
 )
+# Modules that call another one, which they keep by this name: on other ranks too, or compiled.
+WRAPPERS = {"DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 STREAMS = frozenset({"Stream", "Event"})  # of an accelerator: used in a call, not changed by it
 
-# What holds more is no model, and would take seconds to copy.
-MOST_THINGS = 1_000_000
+# What holds more is no model, and would take seconds to look at.
+MOST_THINGS = 200_000
 MOST_KINDS = 10_000  # whose properties are remembered
 
 
@@ -54,39 +58,57 @@ class Reached:
     problem: Exception | None = None
 
 
-def reached_from(root: object, *, to_restore: bool = False) -> Iterator[Reached]:
-    """All that hangs on an object, nearest first, each thing once.
-
-    Args:
-        root: The object.
-        to_restore: With what is no part of a copy: empty containers, which may be filled, and what
-            an object leaves out when it is copied, or copies in its own way.
+def reached_from(root: object) -> list[Reached]:
+    """All that a deep copy of an object would come to, each thing once, parts before wholes.
 
     Raises:
         ValueError: If it is more than any model holds.
     """
+    reached = list(_walk([root]))
+    if len(reached) >= MOST_THINGS:
+        raise ValueError(f"{type(root).__name__} holds more than {MOST_THINGS:,} things")
+    return reached
+
+
+def all_reached_from(*roots: object) -> Iterator[Reached]:
+    """All that hangs on some objects, or as much of it as can be looked at in a second.
+
+    That is also what is no part of a copy: empty containers, which may be filled, and what an
+    object leaves out when it is copied, or copies in its own way.
+    """
+    return _walk(list(roots), whole=True)
+
+
+def kinds_reached_from(*roots: object) -> set[type]:
+    """The classes of all that hangs on some objects."""
+    return {type(reached.thing) for reached in all_reached_from(*roots) if not reached.shared}
+
+
+def _walk(waiting: list[object], *, whole: bool = False) -> Iterator[Reached]:
     seen: dict[int, object] = {}  # which keeps them, so that no number is given twice
     everybodys = {id(one) for one in _everybodys()}
-    waiting = [root]
-    for thing in waiting:  # which grows
-        if is_atom(thing) or id(thing) in seen:
+    while waiting:
+        thing = waiting.pop()
+        if type(thing) is Reached:  # and all its parts have been
+            yield thing
+            continue
+        if is_atom(thing) or id(thing) in seen or len(seen) >= MOST_THINGS:
             continue
         seen[id(thing)] = thing
-        if len(seen) > MOST_THINGS:
-            raise ValueError(f"{type(root).__name__} holds more than {MOST_THINGS:,} things")
         if id(thing) in everybodys or is_of_the_run(thing):
             yield Reached(thing, shared=True)
             continue
         reached = _looked_at(thing)
-        yield reached
-        waiting.extend(_parts(reached))
-        if to_restore:
-            waiting.extend(names_of(thing).values())
+        waiting.append(reached)
+        parts = [*_parts(reached), *names_of(thing).values()] if whole else _parts(reached)
+        waiting.extend(part for part in reversed(parts) if whole or not is_empty(part))
 
 
 def is_atom(thing: object) -> bool:
     """Whether nothing of a thing can change."""
-    kind = type(thing)
+    kind: Any = type(thing)
+    if kind is tuple:  # of such a data set may hold a million
+        return all(type(part) in ATOMS for part in thing)  # type: ignore[attr-defined]
     return kind in ATOMS or issubclass(kind, type)
 
 
@@ -96,9 +118,25 @@ def is_empty(thing: object) -> bool:
 
 
 def is_of_the_run(thing: Any) -> bool:
-    """Whether a thing is the run's, and leads to all of it."""
+    """Whether a thing, or what it weakly points to, is the run's."""
     kind: Any = type(target_of(thing) if type(thing) in PROXIES else thing)
     return _is_kind_of_the_run(kind)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Python announces that the things of ``itertools`` will not be copied for ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def wrapped_in(thing: Any) -> str | None:
+    """The name by which a wrapper keeps the module that it calls; None for what is no wrapper."""
+    if not isinstance(thing, torch.nn.Module):
+        return None
+    names = (WRAPPERS.get(kind.__name__) for kind in type(thing).__mro__)
+    return next((name for name in names if name is not None), None)
 
 
 @functools.lru_cache(MOST_KINDS)
@@ -171,8 +209,11 @@ def _looked_at(thing: Any) -> Reached:
     kind: Any = type(thing)
     if isinstance(thing, (torch.Tensor, np.ndarray)) or _has_its_own_way(kind):
         return Reached(thing)
+    if wrapped_in(thing) is not None:
+        return Reached(thing)
     try:
-        reduced = thing.__reduce_ex__(4)
+        with quietly() if kind.__module__ == "itertools" else nullcontext():
+            reduced = thing.__reduce_ex__(4)
     except Exception as error:  # it may say no in any way
         return Reached(thing, problem=error)
     return Reached(thing, reduced=reduced if isinstance(reduced, tuple) else None)
@@ -215,6 +256,9 @@ def _parts(reached: Reached) -> list[Any]:
         _, arguments, state, *items = (*reached.reduced, None, None, None)[:5]
         parts = [*arguments, *(part for each in items if each is not None for part in each)]
         return [*parts, *_values_of(state)]
+    wrapped = wrapped_in(thing)
+    if wrapped is not None:
+        return [getattr(thing, wrapped)]
     if isinstance(thing, torch.jit.ScriptModule):
         return [*added_to_script(thing).values()]
     if isinstance(thing, torch.nn.Module) or reached.problem is not None:

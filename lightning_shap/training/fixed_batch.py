@@ -11,9 +11,11 @@ import torch
 from torch.utils.data import Dataset
 
 from lightning_shap.arguments import ArgumentError
+from lightning_shap.isolation.class_state import classes_kept
 from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.isolation.module_state import state_kept
 from lightning_shap.isolation.random_states import seeded
+from lightning_shap.isolation.reach import kinds_reached_from
 from lightning_shap.samples import Samples, joined, samples_in, tensors_in
 from lightning_shap.selection import labels_of, spread
 from lightning_shap.training.loaders import loaders_of, rows_of, validates
@@ -29,6 +31,9 @@ else:  # what a configuration gives is checked in our words, not in those of jso
     SamplesLike = Sequence[int] | Any
 
 VERSION = 2  # of what a checkpoint holds
+
+# Nobody counts in tensors and arrays of more bytes: they are weights, or data.
+LARGE = 2**20
 
 
 @dataclass(frozen=True)
@@ -253,26 +258,13 @@ def _validating(trainer: Any, pl_module: Any) -> Iterator[None]:
     stage = trainer.state.stage
     with ExitStack() as stack:
         stack.callback(setattr, trainer.state, "stage", stage)
-        stack.enter_context(_attributes_kept(getattr(trainer, "datamodule", None)))
         trainer.validating = True
-        stack.enter_context(state_kept(pl_module))
+        # The hooks that prepare a batch may count, in themselves or in their classes.
+        owners = pl_module, getattr(trainer, "datamodule", None)
+        stack.enter_context(classes_kept(kinds_reached_from(*owners)))
+        stack.enter_context(state_kept(*owners, largest=LARGE))
         stack.enter_context(evaluation_mode(pl_module))
         yield
-
-
-@contextmanager
-def _attributes_kept(data_module: Any) -> Iterator[None]:
-    """What a data module counts; not what it holds, which may be all of the data."""
-    if data_module is None:
-        yield
-        return
-    attributes = vars(data_module)
-    before = dict(attributes)
-    try:
-        yield
-    finally:
-        attributes.clear()
-        attributes.update(before)
 
 
 def _before_transfer(pl_module: Any, batch: Any) -> Any:

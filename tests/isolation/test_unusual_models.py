@@ -9,18 +9,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Callback, seed_everything
+from pytorch_lightning import Callback, LightningDataModule, seed_everything
 from tiny_training import (
     CLASSES,
     TinyClassifier,
     lightning_warns,
     random_states,
     same,
+    tiny_data,
     tiny_loaders,
     tiny_trainer,
 )
 from torch import nn
 from torch.nn.functional import batch_norm, dropout
+from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -32,6 +34,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.ao.quantization is deprecated"),
     pytest.mark.filterwarnings("ignore:.*reduce_range will be deprecated"),
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+    pytest.mark.filterwarnings("ignore:.*recommended to use .*sync_dist"),
+    pytest.mark.filterwarnings("ignore:You have overridden .* in .LightningModule. but"),
 ]
 
 
@@ -520,6 +524,21 @@ class AdaptsAtTestTime(Plain):
         self.zero_grad()
 
 
+class CountsInItsClass(Plain):
+    """All of its objects count together."""
+
+    calls, seen = 0, []
+
+    def begin(self):
+        type(self).calls = 0
+        type(self).seen = []
+
+    def forward(self, images):
+        type(self).calls += 1
+        self.seen.append(len(images))
+        return self.net(images) * (1 + 0.01 * self.calls + 0.001 * len(self.seen))
+
+
 class Distributed(Plain):
     """A part is wrapped for ranks, of which there is one."""
 
@@ -548,14 +567,17 @@ class Witness(Callback):
         self.saw.append((outputs["loss"].item(), random_states(), modes))
 
 
-def trained(kind, folder, *callbacks):
+def trained(kind, folder, *callbacks, data=None):
     """All there is to compare of a training."""
     seed_everything(7, verbose=False)
     witness = Witness()
     trainer = tiny_trainer(folder, *callbacks, witness, max_epochs=2)
     TidiesUp.ended = 0
     module = kind()
-    trainer.fit(module, *tiny_loaders(8, 4))
+    if data is None:
+        trainer.fit(module, *tiny_loaders(8, 4))
+    else:
+        trainer.fit(module, datamodule=data())
     return {
         "weights and buffers": module.state_dict(),
         "gradients": [p.grad for p in module.parameters()],
@@ -578,10 +600,10 @@ def no_pictures(monkeypatch):
     monkeypatch.setattr("lightning_shap.callback.plot", lambda *args, **kwargs: blank)
 
 
-def check(kind, folder, monkeypatch, **arguments):
+def check(kind, folder, monkeypatch, data=None, **arguments):
     ours = ShapCallback(n_samples=2, max_evals=6, batch_size=4, on_error="raise", **arguments)
-    without = trained(kind, folder / "without")
-    with_it = trained(kind, folder / "with", ours)
+    without = trained(kind, folder / "without", data=data)
+    with_it = trained(kind, folder / "with", ours, data=data)
     for part, expected in without.items():
         if part != "metrics":
             assert same(with_it[part], expected), part
@@ -602,3 +624,62 @@ WITH_HOOKS = (HookOnTheWhole, ParentByWeakReference, Plain, StockQat, Scripted, 
 @pytest.mark.parametrize("kind", WITH_HOOKS, ids=lambda kind: kind.__name__)
 def test_it_is_if_only_a_part_is_explained(kind, tmp_path, monkeypatch):
     assert check(kind, tmp_path, monkeypatch, module="net").isolation == "copy"
+
+
+class Counted(torch.utils.data.Dataset):
+    """Counts what is read, in itself, its class and a transform, and shows it in its images."""
+
+    read_by_all = 0
+
+    def __init__(self):
+        Counted.read_by_all = 0
+        self.data, self.read, self.by_row = tiny_data(8), 0, {}
+        self.transform = SimpleNamespace(calls=[])
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, row):
+        image, label = self.data[row]
+        self.read += 1
+        Counted.read_by_all += 1
+        self.by_row[row] = self.by_row.get(row, 0) + 1
+        self.transform.calls.append(row)
+        counted = self.read + Counted.read_by_all + self.by_row[row] + len(self.transform.calls)
+        return image + 0.01 * counted, label
+
+
+class CountedData(LightningDataModule):
+    """Counts the batches that it prepares."""
+
+    def __init__(self):
+        super().__init__()
+        self.dataset, self.prepared, self.sizes = Counted(), 0, []
+
+    def train_dataloader(self):
+        return DataLoader(self.dataset, 4)
+
+    def val_dataloader(self):
+        return DataLoader(self.dataset, 4)
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        self.prepared += 1
+        self.sizes.append(len(batch[0]))
+        return batch[0] + 0.01 * self.prepared + 0.01 * len(self.sizes), batch[1]
+
+
+class CountsTransfers(Plain):
+    """Does so itself."""
+
+    def begin(self):
+        self.transferred, self.seen = 0, {"rows": [0]}
+
+    def on_before_batch_transfer(self, batch, dataloader_idx):
+        self.transferred += 1
+        self.seen["rows"][0] += len(batch[0])
+        return batch[0] + 0.01 * self.transferred + 0.01 * self.seen["rows"][0], batch[1]
+
+
+@pytest.mark.parametrize("kind", [Plain, CountsTransfers])
+def test_it_is_if_what_prepares_the_samples_counts(kind, tmp_path, monkeypatch):
+    check(kind, tmp_path, monkeypatch, data=CountedData, samples=[1, 5])

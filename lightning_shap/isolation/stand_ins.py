@@ -1,19 +1,27 @@
-"""What no copy of a model can have: threads, files, running generators."""
+"""What stands in a copy of a model for things that no copy can have, or should not."""
 
+import ast
 import functools
 import io
+import itertools
 import multiprocessing.process
 import queue
 import subprocess
 import threading
 import types
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
 
-from lightning_shap.arguments import ArgumentError
+from lightning_shap.errors import ArgumentError
 from lightning_shap.isolation.reach import MOST_KINDS
 
+# Nobody else uses a copy, so that its locks are free.
+LOCKS: dict[type, Callable[[], Any]] = {
+    type(threading.Lock()): threading.Lock,
+    type(threading.RLock()): threading.RLock,
+}
 # Others wait for these, or they for others: a copy would wait for ever.
 WAITING = (
     threading.Thread,
@@ -83,3 +91,33 @@ class Uncopied:
 
     __call__ = __next__ = __enter__ = __exit__ = __len__ = __bool__ = __await__ = _refuse
     __getitem__ = __setitem__ = __delitem__ = __contains__ = __add__ = __iadd__ = _refuse
+
+
+class Unwrapped(torch.nn.Module):
+    """Stands in a copy for a wrapper that would compile it, or talk to other ranks when called.
+
+    Args:
+        name: By which it keeps the module that it calls.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the wrapped module gives."""
+        return getattr(self, self._name)(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # some wrappers have what the wrapped module has
+            return getattr(super().__getattr__(self._name), name)
+
+
+def counting_on(counter: Any) -> Any:
+    """An ``itertools.count`` that goes on where another is, which stays there."""
+    try:
+        return itertools.count(*ast.literal_eval(f"[{repr(counter)[6:-1]}]"))
+    except (ValueError, SyntaxError):  # it does not count in plain numbers
+        return Uncopied(itertools.count)

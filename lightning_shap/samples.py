@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,13 +39,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self.images)
 
-    @property
+    @cached_property
     def data(self) -> np.ndarray:
-        """The images as explanations keep them, (N, H, W, C): a view that nobody can write to."""
+        """The images as explanations keep them, (N, H, W, C): one copy, whoever writes to it."""
         images = self.images.float() if self.images.dtype == torch.bfloat16 else self.images
-        view: np.ndarray = images.movedim(1, -1).numpy()
-        view.flags.writeable = False
-        return view
+        copied: np.ndarray = images.movedim(1, -1).cpu().numpy().copy()
+        return copied
 
     def __getitem__(self, rows: slice) -> "Samples":
         labels = None if self.labels is None else self.labels[rows]

@@ -58,7 +58,7 @@ class Ranks:
 
     def share(self, items: Any) -> Any:
         """This rank's share: every size-th item, as a distributed sampler deals them."""
-        return items[self.rank :: self.size]
+        return items if self.size == 1 else items[self.rank :: self.size]
 
     def gather(self, work: Callable[[], Result]) -> list[Result]:
         """Runs ``work`` on every rank and gives every rank all results, in the ranks' order.

@@ -555,7 +555,7 @@ class Distributed(Plain):
 
 
 MODELS = Plain.__subclasses__()
-ALONE = (Singleton, SharesItsWeights, TidiesUp, Distributed)
+ALONE = (Singleton, SharesItsWeights, TidiesUp)
 
 
 class Witness(Callback):

@@ -206,7 +206,7 @@ class ShapCallback(EitherCallback):
     @property
     def state_key(self) -> str:
         """Keeps the states of callbacks with different tags apart in a checkpoint."""
-        return self._generate_state_key(tag=self.tag)
+        return f"{type(self).__qualname__}{ {'tag': self.tag} }"
 
     def state_dict(self) -> dict[str, Any]:
         """The samples' rows in their data set, and the model card, for whoever loads the model.

@@ -80,9 +80,15 @@ def eager() -> Iterator[None]:
 
 
 def _stance_kept() -> Callable[[], object]:
-    """What sets the compiler's stance as it is now; nobody but torch's own module knows it."""
-    stance = torch._dynamo.eval_frame._stance
-    return lambda: torch._dynamo.eval_frame._set_stance(stance)
+    """What sets the compiler's stance as it is now; torch has no public name for that.
+
+    Without the private one, the stance that nearly all trainings have is put back.
+    """
+    frames = sys.modules.get("torch._dynamo.eval_frame")
+    stance, give_back = (getattr(frames, name, None) for name in ("_stance", "_set_stance"))
+    if stance is None or give_back is None:
+        return lambda: torch.compiler.set_stance("default")
+    return lambda: give_back(stance)
 
 
 @contextmanager

@@ -268,7 +268,8 @@ def _validating(trainer: Any, pl_module: Any) -> Iterator[None]:
 
 
 def _before_transfer(pl_module: Any, batch: Any) -> Any:
-    # Lightning has no public name for calling the hook of whoever defines it.
+    # Lightning has no public name for calling the hook of whoever defines it. Without the private
+    # one, it is the module's own.
     hook = getattr(pl_module, "_on_before_batch_transfer", None)
     return pl_module.on_before_batch_transfer(batch, 0) if hook is None else hook(batch)
 

@@ -47,7 +47,7 @@ def rows_of(loader: Any) -> Sequence[int] | None:
     except (TypeError, NotImplementedError):
         return None
     batches = getattr(loader, "batch_sampler", None)
-    if batches is not None and type(batches) is not BatchSampler and not _wraps(batches):
+    if batches is not None and type(batches) is not BatchSampler:
         return _dealt_out(batches, everything)
     sampler = getattr(batches, "sampler", getattr(loader, "sampler", None))
     # Lightning wraps a sampler in one that deals its rows out to the ranks.
@@ -55,11 +55,6 @@ def rows_of(loader: Any) -> Sequence[int] | None:
     if sampler is None or _is_of_all_rows(sampler):
         return everything
     return _dealt_out(sampler, everything)
-
-
-def _wraps(batches: Any) -> bool:
-    """Whether this is Lightning's own, which counts batches and changes none."""
-    return type(batches).__name__ == "_BatchSamplerWrapper"
 
 
 def _is_of_all_rows(sampler: Any) -> bool:

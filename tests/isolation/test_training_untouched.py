@@ -373,6 +373,13 @@ SITUATIONS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_determinism_is_left():
+    """A trainer sets it for the process, and leaves it so."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 class Witness(Callback):
     """Sees each batch, the modes it is trained in, and the generators after it."""
 

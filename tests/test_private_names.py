@@ -1,0 +1,136 @@
+"""Names that libraries keep to themselves: few, known, there, and not missed where they go."""
+
+import ast
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import shap
+import torch
+import torch._dynamo.eval_frame
+import torchmetrics
+from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
+from slicer import Slicer
+from torch.utils import _python_dispatch as modes
+from torch.utils.tensorboard import SummaryWriter
+
+import lightning_shap
+from lightning_shap.isolation.modes import eager
+
+PACKAGE = Path(lightning_shap.__file__).parent
+
+
+def is_private(name):
+    return bool(re.fullmatch(r"_[a-zA-Z]\w*", name))
+
+
+def borrowed_names():
+    """Private names that the package uses and does not define, with the files that do."""
+    trees = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+    own, used = set(), {}
+    for tree in trees.values():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                own.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                own |= {node.attr} if getattr(node.value, "id", "") in {"self", "cls"} else set()
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                own.add(node.id)
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            names = []
+            if isinstance(node, ast.Attribute):
+                names = [node.attr]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names = [node.value]
+            elif isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("lightn"):
+                names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+            for name in filter(is_private, names):
+                if name not in own:
+                    used.setdefault(name, set()).add(path.relative_to(PACKAGE).as_posix())
+    return used
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory):
+    experiment = SummaryWriter(tmp_path_factory.mktemp("events"))
+    yield experiment
+    experiment.close()
+
+
+def event_writer(experiment):
+    return experiment._get_file_writer().event_writer
+
+
+def thread_of(experiment):
+    return event_writer(experiment)._async_writer._worker
+
+
+# Whether each is still what it was.
+KNOWN = {
+    # TensorBoard's writer: pictures at a tenth of the cost, events taken back from a full disk
+    "_get_file_writer": lambda e: callable(e._get_file_writer),
+    "_writer": lambda e: event_writer(e)._async_writer._writer,
+    "_async_writer": lambda e: event_writer(e)._async_writer,
+    "_file_name": lambda e: Path(event_writer(e)._file_name).is_file(),
+    "_general_file_writer": lambda e: event_writer(e)._general_file_writer.fs_supports_append,
+    "_byte_queue": lambda e: event_writer(e)._async_writer._byte_queue.maxsize >= 0,
+    "_worker": thread_of,
+    "_flush_secs": lambda e: thread_of(e)._flush_secs > 0,
+    "_AsyncWriterThread": lambda e: type(thread_of(e)).__name__ == "_AsyncWriterThread",
+    # shap's slicer: the arrays of an explanation
+    "_objects": lambda _: "values" in Slicer(values=np.zeros(2))._objects,
+    "_iter_tracked": lambda _: dict(Slicer(values=np.zeros(2))._iter_tracked()),
+    "_s": lambda _: isinstance(shap.Explanation(np.zeros(2))._s, Slicer),
+    # torch: compiled code that runs as it is written, modes that see each operation
+    "_stance": lambda _: torch._dynamo.eval_frame._stance.stance,
+    "_set_stance": lambda _: callable(torch._dynamo.eval_frame._set_stance),
+    "_dynamo": lambda _: torch._dynamo,
+    "_python_dispatch": lambda _: modes.TorchDispatchMode,
+    "_get_current_dispatch_mode": lambda _: modes._get_current_dispatch_mode() is None,
+    "_torchdynamo_orig_callable": lambda _: torch.compile(abs_of)._torchdynamo_orig_callable,
+    "_orig_mod": lambda _: torch.compile(torch.nn.Identity())._orig_mod.training,
+    "_c10d_functional": lambda _: torch.ops._c10d_functional.all_reduce,
+    # NumPy's and Python's own generators
+    "_rand": lambda _: np.random.mtrand._rand is np.random.rand.__self__,
+    "_bit_generator": lambda _: np.random.mtrand._rand._bit_generator,
+    "_inst": lambda _: random._inst is random.getstate.__self__,
+    # Lightning: what prepares a batch, what its loaders wrap
+    "_on_before_batch_transfer": lambda _: callable(pl.LightningModule._on_before_batch_transfer),
+    "_data_source": lambda _: pl.Trainer(logger=False).fit_loop.epoch_loop.val_loop._data_source,
+    "_sampler": lambda _: (
+        DistributedSamplerWrapper([0, 1], num_replicas=1, rank=0).dataset._sampler == [0, 1]
+    ),
+    # torchmetrics' own way to write a metric's plot
+    "_plot": lambda _: callable(torchmetrics.Metric._plot),
+}
+
+# Python's own, for good.
+OF_PYTHON = {"_exit", "_fields", "_getframe"}
+
+
+def abs_of(value):
+    return abs(value)
+
+
+def test_no_other_is_used():
+    used = borrowed_names().keys() - OF_PYTHON
+    suffixes = {name for name in used if name in {"_best", "_final", "_gap", "_random"}}
+    assert used - suffixes <= KNOWN.keys()
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_it_is_still_there(name, writer):
+    assert KNOWN[name](writer)
+
+
+def test_without_torchs_own_name_of_it_the_stance_is_the_default_again(monkeypatch):
+    stances = []
+    monkeypatch.delattr("torch._dynamo.eval_frame._set_stance")
+    monkeypatch.setattr("torch.compiler.set_stance", stances.append)
+    with eager():
+        assert stances == ["force_eager"]
+    assert stances[-1] == "default"

@@ -1,7 +1,7 @@
 """Plant a shortcut in the training data and watch the explanations find it.
 
 Every digit gets a small coloured mark in a corner whose colour gives its class away. The network
-soon stops reading the digit; the share of attribution that lies on the mark tells, epoch by epoch,
+soon stops reading the digit; the share of attribution that lies on the mark shows, epoch by epoch,
 while the accuracy looks better than ever. Takes about a minute on two CPU cores.
 
     python examples/shortcut.py

@@ -1,6 +1,6 @@
 """Class names: what data sets and models call the classes, where nobody gave names.
 
-Libraries are told apart by what their objects know, so that none of them needs to be installed.
+Libraries are recognised by what their objects know, so that none of them needs to be installed.
 """
 
 import re

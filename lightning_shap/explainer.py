@@ -168,7 +168,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
             that are values, which have no highest ones, the first.
         labels_are_found: Data has the labels, which may be those of another task: what does not fit
             the model is left out.
-        labels_are_binary: Those that the data has could be of two classes. It is said of all there
+        labels_are_binary: Those that the data has could be of two classes. This counts all there
             are, and these may be only some.
         names_are_found: Data has the class names, which may be those of another task as well.
         data: The images as the explanation is to keep them, (N, H, W, C); copied where None.

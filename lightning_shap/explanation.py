@@ -111,7 +111,7 @@ class ImageExplanation(shap.Explanation):
 
     shap's own class loses its way when it slices one that has ``output_indexes``, or as many images
     as channels (shap 0.51): it guesses which axes are the outputs', and guesses again at each copy.
-    Here the last axis is the outputs', said once, and a copy is a copy; the record is sliced along.
+    Here the last axis is the outputs', and a copy is a copy; the record is sliced along.
 
     Values of regions are made into those of pixels when ``values`` or ``error_std`` is asked for.
     Until then they take four bytes a pixel, and not eight for each of its channels and outputs.

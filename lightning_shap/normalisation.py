@@ -70,10 +70,10 @@ def normalisation_of(
             normalisation for part in module.modules() for normalisation in _said_by_module(part)
         ]
     candidates: dict[tuple[tuple[float, ...], tuple[float, ...]], bool] = {}
-    for said in found:
-        mean, std = (_by_channel(side, images.shape[1]) for side in (said.mean, said.std))
+    for one in found:
+        mean, std = (_by_channel(side, images.shape[1]) for side in (one.mean, one.std))
         if mean is not None and std is not None:
-            candidates[mean, std] = said.sure or candidates.get((mean, std), False)
+            candidates[mean, std] = one.sure or candidates.get((mean, std), False)
     believed = []
     for (mean, std), sure in candidates.items():
         factor, offset = (images.new_tensor(side)[:, None, None] for side in (std, mean))

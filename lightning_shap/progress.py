@@ -10,7 +10,7 @@ Report = Callable[[int, int], None]
 """Called with (rows done, rows allowed)."""
 
 Progress = bool | Report
-"""Whether to show a bar, or whom to tell instead."""
+"""Whether to show a bar, or what to call instead."""
 
 
 @contextmanager

@@ -214,14 +214,14 @@ class Notes(pl.Callback):
 
     def setup(self, trainer, pl_module, stage):
         self.caught = warnings.catch_warnings(record=True)
-        self.told = self.caught.__enter__()
+        self.messages = self.caught.__enter__()
         warnings.simplefilter("always")
 
     def on_train_end(self, trainer, pl_module):
         self.optimizers = [optimizer.state_dict() for optimizer in trainer.optimizers]
 
     def teardown(self, trainer, pl_module, stage):
-        told = [str(one.message) for one in self.told if "ShapCallback" in str(one.message)]
+        messages = [str(one.message) for one in self.messages if "ShapCallback" in str(one.message)]
         self.caught.__exit__(None, None, None)
         explanation = None if self.ours is None else self.ours.explanation
         notes = {
@@ -229,7 +229,7 @@ class Notes(pl.Callback):
             "images": None if explanation is None else torch.from_numpy(explanation.data),
             "classes": None if explanation is None else explanation.output_indexes.tolist(),
             "pictures": [list(key) for key in trainer.logger.pictures],
-            "told": told,
+            "messages": messages,
             "seconds": time.monotonic() - self.began,
             "epochs": trainer.current_epoch,
             "training": pl_module.net.training,

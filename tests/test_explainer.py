@@ -181,7 +181,7 @@ def test_values_are_not_ranked(model, images):
     ("labels", "binary", "output"),
     [
         ([0, 1], True, "logit"),
-        ([0, 1], False, "value"),  # said of all samples, of which these are some
+        ([0, 1], False, "value"),  # true of all samples, of which these are some
         ([18.5, 70.25], False, "value"),
     ],
 )

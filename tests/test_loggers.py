@@ -149,10 +149,10 @@ def test_comet(fit, tmp_path, monkeypatch):
             for upload in uploads
         ]
     ours = [one for one in found if one[0].get("figName") == "shap/attributions"]
-    said = [(about["step"], said["title"], said["epoch"]) for about, said, _ in ours]
-    assert said == list(zip((0, 4, 9), TITLES, (0, 0, 1), strict=True))
+    named = [(about["step"], named["title"], named["epoch"]) for about, named, _ in ours]
+    assert named == list(zip((0, 4, 9), TITLES, (0, 0, 1), strict=True))
     assert equal([pixels(io.BytesIO(content)) for *_, content in ours], pictures)
-    (settings,) = [content for _, said, content in found if said.get("name") == "shap/settings"]
+    (settings,) = [content for _, named, content in found if named.get("name") == "shap/settings"]
     assert "| max_evals | 6 |" in settings.decode()
 
 

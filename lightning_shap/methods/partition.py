@@ -184,7 +184,7 @@ class Descent:
 
     @property
     def regions(self) -> int:
-        """How many regions the walk told apart: the leaves of the tree it opened."""
+        """How many regions the walk separated: the leaves of the tree it opened."""
         return len(self._split) + 1
 
     def _settle(self, node: Node) -> None:

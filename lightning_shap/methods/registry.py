@@ -56,7 +56,7 @@ class Method:
         home: Where its :class:`Estimator` is, ``"module:function"``.
         options: Arguments of :func:`lightning_shap.explain` that it takes and others do not.
         needs_gradients: The model's outputs must be differentiable by its images.
-        has_regions: Its evaluations tell regions apart; else every pixel is a region of its own.
+        has_regions: Its evaluations separate regions; else every pixel is a region of its own.
         has_error_bars: It knows the standard error of each value.
     """
 

@@ -1,4 +1,4 @@
-"""Messages from inside a training: said once by one rank, and never the end of a run."""
+"""Messages from inside a training: shown once, by one rank, and never the end of a run."""
 
 import sys
 from collections.abc import Callable

@@ -12,7 +12,7 @@ from lightning_shap.training.lightning import Trainer
 def reporting(trainer: Trainer, shown: bool) -> Iterator[Report]:
     """What an explanation reports its progress to; it may also end the explanation.
 
-    Beside Lightning's tqdm bars there is one more of them. Lightning's rich bars do not bear
+    Beside Lightning's tqdm bars there is one more of them. Lightning's rich bars do not allow
     another, so theirs says in its description how far the explanation is. Other bars are left
     alone.
 
@@ -21,14 +21,14 @@ def reporting(trainer: Trainer, shown: bool) -> Iterator[Report]:
         shown: Whether to show anything, which only one process does.
 
     Raises:
-        InterruptedError: From the report, if the process was told to end: an explanation must
+        InterruptedError: From the report, if the process was asked to end: an explanation must
             not use up the time that is left to save a checkpoint.
     """
     with _bar(trainer, shown) as show:
 
         def report(done: int, total: int) -> None:
             if trainer.received_sigterm:
-                raise InterruptedError("the process was told to end")
+                raise InterruptedError("the process was asked to end")
             show(done, total)
 
         yield report

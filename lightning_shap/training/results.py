@@ -41,7 +41,7 @@ class _Place:
         write: As :func:`lightning_shap.loggers.log_explanation` without its first argument.
         has_settings: It need not get the settings any more.
         failures: How many explanations in a row it has failed to take.
-        warned: A message has said what is wrong with it.
+        warned: A message has named what is wrong with it.
     """
 
     name: str

@@ -253,14 +253,14 @@ def test_a_custom_output_is_explained() -> None:
 def test_evaluations_are_counted_and_kept_to() -> None:
     rows = 3 * 9  # of each image, three classes
     model, images = convolutional(), torch.rand(4, 2, 8, 8)
-    told: list[int] = []
-    game = game_of(model, images, progress=told.append)
+    reported: list[int] = []
+    game = game_of(model, images, progress=reported.append)
     found = values_of(game, all_classes(images, 3), max_evals=31, backgrounds=images[:2])
     # Two for the ends, and one for an image's share of the outputs of two backgrounds.
     assert game.evaluations.tolist() == [rows + 2 + 1] * 4
     assert game.evaluations.max() <= 31
     assert game.model_seconds > 0
-    assert sum(told) == 4 * (rows + 2) + 2
+    assert sum(reported) == 4 * (rows + 2) + 2
     assert found.regions.tolist() == [2 * 8 * 8] * 4
 
 

@@ -108,9 +108,11 @@ def test_every_row_that_the_model_sees_is_counted(name):
             Counting.rows += len(images)
             return super().forward(images)
 
-    told = []
-    record = explained(name, Counting(SHAPE), progress=lambda done, total: told.append(done)).record
-    assert record.evaluations.sum() == Counting.rows == told[-1]
+    reported = []
+    record = explained(
+        name, Counting(SHAPE), progress=lambda done, total: reported.append(done)
+    ).record
+    assert record.evaluations.sum() == Counting.rows == reported[-1]
     assert record.evaluations.max() <= record.max_evals
     assert 0 < record.model_seconds <= record.seconds
 

@@ -115,7 +115,7 @@ def test_evenly_spread_values_keep_their_sums(images, count, channels, seed):
 def test_batches_are_joined_whatever_their_numbers_of_regions():
     few, many = (explained(method="partition", grid=None, max_evals=n) for n in (10, 400))
     together = joined([few.regions, many.regions])
-    assert together.per_pixel.shape[2] == 3, "one of them tells channels apart"
+    assert together.per_pixel.shape[2] == 3, "one of them separates channels"
     assert np.array_equal(together.dense(), np.concatenate([few.values, many.values]))
     assert np.array_equal(together.dense(), joined([together]).dense())
 

@@ -117,9 +117,9 @@ def test_epochs_before_the_first_batch_of_a_stream_are_logged_and_not_failures(t
         num_sanity_val_steps=0,
         check_val_every_n_epoch=5,
     )
-    with pytest.warns(UserWarning, match="no samples yet for 'epoch 0 · step 4'") as told:
+    with pytest.warns(UserWarning, match="no samples yet for 'epoch 0 · step 4'") as messages:
         trainer.fit(TinyClassifier(), *streamed())
-    assert sum("ShapCallback" in str(one.message) for one in told) == 1
+    assert sum("ShapCallback" in str(one.message) for one in messages) == 1
     assert steps(trainer) == [24, 29]
     assert len(ours.explanation) == 3
 

@@ -142,10 +142,10 @@ def test_help_says_what_every_argument_may_be(cli, capsys):
     with pytest.raises(SystemExit) as end:
         cli("--trainer.callbacks.help=lightning_shap.ShapCallback")
     assert end.value.code == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "known subclasses" not in said, "of tensors, or of data sets"
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "known subclasses" not in shown, "of tensors, or of data sets"
     for name, parameter in ShapCallback.__init__.__annotations__.items():
-        assert name == "return" or f"--trainer.callbacks.{name} " in said, parameter
+        assert name == "return" or f"--trainer.callbacks.{name} " in shown, parameter
     for may_be in (
         *get_args(MethodName),
         "blur",
@@ -155,8 +155,8 @@ def test_help_says_what_every_argument_may_be(cli, capsys):
         "probability",
         "value",
     ):
-        assert f'"{may_be}"' in said
-    assert " See " not in said
+        assert f'"{may_be}"' in shown
+    assert " See " not in shown
 
 
 def of_hydra(yaml):

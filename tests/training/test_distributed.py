@@ -123,7 +123,7 @@ def check_same_pictures(name, one, several, ranks):
     assert [key for key, _ in first["pictures"]] == [key for key, _ in alone["pictures"]]
     for other in others:
         assert other["pictures"] == [], "written once"
-    assert not any(note["told"] for note in (first, *others))
+    assert not any(note["messages"] for note in (first, *others))
 
 
 FAILING = {
@@ -146,22 +146,22 @@ def test_what_fails_on_one_rank_fails_on_all_under_the_other_name(two_of_the_oth
 def check_failed_on_all(name, two):
     first, second = notes(two, name, 2)
     # One process warns, for all.
-    assert FAILING[name] in first["told"][0]
-    assert second["told"] == []
+    assert FAILING[name] in first["messages"][0]
+    assert second["messages"] == []
     for note in (first, second):
         assert note["training"]
         assert note["epochs"] == (5 if name == "fails on rank 1" else 2)
         assert note["seconds"] < 30
-    assert len(first["told"]) == 3
-    assert "stops trying" in first["told"][-1]
+    assert len(first["messages"]) == 3
+    assert "stops trying" in first["messages"][-1]
     assert same(first["weights"], second["weights"])
 
 
 def test_a_logger_that_fails_costs_no_rank_its_explanation(two):
     first, second = notes(two, "logger fails", 2)
-    (warned,) = first["told"]
+    (warned,) = first["messages"]
     assert "could not log to BrokenLogger: ConnectionError: no route to the server" in warned
-    assert second["told"] == []
+    assert second["messages"] == []
     assert first["values"] is not None
     assert same(first["values"], second["values"])
 
@@ -171,21 +171,23 @@ def test_the_first_rank_decides_where_ranks_have_data_of_their_own(name, samples
     first, second = notes(two, name, 2)
     assert len(first["images"]) == samples
     assert same(first["values"], second["values"])
-    assert first["told"] == second["told"] == []
+    assert first["messages"] == second["messages"] == []
 
 
 @pytest.mark.parametrize("name", ["gathers in forward", "metric in forward"])
 def test_a_forward_that_talks_to_other_ranks_is_declined_in_one_sentence(name, two):
     first, second = notes(two, name, 2)
-    assert [words for words in first["told"] if "talks to other ranks" in words] == first["told"]
-    assert len(first["told"]) == 1
-    assert second["told"] == first["pictures"] == []
+    assert [words for words in first["messages"] if "talks to other ranks" in words] == first[
+        "messages"
+    ]
+    assert len(first["messages"]) == 1
+    assert second["messages"] == first["pictures"] == []
     assert first["epochs"] == second["epochs"] == 2
 
 
 def test_explanations_may_take_longer_than_the_process_group_waits(two):
     first, second = notes(two, "slow", 2)
-    assert first["told"] == second["told"] == []
+    assert first["messages"] == second["messages"] == []
     assert len(first["pictures"]) == 3
 
 
@@ -201,7 +203,7 @@ def test_an_error_that_is_to_be_raised_ends_all_ranks(two):
 def test_ranks_agree_on_what_the_time_allows(two):
     first, second = notes(two, "time budget", 2)
     assert first["epochs"] == second["epochs"] == 4
-    assert first["told"] == second["told"] == []
+    assert first["messages"] == second["messages"] == []
     assert same(first["values"], second["values"])
 
 

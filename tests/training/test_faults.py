@@ -46,8 +46,8 @@ def fit(tmp_path, module, *callbacks, loaders=tiny_loaders, **options):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trainer.fit(module, *loaders())
-    told = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
-    return trainer, told
+    messages = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
+    return trainer, messages
 
 
 def raises(number, scores):
@@ -82,12 +82,12 @@ FAULTS = {
 def test_a_failing_model_is_one_warning_an_epoch_and_three_at_most(tmp_path, fault):
     failing, cause = FAULTS[fault]
     module = FaultyClassifier(failing)
-    trainer, told = fit(tmp_path, module, callback(), max_epochs=5)
+    trainer, messages = fit(tmp_path, module, callback(), max_epochs=5)
     assert trainer.current_epoch == 5
-    assert len(told) == 3
-    assert all(cause in words for words in told)
-    assert "a retry" in told[0]
-    assert "stops trying" in told[2]
+    assert len(messages) == 3
+    assert all(cause in words for words in messages)
+    assert "a retry" in messages[0]
+    assert "stops trying" in messages[2]
     assert not trainer.logger.pictures
     assert module.net.training
 
@@ -126,18 +126,18 @@ def test_two_failures_and_a_success_begin_the_count_anew(tmp_path):
             raise RuntimeError("this time")
 
     module = FaultyClassifier(every_third_works)
-    trainer, told = fit(tmp_path, module, callback(), max_epochs=9)
+    trainer, messages = fit(tmp_path, module, callback(), max_epochs=9)
     steps = sorted(step for key, step in trainer.logger.pictures if key == "shap/attributions")
     assert steps == [14, 29, 44]
-    assert len(told) == 7  # six, and the final model at epoch 9
+    assert len(messages) == 7  # six, and the final model at epoch 9
 
 
 def test_a_new_fit_tries_again(tmp_path):
     module, ours = FaultyClassifier(raises), callback()
     fit(tmp_path, module, ours, max_epochs=4)
     module.fault = lambda number, scores: None
-    trainer, told = fit(tmp_path, module, ours, max_epochs=1)
-    assert not told
+    trainer, messages = fit(tmp_path, module, ours, max_epochs=1)
+    assert not messages
     assert len(trainer.logger.pictures) == 2
 
 
@@ -149,8 +149,8 @@ def test_memory_that_runs_out_halves_the_batch_and_goes_on(tmp_path):
         if len(scores) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    trainer, told = fit(tmp_path, FaultyClassifier(little_memory), callback(), max_epochs=1)
-    assert not told
+    trainer, messages = fit(tmp_path, FaultyClassifier(little_memory), callback(), max_epochs=1)
+    assert not messages
     assert max(rows) > 3
     assert len(trainer.logger.pictures) == 2
 
@@ -165,9 +165,9 @@ class BrokenLogger(KeepingLogger):
 def test_a_logger_that_raises_keeps_no_other_from_its_picture(tmp_path):
     loggers = [BrokenLogger(), KeepingLogger()]
     ours = callback(save_dir=str(tmp_path / "pictures"))
-    _, told = fit(tmp_path, TinyClassifier(), ours, logger=loggers, max_epochs=1)
-    assert len(told) == 1  # for the epoch and the final model
-    assert "could not log to BrokenLogger: ConnectionError: no route to the server" in told[0]
+    _, messages = fit(tmp_path, TinyClassifier(), ours, logger=loggers, max_epochs=1)
+    assert len(messages) == 1  # for the epoch and the final model
+    assert "could not log to BrokenLogger: ConnectionError: no route to the server" in messages[0]
     assert len(loggers[1].pictures) == 2
     assert len(list((tmp_path / "pictures").rglob("*.png"))) == 2
     assert loggers[1].texts
@@ -176,10 +176,10 @@ def test_a_logger_that_raises_keeps_no_other_from_its_picture(tmp_path):
 def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path):
     (tmp_path / "taken").write_text("a file")
     ours = callback(save_dir=str(tmp_path / "taken"))
-    trainer, told = fit(tmp_path, TinyClassifier(), ours, max_epochs=1)
-    assert len(told) == 1
-    assert "could not log to save_dir" in told[0]
-    assert "taken" in told[0]
+    trainer, messages = fit(tmp_path, TinyClassifier(), ours, max_epochs=1)
+    assert len(messages) == 1
+    assert "could not log to save_dir" in messages[0]
+    assert "taken" in messages[0]
     assert len(trainer.logger.pictures) == 2
     assert (tmp_path / "taken").read_text() == "a file"
 
@@ -196,9 +196,9 @@ def test_a_full_disk_is_a_warning_and_leaves_no_half_picture(tmp_path, monkeypat
 
     monkeypatch.setattr(Image.Image, "save", write_some)
     ours = callback(save_dir=str(tmp_path / "pictures"))
-    _, told = fit(tmp_path, TinyClassifier(), ours, max_epochs=1)
-    assert len(told) == 1
-    assert "No space left" in told[0]
+    _, messages = fit(tmp_path, TinyClassifier(), ours, max_epochs=1)
+    assert len(messages) == 1
+    assert "No space left" in messages[0]
     assert [path for path in (tmp_path / "pictures").rglob("*") if path.is_file()] == []
 
 
@@ -206,8 +206,8 @@ def test_a_csv_logger_whose_folder_is_full_goes_on(tmp_path):
     logger = CSVLogger(tmp_path)
     (Path(logger.log_dir)).mkdir(parents=True)
     (Path(logger.log_dir) / "shap").symlink_to("/dev/full")
-    trainer, told = fit(tmp_path, TinyClassifier(), callback(), logger=logger, max_epochs=1)
-    assert len(told) == 1  # the final model has a folder of its own
+    trainer, messages = fit(tmp_path, TinyClassifier(), callback(), logger=logger, max_epochs=1)
+    assert len(messages) == 1  # the final model has a folder of its own
     assert trainer.current_epoch == 1
 
 
@@ -220,10 +220,10 @@ class ClosesTheWriter(Callback):
 
 def test_an_event_writer_closed_early_opens_again(tmp_path):
     logger = TensorBoardLogger(tmp_path)
-    trainer, told = fit(
+    trainer, messages = fit(
         tmp_path, TinyClassifier(), ClosesTheWriter(), callback(), logger=logger, max_epochs=2
     )
-    assert not told
+    assert not messages
     assert trainer.current_epoch == 2
 
 
@@ -259,9 +259,9 @@ def fit_with_events(folder, *callbacks):
     logger = TensorBoardLogger(folder)
     torch.manual_seed(0)
     module = TinyClassifier()
-    trainer, told = fit(folder, module, *callbacks, logger=logger, max_epochs=3)
+    trainer, messages = fit(folder, module, *callbacks, logger=logger, max_epochs=3)
     assert trainer.current_epoch == 3
-    return module.state_dict(), *logged(logger.log_dir), told
+    return module.state_dict(), *logged(logger.log_dir), messages
 
 
 @pytest.fixture
@@ -354,9 +354,9 @@ class Broken(Dataset):
 
 def test_a_broken_sample_is_a_warning(tmp_path):
     ours = callback(samples=Broken(), n_samples=8)
-    trainer, told = fit(tmp_path, TinyClassifier(), ours)
-    assert len(told) == 3
-    assert "image file is truncated" in told[0]
+    trainer, messages = fit(tmp_path, TinyClassifier(), ours)
+    assert len(messages) == 3
+    assert "image file is truncated" in messages[0]
     assert trainer.current_epoch == 2
 
 
@@ -371,8 +371,8 @@ def test_batches_without_images_are_a_warning_that_says_what_would_do(tmp_path):
         data = torch.utils.data.TensorDataset(images.flatten(1), labels)
         return DataLoader(data, 4), DataLoader(data, 4)
 
-    trainer, told = fit(tmp_path, Flat(), callback(), loaders=loaders)
-    assert "give samples=(images, labels)" in told[0]
+    trainer, messages = fit(tmp_path, Flat(), callback(), loaders=loaders)
+    assert "give samples=(images, labels)" in messages[0]
     assert trainer.current_epoch == 2
 
 
@@ -430,12 +430,12 @@ def test_explanations_with_a_fault_in_between_are_those_without(tmp_path):
     module = FaultyClassifier(once)
     start = {key: value.clone() for key, value in module.state_dict().items()}
     torch.manual_seed(1)
-    faulty, told = fit(tmp_path, module, callback(**arguments))
+    faulty, messages = fit(tmp_path, module, callback(**arguments))
     again = FaultyClassifier(lambda number, scores: None)
     again.load_state_dict(start)
     torch.manual_seed(1)
     sound, nothing = fit(tmp_path, again, callback(**arguments))
-    assert len(told) == 1
+    assert len(messages) == 1
     assert not nothing
     for key, picture in faulty.logger.pictures.items():
         assert np.array_equal(picture, sound.logger.pictures[key])
@@ -479,6 +479,6 @@ def test_the_hooks_of_one_epoch_are_one_failure(tmp_path):
             raise ZeroDivisionError("of the model's own")
 
     ours = callback(explain_untrained=True, every_n_epochs=1)
-    _, told = fit(tmp_path, FaultyClassifier(at_first), ours, max_epochs=2)
-    assert len(told) == 1, "the control and the end of the same epoch"
+    _, messages = fit(tmp_path, FaultyClassifier(at_first), ours, max_epochs=2)
+    assert len(messages) == 1, "the control and the end of the same epoch"
     assert ours.explanation is not None

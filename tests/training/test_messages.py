@@ -1,4 +1,4 @@
-"""What is said in a training is heard where it can be, and never ends the training."""
+"""Messages of a training are heard where they can be, and never end a training."""
 
 import io
 import json

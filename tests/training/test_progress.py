@@ -60,11 +60,11 @@ class RichProgressBar(ProgressBar):
 
     def __init__(self, started=True):
         super().__init__()
-        self.said = []
+        self.shown = []
         tasks = [SimpleNamespace(id=1, description="Epoch 0/4")]
 
         def update(task, description):
-            self.said.append(description)
+            self.shown.append(description)
             tasks[0].description = description
 
         live = SimpleNamespace(is_started=started)
@@ -79,7 +79,7 @@ def test_a_rich_bar_says_it_in_its_description_and_gets_it_back(monkeypatch):
     )
     with reporting(trainer, True) as report:
         report(5, 20)
-    assert bar.said == ["Explaining 25%", "Epoch 0/4"]
+    assert bar.shown == ["Explaining 25%", "Epoch 0/4"]
 
     def fail():
         with reporting(trainer, True) as report:
@@ -88,7 +88,7 @@ def test_a_rich_bar_says_it_in_its_description_and_gets_it_back(monkeypatch):
 
     with pytest.raises(KeyError):
         fail()
-    assert bar.said[-1] == "Epoch 0/4"
+    assert bar.shown[-1] == "Epoch 0/4"
 
 
 def test_a_rich_bar_that_has_stopped_is_left_alone():
@@ -98,7 +98,7 @@ def test_a_rich_bar_that_has_stopped_is_left_alone():
     )
     with reporting(trainer, True) as report:
         report(5, 20)
-    assert bar.said == []
+    assert bar.shown == []
 
 
 @pytest.mark.skipif(find_spec("rich") is None, reason="rich is not installed")

@@ -202,9 +202,9 @@ def test_nobody_to_explain_for_is_said_once(tmp_path):
 def test_a_trial_run_is_no_cause_for_a_warning(tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert fit(tmp_path, callback(), fast_dev_run=True, max_epochs=1) == []
-    said = [record.message for record in caplog.records if "ShapCallback" in record.message]
-    assert len(said) == 1
-    assert "keeps no logs of a trial run" in said[0]
+    logged = [record.message for record in caplog.records if "ShapCallback" in record.message]
+    assert len(logged) == 1
+    assert "keeps no logs of a trial run" in logged[0]
 
 
 def test_a_csv_logger_has_settings_and_pictures_beside_its_numbers(tmp_path):
@@ -225,7 +225,7 @@ def test_a_logger_that_writes_elsewhere_leaves_no_folder_of_that_name(tmp_path, 
 
 
 def test_a_disk_that_is_all_but_full_is_left_to_the_training(tmp_path, monkeypatch):
-    """Until there is room again, each place is left alone by itself, and said to be once."""
+    """Until there is room again, each place is left alone by itself, with one message."""
     looks = []
 
     def disk_usage(path):

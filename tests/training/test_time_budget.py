@@ -16,7 +16,7 @@ pytestmark = lightning_warns
 
 
 class Clock:
-    """Time that passes only when told to."""
+    """Time that passes only when asked to."""
 
     now = 100.0
 
@@ -129,9 +129,9 @@ def test_a_training_with_a_budget_says_what_it_lowers_and_skips(tmp_path, caplog
     trainer = tiny_trainer(tmp_path, Epochs(), ours, max_epochs=4)
     with caplog.at_level("INFO"):
         trainer.fit(module, *tiny_loaders())
-    told = [record.message for record in caplog.records if "ShapCallback" in record.message]
-    assert "16 evaluations of 64 for 'before training'" in told[0]
-    assert any("no evaluations of 64 for 'epoch" in words for words in told)
-    assert all("time_budget='10%'" in words for words in told)
+    messages = [record.message for record in caplog.records if "ShapCallback" in record.message]
+    assert "16 evaluations of 64 for 'before training'" in messages[0]
+    assert any("no evaluations of 64 for 'epoch" in words for words in messages)
+    assert all("time_budget='10%'" in words for words in messages)
     final = [step for key, step in trainer.logger.pictures if key.startswith("shap_final")]
     assert final == [19]

@@ -1,4 +1,4 @@
-"""Which coalitions to evaluate: the ones that tell most about the Shapley values.
+"""Which coalitions to evaluate: those from which most is learnt about the Shapley values.
 
 They are picked one by one from a random pool, each the one that lowers the summed posterior
 variance of the Shapley values most under the prior's centre. The pool holds coalitions of all sizes
@@ -7,7 +7,7 @@ patches: few coalitions resolve coarse shapes only, and a network's output says 
 where patches hang together. The prior is fixed beforehand, so a design depends on grid, budget and
 seed alone and serves every model, image, output and epoch.
 
-Coalitions come in pairs with their complements, which tell the odd part of a game, all that Shapley
+Coalitions come in pairs with their complements, which show the odd part of a game, all that Shapley
 values are made of, from the even part. Where they are hardly more than players, single coalitions
 in twice as many directions are worth more.
 

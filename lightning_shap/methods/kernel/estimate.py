@@ -16,8 +16,8 @@ from lightning_shap.methods.kernel.design import (
 from lightning_shap.methods.kernel.process import ShapleyProcess
 
 MOST_WHOLE = 160  # coalitions; the odd part alone is as good beyond, and half the size
-MOST_SINGLE = 400  # beyond, a game on as many rows costs more than its even part tells
-MOST_PAIRS = 2048  # beyond, factorisations cost more than they tell
+MOST_SINGLE = 400  # beyond, a game on as many rows costs more than its even part is worth
+MOST_PAIRS = 2048  # beyond, factorisations cost more than they are worth
 
 
 @dataclass(frozen=True)

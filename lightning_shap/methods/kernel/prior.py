@@ -5,7 +5,7 @@ g(s) = (f(s) - f(-s)) / 2, for which the prior covariance is
 
     C(s, s') = s'A s' + a e (sinh(x) - x) / (sinh(c) - c) + noise,    x = c s'B s'
 
-The even part, which tells of the scale and the place of interactions, has
+The even part, which shows the scale and the place of interactions, has
 
     e (cosh(x) - 1) / (cosh(c) - 1) + a constant + noise
 

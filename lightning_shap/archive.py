@@ -233,7 +233,7 @@ def _check_whole(explanation: ImageExplanation) -> None:
         **{name: [by_map] for name in ("base_values", "output_indexes", "additivity_gap")},
         **{name: [by_map] for name in ("clear", "relative_error")},
         **{name: [by_output] for name in ("outputs", "probabilities")},
-        **{name: [one] for name in ("evaluations", "regions")},
+        **{name: [one] for name in ("evaluations", "regions", "against")},
         "labels": [one, by_output, (images, classes)],
         "class_names": [(classes,)],
     }

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
+import numpy as np
+
 from lightning_shap.arguments import (
     ArgumentError,
     checked_choice,
@@ -16,6 +18,7 @@ from lightning_shap.arguments import (
     configurable,
     is_unfinished,
 )
+from lightning_shap.contrast import checked_against
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.isolated import isolated
@@ -42,8 +45,10 @@ from lightning_shap.training.ranks import (
     why_declined,
 )
 from lightning_shap.training.results import Results
+from lightning_shap.training.steady import Steady
 from lightning_shap.training.time_budget import TimeBudget
 
+CONTROL = "before training"  # the title of the untrained model's picture
 USUAL_TOPK = 3  # the true class and the two highest others; fewer where there are fewer
 
 ModelOf = Callable[[Trainer, LightningModule], LightningModule]
@@ -79,7 +84,11 @@ class ShapCallback(EitherCallback):
             included.
         targets: The classes to explain, one or a list of them, instead of each sample's true class
             and highest others.
-        topk: How many classes to explain for each sample; None for three, or all of fewer.
+        topk: How many classes to explain for each sample; None for three, or all of fewer. They are
+            those of the first explanation in all epochs, so that these can be compared; the final
+            model is explained for its own.
+        against: Explain instead why the first of these classes rather than another: "runner-up" for
+            the highest other, or the number of a class.
         masker: What absent regions show: "blur" (4/7 of the sides), "blur(kh,kw)" with a kernel of
             so many pixels (height first), "mean" (the image's mean colour) or a number, which is a
             value of the pixels as the model receives them.
@@ -134,6 +143,7 @@ class ShapCallback(EitherCallback):
         max_evals: int = 100,
         targets: int | Sequence[int] | None = None,
         topk: int | None = None,
+        against: Literal["runner-up"] | int | None = None,
         masker: float | str = "blur",
         grid: int | Sequence[int] | None = None,
         output: Output = "logit",
@@ -167,6 +177,8 @@ class ShapCallback(EitherCallback):
             raise ArgumentError("targets, topk", "both were given; give the classes or how many")
         if topk is not None:
             checked_count("topk", topk, least=1)
+        if checked_against(against) is not None and topk not in (None, 1):
+            raise ArgumentError("topk", f"got {topk}, but against= explains one class; give 1")
         if output == "value" and topk is not None:
             raise ArgumentError("topk", f"got {topk}, but values have no highest one; give targets")
         if (mean is None) != (std is None):
@@ -184,11 +196,13 @@ class ShapCallback(EitherCallback):
         self.tag = tag
         self.failures = Failures(on_error)
         self.progress = progress
+        usual = USUAL_TOPK if against is None else 1
         self.question: dict[str, Any] = {
             "method": method,
             "max_evals": max_evals,
             "targets": targets,
-            "topk": USUAL_TOPK if topk is None and targets is None else topk,
+            "topk": usual if topk is None and targets is None else topk,
+            "against": against,
             "masker": masker,
             "grid": checked_grid(grid),
             "output": output,
@@ -201,6 +215,7 @@ class ShapCallback(EitherCallback):
         self.budget = TimeBudget(time_budget)
         self.results = Results(tag, self.question, save_dir, on_error)
         self.explanation: ImageExplanation | None = None
+        self.steady = Steady()
         self._begin()
 
     @property
@@ -214,11 +229,16 @@ class ShapCallback(EitherCallback):
         Only samples that cannot be found again are kept as images.
         """
         state = self.batch.state_dict()
-        return state | ({} if self.card is None else {"classifier": self.card.as_dict()})
+        more = {
+            "pictures": self.steady.state_dict(),
+            "classifier": {} if self.card is None else self.card.as_dict(),
+        }
+        return state | {name: part for name, part in more.items() if part}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the samples of the run that is resumed."""
         self.batch.load_state_dict(state_dict)
+        self.steady.load_state_dict(state_dict.get("pictures", {}))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begins a fit afresh, or says why it will not."""
@@ -263,7 +283,7 @@ class ShapCallback(EitherCallback):
         # Loaders may differ from rank to rank, but what follows from them must not.
         self._validates = any(self.ranks.gather(lambda: validates(trainer)))
         if self._is_control_due(trainer) and (self._validates or self.batch.pick is not None):
-            self._explain(trainer, pl_module, self.tag, "before training", settle=False)
+            self._explain(trainer, pl_module, self.tag, CONTROL, settle=False)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -273,7 +293,7 @@ class ShapCallback(EitherCallback):
             return
         self.batch.offer(batch)
         if batch_idx == 0 and trainer.current_epoch == 0 and self._is_control_due(trainer):
-            self._explain(trainer, pl_module, self.tag, "before training", settle=False)
+            self._explain(trainer, pl_module, self.tag, CONTROL, settle=False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the model as trained so far."""
@@ -305,6 +325,7 @@ class ShapCallback(EitherCallback):
         self._forward_checked = False
         self.batch.begin()
         self.album = Album()
+        self.steady.begin()
         self.results.begin()
 
     def _warned(self, trainer: Trainer) -> AbstractContextManager[None]:
@@ -366,8 +387,17 @@ class ShapCallback(EitherCallback):
             affordable = self.ranks.on_first(lambda: self._affordable(len(mine), title, needed))
             if affordable == 0:
                 return
+            # Epochs are to be compared; the last word of a training stands for itself.
+            compared = tag == self.tag
+            question = {**self.question, "max_evals": affordable}
+            if compared:
+                question = self.steady.question(question, len(samples))
+                question = {
+                    name: self.ranks.share(given) if isinstance(given, np.ndarray) else given
+                    for name, given in question.items()
+                }
             shares = self.ranks.gather(
-                lambda: self._share(trainer, model_of(trainer, pl_module), mine, affordable)
+                lambda: self._share(trainer, model_of(trainer, pl_module), mine, question)
             )
             refusal = next((share for share in shares if isinstance(share, str)), None)
             if refusal is not None:
@@ -379,6 +409,8 @@ class ShapCallback(EitherCallback):
             spending.model_seconds = explanation.record.model_seconds
             self.explanation = explanation
             self.failures.success()
+            if compared and self.batch.pick is not None:
+                self.steady.keep(explanation)
             self.ranks.gather(lambda: self._log(trainer, explanation, tag, title))
 
     def _affordable(self, samples: int, title: str, needed: bool) -> int:
@@ -393,7 +425,11 @@ class ShapCallback(EitherCallback):
         return allowed
 
     def _share(
-        self, trainer: Trainer, pl_module: LightningModule, samples: Samples, max_evals: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        samples: Samples,
+        question: dict[str, Any],
     ) -> ImageExplanation | str | None:
         """The explanation of this rank's share of the samples, or why there will never be one."""
         if not len(samples):
@@ -420,7 +456,7 @@ class ShapCallback(EitherCallback):
                     class_names=self.class_names or found_names,
                     names_are_found=not self.class_names,
                     progress=report,
-                    **{**self.question, "max_evals": max_evals},
+                    **question,
                 )
 
         try:
@@ -447,7 +483,17 @@ class ShapCallback(EitherCallback):
             return
         known = None if self.card is None else (self.card.mean, self.card.std)
         mean, std = self.normalisation or known or (None, None)
-        picture = plot(explanation, mean=mean, std=std, title=title, album=self.album)
+        # The untrained model's values are of another size, and would pale all others or be paled.
+        control = title == CONTROL
+        picture = plot(
+            explanation,
+            mean=mean,
+            std=std,
+            title=title,
+            limit=None if control else self.steady.limit,
+            notes=["control, on a scale of its own"] if control else [],
+            album=self.album,
+        )
         self.results.write(trainer, tag, explanation.record, picture, title)
 
     def _log_lack(self, title: str, *, expected: bool) -> None:

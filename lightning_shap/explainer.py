@@ -27,6 +27,7 @@ from lightning_shap.arguments import (
 )
 from lightning_shap.class_names import class_names_in, task_of
 from lightning_shap.classes import Classes
+from lightning_shap.contrast import Against, checked_against, compared_with
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.game import CoalitionGame
@@ -47,6 +48,7 @@ def explain(
     max_evals: int = 500,
     targets: int | Sequence[int] | np.ndarray | torch.Tensor | None = None,
     topk: int | None = None,
+    against: Literal["runner-up"] | int | Sequence[int] | np.ndarray | None = None,
     labels: Sequence[Any] | np.ndarray | torch.Tensor | None = None,
     masker: MaskerLike = "blur",
     grid: int | tuple[int, int] | None = None,
@@ -77,6 +79,11 @@ def explain(
         targets: Indices of the classes to explain: one, (K',) for all images or (N, K') for each.
         topk: Explain each image's highest outputs, best first. With neither ``targets`` nor
             ``topk``, all classes are explained.
+        against: Explain why one class rather than another: what raised the difference of their
+            outputs. ``"runner-up"`` compares with each image's highest other output, a number with
+            that class, (N,) numbers with one for each image. One class of each image is explained:
+            ``targets``, or the first that ``topk`` would give. An image whose class is the one
+            that it would be compared with is compared with its runner-up.
         labels: The true classes (N,), -1 where unknown, or zeros and ones (N, K) where an image may
             have several. With ``topk`` they are explained first, before the highest others; they
             are kept for the pictures. Of outputs that are values, the true values, (N,) or (N, K).
@@ -123,6 +130,7 @@ def explain(
         max_evals=max_evals,
         targets=targets,
         topk=topk,
+        against=against,
         labels=labels,
         masker=masker,
         grid=grid,
@@ -154,6 +162,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     class_names: Sequence[str] | None,
     seed: int,
     progress: Progress,
+    against: Against = None,
     backgrounds: torch.Tensor | Literal["samples"] | None = None,
     fewer_will_do: bool = False,
     labels_are_found: bool = False,
@@ -189,6 +198,8 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     )
     if targets is not None and topk is not None:
         raise ArgumentError("targets, topk", "both were given; give the classes or how many")
+    if checked_against(against) is not None and targets is None and topk is None:
+        topk = 1
     checked_layout(images, model)
     true = checked_labels(labels, len(images))
     task = task_of(model)
@@ -217,11 +228,16 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         if class_names is None:
             class_names = class_names_in(model, count)
         names = checked_class_names(class_names, classes, found=names_are_found)
-        base, ends = (np.take_along_axis(scores, chosen, axis=1) for scores in (empty, full))
+        game.against = compared_with(against, chosen, full, classes)
+        every = np.arange(len(images))
+        base, ends = (
+            np.take_along_axis(game.compared(scores, every), chosen, axis=1)
+            for scores in (empty, full)
+        )
         found = estimator(game, chosen, base, ends, max_evals=max_evals, seed=seed, **options)
         base = base if found.base is None else found.base
 
-    evaluations, model_seconds = game.evaluations, game.model_seconds
+    evaluations, model_seconds, others = game.evaluations, game.model_seconds, game.against
     del game  # and its backgrounds, before there is a copy of the images
 
     record = Record(
@@ -242,6 +258,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         model_seconds=model_seconds,
         clear=found.clear,
         relative_error=found.relative_error,
+        against=others,
         multi_label=multi_label,
         isolation=isolation_of(model),
     )

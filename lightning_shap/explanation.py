@@ -43,6 +43,8 @@ class Record:
             from zero, or None where the method knows no errors.
         relative_error: float64 (N, K'), the regions' median standard error relative to the largest
             value, or None likewise.
+        against: int (N,), of contrasts the output that each explained one is compared with, by
+            index, or None. What was explained is then the difference of the two.
         isolation: What kept the calls from the model: ``"copy"``, ``"restored"`` where it would not
             be copied, ``"none"`` for a function with no module behind it.
     """
@@ -66,6 +68,7 @@ class Record:
     isolation: str = "none"
     clear: np.ndarray | None = None
     relative_error: np.ndarray | None = None
+    against: np.ndarray | None = None
 
     @property
     def classes(self) -> Classes:
@@ -88,9 +91,9 @@ class Record:
     def picked(self, images: np.ndarray, outputs: np.ndarray) -> "Record":
         """The record of some of the images and of some of the explained outputs, by index."""
         arrays = {name: getattr(self, name) for name in PER_IMAGE}
-        kept = {name: None if array is None else array[images] for name, array in arrays.items()}
-        gap = self.additivity_gap[images][:, outputs]
-        return replace(self, **{**kept, "additivity_gap": gap})
+        kept = {name: array[images] for name, array in arrays.items() if array is not None}
+        kept |= {name: kept[name][:, outputs] for name in PER_MAP if name in kept}
+        return replace(self, **kept)
 
 
 PER_IMAGE = (
@@ -102,8 +105,12 @@ PER_IMAGE = (
     "additivity_gap",
     "clear",
     "relative_error",
+    "against",
 )
 """The fields that have a row for each image."""
+
+PER_MAP = ("additivity_gap", "clear", "relative_error")
+"""Those that have a column for each explained output as well."""
 
 
 class ImageExplanation(shap.Explanation):

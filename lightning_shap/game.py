@@ -60,6 +60,8 @@ class CoalitionGame:
     Attributes:
         evaluations: int (N,), model rows spent on each image so far, backward passes included.
         model_seconds: Time spent inside the model.
+        against: int (N,), which output of each image all others are compared with: what is played
+            is then their difference. None for the outputs themselves.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class CoalitionGame:
             self.batch_size = min(batch_size, max(1, rows))
         self.evaluations = np.zeros(len(images), dtype=np.int64)
         self.model_seconds = 0.0
+        self.against: np.ndarray | None = None
         self.progress = progress
         self._value = value_function(output, multi_label)
 
@@ -113,7 +116,13 @@ class CoalitionGame:
 
         found = self._in_batches(len(coalitions), outputs)
         np.add.at(self.evaluations, images, 1)
-        return np.concatenate(found)
+        return self.compared(np.concatenate(found), images)
+
+    def compared(self, outputs: np.ndarray, image_indices: np.ndarray) -> np.ndarray:
+        """Outputs (R, K) of some images, less the one that each image's are compared with."""
+        if self.against is None:
+            return outputs
+        return outputs - np.take_along_axis(outputs, self.against[image_indices][:, None], axis=1)
 
     def play_whole(self, pictures: torch.Tensor) -> np.ndarray:
         """The outputs for pictures that are none of the images but of use to all of them.
@@ -159,7 +168,8 @@ class CoalitionGame:
         images, followed = np.asarray(image_indices), np.asarray(targets)
 
         def slopes(start: int, stop: int) -> torch.Tensor:
-            found = self._differentiate(pictures[start:stop], followed[start:stop])
+            others = None if self.against is None else self.against[images[start:stop]]
+            found = self._differentiate(pictures[start:stop], followed[start:stop], others)
             broken = ~found.isfinite().flatten(1).all(1).cpu().numpy()
             if broken.any():
                 first = images[start:stop][broken][0]
@@ -230,13 +240,17 @@ class CoalitionGame:
             )
         return scores
 
-    def _differentiate(self, pictures: torch.Tensor, targets: np.ndarray) -> torch.Tensor:
-        gradients = self._gradients(pictures, targets)
+    def _differentiate(
+        self, pictures: torch.Tensor, targets: np.ndarray, others: np.ndarray | None
+    ) -> torch.Tensor:
+        gradients = self._gradients(pictures, targets, others)
         if gradients is None:
             raise NoGradientError("model", "has no gradient from its images to its outputs")
         return gradients
 
-    def _gradients(self, pictures: torch.Tensor, targets: np.ndarray) -> torch.Tensor | None:
+    def _gradients(
+        self, pictures: torch.Tensor, targets: np.ndarray, others: np.ndarray | None
+    ) -> torch.Tensor | None:
         started = time.perf_counter()
         with outside_inference(), torch.enable_grad():
             # Clones: tensors of inference mode know no gradients, and a model that changes its
@@ -245,6 +259,9 @@ class CoalitionGame:
             scores = self._scores(leaf.to(self.images.dtype, copy=True))
             columns = torch.from_numpy(targets).to(scores.device)
             followed = scores.gather(1, columns[:, None]).sum()
+            if others is not None:
+                columns = torch.from_numpy(others).to(scores.device)
+                followed = followed - scores.gather(1, columns[:, None]).sum()
             gradients = None
             if followed.requires_grad:
                 (gradients,) = torch.autograd.grad(followed, leaf, allow_unused=True)

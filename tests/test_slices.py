@@ -12,7 +12,7 @@ from generic_model import Generic, generic_images
 
 from lightning_shap import InsertionAUC, explain, load, plot
 from lightning_shap.archive import save
-from lightning_shap.explanation import PER_IMAGE, ImageExplanation
+from lightning_shap.explanation import PER_IMAGE, PER_MAP, ImageExplanation
 from lightning_shap.maps import maps_of
 from lightning_shap.pictures.captions import Captions
 
@@ -57,6 +57,8 @@ def whole(request):
     # No two images of which anything is known alike.
     explanation.record.evaluations[:] += np.arange(IMAGES)
     explanation.record.regions[:] += 10 * np.arange(IMAGES)
+    explanation.record.clear[:] = np.arange(2 * IMAGES).reshape(IMAGES, OUTPUTS) / 9
+    explanation.record = replace(explanation.record, against=np.arange(IMAGES))
     explanation.record.additivity_gap[:] = np.arange(2 * IMAGES).reshape(IMAGES, OUTPUTS)
     return explanation
 
@@ -79,7 +81,7 @@ def words_of(explanation):
     return (
         [captions.image(row) for row in rows],
         [[captions.output(row, column) for column in columns] for row in rows],
-        captions.method(len(maps)),
+        captions.method([*rows]),
     )
 
 
@@ -89,7 +91,7 @@ def test_the_record_is_sliced_along(whole, name):
     record, known = whole[item].record, whole.record
     for field in PER_IMAGE:
         expected = getattr(known, field)[images]
-        if field == "additivity_gap":
+        if field in PER_MAP:
             expected = expected[:, outputs]
         np.testing.assert_array_equal(getattr(record, field), expected)
     for field in {field.name for field in fields(known)} - {*PER_IMAGE}:

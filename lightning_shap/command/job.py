@@ -149,7 +149,8 @@ def prepared(options: Options) -> Job:
         classes = _classes(model.module, prepare)
     images, notes = _numbered(source, model, classes, options.explanation)
     settings = asdict(options.explanation) | {"class_names": images.class_names}
-    if settings["topk"] is None and settings["targets"] is None and classes > MANY_CLASSES:
+    chosen = any(settings[name] is not None for name in ("topk", "targets", "against"))
+    if not chosen and classes > MANY_CLASSES:
         settings |= {"topk": FEW_CLASSES, "fewer_will_do": True}
     count = len(images.names)
     everything = data.n_samples == "all" or source.chosen

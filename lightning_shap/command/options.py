@@ -76,6 +76,8 @@ class Explanation:
         targets: Classes to explain, by number.
         topk: Explain the true class and each image's highest others, so many in all. With neither
             targets nor topk: all classes, or the four highest where there are more than ten.
+        against: Explain why one class rather than another; runner-up for each image's highest
+            other, or the number of a class.
         masker: What absent regions show: blur, blur(kh,kw) in pixels, mean or a number.
         grid: Patches of kernel, a side or [rows, columns]; else as many as the budget resolves.
         backgrounds: What gradient starts from; samples for the images themselves, what the masker
@@ -94,6 +96,7 @@ class Explanation:
     max_evals: int = 500
     targets: int | list[int] | None = None
     topk: int | None = None
+    against: Literal["runner-up"] | int | None = None
     masker: float | str = "blur"
     grid: int | tuple[int, int] | None = None
     backgrounds: Literal["samples"] | None = None

@@ -60,7 +60,8 @@ def gradient_values(
     if samples < 1:
         raise _too_few(max_evals, 2 + for_backgrounds + classes, classes, given)
     if backgrounds is not None:
-        base = game.play_whole(backgrounds).mean(axis=0)[targets]
+        mean = np.tile(game.play_whole(backgrounds).mean(axis=0), (images, 1))
+        base = np.take_along_axis(game.compared(mean, np.arange(images)), targets, axis=1)
     try:
         values = _expected_gradients(game, targets, samples, backgrounds, seed)
     except NoGradientError as error:

@@ -1,7 +1,8 @@
 """Captions: what a picture says in words of its images, its classes and how they were explained."""
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from lightning_shap.classes import Classes
     from lightning_shap.explanation import Record
 
+MINUS = "\N{MINUS SIGN}"
+COARSE = 8  # regions; fewer say at best in which quarter something lies
+MISSING = 0.05  # a share of the change that a reader should know of
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -26,12 +31,16 @@ class Heading:
         detail: Its probability or output.
         true: It is the image's true class, or one of them.
         right: Whether the model predicted what is true, None if that is not known.
+        note: What stands under the cell: how far to trust it.
+        warns: The note is a warning.
     """
 
     name: str
     detail: str = ""
     true: bool = False
     right: bool | None = None
+    note: str = ""
+    warns: bool = False
 
 
 class Captions:
@@ -55,6 +64,7 @@ class Captions:
         sums = maps.totals
         self._maps = sums.shape
         # Attributions and base value add up to the output, which a plain explanation leaves unsaid.
+        self._base = maps.base
         self._outputs = None if maps.base is None else sums + maps.base
 
         self._record = maps.record
@@ -83,7 +93,14 @@ class Captions:
             self._judge(self._checked_labels(labels))
 
     def image(self, row: int) -> Heading:
-        """The words over an image: its true classes, else the predicted ones."""
+        """The words at an image: its true classes, else the predicted ones."""
+        few = self._resolved(row)
+        if few is None or few >= COARSE:
+            return self._image(row)
+        regions = f"{few} region{'s' * (few != 1)}"
+        return replace(self._image(row), note=f"{regions}: too coarse to locate", warns=True)
+
+    def _image(self, row: int) -> Heading:
         predicted = None if self._predicted is None else np.flatnonzero(self._predicted[row])
         true, right = self._true[row], self._right[row]
         if true or right is not None:
@@ -97,46 +114,116 @@ class Captions:
         return Heading(f"image {row}")
 
     def output(self, row: int, column: int) -> Heading:
-        """The words over a heat map: its class and how sure the model is of it, or its value."""
+        """The words at a map: its class, how sure the model is of it, and what it adds up to.
+
+        That is the way from the base value to the output.
+        """
         index = None if self._numbers is None else int(self._numbers[row, column])
-        detail = "" if index is None else self._probability(row, index)
-        if not detail and self._outputs is not None:
-            detail = self._amount(row, column)
+        way, clear = self._way(row, column), self._clear(row, column)
         if index is None:
             names = self._map_names
-            return Heading(f"output {column}" if names is None else str(names[row, column]), detail)
-        return Heading(self._name(index), detail, true=index in self._true[row])
+            name = f"output {column}" if names is None else str(names[row, column])
+            return Heading(name, way, note=clear)
+        true = index in self._true[row]
+        other = self._other(row)
+        if other is not None:
+            detail, note = f"rather than {self._name(other)}", _joined(way, clear)
+            return Heading(self._name(index), detail, true=true, note=note)
+        # Of a probability that was explained the way says where it ends.
+        sure = "" if self._explains_probability else self._probability(row, index)
+        return Heading(self._name(index), _joined(sure, way), true=true, note=clear)
 
-    def method(self, rows: int) -> list[str]:
-        """How the first ``rows`` images were explained."""
+    def method(self, rows: list[int]) -> list[str]:
+        """How some of the images were explained."""
         record = self._record
         if record is None:
             return []
+        missing = self._missing(rows)
         grid = (
             [f"{record.grid[0]} \N{MULTIPLICATION SIGN} {record.grid[1]} grid"]
             if record.grid
             else []
         )
-        resolves_regions = record.method not in METHODS or METHODS[record.method].has_regions
+        by_region = _has_regions(record.method)
         named = record.masker.endswith(("masker", "background"))
         return [
             record.method,
             *grid,
-            _counted(record.evaluations[:rows], "evaluation"),
-            _counted(record.regions[:rows], "region") if resolves_regions else "every pixel",
+            _counted(record.evaluations[rows], "evaluation"),
+            _counted(record.regions[rows], "region") if by_region else "every pixel",
             record.masker if named else f"{record.masker} masker",
+            *missing,
         ]
 
+    def unit(self, height: int, width: int) -> tuple[str, float]:
+        """What the colours count, in words, and how many pixels it is counted over.
+
+        A value of one pixel says nothing to a reader. A patch has a value of its own; where regions
+        differ in size, a hundredth of the picture is what can be compared.
+        """
+        record, what = self._record, "output"
+        if record is not None and record.output != "custom":
+            what = record.output
+        if record is not None and record.grid is not None:
+            return f"{what} per patch", height * width / (record.grid[0] * record.grid[1])
+        return f"{what} per 1 % of the area", height * width / 100
+
     @property
-    def unit(self) -> str:
-        """What was explained."""
-        known = self._record is not None and self._record.output != "custom"
-        return self._record.output if self._record is not None and known else "output"
+    def _explains_probability(self) -> bool:
+        return self._record is not None and self._record.output == "probability"
+
+    def _resolved(self, row: int) -> int | None:
+        """How many regions of an image were told apart, None where another count says more."""
+        record = self._record
+        if record is None or record.clear is not None or not _has_regions(record.method):
+            return None
+        return int(record.regions[row])
+
+    def _other(self, row: int) -> int | None:
+        """The class that a contrast is drawn against, None where there is none."""
+        against = None if self._record is None else self._record.against
+        if against is None or self._record is None:
+            return None
+        return int(self._record.classes.of(against[row]))
+
+    def _way(self, row: int, column: int) -> str:
+        """From the base value to the output, and what this should be where that is known."""
+        if self._outputs is None:
+            return ""
+        base = None if self._base is None else self._base[row, column]
+        output = self._outputs[row, column]
+        if self._explains_probability:
+            way = _arrow(None if base is None else _percent(base), _percent(output))
+        else:
+            way = _arrow(*_alike(base, output))
+        if self._targets is None or np.isnan(self._targets[row, column]):
+            return way
+        return _joined(way, f"true {number(self._targets[row, column])}")
+
+    def _clear(self, row: int, column: int) -> str:
+        """How many regions are clear of zero, where standard errors are known."""
+        record = self._record
+        if record is None or record.clear is None:
+            return ""
+        regions = int(record.regions[row])
+        return f"{round(record.clear[row, column] * regions)} of {regions} regions clear"
+
+    def _missing(self, rows: list[int]) -> list[str]:
+        """What share of the change from base to output the maps do not add up to, where large."""
+        record = self._record
+        if record is None or self._outputs is None or self._base is None:
+            return []
+        change = float(np.abs(self._outputs - self._base)[rows].sum())
+        share = float(record.additivity_gap[rows].sum()) / (change or 1)
+        return [f"{100 * share:.0f} % of the change is missing"] if share > MISSING else []
 
     def _read(self, record: "Record", indexes: np.ndarray) -> None:
         self._classes = record.classes
         self._numbers = record.classes.of(indexes)
         self._outputs = np.take_along_axis(record.outputs, indexes, axis=1)
+        if record.against is not None:
+            others = np.take_along_axis(record.outputs, record.against[:, None], axis=1)
+            self._outputs = self._outputs - others
         self._predicted = record.predicted
         self._class_names = [str(name) for name in record.class_names]
         if record.probabilities is not None:
@@ -155,19 +242,7 @@ class Captions:
     def _probability(self, row: int, index: int) -> str:
         if self._probabilities is None:
             return ""
-        probability = float(self._probabilities[row, index])
-        if probability < 0.0005:
-            return "<0.1 %"
-        return ">99.9 %" if probability >= 0.9995 else f"{100 * probability:.1f} %"
-
-    def _amount(self, row: int, column: int) -> str:
-        """The output of a map, and what it should be where that is known."""
-        assert self._outputs is not None
-        output = _number(self._outputs[row, column])
-        if self._classes is None or not self._classes.values:
-            return f"output {output}"
-        target = np.nan if self._targets is None else self._targets[row, column]
-        return _joined(output, "" if np.isnan(target) else f"true {_number(target)}")
+        return _percent(float(self._probabilities[row, index]))
 
     def _name(self, index: int) -> str:
         return self._class_names[index] if index < len(self._class_names) else f"class {index}"
@@ -201,12 +276,40 @@ class Captions:
         return checked
 
 
-def _number(number: float) -> str:
-    """To three digits, in full where that is short enough."""
-    text = f"{number:.3g}"
+def number(value: float, digits: int = 3) -> str:
+    """To so many digits, in full where that is short enough."""
+    text = f"{value:.{digits}g}"
     if "e+0" in text:
-        text = f"{number:.0f}"
-    return text.replace("-", "\N{MINUS SIGN}")
+        text = f"{value:.0f}"
+    return text.replace("e-0", "e-").replace("-", MINUS)
+
+
+def _alike(base: float | None, output: float) -> tuple[str | None, str]:
+    """Two numbers with as many decimals, those that the larger needs for three digits."""
+    if base is None:
+        return None, number(output)
+    largest = max(abs(base), abs(output))
+    if not 1e-3 <= largest < 1e5:
+        return number(base), number(output)
+    decimals = max(0, 2 - math.floor(math.log10(largest)))
+    # Zero is added, since a number that rounds to zero would keep its sign.
+    rounded = (round(value, decimals) + 0.0 for value in (base, output))
+    first, second = (f"{value:.{decimals}f}".replace("-", MINUS) for value in rounded)
+    return first, second
+
+
+def _has_regions(method: str) -> bool:
+    return method not in METHODS or METHODS[method].has_regions
+
+
+def _percent(share: float) -> str:
+    if share < 0.0005:
+        return "<0.1 %"
+    return ">99.9 %" if share >= 0.9995 else f"{100 * share:.1f} %"
+
+
+def _arrow(base: str | None, output: str) -> str:
+    return output if base is None else f"{base} \N{RIGHTWARDS ARROW} {output}"
 
 
 def _joined(*parts: str) -> str:

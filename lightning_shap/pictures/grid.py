@@ -1,43 +1,31 @@
-"""Plots: an explanation as one picture, a row per image and a heat map per class."""
+"""Plots: an explanation as one picture, a block per image with a map for each class."""
 
 import os
 from collections.abc import Sequence
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from lightning_shap.atomic import replacing
-from lightning_shap.errors import ArgumentError
-from lightning_shap.maps import maps_of
+from lightning_shap.errors import ArgumentError, ArgumentTypeError
+from lightning_shap.maps import Maps, maps_of
+from lightning_shap.methods.registry import METHODS
 from lightning_shap.pictures import pixels
-from lightning_shap.pictures.captions import Captions, Heading
-from lightning_shap.pictures.lettering import Style, shortened, width_of, wrapped, write
+from lightning_shap.pictures.captions import MINUS, Captions, number
+from lightning_shap.pictures.limits import Limit, checked_limit, chosen_limit, common_limit
 from lightning_shap.pictures.photographs import Album
+from lightning_shap.pictures.sheet import LEGEND_WIDTH, Sheet
+from lightning_shap.pictures.styles import STYLES, StyleName, usual_style
 
 if TYPE_CHECKING:
     import shap
 
-INK, GREY, HAIRLINE = "#1f2328", "#656d76", "#d0d7de"
-RIGHT, WRONG = "#1a7f37", "#b35900"  # neither is a colour of the heat maps
-
-TITLE = Style(20, INK, bold=True)
-NAME, TRUE_NAME = Style(16, INK), Style(16, INK, bold=True)
-DETAIL, MISTAKE = Style(14, GREY), Style(14, WRONG)
-
-# Cells begin at multiples of 16 pixels: a log's JPEG is a tenth smaller where edges are edges of
-# its blocks.
-MARGIN = 32
-GUTTER = 16  # between columns
-ROW_GAP = 32
-HEADING = 48  # two lines over each cell
-MARK_WIDTH = 20
-LEAST_COLUMN = 184  # narrow images still get a readable heading
-TITLE_LINE = 32
-LEGEND_WIDTH, LEGEND_HEIGHT, BAR_HEIGHT = 256, 32, 10
-DETAIL_LINE = 20
 COMPRESSION = 1  # of files: the others are a fifth smaller, and take two to five times as long
+MOST_SMOOTHED = 256  # pixels
+SMOOTHED = 32  # a map of single pixels is smoothed over this part of its side
 
 
 def plot(
@@ -50,13 +38,18 @@ def plot(
     channels: int | Sequence[int] | None = None,
     title: str | None = None,
     max_rows: int | None = None,
+    rows: Sequence[int] | None = None,
+    style: StyleName | None = None,
+    smooth: float | None = None,
+    limit: Limit = None,
     notes: Sequence[str] = (),
     album: Album | None = None,
 ) -> np.ndarray:
     """Draw an explanation.
 
-    Each row shows an image and one heat map for each explained class. Red raises the class's
-    output, blue lowers it, and white is exactly zero, on one scale for the whole picture.
+    Each image stands beside a map for each explained class. Red raises the class's output, blue
+    lowers it, and zero leaves the image as it is, on one scale for the whole picture. Regions whose
+    values are within two standard errors of zero are faded and hatched, where errors are known.
 
     Args:
         explanation: What :func:`lightning_shap.explain` returned, a slice of it such as ``e[2:4]``,
@@ -71,6 +64,17 @@ def plot(
         channels: The channel shown grey, or the three shown as red, green and blue.
         title: Heading of the picture.
         max_rows: Show only the first images.
+        rows: Show only these images, by number, in this order.
+        style: ``"overlay"`` lays the colour over the photograph, the stronger the value the more
+            opaque; ``"tiles"`` shows the values as opaque colours over a faint grey image;
+            ``"contour"`` outlines what carries half and 80 % of the support; ``"spotlight"`` dims
+            all else. None for an overlay of colour images from 96 pixels on, tiles for others.
+        smooth: Over how many of the image's pixels a map is averaged before it is drawn; 0 for not
+            at all. None for 1/32 of the side where every pixel has a value of its own, in which
+            single ones say little, and for 0 where regions have.
+        limit: The value of full colour, in the units of the legend, or a
+            :class:`~lightning_shap.pictures.limits.RunningLimit` for the pictures of a run; None
+            for the largest values of this picture.
         notes: What else a viewer should know, for the footer.
         album: Keeps the photographs for further pictures of the same images.
 
@@ -80,38 +84,68 @@ def plot(
     Raises:
         ValueError: If an argument does not fit the explanation, or values or data are not finite.
     """
-    maps = maps_of(explanation)
-    rows = _row_count(max_rows, len(maps.images))
+    maps, limit = maps_of(explanation), checked_limit(limit)
+    images, height, width, count = maps.images.shape
+    shown = _shown_rows(rows, max_rows, images)
     captions = Captions(maps, labels, class_names)
-    photographs = (album or Album()).photographs(maps.images[:rows], mean, std, channels)
+    gallery = album or Album()
+    everything = shown == list(range(images))
+    data = maps.images if everything else maps.images[shown]
+    photographs = gallery.photographs(data, mean, std, channels)
     remarks = [*photographs.notes, *notes]
-    if rows < len(maps.images):
-        remarks.append(f"{rows} of {len(maps.images)} images")
-    scale = f"full colour at the {pixels.LIMIT_PERCENTILE}th percentile"
+    if len(shown) < images:
+        remarks.append(f"{len(shown)} of {images} images")
+    if style is None:
+        style = usual_style(height, width, len(pixels.shown_channels(channels, count)))
+    if style not in STYLES:
+        choices = ", ".join(map(repr, STYLES))
+        raise ArgumentError("style", f"got {style!r}; give {choices} or None")
+    drawing = STYLES[style]
+    smooth = _checked_smooth(smooth, maps)
 
-    size = pixels.drawn_size(*maps.images.shape[1:3])
+    unit, unit_pixels = captions.unit(height, width)
+    size = pixels.drawn_size(height, width)
+    times = max(1, photographs.size[0] // size[0])  # a small image is drawn as it is, if it can be
     # As shares of the peak, values are safe in float32.
-    peak = max(float(np.abs(maps.of(row)).max()) for row in range(rows)) or 1.0
+    peak = maps.peak(shown) or 1.0
     cells = np.array(
-        [[pixels.map_cell(values / peak, size) for values in maps.of(row)] for row in range(rows)]
+        [[pixels.map_cell(one / peak, size, smooth) for one in maps.of(row)] for row in shown]
     )
-    limit = pixels.common_limit(cells)
+    in_units = peak * unit_pixels
+    full, scale = chosen_limit(limit, common_limit(cells) * in_units)
+    cells *= np.float32(in_units / (full or 1))
 
-    sheet = _Sheet(
-        rows,
+    headings = [
+        [captions.image(row), *(captions.output(row, output) for output in range(cells.shape[1]))]
+        for row in shown
+    ]
+    ramp = drawing.ramp(np.linspace(-drawing.shows_sign, 1, LEGEND_WIDTH))
+    said = [f"{unit}, {scale}" if ramp is not None else "", drawing.key, *_hatched(maps), *remarks]
+    sheet = Sheet(
+        len(shown),
         1 + cells.shape[1],
         photographs.size,
         title,
-        [*captions.method(rows), f"{captions.unit} per pixel", scale, *remarks],
+        [*captions.method(shown), *filter(None, said)],
+        noted=any(heading.note for block in headings for heading in block),
     )
-    sheet.legend(limit * peak)
-    for row, (photograph, under) in enumerate(
-        zip(photographs.cells, photographs.underlays, strict=True)
-    ):
-        sheet.cell(row, 0, photograph, captions.image(row))
-        for output, values in enumerate(cells[row]):
-            heat = pixels.heat_map(values, limit, under)
-            sheet.cell(row, 1 + output, heat, captions.output(row, output))
+    if ramp is not None:
+        end = number(full, digits=2)
+        lowers = f"{MINUS}{end} lowers" if drawing.shows_sign else "0"
+        sheet.legend(ramp, lowers, f"raises +{end}")
+    under = photographs.under(drawing.ground)
+    for block, row in enumerate(shown):
+        sheet.cell(block, 0, photographs.cells[block], headings[block][0])
+        doubtful = maps.doubtful(row)
+        for output, shares in enumerate(cells[block]):
+            doubt = None if doubtful is None else pixels.mask_cell(doubtful[output], size)
+            by = times if drawing.has_lines or doubt is not None else 1
+            cell = drawing.cell(
+                pixels.enlarged(shares, by),
+                None if doubt is None else pixels.enlarged(doubt, by),
+                pixels.enlarged_image(under[block], by),
+            )
+            sheet.cell(block, 1 + output, cell, headings[block][1 + output])
     return np.array(sheet.canvas)
 
 
@@ -146,66 +180,40 @@ def save(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-class _Sheet:
-    """White paper with a header, a grid of cells under headings, and a footer."""
-
-    def __init__(
-        self, rows: int, columns: int, size: tuple[int, int], title: str | None, notes: list[str]
-    ) -> None:
-        self._size = size
-        self._column = max(size[0], LEAST_COLUMN)
-        content = columns * (self._column + GUTTER) - GUTTER
-        # Title and legend share a line where there is room for both.
-        title = shortened(title or "", TITLE, content)
-        taken = width_of(title, TITLE) + 2 * GUTTER if title else 0
-        stacked = taken + LEGEND_WIDTH > content
-        self._legend_at = (
-            MARGIN + (content - LEGEND_WIDTH if taken and not stacked else 0),
-            MARGIN + (TITLE_LINE if stacked else 0),
-        )
-        self._top = self._legend_at[1] + LEGEND_HEIGHT + ROW_GAP
-        footer = wrapped(notes, " · ", DETAIL, content)
-        bottom = self._top + rows * (HEADING + size[1] + ROW_GAP)
-        height = bottom + len(footer) * DETAIL_LINE + MARGIN
-        self.canvas = Image.new("RGB", (content + 2 * MARGIN, height), "white")
-        self._draw = ImageDraw.Draw(self.canvas)
-        write(self._draw, MARGIN, MARGIN + 18, title, TITLE)
-        for number, line in enumerate(footer):
-            write(self._draw, MARGIN, bottom + 14 + number * DETAIL_LINE, line, DETAIL)
-
-    def legend(self, limit: float) -> None:
-        """The colour bar, with the values at its ends and what the signs mean."""
-        x, y = self._legend_at
-        ramp = pixels.colours(np.linspace(-1, 1, LEGEND_WIDTH), 1)
-        self.canvas.paste(Image.fromarray(np.repeat(ramp[None], BAR_HEIGHT, axis=0)), (x, y))
-        self._draw.rectangle((x - 1, y - 1, x + LEGEND_WIDTH, y + BAR_HEIGHT), outline=HAIRLINE)
-        number = f"{limit:.2g}".replace("e-0", "e-")
-        lowers, raises = f"\N{MINUS SIGN}{number} lowers", f"raises +{number}"
-        baseline = y + LEGEND_HEIGHT - 2
-        write(self._draw, x, baseline, lowers, DETAIL)
-        write(self._draw, x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
-
-    def cell(self, row: int, column: int, picture: Image.Image, heading: Heading) -> None:
-        """A picture under its heading."""
-        x = MARGIN + column * (self._column + GUTTER)
-        y = self._top + row * (HEADING + self._size[1] + ROW_GAP)
-        left, room = float(x), float(self._column)
-        if heading.right is not None:
-            mark = Style(NAME.size, RIGHT if heading.right else WRONG, bold=True)
-            write(self._draw, left, y + 15, "✓" if heading.right else "✗", mark)
-            left, room = left + MARK_WIDTH, room - MARK_WIDTH
-        name = TRUE_NAME if heading.true else NAME
-        write(self._draw, left, y + 15, shortened(heading.name, name, room), name)
-        detail = MISTAKE if heading.right is False else DETAIL
-        write(self._draw, x, y + 36, shortened(heading.detail, detail, self._column), detail)
-        y += HEADING
-        self._draw.rectangle((x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=HAIRLINE)
-        if picture.size != self._size:  # of a small image, whose pixels become crisp squares
-            picture = picture.resize(self._size, Image.Resampling.NEAREST)
-        self.canvas.paste(picture, (x, y))
-
-
-def _row_count(max_rows: int | None, available: int) -> int:
+def _shown_rows(rows: Sequence[int] | None, max_rows: int | None, available: int) -> list[int]:
+    """The numbers of the images that are shown."""
     if max_rows is not None and max_rows < 1:
         raise ArgumentError("max_rows", f"got {max_rows}; give 1 or more, or None for all")
-    return available if max_rows is None else min(max_rows, available)
+    if rows is None:
+        return list(range(available if max_rows is None else min(max_rows, available)))
+    try:
+        chosen = [range(available)[index(row)] for row in rows]
+    except (IndexError, TypeError):
+        chosen = []
+    if not chosen:
+        raise ArgumentError(
+            "rows", f"got {rows!r}; give numbers of images, from 0 to {available - 1}"
+        )
+    return chosen[:max_rows]
+
+
+def _checked_smooth(smooth: float | None, maps: Maps) -> float:
+    """Over how many pixels maps are averaged."""
+    if smooth is None:
+        method = None if maps.record is None else METHODS.get(maps.record.method)
+        by_pixel = method is not None and not method.has_regions
+        return max(maps.images.shape[1:3]) / SMOOTHED if by_pixel else 0.0
+    if isinstance(smooth, bool) or not isinstance(smooth, (int, float, np.number)):
+        raise ArgumentTypeError(
+            "smooth", f"got {type(smooth).__name__}; give a number of pixels or None"
+        )
+    if not 0 <= smooth <= MOST_SMOOTHED:
+        raise ArgumentError(
+            "smooth", f"got {smooth}; give a number of pixels from 0 to {MOST_SMOOTHED}"
+        )
+    return float(smooth)
+
+
+def _hatched(maps: Maps) -> list[str]:
+    known = maps.errors is not None or getattr(maps.source, "per_pixel_std", None) is not None
+    return ["hatched: within two standard errors of zero"] if known else []

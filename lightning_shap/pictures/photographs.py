@@ -1,11 +1,15 @@
 """Photographs: the images of a grid, drawn once for all its pictures."""
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from lightning_shap.pictures import pixels
 
+Ground = Literal["photograph", "muted", "faint"]
 Numbers = float | Sequence[float] | None
 
 
@@ -21,7 +25,6 @@ class Photographs:
     Attributes:
         size: Width and height of a cell.
         cells: The photographs, at that size at most.
-        underlays: What maps are laid over, of the same size.
         notes: What a viewer must know of them.
     """
 
@@ -37,7 +40,22 @@ class Photographs:
         drawn = pixels.drawn_size(height, width)
         photographs, self.notes = pixels.photographs(data, mean, std, channels)
         self.cells = [pixels.photograph_cell(photograph, drawn) for photograph in photographs]
-        self.underlays = pixels.underlays(self.cells)
+
+    @cached_property
+    def faint(self) -> list[Image.Image]:
+        """What opaque colours are laid over, of the same size."""
+        return pixels.underlays(self.cells)
+
+    @cached_property
+    def muted(self) -> list[Image.Image]:
+        """What colours are laid on that let a photograph through, of the same size."""
+        return [pixels.muted(cell) for cell in self.cells]
+
+    def under(self, ground: Ground) -> list[Image.Image]:
+        """What a style is drawn on."""
+        if ground == "photograph":
+            return self.cells
+        return self.faint if ground == "faint" else self.muted
 
 
 class Album:

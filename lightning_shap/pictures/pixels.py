@@ -14,9 +14,11 @@ RAISES = ("#ffffff", "#facfca", "#f49c95", "#e86661", "#ce2f34", "#9c1a20")
 LOWERS = ("#ffffff", "#c6ddfc", "#8bbafb", "#4e95f7", "#086fe3", "#0050ae")
 STEPS = 255  # shades of each sign; the neutral white lies exactly between them
 
-LIMIT_PERCENTILE = 99.9
 SHADE = 0.18  # how far the image under a heat map darkens its neutral
-MOSTLY_DARK = 64  # median grey level of images that are drawn as negatives there
+DARK = 96  # grey level, of 255, of a ground that is drawn as a negative there
+SATURATION, LIFTED = 0.1, 64  # of a photograph that colours are laid on
+RIM = 8  # what lies along the border is the ground: this part of the sides
+FLATTEST = 8  # grey levels that an image spans; of fewer its noise would be seen
 
 COMMON_SIDE = 192  # small images are enlarged to about this
 LARGEST_SIDE = 256  # larger images are reduced
@@ -118,19 +120,45 @@ def photograph_cell(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
     return photograph.resize(size, Image.Resampling.LANCZOS)
 
 
-def map_cell(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """One attribution map (H, W), reduced to a size if that is smaller, float32."""
+def map_cell(values: np.ndarray, size: tuple[int, int], smooth: float = 0) -> np.ndarray:
+    """One attribution map (H, W), reduced to a size if that is smaller, float32.
+
+    Args:
+        values: float64 (H, W).
+        size: Width and height.
+        smooth: Over how many pixels of the map it is averaged before.
+    """
     values = values.astype(np.float32)
+    if smooth >= 2:
+        from scipy.ndimage import uniform_filter
+
+        # Twice half as wide: a weight that falls off with the distance, and the same total.
+        for _ in range(2):
+            values = uniform_filter(values, max(2, round(smooth / 2) + 1), mode="nearest")
     if values.shape == size[::-1]:
         return values
     # The box filter averages; a sharper one would ring, and show the other sign around a region.
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
 
 
-def common_limit(maps: np.ndarray) -> float:
-    """The value at which colours are full: a high percentile, so that a few pixels do not rule."""
-    magnitude = np.abs(maps)
-    return float(np.percentile(magnitude, LIMIT_PERCENTILE) or magnitude.max())
+def mask_cell(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """One mask (H, W), reduced to a size if that is smaller."""
+    if mask.shape == size[::-1]:
+        return mask
+    reduced = Image.fromarray(mask.view(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    return np.asarray(reduced).view(bool)
+
+
+def enlarged(cell: np.ndarray, times: int) -> np.ndarray:
+    """A map or mask (h, w) whose pixels are squares of ``times`` pixels a side."""
+    return cell if times == 1 else cell.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def enlarged_image(image: Image.Image, times: int) -> Image.Image:
+    """A photograph likewise."""
+    if times == 1:
+        return image
+    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
 
 
 def colours(values: np.ndarray, limit: float) -> np.ndarray:
@@ -139,22 +167,45 @@ def colours(values: np.ndarray, limit: float) -> np.ndarray:
     return _PALETTE.take(steps.astype(np.int16) + STEPS, axis=0)
 
 
+def muted(photograph: Image.Image) -> Image.Image:
+    """A photograph that a colour can be laid on: its own colours muted, its black lifted.
+
+    Red laid on an orange cup would be seen by nobody, nor on black.
+    """
+    pale = Image.blend(photograph.convert("L").convert("RGB"), photograph, SATURATION)
+    lifted = [round(LIFTED + level * (255 - LIFTED) / 255) for level in range(256)]
+    return pale.point(lifted * 3)
+
+
 def underlays(photographs: Sequence[Image.Image]) -> list[Image.Image]:
     """Faint grey renderings of photographs, on which white still reads as neutral.
 
-    Those on black ground, as digits and scans are, are drawn as negatives, all or none: else their
-    ground would turn the neutral of the maps grey.
+    Contrast is that of the shapes, whatever an image's own: each is stretched from its darkest to
+    its lightest grey. Those on dark ground, as digits and scans are, are drawn as negatives, all or
+    none, or their ground would turn the neutral of the maps grey. So a digit looks the same however
+    its pixels were scaled.
     """
-    greys = [photograph.convert("L") for photograph in photographs]
-    if np.median(np.stack([np.asarray(grey) for grey in greys])) < MOSTLY_DARK:
+    greys = [_full_contrast(photograph.convert("L")) for photograph in photographs]
+    if np.median(np.concatenate([_rim(np.asarray(grey)) for grey in greys])) < DARK:
         greys = [ImageChops.invert(grey) for grey in greys]
     faint = [round(255 - SHADE * (255 - level)) for level in range(256)]
     return [grey.point(faint).convert("RGB") for grey in greys]
 
 
-def heat_map(values: np.ndarray, limit: float, under: Image.Image) -> Image.Image:
-    """Colours over an underlay, which only ever darkens them."""
-    return ImageChops.multiply(Image.fromarray(colours(values, limit)), under)
+def _full_contrast(grey: Image.Image) -> Image.Image:
+    levels = np.asarray(grey)
+    low, high = int(levels.min()), int(levels.max())
+    if high - low < FLATTEST:
+        return grey
+    return grey.point([round((level - low) * 255 / (high - low)) for level in range(256)])
+
+
+def _rim(grey: np.ndarray) -> np.ndarray:
+    """The grey levels along the border."""
+    down, across = (max(1, side // RIM) for side in grey.shape)
+    inside = np.zeros(grey.shape, bool)
+    inside[down:-down, across:-across] = True
+    return grey[~inside]
 
 
 def _palette() -> np.ndarray:

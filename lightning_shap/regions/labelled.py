@@ -69,6 +69,11 @@ class Regions:
         return None if self.per_pixel_std is None else self._whole(self.per_pixel_std)
 
     @property
+    def per_map(self) -> np.ndarray:
+        """float64 (N, R, K'), what each pixel of a region adds, all channels together."""
+        return self._over_channels(self.per_pixel)
+
+    @property
     def shape(self) -> tuple[int, int, int, int, int]:
         """(N, H, W, C, K'), that of the pixels' values."""
         images, height, width = self.labels.shape

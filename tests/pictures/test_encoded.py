@@ -32,7 +32,7 @@ def test_an_encoded_picture_is_the_drawn_one_but_for_what_no_eye_sees(picture):
     assert np.percentile(loss, 99) < 20
     paper = (picture == 255).all(2)
     paper[1:] &= paper[:-1].copy()
-    assert np.percentile(loss[paper], 99) < 8
+    assert np.percentile(loss[paper], 99) < 12
 
 
 def test_an_encoded_picture_takes_a_fraction_of_a_png(picture):

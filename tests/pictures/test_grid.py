@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -14,10 +15,11 @@ from PIL import Image
 
 from lightning_shap.classes import Classes
 from lightning_shap.explanation import ImageExplanation, Record
-from lightning_shap.pictures import grid, lettering, pixels
+from lightning_shap.pictures import lettering, pixels, sheet
 from lightning_shap.pictures.captions import Captions, Heading
 from lightning_shap.pictures.grid import plot, save
 from lightning_shap.pictures.lettering import Style, shortened, width_of
+from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album
 
 LONG = "Blenheim spaniel, King Charles spaniel with a very long name"
@@ -39,6 +41,9 @@ def an_explanation(
     masker="blur(9,9)",
     labels=None,
     multi_label=False,
+    method="partition",
+    error_std=None,
+    **known,
 ):
     rng = np.random.default_rng(0)
     if data is None:
@@ -54,7 +59,7 @@ def an_explanation(
     if indexes is None:
         indexes = np.tile(np.arange(values.shape[-1]), (images, 1))
     record = Record(
-        method="partition",
+        method=method,
         max_evals=100,
         grid=None,
         masker=masker,
@@ -71,14 +76,15 @@ def an_explanation(
         model_seconds=0.9,
         multi_label=multi_label,
     )
-    return ImageExplanation(values, np.zeros(indexes.shape), data, indexes, record)
+    record = replace(record, **known)
+    return ImageExplanation(values, np.zeros(indexes.shape), data, indexes, record, error_std)
 
 
 def cell(picture, row, column, size=192):
     """The pixels of one cell of a grid whose header is one line."""
-    x = grid.MARGIN + column * (size + grid.GUTTER)
-    top = grid.MARGIN + grid.LEGEND_HEIGHT + grid.ROW_GAP + grid.HEADING
-    y = top + row * (grid.HEADING + size + grid.ROW_GAP)
+    x = sheet.MARGIN + column * (size + sheet.GUTTER)
+    top = sheet.MARGIN + sheet.LEGEND_HEIGHT + sheet.ROW_GAP + sheet.HEADING
+    y = top + row * (sheet.HEADING + size + sheet.ROW_GAP)
     return picture[y : y + size, x : x + size]
 
 
@@ -97,7 +103,7 @@ def words(monkeypatch):
         drawn.append(text)
         lettering.write(draw, x, baseline, text, style)
 
-    monkeypatch.setattr(grid, "write", write)
+    monkeypatch.setattr(sheet, "write", write)
     return drawn
 
 
@@ -156,14 +162,14 @@ def test_one_scale_rules_the_whole_grid():
 
 def test_the_limit_is_printed_with_both_signs(words):
     plot(an_explanation(np.full((2, 16, 16, 1, 2), 0.125), channels=1))
-    assert {"\N{MINUS SIGN}0.12 lowers", "raises +0.12"} <= set(words)
+    assert {"\N{MINUS SIGN}0.32 lowers", "raises +0.32"} <= set(words)  # of 2.56 pixels
 
 
 def test_a_few_extreme_pixels_do_not_rule_the_scale_but_a_lone_one_does():
     maps = np.full((100, 100), 0.5)
     maps[0, 0] = 100
-    assert pixels.common_limit(maps) == 0.5
-    assert pixels.common_limit(np.where(maps > 1, maps, 0)) == 100
+    assert common_limit(maps) == 0.5
+    assert common_limit(np.where(maps > 1, maps, 0)) == 100
 
 
 def test_channels_add_up():
@@ -171,6 +177,16 @@ def test_channels_add_up():
     values[..., 0, :], values[..., 1, :] = 2.0, -2.0
     cancelled = cell(plot(an_explanation(values, images=1)), 0, 1)
     assert (cancelled == cancelled[..., :1]).all()
+
+
+def test_a_rim_decides_and_contrast_does_not():
+    """The same digit looks the same however its pixels were scaled."""
+    digit = np.zeros((16, 16, 3), dtype=np.uint8)
+    digit[4:12, 6:10] = 250
+    looks = [digit, 100 + digit // 5, 250 - digit]  # plain, of low contrast, a negative
+    unders = [np.asarray(pixels.underlays([Image.fromarray(look)])[0]) for look in looks]
+    np.testing.assert_array_equal(unders[0], unders[1])
+    np.testing.assert_array_equal(unders[0], unders[2])
 
 
 def test_dark_images_lie_under_their_maps_as_negatives_all_or_none():
@@ -383,15 +399,15 @@ def test_values_are_said_with_what_they_should_be_and_are_neither_right_nor_wron
     outputs = np.array([[51.94, -0.5], [1234.56, 2e12]])
     explanation = an_explanation(outputs=outputs, probabilities=None, output="value")
     captions = Captions(explanation, class_names=["age", "speed"])
-    assert captions.unit == "value"
+    assert captions.unit(20, 30) == ("value per 1 % of the area", 6)
     assert captions.image(0) == Heading("image 0")
-    assert captions.output(0, 0) == Heading("age", "51.9")
-    assert captions.output(1, 0).detail == "1235"
-    assert captions.output(1, 1).detail == "2e+12"
+    assert captions.output(0, 0) == Heading("age", "0.0 → 51.9")
+    assert captions.output(1, 0).detail == "0 → 1235"
+    assert captions.output(1, 1).detail == "0 → 2e+12"
     captions = Captions(explanation, [[48, 1], [np.nan, 0]])
-    assert captions.output(0, 0).detail == "51.9 · true 48"
-    assert captions.output(0, 1).detail == "\N{MINUS SIGN}0.5 · true 1"
-    assert captions.output(1, 0).detail == "1235"
+    assert captions.output(0, 0).detail == "0.0 → 51.9 · true 48"
+    assert captions.output(0, 1).detail == "0.000 → \N{MINUS SIGN}0.500 · true 1"
+    assert captions.output(1, 0).detail == "0 → 1235"
     assert captions.image(0) == Heading("image 0")
 
 
@@ -400,7 +416,7 @@ def test_a_single_value_has_one_name():
         maps=1, outputs=np.array([[51.9], [3.0]]), probabilities=None, output="value"
     )
     assert Captions(explanation).output(0, 0).name == "output 0"
-    assert Captions(explanation, class_names=["age"]).output(1, 0) == Heading("age", "3")
+    assert Captions(explanation, class_names=["age"]).output(1, 0) == Heading("age", "0.00 → 3.00")
     with pytest.raises(ValueError, match="class_names: got 2 names, but the model has 1 values"):
         Captions(explanation, class_names=["no", "yes"])
 
@@ -428,8 +444,8 @@ def test_where_no_probability_is_known_the_output_is_said():
     explanation = an_explanation(
         values, channels=1, outputs=outputs, probabilities=None, output="custom"
     )
-    assert Captions(explanation).output(0, 0).detail == "output \N{MINUS SIGN}1"
-    assert Captions(explanation).unit == "output"
+    assert Captions(explanation).output(0, 0).detail == "0.00 → \N{MINUS SIGN}1.00"
+    assert Captions(explanation).unit(16, 16)[0] == "output per 1 % of the area"
 
 
 @pytest.mark.parametrize("names", [None, ["cat", "dog"], np.array([["cat", "dog"], ["ox", "cat"]])])
@@ -468,12 +484,12 @@ def test_a_short_text_is_left_alone():
 def test_long_names_never_leave_their_column(name):
     explanation = an_explanation(labels=np.array([0, 2]))
     picture = plot(explanation, class_names=[name] * 3, title=name)
-    top = grid.MARGIN + grid.LEGEND_HEIGHT + grid.TITLE_LINE
+    top = sheet.MARGIN + sheet.LEGEND_HEIGHT + sheet.TITLE_LINE
     for column in range(1, 3):
-        right = grid.MARGIN + column * (192 + grid.GUTTER)
-        between = picture[top:-100, right - grid.GUTTER + 2 : right - 2]
+        right = sheet.MARGIN + column * (192 + sheet.GUTTER)
+        between = picture[top:-100, right - sheet.GUTTER + 2 : right - 2]
         assert (between == 255).all()
-    assert (picture[:, -grid.MARGIN + 2 :] == 255).all()
+    assert (picture[:, -sheet.MARGIN + 2 :] == 255).all()
 
 
 def test_a_character_without_a_font_is_written_as_its_number(monkeypatch):

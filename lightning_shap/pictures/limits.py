@@ -1,0 +1,63 @@
+"""Limits: the value at which colours are full, for one picture or for all of a run."""
+
+import math
+
+import numpy as np
+
+from lightning_shap.errors import ArgumentError, ArgumentTypeError
+
+PERCENTILE = 99.9
+
+
+class RunningLimit:
+    """One limit for the pictures of a run: the largest so far.
+
+    Give one to every :func:`lightning_shap.plot` of a run, and equal values have equal colours from
+    one picture to the next, but for those that widen it. It never shrinks: what pales has become
+    weaker.
+
+    Args:
+        value: Where it begins, in the units of the legend; that of an earlier part of the run.
+
+    Attributes:
+        value: The limit so far.
+    """
+
+    def __init__(self, value: float = 0.0) -> None:
+        self.value = value
+
+    def widened(self, found: float) -> float:
+        """The limit, once a picture has asked for ``found``."""
+        self.value = max(self.value, found)
+        return self.value
+
+
+Limit = float | RunningLimit | None
+
+
+def common_limit(maps: np.ndarray) -> float:
+    """The limit of one picture: a high percentile, so that a few pixels do not rule."""
+    magnitude = np.abs(maps)
+    return float(np.percentile(magnitude, PERCENTILE) or magnitude.max())
+
+
+def checked_limit(limit: Limit) -> Limit:
+    """A positive number, a running limit or None."""
+    if limit is None or isinstance(limit, RunningLimit):
+        return limit
+    if isinstance(limit, bool) or not isinstance(limit, (int, float, np.number)):
+        raise ArgumentTypeError(
+            "limit", f"got {type(limit).__name__}; give a number, a RunningLimit or None"
+        )
+    if not (math.isfinite(limit) and limit > 0):
+        raise ArgumentError("limit", f"got {limit}; give a positive number, or None for a limit")
+    return float(limit)
+
+
+def chosen_limit(limit: Limit, found: float) -> tuple[float, str]:
+    """The limit of a picture that would have ``found`` by itself, and how it came about."""
+    if limit is None:
+        return found, f"full colour at the {PERCENTILE}th percentile"
+    if isinstance(limit, RunningLimit):
+        return limit.widened(found), "one scale for the run, the widest so far"
+    return limit, "full colour at a given limit"

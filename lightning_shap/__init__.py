@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lightning_shap.explainer import explain as explain
     from lightning_shap.metrics.faithfulness import DeletionAUC as DeletionAUC
     from lightning_shap.metrics.faithfulness import InsertionAUC as InsertionAUC
+    from lightning_shap.page.report import report as report
     from lightning_shap.pictures.grid import plot as plot
 
 __version__ = "0.1.0"
@@ -24,9 +25,10 @@ _HOMES = {
     "explain": "lightning_shap.explainer",
     "load": "lightning_shap.archive",
     "plot": "lightning_shap.pictures.grid",
+    "report": "lightning_shap.page.report",
 }
 
-__all__ = ["DeletionAUC", "InsertionAUC", "ShapCallback", "explain", "load", "plot"]
+__all__ = ["DeletionAUC", "InsertionAUC", "ShapCallback", "explain", "load", "plot", "report"]
 
 
 if not TYPE_CHECKING:  # a checker would take every misspelt name for one that is loaded here

@@ -6,7 +6,6 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from lightning_shap import __version__
 from lightning_shap.atomic import replacing, standing
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import PER_IMAGE, ImageExplanation, Record
+from lightning_shap.page import compact
 
 FORMAT = 1
 NAME = "explanation.npz"
@@ -31,7 +31,7 @@ MAX_BYTES = 2**32
 def load(
     path: str | os.PathLike[str], *, rows: int | None = None, max_bytes: int = MAX_BYTES
 ) -> ImageExplanation:
-    """Load an explanation that the command or :func:`save` wrote.
+    """Load an explanation that the command, :func:`save` or the interactive page wrote.
 
     A file from elsewhere is safe to load: nothing in it is run, and its stated sizes are checked
     before anything is unpacked.
@@ -43,7 +43,8 @@ def load(
             its size.
 
     Returns:
-        What :func:`lightning_shap.explain` had returned: the same values, record and names.
+        What :func:`lightning_shap.explain` had returned: the same values, record and names. Of what
+        the page kept, the values of regions, in single precision, and photographs for images.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -114,7 +115,7 @@ def save(
             _write(archive, name, parts, len(explanation))
         for name, array in arrays.items():
             _write(archive, name, [array])
-        _write_about(archive, _plain(explanation.record), about or {})
+        _write_about(archive, compact.plain(explanation.record), about or {})
     return path
 
 
@@ -182,7 +183,26 @@ def read_more(path: Path) -> dict[str, Any]:
     return more
 
 
+def look_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """How to show the images of an archive: mean, std and names, as far as it knows them."""
+    place = Path(path)
+    file = standing(place / NAME if place.is_dir() else place)
+    if not file.exists():
+        return {}
+    model = read_more(file).get("model", {})
+    known = {name: model[name] for name in ("mean", "std") if model.get(name) is not None}
+    for name in {"files", "names"} & {*names_in(file)}:
+        known["names"] = read(file, name).tolist()
+    return known
+
+
 def _load(file: Path, rows: int | None) -> ImageExplanation:
+    there = names_in(file)
+    if compact.VALUES in there:
+        whole = {name: read(file, name, None if name in ONCE else rows) for name in there}
+        explanation = compact.restored(whole.get, _about(file))
+        _check_whole(explanation)
+        return explanation
     explanation = ImageExplanation(
         read(file, "values", rows),
         read(file, "base_values", rows),
@@ -208,12 +228,16 @@ def _header(file: Any, rows: int | None) -> tuple[tuple[int, ...], np.dtype[Any]
 
 def _stated_bytes(path: Path, rows: int | None) -> int:
     """How much memory the arrays of an archive take, by what they say of themselves."""
-    total = 0
+    total, shapes = 0, {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             with archive.open(name) as file:
                 shape, dtype = _header(file, None if name == f"{ABOUT}.npy" else rows)
                 total += math.prod(shape) * dtype.itemsize
+                shapes[name.removesuffix(".npy")] = shape
+    if compact.VALUES in shapes:  # whose images may share one map, and have no photographs
+        pixels = shapes[compact.VALUES][0] * math.prod(shapes["region_map"][1:])
+        total += pixels * compact.BYTES_PER_PIXEL
     return total
 
 
@@ -251,7 +275,7 @@ def _check_whole(explanation: ImageExplanation) -> None:
 
 def _about(path: Path) -> dict[str, Any]:
     about: dict[str, Any] = json.loads(str(read(path, ABOUT)))
-    if about["format"] > FORMAT:
+    if about["format"] > compact.FORMAT:
         raise ValueError(f"it was written by version {about['version']}, which is newer")
     return about
 
@@ -280,12 +304,6 @@ def _streamed(explanation: ImageExplanation) -> dict[str, Iterable[np.ndarray]]:
     return (
         {"values": values} if regions.error_std is None else {"values": values, "error_std": errors}
     )
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    """What a record says without arrays."""
-    arrays = {*PER_IMAGE, *ONCE}
-    return {f.name: getattr(record, f.name) for f in fields(record) if f.name not in arrays}
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from lightning_shap.isolation.modes import unlogged, visiting
 from lightning_shap.maskers import checked_masker
 from lightning_shap.methods.registry import MethodName
 from lightning_shap.outputs import Output, value_function
+from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.samples import Samples
@@ -120,6 +121,8 @@ class ShapCallback(EitherCallback):
         time_budget: How much time explanations may take: "10%" of the training's, or so many
             seconds each. Evaluations are lowered, or epochs skipped, to keep to it; None for no
             limit. What is explained then depends on the clock.
+        report: Also write everything as one interactive HTML file, ``<tag>.html`` in ``save_dir``
+            or else in the folder of the first logger.
 
     Raises:
         ValueError: If an argument's value will not do; the message names it and says what will.
@@ -160,12 +163,14 @@ class ShapCallback(EitherCallback):
         progress: bool = True,
         explain_checkpoint: Literal["best"] | None = None,
         time_budget: float | str | None = None,
+        report: bool = False,
     ) -> None:
         super().__init__()
         checked_count("n_samples", n_samples, least=1)
         checked_switch("explain_untrained", explain_untrained)
         checked_switch("multi_label", multi_label)
         checked_switch("progress", progress)
+        checked_switch("report", report)
         checked_count("every_n_epochs", every_n_epochs, least=0)
         checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
         checked_count("batch_size", batch_size, least=1)
@@ -213,7 +218,7 @@ class ShapCallback(EitherCallback):
         self.fewer_will_do = topk is None
         self.explain_checkpoint = explain_checkpoint
         self.budget = TimeBudget(time_budget)
-        self.results = Results(tag, self.question, save_dir, on_error)
+        self.results = Results(tag, self.question, save_dir, on_error, report)
         self.explanation: ImageExplanation | None = None
         self.steady = Steady()
         self._begin()
@@ -314,6 +319,8 @@ class ShapCallback(EitherCallback):
             self._explain(
                 trainer, pl_module, f"{self.tag}_best", "best checkpoint", best_model, needed=True
             )
+        with self._warned(trainer):
+            self.results.finish(trainer)
 
     def _begin(self) -> None:
         """Forgets what belongs to an earlier fit."""
@@ -326,6 +333,7 @@ class ShapCallback(EitherCallback):
         self.batch.begin()
         self.album = Album()
         self.steady.begin()
+        self.page = PageWriter(self.album)
         self.results.begin()
 
     def _warned(self, trainer: Trainer) -> AbstractContextManager[None]:
@@ -494,7 +502,11 @@ class ShapCallback(EitherCallback):
             notes=["control, on a scale of its own"] if control else [],
             album=self.album,
         )
-        self.results.write(trainer, tag, explanation.record, picture, title)
+        moment = Moment.of(trainer)
+        page = self.page.data(
+            explanation, mean=mean, std=std, step=moment.step, epoch=moment.epoch, title=title
+        )
+        self.results.write(trainer, tag, explanation.record, picture, title, page)
 
     def _log_lack(self, title: str, *, expected: bool) -> None:
         if not self._lack_logged:

@@ -16,6 +16,8 @@ import numpy as np
 
 from lightning_shap.event_files import writer_kept
 from lightning_shap.explanation import Record
+from lightning_shap.page.data import PageData
+from lightning_shap.page.events import add_explanation, written
 from lightning_shap.picture_events import add_picture
 from lightning_shap.pictures.grid import save
 
@@ -61,6 +63,7 @@ def log_explanation(
     epoch: int | None = None,
     title: str | None = None,
     settings: Settings | None = None,
+    page: PageData | None = None,
 ) -> str | None:
     """Logs an explanation's picture and the numbers that say how far to trust it.
 
@@ -73,6 +76,7 @@ def log_explanation(
         epoch: The epoch of that step.
         title: What the picture is of, for loggers that have captions.
         settings: What was asked for, to be logged with a run's first explanation.
+        page: What TensorBoard's SHAP tab shows of it.
 
     Returns:
         What the logger has no place for, as the end of a sentence; None where it took everything.
@@ -80,14 +84,19 @@ def log_explanation(
     Raises:
         Exception: Whatever the logger raises.
     """
-    numbers = {
+    numbers = numbers_of(tag, record)
+    names = [kind.__name__ for kind in type(logger).__mro__]
+    write = next((_BY_NAME[name] for name in names if name in _BY_NAME), _to_stranger)
+    return write(logger, _Entry(tag, numbers, picture, step, epoch, title, page), settings)
+
+
+def numbers_of(tag: str, record: Record) -> dict[str, float]:
+    """The numbers that say how far to trust an explanation, by the names they are logged under."""
+    return {
         f"{tag}/additivity_gap": float(record.additivity_gap.max()),
         f"{tag}/evaluations": float(record.evaluations.sum()),
         f"{tag}/seconds": record.seconds,
     }
-    names = [kind.__name__ for kind in type(logger).__mro__]
-    write = next((_BY_NAME[name] for name in names if name in _BY_NAME), _to_stranger)
-    return write(logger, _Entry(tag, numbers, picture, step, epoch, title), settings)
 
 
 def is_dummy(logger: Any) -> bool:
@@ -119,6 +128,7 @@ class _Entry:
     step: int
     epoch: int | None
     title: str | None
+    page: PageData | None = None
 
     @property
     def key(self) -> str:
@@ -144,6 +154,10 @@ def _to_tensorboard(logger: Any, entry: _Entry, settings: Settings | None) -> No
         add_picture(experiment, entry.key, entry.picture, entry.step)
         if settings is not None:
             experiment.add_text(settings.key, settings.table, entry.step)
+        if entry.page is not None:
+            add_explanation(experiment, entry.tag, entry.page, entry.step, entry.numbers)
+    if entry.page is not None:  # only now is it sure that they are in the file
+        written.add(experiment, entry.page.key)
 
 
 def _to_wandb(logger: Any, entry: _Entry, settings: Settings | None) -> None:

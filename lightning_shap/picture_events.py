@@ -24,8 +24,7 @@ def add_picture(experiment: Any, tag: str, picture: np.ndarray, step: int) -> No
         picture: uint8 (height, width, 3).
         step: Where it stands on the slider.
     """
-    kinds = [kind.__module__ for kind in type(experiment).__mro__]
-    if "torch.utils.tensorboard.writer" not in kinds:  # tensorboardX has records of its own
+    if not is_tensorboards(experiment):
         experiment.add_image(tag, picture, step, dataformats="HWC")
         return
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -34,9 +33,20 @@ def add_picture(experiment: Any, tag: str, picture: np.ndarray, step: int) -> No
     image = Summary.Image(
         height=height, width=width, colorspace=channels, encoded_image_string=encode(picture)
     )
+    write_summary(experiment, Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+
+
+def is_tensorboards(experiment: Any) -> bool:
+    """Whether a writer is TensorBoard's own; tensorboardX has records of its own."""
+    kinds = [kind.__module__ for kind in type(experiment).__mro__]
+    return "torch.utils.tensorboard.writer" in kinds
+
+
+def write_summary(experiment: Any, summary: Any, step: int) -> None:
+    """Has a ``Summary`` written by a writer of TensorBoard's own."""
     writer = experiment._get_file_writer()
     with _quick_checksums(writer):
-        writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+        writer.add_summary(summary, step)
         writer.flush()  # while the checksums are quick
 
 

@@ -2,7 +2,7 @@
 
 import errno
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,8 @@ from lightning_shap.loggers import (
     log_explanation,
     picture_path,
 )
+from lightning_shap.page.data import PageData
+from lightning_shap.page.report import RunReport
 from lightning_shap.pictures.grid import save
 from lightning_shap.training.failures import MOST_FAILURES
 from lightning_shap.training.lightning import Trainer
@@ -64,6 +66,7 @@ class Results:
         settings: What was asked for.
         save_dir: A folder for the pictures, or None.
         on_error: ``"raise"`` raises a place's error, once all others have what is theirs.
+        report: Also write the page as one HTML file.
     """
 
     def __init__(
@@ -72,7 +75,9 @@ class Results:
         settings: dict[str, Any],
         save_dir: str | None,
         on_error: Literal["warn", "raise"] = "warn",
+        report: bool = False,
     ) -> None:
+        self.has_report = report
         self.settings = Settings(tag, settings)
         self.save_dir = save_dir
         self.on_error = on_error
@@ -82,11 +87,18 @@ class Results:
         """A new fit: its loggers have no settings yet, and none has failed."""
         self._places: dict[int, _Place] = {}
         self._said_nobody = False
+        self._report: RunReport | None = None
 
     def write(
-        self, trainer: Trainer, tag: str, record: Record, picture: np.ndarray, title: str
+        self,
+        trainer: Trainer,
+        tag: str,
+        record: Record,
+        picture: np.ndarray,
+        title: str,
+        page: PageData,
     ) -> None:
-        """Writes a picture and the numbers to all places, from one process.
+        """Writes a picture, the numbers and the page's data to all places, from one process.
 
         Raises:
             Exception: The first error of a place, with ``on_error="raise"`` alone.
@@ -96,6 +108,7 @@ class Results:
         moment = Moment.of(trainer)
         explained: dict[str, Any] = {"tag": tag, "record": record, "picture": picture}
         explained |= {"step": moment.step, "epoch": moment.epoch, "title": title}
+        explained |= {"page": page}
         values = {**self.settings.values, "isolation": record.isolation}
         settings = replace(self.settings, values=values)
         places = self._places_of(trainer)
@@ -119,7 +132,32 @@ class Results:
             folder = Path(self.save_dir)
             place = _Place("save_dir", folder, lambda: folder, partial(_save, folder))
             places.append(self._places.setdefault(0, place))
+        if self.has_report:
+            places.append(self._report_place(trainer))
         return places
+
+    def _report_place(self, trainer: Trainer) -> _Place:
+        """The page as one file: in ``save_dir``, else where the first logger writes."""
+        if self._report is None:
+            folders = [self.save_dir, *map(folder_of, trainer.loggers), trainer.default_root_dir]
+            folder = Path(next(folder for folder in folders if folder is not None))
+            self._report = RunReport(folder / f"{self.settings.tag}.html")
+        report = self._report
+        write = partial(report.add, metrics=lambda: _numbers(trainer.callback_metrics))
+        place = _Place("the report", report, lambda: report.path.parent, write)
+        return self._places.setdefault(1, place)
+
+    def finish(self, trainer: Trainer) -> None:
+        """Has the report hold everything, if it waits for more.
+
+        Raises:
+            Exception: If it cannot be written, with ``on_error="raise"`` alone.
+        """
+        if self._report is not None and trainer.is_global_zero:
+            place = replace(self._report_place(trainer), write=self._report.finish)
+            error = self._error_of(place, {}, self.settings)
+            if error is not None:
+                raise error
 
     def _error_of(
         self, place: _Place, explained: dict[str, Any], settings: Settings
@@ -193,6 +231,11 @@ def _check_room(folder: Path | None) -> None:
             f"its disk has {free // 1024} KiB left, and the last {RESERVE // 2**20} MiB are the "
             "training's; it writes again when there is more room",
         )
+
+
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """What the training knows of itself, of the metrics that are single numbers."""
+    return {name: float(value) for name, value in metrics.items() if np.size(value) == 1}
 
 
 def _save(folder: Path, *, tag: str, picture: np.ndarray, step: int, **others: Any) -> None:

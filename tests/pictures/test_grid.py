@@ -292,9 +292,9 @@ def test_bytes_are_shown_as_they_are():
 )
 def test_channels_are_chosen_and_named(count, channels, shown, notes):
     data = np.random.default_rng(0).random((1, 4, 4, count))
-    photograph, shown = photographs(data, channels=channels)
+    photograph, found = photographs(data, channels=channels)
     np.testing.assert_array_equal(photograph, np.rint(data[..., shown] * 255))
-    assert shown == notes
+    assert found == notes
 
 
 def test_an_album_draws_the_same_photographs_once_and_others_anew(monkeypatch):

@@ -1,0 +1,76 @@
+"""The front end: the files of the page as they are served, and joined into one."""
+
+import base64
+import hashlib
+import re
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+# In the order in which they need one another; the last begins.
+MODULES = (
+    "dom.js",
+    "npz.js",
+    "colours.js",
+    "explanation.js",
+    "paint.js",
+    "curves.js",
+    "view_state.js",
+    "sources.js",
+    "export.js",
+    "sample.js",
+    "controls.js",
+    "app.js",
+)
+STYLE = "style.css"
+TAB, FILE = "tab.js", "file.js"  # what begins in TensorBoard, and in a file
+
+_IMPORT = re.compile(r"^import\s[^;]*?from\s+\"\./[a-z_]+\.js\";\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(async )?(function|class|const)\b)", re.MULTILINE)
+
+
+@cache
+def asset(name: str) -> str:
+    """One of the page's own files."""
+    return files("lightning_shap.page").joinpath("static", name).read_text(encoding="utf-8")
+
+
+@cache
+def script() -> str:
+    """All modules as one, for a file that can import nothing."""
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", asset(name))) for name in (*MODULES, FILE))
+
+
+def html(data: str, title: str) -> str:
+    """The page with its data.
+
+    Nothing in it can reach out, and nothing runs but the script that is named by its hash.
+
+    Args:
+        data: JSON.
+        title: Plain text.
+    """
+    code, style = script(), asset(STYLE)
+    policy = (
+        f"default-src 'none'; script-src '{_hash(code)}'; style-src '{_hash(style)}'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    # Within a script, "<" could end it; JSON has another way to say it.
+    safe = data.replace("<", "\\u003c")
+    return (
+        "<!DOCTYPE html>\n"
+        '<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n'
+        f"<title>{escape(title)}</title>\n"
+        f"<style>{style}</style></head>\n"
+        "<body><noscript>This page needs JavaScript.</noscript>\n"
+        f'<script type="application/json" id="explanations">{safe}</script>\n'
+        f'<script type="module">{code}</script>\n'
+        "</body></html>\n"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

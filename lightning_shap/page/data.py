@@ -1,0 +1,177 @@
+"""What the page is given of an explanation: facts to browse by, values to show, what all share."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lightning_shap import __version__
+from lightning_shap.explanation import ImageExplanation, Record
+from lightning_shap.maps import maps_of
+from lightning_shap.page.compact import FORMAT, Layout, layout_of, pack, pack_samples
+from lightning_shap.pictures.photographs import Album
+
+TRACKED = 24  # classes at most whose outputs are followed through the epochs
+
+
+@dataclass(frozen=True)
+class PageData:
+    """One explanation, as the page has it.
+
+    Attributes:
+        facts: What the page lists and draws curves of, without the values; JSON can say it.
+        values: The explanation's compact form, see :mod:`lightning_shap.page.compact`.
+        samples: What all explanations of these images share, likewise.
+        key: By which the facts name the samples.
+    """
+
+    facts: Mapping[str, Any]
+    values: bytes
+    samples: bytes
+    key: str
+
+    def facts_with(self, numbers: Mapping[str, float]) -> bytes:
+        """The facts as JSON, with numbers that were logged beside them."""
+        kept = {name: _number(value) for name, value in numbers.items()}
+        facts = {**self.facts, "numbers": kept}
+        return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "backslashreplace"
+        )
+
+
+class PageWriter:
+    """Makes the page's data, and what all epochs share only once.
+
+    Args:
+        album: Keeps the photographs, as for :func:`lightning_shap.plot`.
+    """
+
+    def __init__(self, album: Album | None = None) -> None:
+        self._album = album or Album()
+        self._made_of: tuple[Any, ...] = ()
+        self._samples: tuple[bytes, str] = (b"", "")
+
+    def data(
+        self,
+        explanation: ImageExplanation,
+        *,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+        channels: int | Sequence[int] | None = None,
+        names: Sequence[str] = (),
+        step: int = 0,
+        epoch: int | None = None,
+        title: str = "",
+    ) -> PageData:
+        """The page's data of an explanation.
+
+        Args:
+            explanation: With the axes of its images and outputs.
+            mean: What was subtracted from the pixels; see :func:`lightning_shap.plot`.
+            std: What they were divided by.
+            channels: The channel shown grey, or the three shown as red, green and blue.
+            names: What the images are called, as by their files; those there are.
+            step: Where on the run's axis it stands; -1 before the first training step.
+            epoch: The epoch of that step.
+            title: What it is of.
+        """
+        maps = maps_of(explanation)
+        layout = layout_of(maps)
+        photographs = self._album.photographs(maps.images, mean, std, channels)
+        samples, key = self._shared(photographs.cells, explanation.record, names)
+        moment = {"step": step, "epoch": epoch, "title": title}
+        facts = {
+            "format": FORMAT,
+            "version": __version__,
+            **moment,
+            "samples": key,
+            "limit": layout.limit,
+            "cell": layout.cell,
+            "has_errors": layout.error_std is not None,
+            "notes": list(photographs.notes),
+            **_settings(explanation.record),
+            "rows": _rows(explanation, layout),
+        }
+        return PageData(facts, pack(explanation, layout, moment), samples, key)
+
+    def _shared(
+        self, cells: Sequence[Image.Image], record: Record, names: Sequence[str]
+    ) -> tuple[bytes, str]:
+        made_of = (id(cells), record.class_names.tolist(), list(names))
+        if made_of != self._made_of:
+            photographs = np.stack([np.asarray(cell.convert("RGB")) for cell in cells])
+            called = [*map(str, names)][: len(cells)]
+            called += [""] * (len(cells) - len(called))
+            packed = pack_samples(photographs, record.class_names, np.array(called))
+            self._samples = packed, hashlib.sha256(packed).hexdigest()[:16]
+            self._made_of = made_of
+            self._cells = cells  # an id is only one while its list is there
+        return self._samples
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    return {
+        "method": record.method,
+        "max_evals": record.max_evals,
+        "grid": None if record.grid is None else list(record.grid),
+        "masker": record.masker,
+        "output": record.output,
+        "seed": record.seed,
+        "multi_label": record.multi_label,
+        "isolation": record.isolation,
+        "seconds": _number(record.seconds),
+        "model_seconds": _number(record.model_seconds),
+    }
+
+
+def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]:
+    """What is known of each image, classes by their numbers."""
+    record = explanation.record
+    classes = record.classes
+    explained = classes.of(np.asarray(explanation.output_indexes))
+    nothing = np.zeros((len(explained), classes.count), dtype=bool)
+    true = nothing if record.labels is None else classes.true(record.labels)
+    predicted = nothing if record.predicted is None else record.predicted
+    by_class = record.probabilities
+    if by_class is not None:
+        by_class = classes.probabilities(by_class)
+    numbers = classes.of(np.arange(record.outputs.shape[1]))
+    # Whatever is explained, true or predicted for one image is followed for all of them.
+    of_interest = np.zeros(classes.count, dtype=bool)
+    of_interest[np.unique(explained)] = True
+    of_interest |= true.any(axis=0) | predicted.any(axis=0)
+    tracked = np.flatnonzero(of_interest)[:TRACKED]
+    rows = []
+    for image, right in enumerate(record.right):
+        outputs = {
+            int(number): _number(value)
+            for number, value in zip(numbers, record.outputs[image], strict=True)
+            if number in tracked
+        }
+        row = {
+            "explained": explained[image].tolist(),
+            "true": np.flatnonzero(true[image]).tolist(),
+            "predicted": np.flatnonzero(predicted[image]).tolist(),
+            "right": right,
+            "outputs": outputs,
+            "base": [_number(value) for value in explanation.base_values[image]],
+            "gap": [_number(value) for value in record.additivity_gap[image]],
+            "evaluations": int(record.evaluations[image]),
+            "regions": int(record.regions[image]),
+        }
+        if by_class is not None:
+            row["probabilities"] = {int(k): _number(by_class[image, k]) for k in tracked}
+        if record.clear is not None:
+            row["clear"] = [_number(value) for value in record.clear[image]]
+        rows.append(row)
+    return rows
+
+
+def _number(value: Any) -> float | None:
+    """A number short enough to send, None for what JSON has no number for."""
+    number = float(value)
+    return float(f"{number:.7g}") if np.isfinite(number) else None

@@ -1,0 +1,229 @@
+"""The SHAP tab in TensorBoard: what it serves, all of it by way of TensorBoard's own readers.
+
+Runs, tags and steps that a request names are looked up in what TensorBoard has read; no request
+names a file. TensorBoard finds this module by the entry point ``tensorboard_plugins``.
+"""
+
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from tensorboard import errors, plugin_util
+from tensorboard.backend import http_util
+from tensorboard.data import provider
+from tensorboard.plugins import base_plugin
+from werkzeug import wrappers
+
+from lightning_shap.page.bundle import MODULES, STYLE, TAB, asset
+
+NAME = "shap"  # that of the data, see lightning_shap.page.events
+ALL = 0  # TensorBoard's own word, in its flag, for "keep them all"
+EVERY_STEP = 2**31 - 1
+MOST_FACTS = 20_000  # explanations whose facts are kept at hand
+LONGEST = 4096  # characters of a run's or a tag's name
+SCALAR_POINTS = 1000
+MOST_SCALARS = 300
+
+Series = Mapping[str, Mapping[str, Any]]
+
+
+class ShapLoader(base_plugin.TBLoader):
+    """Has TensorBoard keep every explanation, where it would keep ten of a tag."""
+
+    def fix_flags(self, flags: Any) -> None:
+        """Adds to ``--samples_per_plugin`` what it does not say."""
+        kept = getattr(flags, "samples_per_plugin", None)
+        if kept is not None:
+            kept.setdefault(NAME, ALL)
+
+    def load(self, context: base_plugin.TBContext) -> "ShapPlugin":
+        """The plugin."""
+        return ShapPlugin(context)
+
+
+class ShapPlugin(base_plugin.TBPlugin):
+    """Serves explanations, and the page that shows them.
+
+    Args:
+        context: TensorBoard's.
+    """
+
+    plugin_name = NAME
+
+    def __init__(self, context: base_plugin.TBContext) -> None:
+        self._provider = context.data_provider
+        self._facts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+
+    def is_active(self) -> bool:
+        """Whether there is anything to show; TensorBoard itself knows by the data's name."""
+        return False
+
+    def frontend_metadata(self) -> base_plugin.FrontendMetadata:
+        """The module to begin with, and the tab's name."""
+        return base_plugin.FrontendMetadata(es_module_path=f"/{TAB}", tab_name="SHAP")
+
+    def get_plugin_apps(self) -> Mapping[str, Callable[..., Any]]:
+        """What is served, by its path: files of the page by their exact names, and data."""
+        pages = {f"/{name}": _file(name) for name in (*MODULES, STYLE, TAB)}
+        return {
+            **pages,
+            "/runs": _answer(self._runs),
+            "/series": _answer(self._series),
+            "/values": _answer(self._values),
+            "/samples": _answer(self._samples),
+            "/scalars": _answer(self._scalars),
+        }
+
+    def _runs(self, request: wrappers.Request) -> Any:
+        """Which runs have which tags."""
+        known = self._known(request)
+        return {run: sorted(tags) for run, tags in sorted(known.items())}
+
+    def _series(self, request: wrappers.Request) -> Any:
+        """The facts of all explanations of a tag, step by step."""
+        run, tag = self._run_and_tag(request)
+        data = self._data(request, run, [tag]).get(tag, ())
+        return [self._facts_of(request, run, tag, datum) for datum in data]
+
+    def _values(self, request: wrappers.Request) -> bytes:
+        """The compact form of one explanation."""
+        run, tag = self._run_and_tag(request)
+        step = _whole(_argument(request, "step"))
+        for datum in self._data(request, run, [tag]).get(tag, ()):
+            if datum.step == step:
+                return self._blob(request, datum, 1)
+        raise errors.NotFoundError(f"step: there is no {step}")
+
+    def _samples(self, request: wrappers.Request) -> bytes:
+        """What explanations of the same images share; it came with the first of them."""
+        run, key = self._run(request), _argument(request, "key")
+        found = self._data(request, run, self._known(request)[run])
+        for tag, data in found.items():
+            for datum in data:
+                facts = self._facts_of(request, run, tag, datum)
+                if len(datum.values) > 2 and facts.get("samples") == key:
+                    return self._blob(request, datum, 2)
+        raise errors.NotFoundError("key: there are no such samples")
+
+    def _scalars(self, request: wrappers.Request) -> Any:
+        """The training's curves: [[step, value], ...] by their tags."""
+        run = self._run(request)
+        where = {"experiment_id": plugin_util.experiment_id(request.environ)}
+        chosen = self._provider.list_scalars(
+            plugin_util.context(request.environ),
+            plugin_name="scalars",
+            run_tag_filter=_filter([run], None),
+            **where,
+        ).get(run, {})
+        tags = sorted(chosen)[:MOST_SCALARS]
+        if not tags:
+            return {}
+        found = self._provider.read_scalars(
+            plugin_util.context(request.environ),
+            plugin_name="scalars",
+            downsample=SCALAR_POINTS,
+            run_tag_filter=_filter([run], tags),
+            **where,
+        )
+        return {
+            tag: [[point.step, point.value] for point in points if math.isfinite(point.value)]
+            for tag, points in sorted(found.get(run, {}).items())
+        }
+
+    def _known(self, request: wrappers.Request) -> Series:
+        """What TensorBoard has read of ours, by run and tag."""
+        known: Series = self._provider.list_blob_sequences(
+            plugin_util.context(request.environ),
+            experiment_id=plugin_util.experiment_id(request.environ),
+            plugin_name=NAME,
+        )
+        return known
+
+    def _run(self, request: wrappers.Request) -> str:
+        run = _argument(request, "run")
+        if run not in self._known(request):
+            raise errors.NotFoundError("run: there is none of this name with explanations")
+        return run
+
+    def _run_and_tag(self, request: wrappers.Request) -> tuple[str, str]:
+        run, tag = _argument(request, "run"), _argument(request, "tag")
+        if tag not in self._known(request).get(run, {}):
+            raise errors.NotFoundError("run, tag: there is no such run with such a tag")
+        return run, tag
+
+    def _data(self, request: wrappers.Request, run: str, tags: Iterable[str]) -> Mapping[str, Any]:
+        found = self._provider.read_blob_sequences(
+            plugin_util.context(request.environ),
+            experiment_id=plugin_util.experiment_id(request.environ),
+            plugin_name=NAME,
+            downsample=EVERY_STEP,
+            run_tag_filter=_filter([run], tags),
+        )
+        data: Mapping[str, Any] = found.get(run, {})
+        return data
+
+    def _blob(self, request: wrappers.Request, datum: Any, number: int) -> bytes:
+        if len(datum.values) <= number:
+            raise errors.NotFoundError("the explanation is not whole")
+        context, key = plugin_util.context(request.environ), datum.values[number].blob_key
+        return bytes(self._provider.read_blob(context, blob_key=key))
+
+    def _facts_of(self, request: wrappers.Request, run: str, tag: str, datum: Any) -> Any:
+        """The facts of an explanation, which are read once."""
+        # A run that was done anew has other times at the same steps.
+        known = (plugin_util.experiment_id(request.environ), run, tag, datum.step, datum.wall_time)
+        if known not in self._facts:
+            facts = json.loads(self._blob(request, datum, 0))
+            self._facts[known] = {**facts, "step": datum.step, "wall_time": datum.wall_time}
+            while len(self._facts) > MOST_FACTS:
+                self._facts.popitem(last=False)
+        return self._facts[known]
+
+
+def _filter(runs: Iterable[str], tags: Iterable[str] | None) -> Any:
+    return provider.RunTagFilter(runs=runs, tags=tags)
+
+
+def _argument(request: wrappers.Request, name: str) -> str:
+    """What a request gives, once, and no longer than a name may be."""
+    given = request.args.getlist(name)
+    if len(given) != 1 or len(given[0]) > LONGEST:
+        raise errors.InvalidArgumentError(f"{name}: give one, of {LONGEST} characters at most")
+    return str(given[0])
+
+
+def _whole(text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18):
+        raise errors.InvalidArgumentError("step: give a whole number")
+    return int(text)
+
+
+def _file(name: str) -> Callable[..., Any]:
+    kind = "text/css" if name.endswith(".css") else "text/javascript"
+
+    return _route(lambda request: http_util.Respond(request, asset(name), kind))
+
+
+def _answer(work: Callable[[wrappers.Request], Any]) -> Callable[..., Any]:
+    """A route whose answer is JSON, or bytes as they are; errors are those of TensorBoard's."""
+
+    def serve(request: wrappers.Request) -> wrappers.Response:
+        answer = work(request)
+        if isinstance(answer, bytes):
+            return http_util.Respond(request, answer, "application/octet-stream")
+        return http_util.Respond(request, json.dumps(answer), "application/json")
+
+    return _route(serve)
+
+
+def _route(serve: Callable[[wrappers.Request], wrappers.Response]) -> Callable[..., Any]:
+    def respond(request: wrappers.Request) -> wrappers.Response:
+        if request.method not in ("GET", "HEAD"):
+            return http_util.Respond(request, "GET alone", "text/plain", code=405)
+        return serve(request)
+
+    application: Callable[..., Any] = wrappers.Request.application(respond)
+    return application

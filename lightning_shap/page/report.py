@@ -1,0 +1,181 @@
+"""The page as one HTML file, which needs no server and no network."""
+
+import base64
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_shap.atomic import replacing
+from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation import ImageExplanation
+from lightning_shap.loggers import numbers_of
+from lightning_shap.page.bundle import html
+from lightning_shap.page.data import PageData, PageWriter
+
+ARCHIVE = "explanation"  # the name of the run and of the tag where there is no training
+GROWTH = 1.1  # a report is written anew once it has so many times the explanations
+
+
+class Pages:
+    """Explanations of any number of runs, as the page has them.
+
+    Each is kept as text of JSON, which is put together when a file is written.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, dict[str, dict[int, str]]] = {}
+        self._samples: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return sum(len(steps) for tags in self._runs.values() for steps in tags.values())
+
+    def add(self, run: str, tag: str, page: PageData, numbers: Mapping[str, float]) -> None:
+        """Adds an explanation; one of the same run, tag and step goes."""
+        self._samples.setdefault(page.key, _text(page.samples))
+        values = json.dumps(_text(page.values))
+        one = f'{{"facts":{page.facts_with(numbers).decode()},"values":{values}}}'
+        self._runs.setdefault(run, {}).setdefault(tag, {})[page.facts["step"]] = one
+
+    def write(self, path: str | os.PathLike[str], title: str) -> Path:
+        """Writes them as one HTML file, which appears whole or not at all."""
+        path = Path(path)
+        runs = _object(
+            {
+                run: _object({tag: f"[{','.join(steps.values())}]" for tag, steps in tags.items()})
+                for run, tags in self._runs.items()
+            }
+        )
+        data = f'{{"runs":{runs},"samples":{json.dumps(self._samples)}}}'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_text(html(data, title), encoding="utf-8", errors="replace")
+        return path
+
+
+class RunReport:
+    """The report of a training, which grows with it.
+
+    It is written anew when it has grown by a tenth, so that a run that is killed leaves nearly all
+    of it, and all of its writing together costs what ten of its final size do.
+
+    Args:
+        path: Where to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pages = Pages()
+        self._written = 0
+
+    def add(
+        self,
+        *,
+        tag: str,
+        page: PageData,
+        record: Any,
+        metrics: Callable[[], Mapping[str, float]] = dict,
+        **others: Any,
+    ) -> None:
+        """Adds an explanation, with the training's own numbers of that moment."""
+        numbers = {**metrics(), **numbers_of(tag, record)}
+        self._pages.add(self.path.parent.name or tag, tag, page, numbers)
+        if len(self._pages) >= GROWTH * self._written:
+            self.finish()
+
+    def finish(self, **others: Any) -> None:
+        """Writes what is not written yet."""
+        if len(self._pages) > self._written:
+            self._pages.write(self.path, f"SHAP · {self.path.parent.name}")
+            self._written = len(self._pages)
+
+
+def report(
+    explanations: Any,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "SHAP explanations",
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    channels: int | Sequence[int] | None = None,
+    names: Sequence[str] = (),
+) -> Path:
+    """Write explanations as one interactive HTML file, to be opened in any browser.
+
+    Args:
+        explanations: One that :func:`lightning_shap.explain` returned, or the path of an archive
+            that the command wrote; a list of these, which stand one after the other on the slider;
+            or a dictionary of them, by the names under which they are compared.
+        path: Where to; the file appears whole or not at all.
+        title: Of the page.
+        mean: What was subtracted from the pixels, a number or one per channel; an archive of the
+            command's knows it.
+        std: What the pixels were divided by, likewise.
+        channels: The channel shown grey, or the three shown as red, green and blue.
+        names: What the images are called; an archive of the command's knows it.
+
+    Returns:
+        The path.
+
+    Raises:
+        ArgumentError: If something is no explanation, or has lost the axis of its images or
+            outputs.
+        OSError: If the file cannot be written.
+
+    Example:
+        >>> import tempfile, torch, lightning_shap
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+        >>> explanation = lightning_shap.explain(model, torch.rand(2, 1, 8, 8), topk=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lightning_shap.report(explanation, f"{folder}/report.html").name
+        'report.html'
+    """
+    runs = explanations if isinstance(explanations, Mapping) else {ARCHIVE: explanations}
+    pages = Pages()
+    for run, given in runs.items():
+        writer = PageWriter()
+        steps = given if isinstance(given, (list, tuple)) else [given]
+        for step, one in enumerate(steps):
+            explanation, known = _explanation_of(one)
+            look: dict[str, Any] = {"mean": mean, "std": std, "channels": channels, "names": names}
+            look |= {key: value for key, value in known.items() if not _is_given(look[key])}
+            page = writer.data(explanation, **look, step=step, title=str(run))
+            pages.add(str(run), ARCHIVE, page, numbers_of("shap", explanation.record))
+    if not len(pages):
+        raise ArgumentError("explanations", "there are none; give at least one")
+    return pages.write(path, title)
+
+
+def _explanation_of(given: Any) -> tuple[ImageExplanation, dict[str, Any]]:
+    """An explanation, and what an archive knows of how it looks."""
+    known: dict[str, Any] = {}
+    if isinstance(given, (str, os.PathLike)):
+        from lightning_shap.archive import load, look_of
+
+        known = look_of(given)
+        given = load(given)
+    if not isinstance(given, ImageExplanation):
+        raise ArgumentError(
+            "explanations",
+            f"got {type(given).__name__}; give what explain() returned, or paths of archives",
+        )
+    if len(given.base_values.shape) != 2:
+        raise ArgumentError(
+            "explanations",
+            "one has lost the axis of its images or outputs; keep it, as in e[:1] or e[..., :1]",
+        )
+    return given, known
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and not (isinstance(value, (tuple, list)) and not len(value))
+
+
+def _object(texts: Mapping[str, str]) -> str:
+    """A JSON object of values that are JSON already."""
+    return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in texts.items()) + "}"
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

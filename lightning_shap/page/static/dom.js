@@ -1,0 +1,52 @@
+// Elements of the page. Whatever a user gave a name to becomes text here, and never markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in { value: 1, checked: 1, disabled: 1 }) element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** An HTML element; functions under names such as "onclick" are its listeners. */
+export function html(name, attributes = {}, ...children) {
+  return filled(document.createElement(name), attributes, children);
+}
+
+/** An SVG element. */
+export function svg(name, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, name), attributes, children);
+}
+
+/** A number as people read it, with its sign where it is a difference. */
+export function numeral(value, { sign = false, digits = 3 } = {}) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "unknown";
+  const size = Math.abs(value);
+  const text =
+    size !== 0 && (size < 1e-3 || size >= 1e5)
+      ? size.toExponential(digits - 1)
+      : String(Number(size.toPrecision(digits)));
+  if (value < 0) return `\u2212${text}`;
+  return sign && value > 0 ? `+${text}` : text;
+}
+
+/** A share as a percentage. */
+export function percent(share) {
+  if (share === null || share === undefined || !Number.isFinite(share)) return "unknown";
+  return `${numeral(100 * share, { digits: share < 0.1 ? 2 : 3 })} %`;
+}
+
+/** Has a select offer [value, text] pairs, and choose one of them. */
+export function offer(select, options, chosen) {
+  const wanted = JSON.stringify(options);
+  if (select.dataset.options !== wanted) {
+    select.dataset.options = wanted;
+    select.replaceChildren(...options.map(([value, text]) => html("option", { value }, text)));
+  }
+  select.value = chosen;
+}

@@ -1,0 +1,124 @@
+// One explanation: its regions and what they add, from its compact form and its facts.
+
+import { readNpz } from "./npz.js";
+
+/** What all explanations of the same images share. */
+export class Samples {
+  constructor(arrays) {
+    this.classNames = arrays.class_names.data;
+    this.names = arrays.names.data;
+    const { shape, data } = arrays.photographs;
+    [, this.height, this.width, this.channels] = shape;
+    this.pixels = data;
+  }
+
+  static async from(buffer) {
+    return new Samples(await readNpz(buffer));
+  }
+
+  /** A photograph as a canvas of its own size. */
+  photograph(sample) {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [this.width, this.height];
+    const image = new ImageData(this.width, this.height);
+    const begin = sample * this.width * this.height * this.channels;
+    const last = this.channels - 1;
+    for (let pixel = 0; pixel < this.width * this.height; pixel += 1) {
+      const at = begin + pixel * this.channels;
+      for (let part = 0; part < 3; part += 1) {
+        image.data[4 * pixel + part] = this.pixels[at + Math.min(part, last)];
+      }
+      image.data[4 * pixel + 3] = 255;
+    }
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  }
+}
+
+/** What the regions of one image add to one class, or to one rather than another. */
+class RegionValues {
+  constructor(values, errors, sizes) {
+    this.values = values;
+    this.errors = errors;
+    this.sizes = sizes;
+    this.magnitude = values.reduce((sum, value) => sum + Math.abs(value), 0);
+  }
+
+  /** Those that there are, the strongest first. */
+  get ranked() {
+    const regions = [...this.values.keys()].filter((region) => this.sizes[region] > 0);
+    return regions.sort((a, b) => Math.abs(this.values[b]) - Math.abs(this.values[a]));
+  }
+
+  density(region) {
+    return this.values[region] / this.sizes[region];
+  }
+
+  share(region) {
+    return this.magnitude ? Math.abs(this.values[region]) / this.magnitude : 0;
+  }
+}
+
+export class Explanation {
+  constructor(arrays, facts) {
+    this.facts = facts;
+    const [maps, height, width] = arrays.region_map.shape;
+    Object.assign(this, { maps, height, width });
+    this.regionMap = arrays.region_map.data;
+    [this.samples, this.regions, this.slots] = arrays.region_values.shape;
+    this.values = arrays.region_values.data;
+    this.scale = arrays.value_scale.data;
+    this.errors = arrays.region_std ? arrays.region_std.data : null;
+    this.sizes = new Map();
+  }
+
+  static async from(buffer, facts) {
+    return new Explanation(await readNpz(buffer), facts);
+  }
+
+  /** The region of each pixel of an image; images may share one map. */
+  mapOf(sample) {
+    const area = this.height * this.width;
+    const begin = (sample % this.maps) * area;
+    return this.regionMap.subarray(begin, begin + area);
+  }
+
+  sizesOf(sample) {
+    const number = sample % this.maps;
+    if (!this.sizes.has(number)) {
+      const sizes = new Uint32Array(this.regions);
+      for (const region of this.mapOf(sample)) sizes[region] += 1;
+      this.sizes.set(number, sizes);
+    }
+    return this.sizes.get(number);
+  }
+
+  /** Where a class stands among those explained for an image, -1 if it is not. */
+  slotOf(sample, number) {
+    return this.facts.rows[sample].explained.indexOf(number);
+  }
+
+  /**
+   * What the regions of an image add to a class, or how much more than to another.
+   * Two classes of one model depend on one another, so that the errors of a difference are unknown.
+   */
+  valuesOf(sample, slot, other = -1) {
+    const one = this.slot(sample, slot);
+    if (other < 0) return new RegionValues(one.values, one.errors, this.sizesOf(sample));
+    const two = this.slot(sample, other);
+    const values = one.values.map((value, region) => value - two.values[region]);
+    return new RegionValues(values, null, this.sizesOf(sample));
+  }
+
+  slot(sample, slot) {
+    const values = new Float64Array(this.regions);
+    const errors = this.errors ? new Float64Array(this.regions) : null;
+    const scale = this.scale[sample * this.slots + slot];
+    for (let region = 0; region < this.regions; region += 1) {
+      const at = (sample * this.regions + region) * this.slots + slot;
+      values[region] = this.values[at] * scale;
+      if (errors) errors[region] = this.errors[at];
+    }
+    return { values, errors };
+  }
+}

@@ -1,0 +1,72 @@
+// Where the data is: behind TensorBoard's routes, or in the page itself.
+
+/** What TensorBoard serves below this page's own address. */
+export class ServedSource {
+  async ask(route, query = {}) {
+    const answer = await fetch(`./${route}?${new URLSearchParams(query)}`);
+    if (!answer.ok) throw new Error(`${route}: ${answer.status}`);
+    return answer;
+  }
+
+  /** Tags by runs. */
+  async runs() {
+    return (await this.ask("runs")).json();
+  }
+
+  /** The facts of all explanations of a tag, by step. */
+  async series(run, tag) {
+    return (await this.ask("series", { run, tag })).json();
+  }
+
+  async values(run, tag, step) {
+    return (await this.ask("values", { run, tag, step })).arrayBuffer();
+  }
+
+  async samples(run, key) {
+    return (await this.ask("samples", { run, key })).arrayBuffer();
+  }
+
+  /** The training's numbers: [[step, value], ...] by their names. */
+  async scalars(run) {
+    return (await this.ask("scalars", { run })).json();
+  }
+}
+
+/** What a report carries. */
+export class CarriedSource {
+  constructor(data) {
+    this.data = data;
+  }
+
+  async runs() {
+    const runs = Object.entries(this.data.runs);
+    return Object.fromEntries(runs.map(([run, tags]) => [run, Object.keys(tags)]));
+  }
+
+  async series(run, tag) {
+    return this.data.runs[run][tag].map((one) => one.facts);
+  }
+
+  async values(run, tag, step) {
+    return bytesOf(this.data.runs[run][tag].find((one) => one.facts.step === step).values);
+  }
+
+  async samples(run, key) {
+    return bytesOf(this.data.samples[key]);
+  }
+
+  async scalars(run) {
+    const curves = {};
+    for (const { facts } of Object.values(this.data.runs[run]).flat()) {
+      for (const [name, value] of Object.entries(facts.numbers)) {
+        if (value !== null) (curves[name] ??= []).push([facts.step, value]);
+      }
+    }
+    for (const points of Object.values(curves)) points.sort(([a], [b]) => a - b);
+    return curves;
+  }
+}
+
+function bytesOf(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+}

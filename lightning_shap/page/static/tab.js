@@ -1,0 +1,73 @@
+// The page as a tab of TensorBoard, which gives it a frame of its own.
+
+import { App } from "./app.js";
+import { html } from "./dom.js";
+import { ServedSource } from "./sources.js";
+import { decoded } from "./view_state.js";
+
+const KEY = "p.shap.view"; // as TensorBoard names what a plugin keeps in an address
+const LOOK_AGAIN = 15_000;
+
+/** What TensorBoard calls when the tab is opened. */
+export async function render() {
+  document.documentElement.lang = "en";
+  document.title = "SHAP";
+  document.head.append(
+    html("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }),
+    html("link", { rel: "stylesheet", href: "./style.css" }),
+  );
+  followTheme();
+  const said = new URLSearchParams(window.parent.location.hash.replace(/^#[^&]*/, ""));
+  const app = new App(document.body, new ServedSource(), {
+    view: decoded(said.get(KEY) ?? ""),
+    linkOf: (view) => {
+      const address = new URL(window.parent.location.href);
+      address.hash = `shap&${new URLSearchParams({ [KEY]: view })}`;
+      return address.href;
+    },
+  });
+  await app.draw();
+  onReload(() => app.reload());
+  setInterval(() => !document.hidden && look(app), LOOK_AGAIN);
+}
+
+/** Draws anew only if there is something new: what somebody points at stays as it is. */
+async function look(app) {
+  if (!app.sides?.length) {
+    await app.reload();
+    return;
+  }
+  const [{ run, tag, series }] = app.sides;
+  try {
+    const now = await app.source.series(run, tag);
+    if (now.length !== series.length || now.at(-1).wall_time !== series.at(-1).wall_time) {
+      await app.reload();
+    }
+  } catch {
+    // TensorBoard may be gone for a moment; the next look will show.
+  }
+}
+
+/** Light or dark as TensorBoard is. */
+function followTheme() {
+  const { body } = window.parent.document;
+  const follow = () => {
+    const dark = body.classList.contains("dark-mode");
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+  };
+  new MutationObserver(follow).observe(body, { attributes: true, attributeFilter: ["class"] });
+  follow();
+}
+
+/** TensorBoard says through a port of its own when its data was loaded again. */
+function onReload(work) {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = ({ data }) => {
+    const message = JSON.parse(data);
+    if (message.isReply) return;
+    if (message.type === "experimental.DataReloaded") work();
+    const reply = { type: message.type, id: message.id, payload: null, error: null, isReply: true };
+    port1.postMessage(JSON.stringify(reply));
+  };
+  window.parent.postMessage("experimental.bootstrap", "*", [port2]);
+}

@@ -1,0 +1,171 @@
+"""What tests of the page share: real runs, a real TensorBoard, a real browser."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightning_shap import ShapCallback
+
+CLASSES = ["<script>alert(1)</script>", "disc & ring", "Streifen <b>quer</b>"]
+SIDE = 32
+
+
+class Shapes(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 5, stride=2),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(8, 8, 5, stride=2),
+            torch.nn.ReLU(),
+            torch.nn.Flatten(),
+            torch.nn.Linear(8 * 25, len(CLASSES)),
+        )
+
+    def forward(self, images):
+        return self.net(images)
+
+    def training_step(self, batch, batch_idx):
+        loss = torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
+        self.log("train/loss", loss)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/loss", torch.nn.functional.cross_entropy(self(batch[0]), batch[1]))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=0.003)
+
+
+def shapes(rows, seed=0, side=SIDE):
+    """A square, a disc or stripes, each in its place, on a noisy ground."""
+    generator = torch.Generator().manual_seed(seed)
+    images = 0.25 * torch.rand(rows, 3, side, side, generator=generator)
+    labels = torch.arange(rows) % 3
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    for image, label in zip(images, labels.tolist(), strict=True):
+        top, left = torch.randint(side // 4, 3 * side // 4, (2,), generator=generator).tolist()
+        near = ((y - top).abs() < side / 6, (y - top) ** 2 + (x - left) ** 2 < (side / 5) ** 2)
+        square = near[0] & ((x - left).abs() < side / 6)
+        stripes = (y % 6 < 3) & ((x - left).abs() < side / 5)
+        where = (square, near[1], stripes)[label]
+        colour = torch.rand(3, generator=generator) * 0.5 + 0.5
+        image[:, where] = colour[:, None]
+    return TensorDataset(images, labels)
+
+
+def train(folder, name, *, epochs, seed=0, **settings):
+    """A training whose explanations are logged; returns its callback."""
+    torch.manual_seed(seed)
+    given = {"n_samples": 4, "max_evals": 60, "class_names": CLASSES, "progress": False}
+    callback = ShapCallback(**{**given, **settings})
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=TensorBoardLogger(folder, name=name, version=""),
+        callbacks=[callback],
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+    )
+    trainer.fit(
+        Shapes(),
+        DataLoader(shapes(48), batch_size=16, shuffle=True),
+        DataLoader(shapes(12, seed=1), batch_size=12),
+    )
+    return callback
+
+
+def plugin_path(folder):
+    """Folders to add to Python's path, so that TensorBoard finds the plugin of this checkout.
+
+    An installation has an entry point; one that was made before there was any lacks it.
+    """
+    root = Path(__file__).parents[1]
+    if any(point.name == "shap" for point in entry_points(group="tensorboard_plugins")):
+        return [root]
+    about = Path(folder) / "entry_point-0.dist-info"
+    about.mkdir(exist_ok=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: entry-point\nVersion: 0\n")
+    point = "[tensorboard_plugins]\nshap = lightning_shap.page.plugin:ShapLoader\n"
+    (about / "entry_points.txt").write_text(point)
+    return [root, Path(folder)]
+
+
+@contextmanager
+def tensorboard(logdir, folder, *options):
+    """TensorBoard's address, once it serves explanations."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), *options]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    path = ":".join(map(str, plugin_path(folder)))
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**_environment(), "PYTHONPATH": path},
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                with urlopen(f"{address}/data/plugin/shap/runs", timeout=30) as answer:
+                    if answer.read() != b"{}":
+                        break
+            except (URLError, ConnectionError):
+                pass
+            assert process.poll() is None, "TensorBoard ended by itself"
+            assert time.monotonic() < deadline, "TensorBoard served no explanations"
+            time.sleep(0.5)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@contextmanager
+def browser(folder):
+    """Headless Chromium; the test is skipped where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs a browser: chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars"):
+        options.add_argument(f"--{argument}")
+    options.add_argument("--disable-dev-shm-usage")
+    options.add_argument(f"--user-data-dir={folder / 'profile'}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    downloads = {"download.default_directory": str(folder)}
+    options.add_experimental_option("prefs", downloads)
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        chrome.set_window_size(1400, 1000)
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def _environment():
+    import os
+
+    return dict(os.environ)

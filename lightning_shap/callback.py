@@ -4,28 +4,21 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
-import numpy as np
-
 from lightning_shap.arguments import (
     ArgumentError,
     checked_choice,
     checked_count,
-    checked_grid,
-    checked_method,
-    checked_options,
     checked_samples,
     checked_switch,
     configurable,
     is_unfinished,
 )
-from lightning_shap.contrast import checked_against
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.isolated import isolated
 from lightning_shap.isolation.modes import unlogged, visiting
-from lightning_shap.maskers import checked_masker
 from lightning_shap.methods.registry import MethodName
-from lightning_shap.outputs import Output, value_function
+from lightning_shap.outputs import Output
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.photographs import Album
@@ -39,6 +32,7 @@ from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.model_card import ModelCard, model_card
 from lightning_shap.training.moment import Moment
 from lightning_shap.training.progress import reporting
+from lightning_shap.training.question import Question
 from lightning_shap.training.ranks import (
     CollectiveInForwardError,
     Ranks,
@@ -50,7 +44,6 @@ from lightning_shap.training.steady import Steady
 from lightning_shap.training.time_budget import TimeBudget
 
 CONTROL = "before training"  # the title of the untrained model's picture
-USUAL_TOPK = 3  # the true class and the two highest others; fewer where there are fewer
 
 ModelOf = Callable[[Trainer, LightningModule], LightningModule]
 
@@ -168,24 +161,9 @@ class ShapCallback(EitherCallback):
         super().__init__()
         checked_count("n_samples", n_samples, least=1)
         checked_switch("explain_untrained", explain_untrained)
-        checked_switch("multi_label", multi_label)
         checked_switch("progress", progress)
         checked_switch("report", report)
         checked_count("every_n_epochs", every_n_epochs, least=0)
-        checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
-        checked_count("batch_size", batch_size, least=1)
-        checked_method(method)
-        checked_options(method, grid=grid)
-        checked_masker(masker)
-        value_function(output)
-        if targets is not None and topk is not None:
-            raise ArgumentError("targets, topk", "both were given; give the classes or how many")
-        if topk is not None:
-            checked_count("topk", topk, least=1)
-        if checked_against(against) is not None and topk not in (None, 1):
-            raise ArgumentError("topk", f"got {topk}, but against= explains one class; give 1")
-        if output == "value" and topk is not None:
-            raise ArgumentError("topk", f"got {topk}, but values have no highest one; give targets")
         if (mean is None) != (std is None):
             raise ArgumentError("mean, std", "only one was given; give both or neither")
         checked_choice("on_error", on_error, ("warn", "raise"))
@@ -201,24 +179,22 @@ class ShapCallback(EitherCallback):
         self.tag = tag
         self.failures = Failures(on_error)
         self.progress = progress
-        usual = USUAL_TOPK if against is None else 1
-        self.question: dict[str, Any] = {
-            "method": method,
-            "max_evals": max_evals,
-            "targets": targets,
-            "topk": usual if topk is None and targets is None else topk,
-            "against": against,
-            "masker": masker,
-            "grid": checked_grid(grid),
-            "output": output,
-            "multi_label": multi_label,
-            "batch_size": batch_size,
-            "seed": seed,
-        }
-        self.fewer_will_do = topk is None
+        self.question = Question(
+            method=method,
+            max_evals=max_evals,
+            targets=targets,
+            topk=topk,
+            against=against,
+            masker=masker,
+            grid=grid,
+            output=output,
+            multi_label=multi_label,
+            batch_size=batch_size,
+            seed=seed,
+        )
         self.explain_checkpoint = explain_checkpoint
         self.budget = TimeBudget(time_budget)
-        self.results = Results(tag, self.question, save_dir, on_error, report)
+        self.results = Results(tag, self.question.settings(), save_dir, on_error, report)
         self.explanation: ImageExplanation | None = None
         self.steady = Steady()
         self._begin()
@@ -397,13 +373,9 @@ class ShapCallback(EitherCallback):
                 return
             # Epochs are to be compared; the last word of a training stands for itself.
             compared = tag == self.tag
-            question = {**self.question, "max_evals": affordable}
+            question = self.question.within(affordable)
             if compared:
-                question = self.steady.question(question, len(samples))
-                question = {
-                    name: self.ranks.share(given) if isinstance(given, np.ndarray) else given
-                    for name, given in question.items()
-                }
+                question = self.steady.question(question, len(samples)).of_rows(self.ranks.rows)
             shares = self.ranks.gather(
                 lambda: self._share(trainer, model_of(trainer, pl_module), mine, question)
             )
@@ -423,7 +395,7 @@ class ShapCallback(EitherCallback):
 
     def _affordable(self, samples: int, title: str, needed: bool) -> int:
         """How many evaluations the time allows; says so where it is fewer than wanted."""
-        wanted: int = self.question["max_evals"]
+        wanted = self.question.max_evals
         allowed = self.budget.evaluations(wanted, samples, needed=needed)
         if allowed < wanted:
             inform(
@@ -437,7 +409,7 @@ class ShapCallback(EitherCallback):
         trainer: Trainer,
         pl_module: LightningModule,
         samples: Samples,
-        question: dict[str, Any],
+        question: Question,
     ) -> ImageExplanation | str | None:
         """The explanation of this rank's share of the samples, or why there will never be one."""
         if not len(samples):
@@ -457,14 +429,13 @@ class ShapCallback(EitherCallback):
                     self._classifier(twin),
                     samples.images,
                     data=samples.data,
-                    fewer_will_do=self.fewer_will_do,
                     labels=samples.labels,
                     labels_are_found=True,
                     labels_are_binary=bool(samples.binary),
                     class_names=self.class_names or found_names,
                     names_are_found=not self.class_names,
                     progress=report,
-                    **question,
+                    **question.arguments(),
                 )
 
         try:

@@ -56,9 +56,14 @@ class Ranks:
             dist.destroy_process_group(self.group)
         self.group = None
 
+    @property
+    def rows(self) -> slice:
+        """This rank's share of what all explain, as a distributed sampler deals it out."""
+        return slice(self.rank, None, self.size)
+
     def share(self, items: Any) -> Any:
-        """This rank's share: every size-th item, as a distributed sampler deals them."""
-        return items if self.size == 1 else items[self.rank :: self.size]
+        """This rank's share: every size-th item."""
+        return items if self.size == 1 else items[self.rows]
 
     def gather(self, work: Callable[[], Result]) -> list[Result]:
         """Runs ``work`` on every rank and gives every rank all results, in the ranks' order.

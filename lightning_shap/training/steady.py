@@ -6,6 +6,7 @@ import numpy as np
 
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.pictures.limits import RunningLimit
+from lightning_shap.training.question import Question
 
 
 class Steady:
@@ -35,11 +36,11 @@ class Steady:
             self.classes = np.asarray(explanation.output_indexes)
             self.against = explanation.record.against
 
-    def question(self, question: dict[str, Any], samples: int) -> dict[str, Any]:
+    def question(self, question: Question, samples: int) -> Question:
         """What to ask of so many samples, all that there are: the classes by name, once known."""
         if self.classes is None or len(self.classes) != samples:
             return question
-        return question | {"targets": self.classes, "topk": None, "against": self.against}
+        return question.of_classes(self.classes, self.against)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to go on alike."""

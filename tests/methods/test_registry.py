@@ -148,7 +148,7 @@ def test_a_new_method_is_a_function_and_its_entry(monkeypatch):
     assert explanation.record.evaluations.tolist() == [2 + 4] * 2
     assert "4 regions" in Captions(explanation).method(2)
     assert plot(explanation).ndim == 3
-    assert ShapCallback(method="rows").question["method"] == "rows"
+    assert ShapCallback(method="rows").question.method == "rows"
     with pytest.raises(ValueError, match="grid: 'rows' has none"):
         explained("rows", grid=2)
     with pytest.raises(ValueError, match=r"method: unknown 'rosw'; give one of .*'rows'"):

@@ -87,8 +87,8 @@ def test_lightning_cli_reads_every_argument_from_yaml(cli, tmp_path, masker, tar
     ours = callback_of(read)
     assert ours.batch.given == [0, 5]
     assert ours.budget.limit == ("10%" if budget == "10%" else 3.5)
-    assert ours.question["masker"] == ("blur" if masker == "blur" else 0.5)
-    assert ours.question["targets"] == ([1, 0] if targets == "[1, 0]" else 2)
+    assert ours.question.masker == ("blur" if masker == "blur" else 0.5)
+    assert ours.question.targets == ([1, 0] if targets == "[1, 0]" else 2)
     assert ours.normalisation == ([0.5], [0.25])
     ours.explain_checkpoint = None
     read.trainer.fit(read.model, *tiny_loaders())
@@ -117,17 +117,17 @@ def test_lightning_cli_reads_numbers_from_the_command_line(cli):
     ours = callback_of(
         cli(*quiet, *(f"--trainer.callbacks.{name}={value}" for name, value in given.items()))
     )
-    assert ours.question["masker"] == 0.5
+    assert ours.question.masker == 0.5
     assert ours.budget.limit == 5
     assert ours.batch.size == 4
     assert ours.batch.given == [0, 5]
-    assert ours.question["grid"] == (4, 5)
-    assert ours.question["targets"] == 2
+    assert ours.question.grid == (4, 5)
+    assert ours.question.targets == 2
     assert ours.normalisation == (0.5, [0.25])
     assert ours.class_names == ["1", "2", "3"]
     assert ours.explain_untrained is False
     assert ours.tag == "7"
-    assert ours.question["output"] is brightness
+    assert ours.question.output is brightness
 
 
 @between_jsonargparse_and_lightning
@@ -179,9 +179,9 @@ def test_hydra_configures_it(monkeypatch):
         """
     )
     assert ours.batch.given == [0, 5]
-    assert ours.question["grid"] == (4, 5)
-    assert ours.question["targets"] == [1, 0]
-    assert ours.question["masker"] == 0.5
+    assert ours.question.grid == (4, 5)
+    assert ours.question.targets == [1, 0]
+    assert ours.question.masker == 0.5
     assert ours.normalisation == ([0.5], [0.25])
     assert ours.class_names == ["1", "2", "3"]
     assert all(type(names) is list for names in (ours.class_names, *ours.normalisation))

@@ -92,7 +92,7 @@ def test_a_resumed_run_goes_on_with_its_classes_and_its_scale(tmp_path):
 def test_fewer_samples_are_asked_anew():
     steady = Steady()
     steady.load_state_dict({"classes": [[1, 2], [0, 1]], "against": None, "limit": 2.0})
-    question = {"topk": 2, "targets": None, "against": None}
+    question = ShapCallback(topk=2).question
     assert steady.question(question, 3) == question
-    assert steady.question(question, 2)["targets"].tolist() == [[1, 2], [0, 1]]
+    assert steady.question(question, 2).targets.tolist() == [[1, 2], [0, 1]]
     assert steady.state_dict() == {"classes": [[1, 2], [0, 1]], "against": None, "limit": 2.0}

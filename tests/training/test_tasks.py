@@ -56,7 +56,7 @@ def test_a_single_output_learning_numbers_is_shown_with_its_value(tmp_path, labe
     captions = Captions(explanation)
     assert captions.image(0).name == "image 0"
     detail = captions.output(0, 0).detail.replace("\N{MINUS SIGN}", "-")
-    assert re.fullmatch(r"[-\d.e]+ · true [-\d.]+", detail)
+    assert re.fullmatch(r"[-\d.e]+ → [-\d.e]+ · true [-\d.]+", detail)
 
 
 def test_several_values_are_shown_as_values_when_asked_for(tmp_path):
@@ -148,7 +148,7 @@ def test_a_configuration_file_can_say_that_outputs_are_values(tmp_path, monkeypa
         seed_everything_default=False,
     )
     (ours,) = [one for one in cli.trainer.callbacks if isinstance(one, ShapCallback)]
-    assert ours.question["output"] == "value"
+    assert ours.question.output == "value"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

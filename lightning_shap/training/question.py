@@ -1,0 +1,96 @@
+"""What a callback asks of its model at every explanation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from lightning_shap.arguments import (
+    checked_count,
+    checked_grid,
+    checked_method,
+    checked_options,
+    checked_switch,
+)
+from lightning_shap.contrast import Against, checked_against
+from lightning_shap.errors import ArgumentError
+from lightning_shap.maskers import checked_masker
+from lightning_shap.methods.registry import MethodName
+from lightning_shap.outputs import Output, value_function
+
+USUAL_TOPK = 3  # the true class and the two highest others
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The arguments of :func:`lightning_shap.explain` that are the same in all epochs.
+
+    They are checked before there is a model, as far as that can be.
+
+    Attributes:
+        fewer_will_do: Nobody asked for so many classes: of a model with fewer, all are explained.
+    """
+
+    method: MethodName
+    max_evals: int
+    targets: int | Sequence[int] | np.ndarray | None
+    topk: int | None
+    against: Against
+    masker: float | str
+    grid: int | Sequence[int] | None
+    output: Output
+    multi_label: bool
+    batch_size: int
+    seed: int
+    fewer_will_do: bool = False
+
+    def __post_init__(self) -> None:
+        checked_switch("multi_label", self.multi_label)
+        checked_count("max_evals", self.max_evals, least=2, why="the empty and the full image")
+        checked_count("batch_size", self.batch_size, least=1)
+        checked_method(self.method)
+        checked_options(self.method, grid=self.grid)
+        checked_masker(self.masker)
+        value_function(self.output)
+        contrast = checked_against(self.against) is not None
+        if self.targets is not None and self.topk is not None:
+            raise ArgumentError("targets, topk", "both were given; give the classes or how many")
+        if self.topk is None and self.targets is None:
+            object.__setattr__(self, "fewer_will_do", True)
+            object.__setattr__(self, "topk", 1 if contrast else USUAL_TOPK)
+        elif self.topk is not None and not self.fewer_will_do:
+            checked_count("topk", self.topk, least=1)
+            if contrast and self.topk != 1:
+                raise ArgumentError(
+                    "topk", f"got {self.topk}, but against= explains one class; give 1"
+                )
+            if self.output == "value":
+                raise ArgumentError(
+                    "topk", f"got {self.topk}, but values have no highest one; give targets"
+                )
+        object.__setattr__(self, "grid", checked_grid(self.grid))
+
+    def within(self, max_evals: int) -> "Question":
+        """The same for so many evaluations a sample."""
+        return replace(self, max_evals=max_evals)
+
+    def of_classes(self, classes: np.ndarray, against: np.ndarray | None) -> "Question":
+        """The same of given classes (N, K'), compared with others (N,)."""
+        return replace(self, targets=classes, topk=None, against=against)
+
+    def of_rows(self, rows: slice) -> "Question":
+        """The same of some of the samples."""
+        return replace(
+            self,
+            targets=self.targets[rows] if isinstance(self.targets, np.ndarray) else self.targets,
+            against=self.against[rows] if isinstance(self.against, np.ndarray) else self.against,
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        """By the names of :func:`lightning_shap.explain`'s arguments."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def settings(self) -> dict[str, Any]:
+        """What was asked for, as loggers show it."""
+        return {name: value for name, value in self.arguments().items() if name != "fewer_will_do"}

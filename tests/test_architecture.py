@@ -5,8 +5,10 @@ they are called. Imports for type checkers alone count as neither.
 """
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -192,3 +194,17 @@ def test_importing_the_package_loads_nothing_heavy():
         [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, check=True
     )
     assert not {*done.stdout.split()} & {"torch", "numpy", "shap", *LIGHTNING}
+
+
+# Used where somebody has them, and by what they made or are asked for.
+OPTIONAL = {"datasets", "lightning", "litlogger", "tifffile", "wandb"}
+
+
+def test_what_is_imported_is_a_declared_dependency():
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.match(r"[\w-]+", line)[0].lower() for line in project["dependencies"]}
+    others = {"PIL": "pillow", "yaml": "pyyaml"}
+    found = {top.partition(".")[0] for name in FILES for top in imported(name, lazy=True)}
+    found -= {*sys.stdlib_module_names, "lightning_shap", "__main__"}
+    used = {others.get(name, name.replace("_", "-")) for name in found - OPTIONAL}
+    assert used | {"pytorch-lightning"} == declared  # under either of its names, by both

@@ -17,13 +17,11 @@ from lightning_shap.errors import ArgumentError as ArgumentError
 from lightning_shap.errors import ArgumentTypeError as ArgumentTypeError
 from lightning_shap.errors import naming, shown
 from lightning_shap.isolation.modes import module_of
+from lightning_shap.limits import checked_count as checked_count
 from lightning_shap.methods.registry import METHODS, REMOVED, Method, those_with
 
 # What tells channels last from channels first: see `checked_layout`.
 CHANNELS, LEAST_SIDE, MOST_ASPECT = (1, 3, 4), 8, 4
-MOST_EVALUATIONS = 10**7  # an image of 224 x 224 pixels has 300,000 at most to spend them on
-MOST_SEED = 2**63 - 1
-
 
 Parameters = ParamSpec("Parameters")
 
@@ -78,20 +76,6 @@ def _number_in(text: str) -> int | float | str:
 def _may_be_a_number(hint: Any) -> bool:
     """Whether a type is a number's, or has one in it: of a union, of a list."""
     return hint in (int, float) or any(map(_may_be_a_number, get_args(hint)))
-
-
-def checked_count(
-    name: str, value: Any, *, least: int, most: int | None = None, why: str = ""
-) -> int:
-    """A whole number of at least ``least`` and at most ``most``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ArgumentTypeError(name, f"got {shown(value)}; give a whole number")
-    if value < least:
-        reason = f" ({why})" if why else ""
-        raise ArgumentError(name, f"got {value}; give at least {least}{reason}")
-    if most is not None and value > most:
-        raise ArgumentError(name, f"got {shown(value)}; give at most {most}")
-    return int(value)
 
 
 def checked_choice(name: str, value: Any, choices: Sequence[Any]) -> None:

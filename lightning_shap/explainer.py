@@ -8,8 +8,6 @@ import numpy as np
 import torch
 
 from lightning_shap.arguments import (
-    MOST_EVALUATIONS,
-    MOST_SEED,
     checked_backgrounds,
     checked_class_names,
     checked_count,
@@ -33,6 +31,7 @@ from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.isolated import isolating, isolation_of
 from lightning_shap.isolation.random_states import Draws
+from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED
 from lightning_shap.maskers import MaskerLike, background_of, describe
 from lightning_shap.methods.registry import MethodName
 from lightning_shap.outputs import Output, probabilities_of

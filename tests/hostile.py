@@ -12,12 +12,14 @@ import json
 import os
 import pickle
 import random
+import shutil
 import signal
 import struct
 import sys
 import tempfile
 import time
 import traceback
+import typing
 import zipfile
 from pathlib import Path
 
@@ -72,6 +74,7 @@ def nested(depth):
 
 def structures(weights):
     """What a file may hold instead of weights, or beside them."""
+    one = torch.ones(1)
     yield from {
         "itself": itself(),
         "nested": nested(400),
@@ -96,7 +99,7 @@ def structures(weights):
         "flat": {"model": {k: v.flatten() for k, v in weights.items()}},
         "zero": {"model": {k: v[:0] for k, v in weights.items() if v.ndim}},
         "scalars": {"model": {k: v.sum() for k, v in weights.items()}},
-        "many": {"model": {f"{i}.conv_stem.weight": torch.ones(1) for i in range(60_000)}},
+        "many": {"model": dict.fromkeys((f"{i}.conv_stem.weight" for i in range(60_000)), one)},
         "dots": {"model": {f"{'.' * i}conv_stem.weight": torch.ones(1) for i in range(300)}},
     }.items()
 
@@ -181,8 +184,8 @@ def raw_checkpoints(weights):
     evil = io.BytesIO()
     torch.save({"model": weights, "x": Malicious()}, evil)
     bomb = io.BytesIO()
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", b"\x80\x02" + b"]" * (2**29))
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + b"]" * (2**28))
         archive.writestr("archive/version", b"3\n")
     header = json.dumps({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}}).encode()
     shifted = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}).encode()
@@ -454,30 +457,35 @@ def _data(command, folder):
 # --- how a command ends --------------------------------------------------------------------------
 
 
-def outcome(arguments, directory, seconds):
-    """How a command ends in a process of its own: its exit code and stderr; None for a hang."""
+GRACE = 5  # seconds in which processes end that were started by one that ended
+RESULTS = ["explanation.json", "explanation.npz", "explanation.png"]
+
+
+class End(typing.NamedTuple):
+    """How a command ends.
+
+    Attributes:
+        code: Its exit code, None for one that had to be ended.
+        text: What it wrote to stderr.
+        processes: Those it left behind.
+        files: What it wrote, None where that is not known.
+    """
+
+    code: int | None
+    text: str
+    processes: typing.Sequence[int] = ()
+    files: typing.Sequence[str] | None = None
+
+
+def run(arguments, directory, seconds):
+    """Run a command in a process of its own and see how it ends."""
+    output = _output(arguments, directory)
+    if output is not None:
+        shutil.rmtree(output, ignore_errors=True)
     errors = tempfile.TemporaryFile()
     child = os.fork()
     if child == 0:  # a copy of this process, in which everything heavy is imported already
-        os.setsid()
-        os.chdir(directory)
-        os.dup2(errors.fileno(), 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.stderr = open(2, "w", closefd=False)
-        sys.stdout = open(1, "w", closefd=False)
-        sys.stdin = open(os.devnull)
-        code = 0
-        try:
-            from lightning_shap.command.main import main
-
-            main(arguments)
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except BaseException:
-            traceback.print_exc()
-            code = 1
-        sys.stderr.flush()
-        os._exit(code)
+        _become(arguments, directory, errors)
     ends = time.monotonic() + seconds
     status = None
     while status is None and time.monotonic() < ends:
@@ -485,26 +493,83 @@ def outcome(arguments, directory, seconds):
         status = found if finished else None
         time.sleep(0.01)
     if status is None:
-        os.killpg(child, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+    ends = time.monotonic() + GRACE
+    while (left := _session(child)) and time.monotonic() < ends:
+        time.sleep(0.1)
+    for process in left:
+        os.kill(process, signal.SIGKILL)
     errors.seek(0)
     text = errors.read().decode("utf-8", "replace")
-    return None if status is None else os.waitstatus_to_exitcode(status), text
+    files = None
+    if output is not None:
+        files = sorted(os.listdir(output)) if output.is_dir() else []
+    code = None if status is None else os.waitstatus_to_exitcode(status)
+    return End(code, text, left, files)
 
 
-def verdict(code, text):
+def _become(arguments, directory, errors):
+    """Be a command, to the end of the process."""
+    os.setsid()
+    os.chdir(directory)
+    os.dup2(errors.fileno(), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.stderr = open(2, "w", closefd=False)
+    sys.stdout = open(1, "w", closefd=False)
+    sys.stdin = open(os.devnull)
+    code = 0
+    try:
+        from lightning_shap.command.main import main
+
+        main(arguments)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _output(arguments, directory):
+    """Where a command writes, if that is the directory that all share."""
+    flags = [number for number, word in enumerate(arguments) if word == "--output_dir"]
+    place = None if not flags else Path(directory, arguments[flags[-1] + 1])
+    return place if place == Path(directory, "out") else None
+
+
+def _session(leader):
+    """The processes that belong to a session, by Linux's word."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            status = Path("/proc", entry, "stat").read_text() if entry.isdigit() else ""
+        except OSError:  # it has ended
+            continue
+        fields = status.rpartition(")")[2].split()
+        if fields and int(fields[3]) == leader and fields[0] != "Z":
+            found.append(int(entry))
+    return found
+
+
+def verdict(end):
     """What is wrong with the end of a command, empty where nothing is."""
-    lines = [line for line in text.splitlines() if line.startswith("lightning-shap: error:")]
-    if code is None:
+    lines = [line for line in end.text.splitlines() if line.startswith("lightning-shap: error:")]
+    if end.code is None:
         return "hang"
-    if "Traceback" in text or "Exception ignored" in text:
+    if "Traceback" in end.text or "Exception ignored" in end.text:
         return "traceback"
-    if code not in (0, 1, 2):
-        return f"exit code {code}"
-    if code and not text.strip():
+    if end.code not in (0, 1, 2):
+        return f"exit code {end.code}"
+    if end.code and not end.text.strip():
         return "no sentence"
-    if len(lines) > 1 or "\x1b" in text:
+    if len(lines) > 1 or "\x1b" in end.text:
         return "not one sentence"
+    if end.processes:
+        return f"{len(end.processes)} processes left"
+    if end.files is not None and list(end.files) != ([] if end.code else RESULTS):
+        return f"wrote {', '.join(end.files) or 'nothing'}"
     return ""
 
 
@@ -531,13 +596,13 @@ def main():
         slowest = []
         for name, arguments in chosen:
             started = time.monotonic()
-            code, text = outcome(arguments, Path(folder) / "hostile", asked.limit)
+            end = run(arguments, Path(folder) / "hostile", asked.limit)
             slowest.append((time.monotonic() - started, name))
-            wrong = verdict(code, text)
-            ends[wrong or f"exit {code}"] += 1
+            wrong = verdict(end)
+            ends[wrong or f"exit {end.code}"] += 1
             bad += bool(wrong)
-            if wrong or asked.only or code == 1:
-                print(f"{wrong or code}: {name}\n    {text.strip()[-600:]}", flush=True)
+            if wrong or asked.only or end.code == 1:
+                print(f"{wrong or end.code}: {name}\n    {end.text.strip()[-600:]}", flush=True)
         print(f"{len(chosen)} commands: {dict(ends)}; slowest: {sorted(slowest)[-3:]}")
         print("it ran!" if list(Path(folder).rglob("it_ran")) else "no code of a file ran")
         sys.exit(bad > 0)
@@ -573,8 +638,9 @@ def specimens(folder):
     """A whole file of each kind that is read, and what reads it."""
     from lightning_shap import explain, load
     from lightning_shap.archive import save
-    from lightning_shap.command.data.folders import listed_images, read_samples
+    from lightning_shap.command.data.folders import listed_images
     from lightning_shap.command.data.preprocessing import Preprocessing
+    from lightning_shap.command.data.reading import read_samples
     from lightning_shap.command.model.load import load_model
 
     prepare = Preprocessing(3, (16, 16))

@@ -7,24 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.arguments import checked_count
 from lightning_shap.classes import Classes
-from lightning_shap.command.data.folders import (
-    drawn,
-    find_images,
-    known_classes,
-    numbered_as,
-    numbering_note,
-)
+from lightning_shap.command.data.evaluation import preprocessing_of
+from lightning_shap.command.data.folders import find_images
 from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.data.preprocessing import Preprocessing, preprocessing_of
+from lightning_shap.command.data.numbering import known_classes, numbered_as, numbering_note
+from lightning_shap.command.data.preprocessing import Preprocessing
+from lightning_shap.command.data.reading import drawn
 from lightning_shap.command.data.source import Source, images_of_training
-from lightning_shap.command.machines import device_of
+from lightning_shap.command.device import device_of
 from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.options import Explanation, Options
 from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import MAX_SIDE
 from lightning_shap.errors import ArgumentError
 from lightning_shap.game import raw_output
 from lightning_shap.isolation.modes import evaluation_mode
@@ -33,8 +28,6 @@ from lightning_shap.pictures.pixels import shown_channels
 
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few
 SAMPLES = 8  # where neither the command nor the checkpoint says how many
-MOST_SAMPLES = 10**9
-MOST_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -115,7 +108,6 @@ def prepared(options: Options) -> Job:
         ArgumentError: If something given will not do.
     """
     asked, data = options.model, options.data
-    _check(options)
     directory = str(asked.model_output_dir)
     find_weights(directory)
     given = None if data.dataset is None else find_images(data.dataset)
@@ -189,20 +181,6 @@ def _numbered(
     if note is not None and images.labels is not None and names is None:
         notes.append(note)
     return images, notes
-
-
-def _check(options: Options) -> None:
-    """Refuse numbers and names that cannot be meant, before anything is loaded for them."""
-    data, explanation = options.data, options.explanation
-    checked_count("num_workers", data.num_workers, least=0, most=MOST_THREADS)
-    checked_count("max_evals", explanation.max_evals, least=2)
-    if data.n_samples not in (None, "all"):
-        checked_count("n_samples", data.n_samples, least=1, most=MOST_SAMPLES)
-    if data.crop_size is not None:
-        checked_count("crop_size", data.crop_size, least=1, most=MAX_SIDE)
-    for name in ("model_name", "model_class", "module"):
-        if getattr(options.model, name) == "":
-            raise ArgumentError(name, "got ''; give a name, or leave it out")
 
 
 def _count(n_samples: int | str | None) -> int:

@@ -5,10 +5,20 @@ Each class is a group of flags. :class:`Explanation` repeats the arguments of
 function itself would import torch and shap for every ``--help``; a test holds the two together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED, MOST_SIDE
 from lightning_shap.methods.registry import MethodName
+
+MOST_IMAGES = 10**9
+MOST_THREADS = 256
+MOST_NODES = 10**5
+
+
+def limits(least: int, most: int | None = None) -> dict[str, int | None]:
+    """What is known of an option of whole numbers: none is smaller or larger."""
+    return {"least": least, "most": most}
 
 
 @dataclass(frozen=True)
@@ -56,12 +66,12 @@ class Data:
     """
 
     dataset: str | None = None
-    n_samples: int | Literal["all"] | None = None
-    crop_size: int | None = None
+    n_samples: int | Literal["all"] | None = field(default=None, metadata=limits(1, MOST_IMAGES))
+    crop_size: int | None = field(default=None, metadata=limits(1, MOST_SIDE))
     grayscale: bool = False
     mean: list[float] | None = None
     std: list[float] | None = None
-    num_workers: int = 4
+    num_workers: int = field(default=4, metadata=limits(0, MOST_THREADS))
 
 
 @dataclass(frozen=True)
@@ -93,18 +103,18 @@ class Explanation:
     """
 
     method: MethodName = "partition"
-    max_evals: int = 500
-    targets: int | list[int] | None = None
-    topk: int | None = None
-    against: Literal["runner-up"] | int | None = None
+    max_evals: int = field(default=500, metadata=limits(2, MOST_EVALUATIONS))
+    targets: int | list[int] | None = field(default=None, metadata=limits(0))
+    topk: int | None = field(default=None, metadata=limits(1))
+    against: Literal["runner-up"] | int | None = field(default=None, metadata=limits(0))
     masker: float | str = "blur"
-    grid: int | tuple[int, int] | None = None
+    grid: int | tuple[int, int] | None = field(default=None, metadata=limits(1, MOST_SIDE))
     backgrounds: Literal["samples"] | None = None
     output: Literal["logit", "probability", "value"] = "logit"
     multi_label: bool = False
-    batch_size: int = 64
+    batch_size: int = field(default=64, metadata=limits(1))
     class_names: list[str] | None = None
-    seed: int = 0
+    seed: int = field(default=0, metadata=limits(0, MOST_SEED))
     progress: bool = True
 
 
@@ -120,7 +130,7 @@ class Results:
 
     output_dir: str | None = None
     logdir: str | None = None
-    channels: int | list[int] | None = None
+    channels: int | list[int] | None = field(default=None, metadata=limits(0))
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ class Machines:
     """
 
     devices: int | str | None = None
-    num_nodes: int | None = None
+    num_nodes: int | None = field(default=None, metadata=limits(1, MOST_NODES))
     strategy: str | None = None
     oversubscribe: bool = False
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn
 
@@ -12,6 +12,8 @@ from jsonargparse import ArgumentParser, get_loader, set_loader
 from lightning_shap import __version__
 from lightning_shap.command.options import GROUPS, Options
 from lightning_shap.command.text import readable
+from lightning_shap.errors import ArgumentError
+from lightning_shap.limits import checked_count
 from lightning_shap.methods.registry import REMOVED
 
 FLAGS = {field.name: field for group in GROUPS.values() for field in fields(group)}
@@ -27,6 +29,7 @@ def parse(arguments: Sequence[str]) -> Options:
     """The options that a command line and its ``--config`` files ask for.
 
     Raises:
+        ArgumentError: If a value is beyond its limits.
         SystemExit: With code 2 and what is wrong on stderr; with 0 after ``--help`` and its like.
     """
     set_loader(PLAIN_YAML, _load_plain, exceptions=(yaml.YAMLError,))
@@ -54,6 +57,7 @@ def parse(arguments: Sequence[str]) -> Options:
         given["model_output_dir"] = place
     if given["model_output_dir"] is None:
         parser.error("give the directory of a trained model, or its file of weights")
+    _check_limits(given)
     groups = {
         name: group(**{field.name: given[field.name] for field in fields(group)})
         for name, group in GROUPS.items()
@@ -76,8 +80,8 @@ class _Parser(ArgumentParser):
 def _in_words(arguments: Sequence[str]) -> list[str]:
     """Familiar short forms, ``--grayscale`` and ``--targets 1 2``, as jsonargparse writes them.
 
-    It has ``nargs`` for them, but only for arguments that are added one by one, without the help
-    that it takes from a class; and a list that may also be one number has none.
+    Its own ``nargs`` would do for the words alone: with it, ``[1, 2]`` is a list in a list, and
+    ``targets: 3`` in a configuration is an error.
     """
     flags: list[list[str]] = []
     for word in arguments:
@@ -96,9 +100,24 @@ def _in_words(arguments: Sequence[str]) -> list[str]:
     return words
 
 
+def _check_limits(given: Mapping[str, Any]) -> None:
+    """Refuse what cannot be meant before anything is loaded for it.
+
+    Raises:
+        ArgumentError: If a text is empty, or a number beyond its limits.
+    """
+    for name, value in given.items():
+        if value == "":
+            raise ArgumentError(name, "got ''; give a value, or leave it out")
+        limits = FLAGS[name].metadata if name in FLAGS else {}
+        for number in value if isinstance(value, (list, tuple)) else [value]:
+            if limits and isinstance(number, int):
+                checked_count(name, number, **limits)
+
+
 def _check_configurations(parser: ArgumentParser, arguments: Sequence[str]) -> None:
     """Refuse what is no file, or no small one, before it is read."""
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, value = word.partition("=")
         path = value if equals else following
         if name == "--config" and os.path.exists(path):

@@ -1,4 +1,4 @@
-"""The results of the command: what is written of an archive, and what is said before and after."""
+"""The results of the command: what is written of an archive, and what is printed of a run."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ import numpy as np
 
 from lightning_shap.archive import load, read_record
 from lightning_shap.atomic import check_writable
-from lightning_shap.command.machines import is_started_by_another
+from lightning_shap.command.processes import is_started_by_another
 from lightning_shap.command.report import report
 from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import reason
@@ -92,7 +92,7 @@ def log(job: "Job", archive: Path, results: Results) -> None:
         results.attempt("event", lambda: _log(job, archive, picture, logdir))
 
 
-def say(notes: Iterable[str]) -> None:
+def print_notes(notes: Iterable[str]) -> None:
     """Notes on stderr, from one process of several."""
     if is_started_by_another():
         return

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from lightning_shap.archive import NAME, merge, save
 from lightning_shap.atomic import published
-from lightning_shap.command.data.folders import check_any, read_samples
+from lightning_shap.command.data.reading import check_any, read_samples
 from lightning_shap.command.job import Job, prepared
-from lightning_shap.command.machines import end_with_parent
 from lightning_shap.command.memory import bounded_memory
 from lightning_shap.command.options import Options
+from lightning_shap.command.processes import end_with_parent
 from lightning_shap.command.results import (
     FILES,
     Results,
@@ -19,7 +19,7 @@ from lightning_shap.command.results import (
     notes_after,
     notes_before,
     output_directory,
-    say,
+    print_notes,
     summary,
     write_beside,
 )
@@ -44,7 +44,7 @@ def run(options: Options) -> None:
     with bounded_memory():
         job = prepared(options)
     directory = output_directory(options)
-    say(notes_before(job))
+    print_notes(notes_before(job))
     # Other devices map far more memory than they use, which a limit would count.
     with bounded_memory() if job.device.type == "cpu" else nullcontext():
         if _in_shards(job):
@@ -57,7 +57,7 @@ def run(options: Options) -> None:
         else:
             results = _publish(job, directory, lambda archive: _explain_at_once(job, archive))
         log(job, directory / NAME, results)
-    say(notes_after(results))
+    print_notes(notes_after(results))
     summary(job, directory, results)
     results.check()
 

@@ -7,8 +7,6 @@ them out to devices and machines.
 
 import hashlib
 import json
-import logging
-import os
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,10 +21,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap.archive import save
 from lightning_shap.atomic import WORK, replacing, work_folder
-from lightning_shap.command.data.folders import PreparedImages, check_any, read_samples
-from lightning_shap.command.machines import check_processes, end_with_parent, parent_of_processes
+from lightning_shap.command.data.reading import PreparedImages, check_any, read_samples
 from lightning_shap.command.model.find import find_weights
-from lightning_shap.command.untrusted import blaming
+from lightning_shap.command.processes import end_with_parent, parent_of_processes
+from lightning_shap.command.trainer import quiet_lightning, trainer_of
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation
@@ -66,7 +64,7 @@ def explained_in_shards(job: "Job", directory: Path) -> Iterator[Shards | None]:
         ArgumentError: If there are no such machines, no image can be read, or another process is
             at the same images.
     """
-    trainer, numbers = _trainer(job), _numbers(job)
+    trainer, numbers = trainer_of(job), _numbers(job)
     with _folder(trainer, directory, f"{_fingerprint(job, numbers)}.shards") as folder:
         _explain_missing(job, trainer, folder, numbers)
         if not trainer.is_global_zero:
@@ -114,7 +112,7 @@ def _explain_missing(
     missing += (missing or [0])[:1] * (trainer.world_size - len(missing))
     loader = DataLoader(_ShardImages(job, numbers, missing), batch_size=1, collate_fn=_only_item)
     trainer.callbacks.append(_ShardWriter(job, folder))  # type: ignore[attr-defined]
-    with warnings.catch_warnings(), _lightning_quiet(), parent_of_processes():
+    with warnings.catch_warnings(), quiet_lightning(), parent_of_processes():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         try:
             trainer.predict(_Explainer(job), loader, return_predictions=False)
@@ -193,52 +191,6 @@ class _ShardWriter(pl.callbacks.BasePredictionWriter):
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.strategy.barrier()  # only then are the shards of all processes there
-
-
-@contextmanager
-def _lightning_quiet() -> Iterator[None]:
-    """Lightning's advice on accelerators is for those who train."""
-    names = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _trainer(job: "Job") -> pl.Trainer:
-    machines, device = job.options.machines, job.device
-    default = "auto" if device.index is None else [device.index]
-    with (
-        _lightning_quiet(),
-        blaming("devices, num_nodes, strategy", "Lightning cannot work with them"),
-    ):
-        trainer = pl.Trainer(
-            accelerator=device.type,
-            devices=default if machines.devices is None else machines.devices,
-            num_nodes=1 if machines.num_nodes is None else machines.num_nodes,
-            strategy=machines.strategy or "auto",
-            enable_progress_bar=job.options.explanation.progress,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            inference_mode=False,
-            logger=False,
-        )
-    environment = getattr(trainer.strategy, "cluster_environment", None)
-    if environment is not None and not environment.creates_processes_externally:
-        if device.type == "cpu":
-            check_processes(trainer.num_devices, machines.oversubscribe)
-        if trainer.num_nodes > 1 and "MASTER_ADDR" not in os.environ:
-            raise ArgumentError(
-                "num_nodes",
-                f"got {trainer.num_nodes}, and nothing says where the others are; start each with "
-                "torchrun, with SLURM, or with MASTER_ADDR, MASTER_PORT and NODE_RANK set",
-            )
-    return trainer
 
 
 def _numbers(job: "Job") -> list[list[int]]:

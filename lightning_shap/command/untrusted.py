@@ -8,7 +8,7 @@ says of itself goes through a function that returns None for what it cannot be.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ import torch
 
 from lightning_shap.command.text import readable
 from lightning_shap.errors import ArgumentError
+from lightning_shap.limits import MOST_SIDE
 
-MAX_SIDE = 2**14  # of an image in pixels, larger than any camera's
 MAX_ITEMS = 2**16
 MAX_DEPTH = 4
 SMALL_BYTES = 2**22  # as much may be one element that is repeated
@@ -90,6 +90,11 @@ def word(value: Any) -> str | None:
     return readable(value) if isinstance(value, str) and value.strip() else None
 
 
+def one_of(value: Any, choices: Sequence[str]) -> str | None:
+    """One of a few words."""
+    return value if isinstance(value, str) and value in choices else None
+
+
 def words(value: Any) -> list[str] | None:
     """Texts, one after the other."""
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= MAX_ITEMS:
@@ -98,7 +103,7 @@ def words(value: Any) -> list[str] | None:
     return found if len(found) == len(value) else None
 
 
-def whole(value: Any, most: int = MAX_SIDE, least: int = 1) -> int | None:
+def whole(value: Any, most: int = MOST_SIDE, least: int = 1) -> int | None:
     """A whole number within its bounds."""
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         value = value.item()
@@ -123,20 +128,22 @@ def numbers(value: Any) -> tuple[float, ...] | None:
     return None if not found or None in found else tuple(item for item in found if item is not None)
 
 
-def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
-    """Whether a value is a number, a switch, a name, or a few of these.
+def is_plain(value: Any, *, names: bool = True, depth: int = MAX_DEPTH) -> bool:
+    """Whether a value is a number, a switch, a name where these will do, or a few of them.
 
     A name has no slash and no colon: it can be neither a path nor an address.
     """
     if value is None or isinstance(value, (bool, int, float)):
         return True
     if isinstance(value, str):
-        return NAME.fullmatch(value) is not None
+        return names and NAME.fullmatch(value) is not None
     if depth == 0 or not isinstance(value, (list, tuple, Mapping)) or len(value) > MAX_ITEMS:
         return False
     if isinstance(value, Mapping):
-        return all(isinstance(name, str) for name in value) and is_plain([*value.values()], depth)
-    return all(is_plain(item, depth - 1) for item in value)
+        if not all(isinstance(name, str) for name in value):
+            return False
+        value = [*value.values()]
+    return all(is_plain(item, names=names, depth=depth - 1) for item in value)
 
 
 def is_stored(tensor: torch.Tensor) -> bool:

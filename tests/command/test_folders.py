@@ -11,15 +11,12 @@ from PIL import Image
 
 from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.data import files
-from lightning_shap.command.data.folders import (
-    ImageSet,
-    drawn,
-    find_images,
-    numbered_as,
-    numbering_note,
-    read_samples,
-)
-from lightning_shap.command.data.preprocessing import Preprocessing, preprocessing_of
+from lightning_shap.command.data.evaluation import preprocessing_of
+from lightning_shap.command.data.folders import find_images
+from lightning_shap.command.data.image_set import ImageSet
+from lightning_shap.command.data.numbering import numbered_as, numbering_note
+from lightning_shap.command.data.preprocessing import Preprocessing
+from lightning_shap.command.data.reading import drawn, read_samples
 from lightning_shap.command.model.description import Description, from_settings
 
 

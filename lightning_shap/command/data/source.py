@@ -33,46 +33,46 @@ class Source:
     prepared: bool = False
     notes: Sequence[str] = ()
 
-    def as_received(self, said: Description) -> Description:
+    def as_received(self, description: Description) -> Description:
         """A description whose size is that of images that were prepared already."""
         image = self.images.open(0) if self.prepared else None
         if not isinstance(image, torch.Tensor):
-            return said
+            return description
         channels, height, width = image.shape
-        return replace(said, channels=channels, size=(height, width))
+        return replace(description, channels=channels, size=(height, width))
 
 
-def images_of_training(said: Description, chosen: bool) -> Source:
+def images_of_training(description: Description, chosen: bool) -> Source:
     """The images of a training: the very ones that it explained, or all of its folder.
 
     Args:
-        said: What the checkpoint says.
+        description: What the checkpoint says.
         chosen: Whether those that were explained will do.
 
     Raises:
         ArgumentError: If the checkpoint says neither, or they are no longer there.
     """
-    if chosen and said.images is not None:
-        names = [f"sample {number} of the training" for number in range(len(said.images))]
-        labels = _labels(said.labels, range(len(names)), len(names))
-        images = ImageSet(names, said.images.__getitem__, labels)
+    if chosen and description.images is not None:
+        names = [f"sample {number} of the training" for number in range(len(description.images))]
+        labels = _labels(description.labels, range(len(names)), len(names))
+        images = ImageSet(names, description.images.__getitem__, labels)
         return Source(images, "the samples in the checkpoint", chosen=True, prepared=True)
-    files = said.files or []
+    files = description.files or []
     there = [number for number, file in enumerate(files) if is_image(Path(file))]
     if chosen and there:
         gone = len(files) - len(there)
         return Source(
             listed_images(
-                [files[number] for number in there], _labels(said.labels, there, len(files))
+                [files[number] for number in there], _labels(description.labels, there, len(files))
             ),
             "the samples of the training",
             chosen=True,
             notes=[f"{gone} of the {len(files)} samples of the training are gone"] if gone else [],
         )
-    if said.dataset is None:
+    if description.dataset is None:
         raise ArgumentError("dataset", "the checkpoint names no images; give --dataset")
-    existing("dataset", said.dataset, "the checkpoint names it; give --dataset")
-    return Source(find_images(said.dataset), said.dataset)
+    existing("dataset", description.dataset, "the checkpoint names it; give --dataset")
+    return Source(find_images(description.dataset), description.dataset)
 
 
 def _labels(labels: Sequence[int] | None, rows: Sequence[int], samples: int) -> np.ndarray | None:

@@ -118,7 +118,7 @@ def _unwrapped(path: Path, content: Any) -> Checkpoint:
     """The weights inside a checkpoint's wrappings."""
     if isinstance(content, torch.nn.Module):
         return Checkpoint(path, content.state_dict(), note="a pickled model", model=content)
-    said = mapping(content)
+    whole_file = mapping(content)
     notes: list[str] = []
     for _ in range(MOST_WRAPPINGS):  # a mapping may hold itself
         if _is_state_dict(content):
@@ -142,9 +142,9 @@ def _unwrapped(path: Path, content: Any) -> Checkpoint:
     return Checkpoint(
         path,
         _sound(path, weights),
-        mapping(said.get("hyper_parameters")),
-        description_of(said),
-        whole(said.get("global_step"), most=2**62) or 0,
+        mapping(whole_file.get("hyper_parameters")),
+        description_of(whole_file),
+        whole(whole_file.get("global_step"), most=2**62) or 0,
         ", ".join(notes),
     )
 

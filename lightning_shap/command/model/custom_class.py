@@ -121,7 +121,8 @@ def _nothing(value: bool | str) -> bool | None:
 
 def _is_harmless(name: str, value: Any) -> bool:
     """Whether a file may set an argument: to numbers, switches and names, and to no place."""
+    if not is_plain(value):
+        return False
     if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_harmless(key, value[key]) for key in value)
-    names_place = bool(PLACES & set(name.lower().split("_")))
-    return is_plain(value) and not (names_place and isinstance(value, str))
+        return all(_is_harmless(key, value[key]) for key in value)
+    return not (isinstance(value, str) and PLACES & set(name.lower().split("_")))

@@ -1,23 +1,37 @@
 """Descriptions: what a checkpoint says of its classifier and of the images it was trained on.
 
 A checkpoint is a file that may come from anywhere, so whatever it says is checked for what it can
-be, and what cannot be is as if it was not said.
+be, and what cannot be is left out.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import reduce
 from typing import Any
 
 import timm
 import torch
 
 from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import is_stored, mapping, number, numbers, whole, word, words
+from lightning_shap.command.untrusted import (
+    is_stored,
+    mapping,
+    number,
+    numbers,
+    one_of,
+    whole,
+    word,
+    words,
+)
 
 CALLBACK = "ShapCallback{"  # how the callback's key in a checkpoint begins
 NO_CLASS = -1
-MOST_SIDE = 2**12  # of images, more than any training's
+MOST_TRAINED = 2**12  # of images, more than any training's
+
+# What timm's transforms take.
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
+CROP_MODES = ("center", "squash", "border")
 
 # The names by which scripts, Lightning's hyper-parameters and timm's configurations call a thing.
 ARCHITECTURE = ("architecture", "model_name", "arch", "model", "backbone", "encoder", "name")
@@ -30,7 +44,7 @@ DATASET = ("dataset", "data_dir", "data_root", "root", "data_path", "data")
 
 @dataclass(frozen=True)
 class Description:
-    """What is said of a classifier; None where nothing is.
+    """What is known of a classifier; None where nothing is.
 
     Attributes:
         architecture: timm's name of the network.
@@ -73,24 +87,21 @@ class Description:
     def otherwise(self, other: "Description") -> "Description":
         """This description, and what it does not say as another says it."""
         names = [entry.name for entry in fields(self)]
-        said = {name: getattr(self, name) for name in names}
+        own = {name: getattr(self, name) for name in names}
         return Description(
-            **{name: getattr(other, name) if said[name] is None else said[name] for name in said}
+            **{name: getattr(other, name) if own[name] is None else own[name] for name in own}
             | {"from_script": self.from_script or other.from_script}
         )
 
 
 def description_of(content: Mapping[str, Any]) -> Description:
     """What a checkpoint says, the callback's word before the hyper-parameters'."""
-    said = [_from_callback(mapping(content.get("callbacks")))]
+    found = [_from_callback(mapping(content.get("callbacks")))]
     for name in ("hyper_parameters", "datamodule_hyper_parameters"):
-        said.append(from_settings(mapping(content.get(name))))
-    said.append(from_settings(mapping(getattr(content.get("args"), "__dict__", None))))  # timm
-    said.append(Description(architecture=_architecture(content.get("arch"))))
-    whole_description = said[0]
-    for description in said[1:]:
-        whole_description = whole_description.otherwise(description)
-    return whole_description
+        found.append(from_settings(mapping(content.get(name))))
+    found.append(from_settings(mapping(getattr(content.get("args"), "__dict__", None))))  # timm
+    found.append(Description(architecture=_architecture(content.get("arch"))))
+    return reduce(Description.otherwise, found)
 
 
 def from_settings(settings: Mapping[str, Any]) -> Description:
@@ -107,8 +118,8 @@ def from_settings(settings: Mapping[str, Any]) -> Description:
         mean=first(MEAN, numbers),
         std=first(STD, _positive),
         crop_pct=_share(settings.get("crop_pct")),
-        crop_mode=word(settings.get("crop_mode")),
-        interpolation=word(settings.get("interpolation")),
+        crop_mode=one_of(settings.get("crop_mode"), CROP_MODES),
+        interpolation=one_of(settings.get("interpolation"), INTERPOLATIONS),
         dataset=first(DATASET, _folder),
     )
 
@@ -118,19 +129,19 @@ def _from_callback(callbacks: Mapping[str, Any]) -> Description:
     state = next((state for state in states if "classifier" in state), None)
     if state is None:
         return Description()
-    said, samples = mapping(state["classifier"]), mapping(state.get("samples"))
-    images, labels = samples.get("images"), said.get("labels")
+    card, samples = mapping(state["classifier"]), mapping(state.get("samples"))
+    images, labels = samples.get("images"), card.get("labels")
     if labels is None and isinstance(samples.get("labels"), torch.Tensor):
         labels = samples["labels"].flatten().tolist()
-    size = said.get("input_size")
-    transform = None if not word(said.get("transform")) else readable(said["transform"], 4000)
-    plain = from_settings(said)
+    size = card.get("input_size")
+    transform = None if not word(card.get("transform")) else readable(card["transform"], 4000)
+    plain = from_settings(card)
     return Description(
-        architecture=_architecture(said.get("architecture")),
-        module_class=word(said.get("module_class")),
-        from_script=said.get("from_script") is True,
-        module=word(said.get("module")),
-        class_names=words(said.get("class_names")),
+        architecture=_architecture(card.get("architecture")),
+        module_class=word(card.get("module_class")),
+        from_script=card.get("from_script") is True,
+        module=word(card.get("module")),
+        class_names=words(card.get("class_names")),
         channels=whole(size[0]) if isinstance(size, (list, tuple)) and len(size) == 3 else None,
         size=_size(size),
         mean=plain.mean,
@@ -140,8 +151,8 @@ def _from_callback(callbacks: Mapping[str, Any]) -> Description:
         crop_mode=plain.crop_mode or ("squash" if _squashes(transform) else None),
         interpolation=plain.interpolation,
         transform=transform,
-        dataset=_folder(said.get("dataset")),
-        files=_paths(said.get("files")),
+        dataset=_folder(card.get("dataset")),
+        files=_paths(card.get("files")),
         images=images if _are_images(images) else None,
         labels=_labels(labels),
     )
@@ -155,7 +166,7 @@ def _architecture(value: Any) -> str | None:
 def _size(value: Any) -> tuple[int, int] | None:
     """(height, width) from one side, two, or channels and two."""
     sides = value if isinstance(value, (list, tuple)) else [value, value]
-    checked = [whole(side, MOST_SIDE) for side in sides[-2:]]
+    checked = [whole(side, MOST_TRAINED) for side in sides[-2:]]
     if len(sides) not in (2, 3) or None in checked:
         return None
     height, width = checked

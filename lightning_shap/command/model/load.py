@@ -7,18 +7,17 @@ from pathlib import Path
 import torch
 
 from lightning_shap.command.model.architecture import (
-    TimmConfig,
     build_architecture,
     known_architecture,
-    prefix_of,
     takes_one_size,
-    timm_config,
 )
 from lightning_shap.command.model.checkpoints import Checkpoint, read_checkpoint
 from lightning_shap.command.model.custom_class import build_own_class, own_class
 from lightning_shap.command.model.description import Description
 from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.importable import check_importable, is_lightning_module
+from lightning_shap.command.model.timm_config import TimmConfig, timm_config
+from lightning_shap.command.model.weights import load_weights
 from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import blaming
 from lightning_shap.errors import ArgumentError
@@ -80,11 +79,18 @@ def load_model(
     found = find_weights(place)
     checkpoint = read_checkpoint(found.path, allow_pickle=allow_pickle)
     config = timm_config(found.path.parent)
-    said = checkpoint.description.otherwise(config.description)
+    description = checkpoint.description.otherwise(config.description)
     notes = ", ".join(note for note in (found.note, checkpoint.note) if note)
     source = f"{readable(found.path.name)} ({notes})" if notes else readable(found.path.name)
     loading = _Loading(
-        place, checkpoint, config, said, module or said.module, crop_size, allow_pickle, source
+        place,
+        checkpoint,
+        config,
+        description,
+        module or description.module,
+        crop_size,
+        allow_pickle,
+        source,
     )
     if model_class is not None:
         return loading.of_class(model_class)
@@ -95,40 +101,6 @@ def load_model(
     return loading.as_described()
 
 
-def load_weights(
-    network: torch.nn.Module, name: str, checkpoint: Checkpoint, module: str | None = None
-) -> str:
-    """Put a checkpoint's weights into a network, and return the prefix they were under.
-
-    Raises:
-        ArgumentError: If they are another architecture's, saying how many keys differ.
-    """
-    expected = network.state_dict()
-    if not expected:
-        raise ArgumentError("model_class", f"{name} has no weights; give the trained classifier")
-    prefix = prefix_of(checkpoint.weights, next(iter(expected)), expected, module)
-    found = {
-        key.removeprefix(prefix): value
-        for key, value in checkpoint.weights.items()
-        if key.startswith(prefix)
-    }
-    missing = expected.keys() - found.keys()
-    # Older files hold index tables that newer architectures compute.
-    extra = {key for key in found.keys() - expected.keys() if found[key].is_floating_point()}
-    shapes = {k for k in expected.keys() & found.keys() if expected[k].shape != found[k].shape}
-    if differing := len(missing) + len(extra) + len(shapes):
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(checkpoint.path.name)} holds weights of another architecture than {name}: "
-            f"{differing} keys differ ({len(missing)} of {len(expected)} are missing, "
-            f"{len(extra)} are unknown, {len(shapes)} have another shape); "
-            "give the right one as --model_name, or the --crop_size of training",
-        )
-    with blaming("model_output_dir", f"the weights do not fit {name}"):
-        network.load_state_dict({key: found[key] for key in expected})
-    return prefix
-
-
 @dataclass(frozen=True)
 class _Loading:
     """What the ways to load a model share."""
@@ -136,7 +108,7 @@ class _Loading:
     place: Path
     checkpoint: Checkpoint
     config: TimmConfig
-    said: Description
+    description: Description
     module: str | None
     crop_size: int | None
     trusted: bool
@@ -171,7 +143,7 @@ class _Loading:
             f"{self.source}{below}, architecture from {origin}{without}",
             channels,
             network.num_classes,
-            self.said,
+            self.description,
             takes_one_size(network),
             self.checkpoint.step,
             guessed,
@@ -183,11 +155,11 @@ class _Loading:
         A LightningModule that is the classifier itself may do more than the network inside it, so
         its own class comes first where that can be had. A network in an attribute needs no class.
         """
-        path, network = self.said.module_class, self.said.architecture
+        path, network = self.description.module_class, self.description.architecture
         if path is None or (self.module is not None and network is not None):
             return self.of_timm()
         try:
-            if self.said.from_script:
+            if self.description.from_script:
                 raise ArgumentError("model_class", "to import a script would run it")
             check_importable(path)
             kind = own_class(path)
@@ -215,9 +187,9 @@ class _Loading:
         if self.module is not None:
             with blaming("module", f"{name} has no module {self.module!r}"):
                 model = model.get_submodule(self.module)
-        channels = _channels(model) or self.said.channels or 3
+        channels = _channels(model) or self.description.channels or 3
         return TrainedModel(
-            model, name, source, channels, description=self.said, step=self.checkpoint.step
+            model, name, source, channels, description=self.description, step=self.checkpoint.step
         )
 
     def _candidates(self, model_name: str | None) -> list[tuple[str, str]]:
@@ -229,14 +201,14 @@ class _Loading:
         file = self.checkpoint.path
         folder = file.parent if self.place.is_file() else self.place
         candidates = [(folder.resolve().name, "the directory's name")]
-        if self.said.architecture is not None:
-            candidates.insert(0, (self.said.architecture, "the checkpoint"))
+        if self.description.architecture is not None:
+            candidates.insert(0, (self.description.architecture, "the checkpoint"))
         if self.place.is_file():
             candidates.append((file.name.split(".")[0], "the file's name"))
         return candidates
 
     def _hint(self) -> str:
-        path = self.said.module_class
+        path = self.description.module_class
         return "" if path is None else f" (the checkpoint is of {path})"
 
 

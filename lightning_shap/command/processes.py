@@ -1,4 +1,7 @@
-"""Machines: the device that explains, and processes that end when their parent does."""
+"""Processes: as many as there are cores, and none that outlives the one that started it.
+
+Needs nothing heavy: a process looks for its parent before it loads anything.
+"""
 
 import os
 import threading
@@ -6,31 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
 from lightning_shap.errors import ArgumentError
 
 PARENT = "LIGHTNING_SHAP_PARENT"  # the process that started the others, in their environment
 WATCH = 0.5  # seconds
-
-
-def device_of(accelerator: str) -> torch.device:
-    """The device that an accelerator's name means; auto means the best one there is.
-
-    Raises:
-        ArgumentError: If there is no such device here.
-    """
-    if accelerator == "auto":
-        there = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
-        return there or torch.device("cpu")
-    try:
-        device = torch.device("cuda" if accelerator == "gpu" else accelerator)
-        torch.ones(1, device=device).item()  # some names, such as meta, compute nothing
-    except (RuntimeError, AssertionError, ValueError, ImportError) as error:
-        raise ArgumentError(
-            "accelerator", f"cannot use {accelerator!r} here; give cpu, cuda, mps or auto"
-        ) from error
-    return device
 
 
 def cores() -> int:

@@ -1,0 +1,118 @@
+"""Which preprocessing: that of a model's evaluation, as far as anything says what it was."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from timm.data import resolve_data_config
+
+from lightning_shap.command.data.preprocessing import Preprocessing
+from lightning_shap.command.model.description import Description
+from lightning_shap.command.untrusted import number
+from lightning_shap.errors import ArgumentError
+
+
+def preprocessing_of(
+    module: torch.nn.Module,
+    channels: int,
+    description: Description,
+    *,
+    one_size: bool = False,
+    crop_size: int | None = None,
+    grayscale: bool = False,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Preprocessing:
+    """The evaluation transform of a model, and what of it is a guess.
+
+    Args:
+        module: A timm model, or one with a timm model inside, has the configuration of the weights
+            that timm trained: a guess for others.
+        channels: That it takes.
+        description: What the checkpoint says of the images of its training.
+        one_size: The module takes images of the size that it says, and no other.
+        crop_size: Side of the images, instead of the training's.
+        grayscale: Show the model grey images.
+        mean: Instead of the training's.
+        std: Instead of the training's.
+
+    Raises:
+        ArgumentError: If mean or std do not fit the channels, or are no numbers to divide by.
+    """
+    for name, given in (("mean", mean), ("std", std)):
+        if given is not None and len(given) not in (1, channels):
+            raise ArgumentError(name, f"has {len(given)} numbers; give 1 or {channels}")
+        if given is not None and None in map(number, given):
+            raise ArgumentError(name, f"got {given!r}; give finite numbers")
+    if std is not None and min(std) <= 0:
+        raise ArgumentError("std", f"got {std!r}; give numbers above 0")
+    own, whose = _timm_config(module)
+    known: dict[str, Any] = {
+        "mean": mean or _fitting(description.mean, channels),
+        "std": std or _fitting(description.std, channels),
+        "input_size": None if description.size is None else (channels, *description.size),
+        "crop_pct": description.crop_pct,
+        "crop_mode": description.crop_mode,
+        "interpolation": description.interpolation,
+    }
+    known = {name: value for name, value in known.items() if value is not None}
+    config = resolve_data_config({"in_chans": channels, **known}, pretrained_cfg=own)
+    size = (crop_size, crop_size) if crop_size else tuple(config["input_size"][-2:])
+    guessed: dict[str, str] = {}
+    if not crop_size and description.size is None and not one_size:
+        guessed["size"] = f"{size[0]} x {size[1]} pixels{whose}"
+    if description.crop_pct is None:
+        guessed["crop"] = f"the middle {config['crop_pct']:.4g} of the image{whose}"
+    if "mean" not in known or "std" not in known:
+        theirs = all(len(own.get(name) or ()) == channels for name in ("mean", "std"))
+        statistics = f"{_listed(config['mean'])}, {_listed(config['std'])}{whose}"
+        guessed["mean, std"] = statistics if theirs else "none, pixels stay from 0 to 1"
+        if not theirs:  # timm assumes ImageNet's colours; a guess is no better than none
+            config["mean"] = config["std"] = None
+            _check_pair(mean, std)
+    settings = {name: config[name] for name in ("interpolation", "crop_pct", "crop_mode")}
+    settings["crop_pct"] = _exact(settings["crop_pct"], size)
+    return Preprocessing(
+        channels,
+        size,
+        mean=config["mean"],
+        std=config["std"],
+        grayscale=grayscale,
+        settings=settings,
+        guessed=guessed,
+    )
+
+
+def _check_pair(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+    if mean is not None or std is not None:
+        given, missing = ("mean", "std") if std is None else ("std", "mean")
+        raise ArgumentError(given, f"was given and nothing says the {missing}; give --{missing}")
+
+
+def _timm_config(module: torch.nn.Module) -> tuple[Mapping[str, Any], str]:
+    """The data configuration of the first timm network inside a module, and whose that is."""
+    for part in module.modules():
+        config = getattr(part, "pretrained_cfg", None)
+        if isinstance(config, Mapping):
+            return config, f" (timm's {config.get('architecture', 'network')})"
+    return {}, ""
+
+
+def _fitting(values: Sequence[float] | None, channels: int) -> Sequence[float] | None:
+    return values if values is not None and len(values) in (1, channels) else None
+
+
+def _listed(values: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{value:.4g}" for value in values) + "]"
+
+
+def _exact(share: float, size: tuple[int, int]) -> float:
+    """A share to which timm's rounding down leaves the whole side that it came from.
+
+    192 / (192 / 224) is a little less than 224.
+    """
+    side = size[0] / share
+    if abs(side - round(side)) > 1e-6:
+        return share
+    return math.nextafter(size[0] / round(side), 0.0)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lightning_shap.metrics.faithfulness import DeletionAUC as DeletionAUC
     from lightning_shap.metrics.faithfulness import InsertionAUC as InsertionAUC
     from lightning_shap.pictures.grid import plot as plot
+    from lightning_shap.saving import save as save
 
 __version__ = "0.1.0"
 
@@ -24,9 +25,10 @@ _HOMES = {
     "explain": "lightning_shap.explainer",
     "load": "lightning_shap.archive",
     "plot": "lightning_shap.pictures.grid",
+    "save": "lightning_shap.saving",
 }
 
-__all__ = ["DeletionAUC", "InsertionAUC", "ShapCallback", "explain", "load", "plot"]
+__all__ = ["DeletionAUC", "InsertionAUC", "ShapCallback", "explain", "load", "plot", "save"]
 
 
 if not TYPE_CHECKING:  # a checker would take every misspelt name for one that is loaded here

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lightning_shap.metrics.faithfulness import InsertionAUC as InsertionAUC
     from lightning_shap.page.report import report as report
     from lightning_shap.pictures.grid import plot as plot
+    from lightning_shap.saving import save as save
 
 __version__ = "0.1.0"
 
@@ -26,9 +27,19 @@ _HOMES = {
     "load": "lightning_shap.archive",
     "plot": "lightning_shap.pictures.grid",
     "report": "lightning_shap.page.report",
+    "save": "lightning_shap.saving",
 }
 
-__all__ = ["DeletionAUC", "InsertionAUC", "ShapCallback", "explain", "load", "plot", "report"]
+__all__ = [
+    "DeletionAUC",
+    "InsertionAUC",
+    "ShapCallback",
+    "explain",
+    "load",
+    "plot",
+    "report",
+    "save",
+]
 
 
 if not TYPE_CHECKING:  # a checker would take every misspelt name for one that is loaded here

@@ -2,15 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shap
 from slicer import Alias, Obj, Slicer
 
 from lightning_shap.classes import Classes
+from lightning_shap.errors import ArgumentError
 from lightning_shap.parts import Parts
 from lightning_shap.regions.labelled import Regions, joined
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SHOWN_ROWS = 8  # of the images, where a notebook shows an explanation
 
 
 @dataclass(frozen=True)
@@ -233,6 +240,27 @@ class ImageExplanation(shap.Explanation):
     def is_one_image(self) -> bool:
         """Whether an image was picked by its number, so that no axis of images is left."""
         return np.ndim(self._s.image_numbers) == 0
+
+    def plot(self, **look: Any) -> "Image.Image":
+        """The picture of it, which a notebook shows.
+
+        Args:
+            look: Arguments of :func:`lightning_shap.plot`.
+        """
+        from PIL import Image
+
+        from lightning_shap.pictures.grid import plot
+
+        return Image.fromarray(plot(self, **look))
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows of it: the picture of the first images."""
+        content = BytesIO()
+        try:
+            self.plot(max_rows=SHOWN_ROWS).save(content, "PNG")
+        except ArgumentError:  # of values that are no maps any more, such as a mean over images
+            return None
+        return content.getvalue()
 
     def __copy__(self) -> "ImageExplanation":
         twin = object.__new__(type(self))

@@ -106,7 +106,7 @@ class Captions:
         if true or right is not None:
             probability = self._probability(row, true[0]) if len(true) == 1 else ""
             mistaken = "" if right or predicted is None else f"predicted {self._names(predicted)}"
-            detail = _joined(probability, mistaken)
+            detail = _joined(mistaken, probability)  # the map says how likely, were it cut off
             return Heading(self._names(true), detail, true=True, right=right)
         if predicted is not None:
             probability = self._probability(row, predicted[0]) if len(predicted) == 1 else ""

@@ -16,7 +16,7 @@ STEPS = 255  # shades of each sign; the neutral white lies exactly between them
 
 SHADE = 0.18  # how far the image under a heat map darkens its neutral
 DARK = 96  # grey level, of 255, of a ground that is drawn as a negative there
-SATURATION, LIFTED = 0.1, 64  # of a photograph that colours are laid on
+LIFTED = 64  # black of a photograph that colours are laid on
 RIM = 8  # what lies along the border is the ground: this part of the sides
 FLATTEST = 8  # grey levels that an image spans; of fewer its noise would be seen
 
@@ -168,13 +168,13 @@ def colours(values: np.ndarray, limit: float) -> np.ndarray:
 
 
 def muted(photograph: Image.Image) -> Image.Image:
-    """A photograph that a colour can be laid on: its own colours muted, its black lifted.
+    """A photograph that a colour can be laid on: in grey, its black lifted.
 
-    Red laid on an orange cup would be seen by nobody, nor on black.
+    Laid on a photograph's own colours, red would be seen by nobody on an orange cup or a cat's fur,
+    and on black no colour at all; and what has no value would not look neutral.
     """
-    pale = Image.blend(photograph.convert("L").convert("RGB"), photograph, SATURATION)
     lifted = [round(LIFTED + level * (255 - LIFTED) / 255) for level in range(256)]
-    return pale.point(lifted * 3)
+    return photograph.convert("L").point(lifted).convert("RGB")
 
 
 def underlays(photographs: Sequence[Image.Image]) -> list[Image.Image]:

@@ -19,8 +19,9 @@ StyleName = Literal["overlay", "tiles", "contour", "spotlight"]
 
 OVERLAY_SIDE = 96  # of smaller images too little is seen below a colour
 OPACITY = 0.8  # of an overlay at the limit
-# In OKLab of the same lightness and chroma, as the ramps of the tiles are.
-RAISING, LOWERING = (214, 40, 47), (0, 106, 226)
+# In OKLab of the same lightness and chroma, within a twentieth. The red leans towards orange: pure
+# red on grey is no colour at all to protanopes, who see this one as ochre and the other as blue.
+RAISING, LOWERING = (228, 76, 26), (45, 128, 242)
 
 HATCH_PERIOD, HATCH_LINE = 7, 3  # pixels, along a row
 FADED = 0.25  # how much is left between the lines
@@ -83,7 +84,7 @@ class Tiles:
 
 
 class Overlay:
-    """A muted photograph, and a colour laid on with an opacity in proportion to the value."""
+    """A grey photograph, and a colour laid on with an opacity in proportion to the value."""
 
     shows_sign = True
     ground: Ground = "muted"
@@ -110,7 +111,7 @@ class Overlay:
 
 
 class Contour:
-    """A muted photograph, with outlines around what carries half and most of the support."""
+    """A grey photograph, with outlines around what carries half and most of the support."""
 
     shows_sign = False
     ground: Ground = "muted"

@@ -351,7 +351,7 @@ def test_right_and_wrong_predictions_are_marked(words):
     assert words.count("✓") == words.count("✗") == 1
     assert words[words.index("✓") + 1 :][:2] == ["cat", "96.5 %"]
     assert words[words.index("✗") + 1 :][0] == "dog"
-    assert words[words.index("✗") + 1 :][1].startswith("1.8 % · predicted")
+    assert words[words.index("✗") + 1 :][1].startswith("predicted ")
 
 
 def test_the_true_class_stands_out_among_the_maps():
@@ -391,7 +391,7 @@ def test_a_single_output_speaks_for_the_second_of_two_classes():
     captions = Captions(explanation, [1, 1], ["healthy", "ill"])
     assert captions.output(0, 0).name == "ill"
     assert captions.image(0).right
-    assert captions.image(1).detail == "20.0 % · predicted healthy"
+    assert captions.image(1).detail == "predicted healthy · 20.0 %"
     assert Captions(explanation, [0, 1], ["ill"]).image(0).name == "not ill"
 
 
@@ -431,7 +431,7 @@ def test_every_true_class_of_several_is_marked():
     assert [captions.output(0, column).true for column in range(3)] == [True, False, True]
     assert captions.image(0) == Heading("cat, sofa", "", true=True, right=True)
     assert captions.image(1) == Heading(
-        "sofa", "30.0 % · predicted no class", true=True, right=False
+        "sofa", "predicted no class · 30.0 %", true=True, right=False
     )
     nothing = Captions(explanation, np.zeros((2, 3), int), ["cat", "dog", "sofa"])
     assert nothing.image(0) == Heading("no class", "predicted cat, sofa", true=True, right=False)

@@ -158,6 +158,11 @@ def names_in(path: Path) -> list[str]:
     return [name for name in names if name != ABOUT]
 
 
+def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
+    """What shapes the arrays of an archive have."""
+    return {name: shape for name, (shape, _) in _headers(path).items()}
+
+
 def read(path: Path, name: str, rows: int | None = None) -> np.ndarray:
     """One array of an archive, or only its first rows."""
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
@@ -229,16 +234,22 @@ def _header(file: Any, rows: int | None) -> tuple[tuple[int, ...], np.dtype[Any]
 def _stated_bytes(path: Path, rows: int | None) -> int:
     """How much memory the arrays of an archive take, by what they say of themselves."""
     total, shapes = 0, {}
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            with archive.open(name) as file:
-                shape, dtype = _header(file, None if name == f"{ABOUT}.npy" else rows)
-                total += math.prod(shape) * dtype.itemsize
-                shapes[name.removesuffix(".npy")] = shape
+    for name, (shape, dtype) in _headers(path).items():
+        shapes[name] = (min(rows, shape[0]), *shape[1:]) if shape and rows is not None else shape
+        total += math.prod(shapes[name]) * dtype.itemsize
     if compact.VALUES in shapes:  # whose images may share one map, and have no photographs
         pixels = shapes[compact.VALUES][0] * math.prod(shapes["region_map"][1:])
         total += pixels * compact.BYTES_PER_PIXEL
     return total
+
+
+def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    headers = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as file:
+                headers[name.removesuffix(".npy")] = _header(file, None)
+    return headers
 
 
 def _check_whole(explanation: ImageExplanation) -> None:

@@ -125,11 +125,14 @@ class Results:
     Args:
         output_dir: Where explanation.png, .npz and .json go; beside the model where not given.
         logdir: Also write a TensorBoard event there.
+        report: Also write explanation.html, a page to explore it. Given an explanation.npz in place
+            of a model, write the page alone.
         channels: The channel shown grey, or the three shown as red, green and blue.
     """
 
     output_dir: str | None = None
     logdir: str | None = None
+    report: bool = False
     channels: int | list[int] | None = field(default=None, metadata=limits(0))
 
 

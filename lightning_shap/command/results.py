@@ -1,6 +1,7 @@
 """The results of the command: what is written of an archive, and what is printed of a run."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -10,20 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.archive import load, read_record
+from lightning_shap.archive import load, look_of, read_more, read_record, shapes_in
 from lightning_shap.atomic import check_writable
 from lightning_shap.command.processes import is_started_by_another
 from lightning_shap.command.report import report
 from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import reason
 from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation import ImageExplanation
+from lightning_shap.page.data import PageWriter
+from lightning_shap.page.report import report as report_page
 from lightning_shap.pictures.grid import plot, save
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
     from lightning_shap.command.options import Options
 
-FILES = tuple(f"explanation.{kind}" for kind in ("png", "npz", "json"))
+FILES = tuple(f"explanation.{kind}" for kind in ("png", "npz", "json", "html"))
 FLAGS = {"size": "--crop_size", "mean, std": "--mean and --std"}  # what to give instead of a guess
 PICTURE_ROWS = 64  # more would make a picture that no viewer opens
 PICTURE_BYTES = 2**30  # of attributions that are drawn
@@ -76,12 +80,38 @@ def output_directory(options: "Options") -> Path:
     return directory
 
 
+def given_archive(options: "Options") -> Path | None:
+    """The archive whose page is asked for, where it stands in place of a model.
+
+    Raises:
+        ArgumentError: If an archive is given, but not for its page.
+    """
+    place = Path(str(options.model.model_output_dir))
+    if place.suffix != ".npz":
+        return None
+    if not options.results.report:
+        raise ArgumentError(
+            "model_output_dir", "is an archive of an explanation; add --report to have its page"
+        )
+    return place
+
+
 def write_beside(job: "Job", archive: Path) -> Results:
     """Write the picture and the report of an archive."""
     results = Results()
     results.report = results.attempt(FILES[2], lambda: _write_report(archive))
     results.picture = results.attempt(FILES[0], lambda: _draw(job, archive))
+    if job.options.results.report:
+        results.attempt(FILES[3], lambda: write_page(archive, job.options.results.channels))
     return results
+
+
+def write_page(archive: Path, channels: int | list[int] | None) -> Path:
+    """Write the page of an archive beside it."""
+    explanation, look = _shown(archive)
+    path = archive.with_suffix(".html")
+    title = readable(str(read_more(archive).get("model", {}).get("name", archive.name)))
+    return report_page({title: explanation}, path, title=title, channels=channels, **look)
 
 
 def log(job: "Job", archive: Path, results: Results) -> None:
@@ -155,6 +185,13 @@ def _write_report(archive: Path) -> dict[str, Any]:
     return content
 
 
+def _shown(archive: Path) -> tuple[ImageExplanation, dict[str, Any]]:
+    """The images of an archive that a page shows, and how they look."""
+    sizes = shapes_in(archive).get("values", (1,))[1:]
+    rows = min(PICTURE_ROWS, max(1, PICTURE_BYTES // (8 * math.prod(sizes))))
+    return load(archive, rows=rows), look_of(archive)
+
+
 def _draw(job: "Job", archive: Path) -> np.ndarray:
     prepare = job.prepare
     rows = min(PICTURE_ROWS, max(1, PICTURE_BYTES // job.bytes_per_image))
@@ -176,5 +213,9 @@ def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:
     from lightning_shap.training.lightning import pl
 
     logger = pl.loggers.TensorBoardLogger(logdir, name="", version="")
-    log_explanation(logger, "shap_final", read_record(archive), picture, job.model.step)
+    explanation, look = _shown(archive)
+    look |= {"step": job.model.step, "title": readable(job.model.name)}
+    page = PageWriter().data(explanation, channels=job.options.results.channels, **look)
+    record = read_record(archive)
+    log_explanation(logger, "shap_final", record, picture, job.model.step, page=page)
     logger.finalize("success")

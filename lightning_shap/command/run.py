@@ -15,6 +15,7 @@ from lightning_shap.command.processes import end_with_parent
 from lightning_shap.command.results import (
     FILES,
     Results,
+    given_archive,
     log,
     notes_after,
     notes_before,
@@ -22,6 +23,7 @@ from lightning_shap.command.results import (
     print_notes,
     summary,
     write_beside,
+    write_page,
 )
 from lightning_shap.explainer import explain_found
 
@@ -41,6 +43,11 @@ def run(options: Options) -> None:
         RuntimeError: If the archive is written, but something that belongs to it is not.
     """
     end_with_parent()
+    archive = given_archive(options)
+    if archive is not None:
+        with bounded_memory():
+            print(write_page(archive, options.results.channels))
+        return
     with bounded_memory():
         job = prepared(options)
     directory = output_directory(options)

@@ -91,6 +91,7 @@ class PageWriter:
             "samples": key,
             "limit": layout.limit,
             "cell": layout.cell,
+            "area": maps.images.shape[1] * maps.images.shape[2],
             "has_errors": layout.error_std is not None,
             "notes": list(photographs.notes),
             **_settings(explanation.record),
@@ -144,6 +145,8 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
     of_interest = np.zeros(classes.count, dtype=bool)
     of_interest[np.unique(explained)] = True
     of_interest |= true.any(axis=0) | predicted.any(axis=0)
+    if record.against is not None:
+        of_interest[classes.of(record.against)] = True
     tracked = np.flatnonzero(of_interest)[:TRACKED]
     rows = []
     for image, right in enumerate(record.right):
@@ -165,6 +168,8 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
         }
         if by_class is not None:
             row["probabilities"] = {int(k): _number(by_class[image, k]) for k in tracked}
+        if record.against is not None:
+            row["against"] = int(classes.of(record.against[image]))
         if record.clear is not None:
             row["clear"] = [_number(value) for value in record.clear[image]]
         rows.append(row)

@@ -235,7 +235,7 @@ def _check_room(folder: Path | None) -> None:
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     """What the training knows of itself, of the metrics that are single numbers."""
-    return {name: float(value) for name, value in metrics.items() if np.size(value) == 1}
+    return {name: float(value) for name, value in metrics.items() if value.numel() == 1}
 
 
 def _save(folder: Path, *, tag: str, picture: np.ndarray, step: int, **others: Any) -> None:

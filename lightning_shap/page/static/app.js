@@ -12,6 +12,7 @@ import { encoded, freshView } from "./view_state.js";
 const AT_HAND = 64; // explanations that are kept read
 const FIRST_ROWS = 24; // samples at once; more on demand
 const ENDING = "/explanation";
+const UNITS = { logit: "logits", probability: "of probability", value: "" };
 
 export class App {
   /** source: where the data is; linkOf: the address of a view, from how it is said. */
@@ -181,8 +182,9 @@ export class App {
     const { view } = this;
     const [first, second] = sides;
     this.limit = Math.max(...sides.flatMap(({ series }) => series.map(({ limit }) => limit ?? 0)));
-    this.unit = { logit: "logits", probability: "of probability", value: "" }[first.facts.output] ?? "";
-    this.scale.textContent = `\u00b1${numeral(this.limit)} ${this.unit} per pixel`;
+    this.unit = UNITS[first.facts.output] ?? "";
+    const [words, pixels] = unitOf(first.facts);
+    this.scale.textContent = `\u00b1${numeral(this.limit * pixels)} ${words}`;
     this.showControls(sides);
     const { rows } = first.facts;
     const chosen = rows.map((_, number) => number).filter((number) => this.isWanted(number, sides));
@@ -194,8 +196,9 @@ export class App {
       if (!this.rows.has(number)) {
         this.rows.set(number, new SampleRow(number, (words) => this.say(words)));
       }
-      const columns = sides.map((side) => this.columns(side, number));
       const seen = second && !second.facts.rows[number] ? [first] : sides;
+      const order = first.facts.rows[number].explained;
+      const columns = seen.map((side) => this.columns(side, number, order));
       const { limit } = this;
       const row = this.rows.get(number);
       row.show({ sides: seen, columns, limit, look: view, series: first.series, marks });
@@ -240,23 +243,26 @@ export class App {
   }
 
   /** Which maps of a sample one side shows. */
-  columns({ facts, explanation, samples }, number) {
+  columns({ facts, explanation, samples }, number, order) {
     const { view, unit } = this;
     const row = facts.rows[number];
-    if (!row) return [];
     const nameOfClass = (one) => samples.classNames[one] ?? String(one);
-    const wanted = view.shown === "each" ? row.explained : [Number(view.shown)];
+    // Both sides have their classes in the order of the first.
+    const all = [...new Set([...order, ...row.explained])];
+    const wanted = view.shown === "each" ? all : [Number(view.shown)];
     const columns = [];
-    wanted.forEach((one, at) => {
+    for (const one of wanted) {
       const slot = explanation.slotOf(number, one);
-      if (slot < 0) return;
+      if (slot < 0) continue;
       const rival = view.shown === "each" || view.against === "" ? -1 : Number(view.against);
       const other = rival < 0 ? -1 : explanation.slotOf(number, rival);
-      if (rival >= 0 && (other < 0 || other === slot)) return;
-      const name = nameOfClass(one) + (other < 0 ? "" : ` rather than ${nameOfClass(rival)}`);
-      const detail = detailOf(row, one, facts.output === "value" ? "value" : "output");
-      columns.push({ key: at, name, detail, slot, other, unit });
-    });
+      if (rival >= 0 && (other < 0 || other === slot)) continue;
+      // Of a contrast, the explanation itself is of a difference.
+      const rivals = [row.against, other < 0 ? undefined : rival].filter((n) => n !== undefined);
+      const name = [one, ...rivals].map(nameOfClass).join(" rather than ");
+      const detail = detailOf(row, one, slot, facts.output === "value" ? "value" : "output");
+      columns.push({ key: one, name, detail, slot, other, unit });
+    }
     return columns;
   }
 
@@ -362,9 +368,17 @@ export class App {
         })),
       };
     });
-    const view = { title: title.join(" | "), rows, limit: this.limit, unit: this.unit };
+    const scale = this.scale.textContent;
+    const view = { title: title.join(" | "), rows, scale };
     save(kind === "png" ? await asPng(view) : asSvg(view), name);
   }
+}
+
+/** What colours count, and over how many pixels: one alone says nothing to a reader. */
+function unitOf({ grid, area, output }) {
+  const what = UNITS[output] ?? "";
+  if (grid) return [`${what} per patch`, area / (grid[0] * grid[1])];
+  return [`${what} per 1 % of the image`, area / 100];
 }
 
 function usualTag(tags) {

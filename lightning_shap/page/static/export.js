@@ -1,7 +1,7 @@
 // A view as a file: a picture of pixels, a drawing, or its numbers.
 
 import { colourOf } from "./colours.js";
-import { html, numeral, svg } from "./dom.js";
+import { html, svg } from "./dom.js";
 
 const CELL = 200;
 const GAP = 16;
@@ -9,13 +9,12 @@ const LINE = 18;
 const FONT = "13px system-ui, sans-serif";
 
 /** Where everything stands on a sheet: pictures and words. */
-function sheetOf({ title, rows, limit, unit }) {
+function sheetOf({ title, rows, scale }) {
   const items = [{ kind: "text", x: GAP, y: GAP + 12, text: title, bold: true }];
   const most = Math.max(1, ...rows.map((row) => row.figures.length));
   const width = Math.max(GAP + (most + 1) * (CELL + GAP), 480);
-  const scale = `\u2212${numeral(limit)} lowers \u00b7 raises +${numeral(limit)} ${unit} per pixel`;
   items.push({ kind: "picture", x: GAP, y: GAP + 22, w: 200, h: 10, canvas: legend(200) });
-  items.push({ kind: "text", x: GAP + 210, y: GAP + 32, text: scale });
+  items.push({ kind: "text", x: GAP + 208, y: GAP + 32, text: `lowers to raises: ${scale}` });
   let y = GAP + 60;
   for (const row of rows) {
     const cells = [{ name: row.heading, detail: row.verdict, canvas: row.photograph }, ...row.figures];

@@ -127,7 +127,7 @@ export class SampleRow {
     const wanted = sides.flatMap((side, place) =>
       columns[place].map((column) => ({ ...column, side, key: `${side.letter}${column.key}` })),
     );
-    const shown = wanted.map(({ side, ...column }) => {
+    for (const { side, ...column } of wanted) {
       if (!this.figures.has(column.key)) this.figures.set(column.key, new MapFigure(this.say));
       const figure = this.figures.get(column.key);
       const { explanation } = side;
@@ -136,14 +136,21 @@ export class SampleRow {
       const name = sides.length > 1 ? `${side.letter} \u00b7 ${column.name}` : column.name;
       const photograph = this.canvas;
       figure.show({ ...column, name, explanation, sample, found, limit, look, photograph });
-      return figure.element;
-    });
-    const same = shown.length === this.maps.children.length;
-    if (!same || shown.some((element, at) => element !== this.maps.children[at])) {
-      this.maps.replaceChildren(...shown);
     }
+    this.place(sides.map(({ letter }, at) => columns[at].map(({ key }) => `${letter}${key}`)));
     this.drawnFigures = wanted.map(({ key }) => this.figures.get(key));
     this.showCurve(series, samples.classNames, row, marks);
+  }
+
+  /** Puts the figures in their places, a line for each side, and leaves alone what is there. */
+  place(keys) {
+    const wanted = JSON.stringify(keys);
+    if (this.placed === wanted) return;
+    this.placed = wanted;
+    const lines = keys.map((line) =>
+      html("div", { class: "line-of-maps" }, ...line.map((key) => this.figures.get(key).element)),
+    );
+    this.maps.replaceChildren(...lines);
   }
 
   showPhotograph(samples) {
@@ -197,9 +204,11 @@ function verdictOf(row, classNames) {
   return parts;
 }
 
-/** What is known of a class for an image, in words. */
-export function detailOf(row, number, output) {
+/** What is known of a class for an image, in words: its probability, and the way to its output. */
+export function detailOf(row, number, slot, output) {
+  const rival = row.against === undefined ? 0 : row.outputs[row.against];
+  const way = `${numeral(row.base[slot])} \u2192 ${numeral(row.outputs[number] - rival)}`;
   const probability = row.probabilities?.[number];
-  if (Number.isFinite(probability)) return `probability ${numeral(probability)}`;
-  return `${output} ${numeral(row.outputs[number])}`;
+  if (Number.isFinite(probability)) return `p ${numeral(probability)} \u00b7 ${way}`;
+  return `${output} ${way}`;
 }

@@ -1,0 +1,166 @@
+"""The page as one file."""
+
+import base64
+import io
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import lightning_shap
+from lightning_shap.archive import save
+from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation import ImageExplanation
+from lightning_shap.page import bundle
+from lightning_shap.page.data import PageWriter
+from lightning_shap.page.report import Pages, RunReport
+from lightning_shap.regions.labelled import Regions
+
+
+def explained(rows=2, classes=3, side=8, **given):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(side * side, classes))
+    images = torch.rand(rows, 1, side, side, generator=torch.Generator().manual_seed(0))
+    return lightning_shap.explain(model, images, max_evals=10, **given)
+
+
+def carried(path):
+    text = path.read_text(encoding="utf-8")
+    return json.loads(re.search(r'id="explanations">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_the_file_carries_what_was_found(tmp_path):
+    explanation = explained()
+    data = carried(lightning_shap.report(explanation, tmp_path / "page.html"))
+    ((step,),) = (tags["explanation"] for tags in data["runs"].values())
+    with np.load(io.BytesIO(base64.b64decode(step["values"]))) as kept:
+        assert np.allclose(kept["region_values"], explanation.regions.values, rtol=1e-6)
+    assert step["facts"]["samples"] in data["samples"]
+
+
+def test_several_explanations_stand_side_by_side_or_in_a_row(tmp_path):
+    one, other = explained(), explained(topk=1)
+    path = save(other, tmp_path / "explanation.npz")
+    page = lightning_shap.report({"one": [one, other], "two": path}, tmp_path / "page.html")
+    runs = carried(page)["runs"]
+    assert [*runs] == ["one", "two"]
+    assert [step["facts"]["step"] for step in runs["one"]["explanation"]] == [0, 1]
+    assert len(runs["two"]["explanation"]) == 1
+
+
+def test_no_name_ends_the_script(tmp_path):
+    wild = ["</script><script>alert(1)</script>", "<!--", "]]>&amp;\u2028"]
+    path = lightning_shap.report(
+        {wild[0]: explained(class_names=wild)},
+        tmp_path / "page.html",
+        title=f"{wild[0]}\"'",
+        names=wild[:2],
+    )
+    text = path.read_text(encoding="utf-8")
+    assert text.count("<script") == 2
+    assert text.count("</script") == 2
+    assert "&lt;/script&gt;" in re.search("<title>(.*?)</title>", text)[1]
+    assert [*carried(path)["runs"]] == [wild[0]]
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = lightning_shap.report(explained(), tmp_path / "page.html")
+    before = path.read_bytes()
+    monkeypatch.setattr("lightning_shap.page.report.html", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        lightning_shap.report(explained(), path)
+    assert path.read_bytes() == before
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("given", [[], {}, 3, "nowhere.npz"])
+def test_what_is_no_explanation_is_refused(given, tmp_path):
+    with pytest.raises((ArgumentError, FileNotFoundError)):
+        lightning_shap.report(given, tmp_path / "page.html")
+
+
+def test_a_slice_without_its_axes_is_refused(tmp_path):
+    with pytest.raises(ArgumentError, match="axis"):
+        lightning_shap.report(explained()[0], tmp_path / "page.html")
+
+
+def test_twenty_epochs_fit_into_ten_megabytes(tmp_path):
+    """Of 8 samples and 4 classes at 224 pixels, in 60 regions of no simple shape."""
+    numbers = np.random.default_rng(0)
+    like = explained(rows=8, classes=4)
+    pages, writer = Pages(), PageWriter()
+    photographs = numbers.random((8, 224, 224, 3), dtype=np.float32)
+    y, x = np.mgrid[:224, :224]
+    for step in range(20):
+        centres = numbers.integers(0, 224, (8, 60, 2))
+        near = [((y[..., None] - c[:, 0]) ** 2 + (x[..., None] - c[:, 1]) ** 2) for c in centres]
+        labels = np.stack([one.argmin(axis=-1) for one in near]).astype(np.int32)
+        regions = Regions.even(labels, numbers.normal(size=(8, 60, 4)), 3)
+        indexes = np.tile(np.arange(4), (8, 1))
+        record = like.record
+        explanation = ImageExplanation(regions, np.zeros((8, 4)), photographs, indexes, record)
+        pages.add("run", "tag", writer.data(explanation, step=step), {})
+    size = pages.write(tmp_path / "page.html", "title").stat().st_size
+    assert size < 10e6
+
+
+def test_a_report_is_written_as_it_grows_and_whole_at_the_end(tmp_path):
+    report = RunReport(tmp_path / "run" / "shap.html")
+    explanation, writer = explained(), PageWriter()
+    writes = []
+    for step in range(60):
+        page = writer.data(explanation, step=step)
+        report.add(tag="shap", page=page, record=explanation.record, metrics=lambda: {"loss": 1.0})
+        writes.append(report.path.read_bytes())
+    assert len(writes[0]) > 0
+    assert len({*writes}) < 40
+    assert len(carried(report.path)["runs"]["run"]["shap"]) > 54
+    report.finish()
+    steps = carried(report.path)["runs"]["run"]["shap"]
+    assert len(steps) == 60
+    assert steps[0]["facts"]["numbers"]["loss"] == 1
+
+
+def test_the_modules_are_joined_without_a_clash():
+    """In one file they share their top level, and can import nothing."""
+    names = re.findall(r"^(?:async )?(?:function|class|const) (\w+)", bundle.script(), re.MULTILINE)
+    assert len({*names}) == len(names)
+    assert not re.search(r"^\s*(import|export)\b", bundle.script(), re.MULTILINE)
+    everything = [*bundle.MODULES, bundle.TAB, bundle.FILE, bundle.STYLE]
+    folder = bundle.files("lightning_shap.page").joinpath("static")
+    assert sorted(everything) == sorted(one.name for one in folder.iterdir())
+
+
+def test_modules_import_only_those_before_them():
+    known = []
+    for name in (*bundle.MODULES, bundle.FILE):
+        imported = re.findall(r'from "\./(\w+\.js)"', bundle.asset(name))
+        assert {*imported} <= {*known}, name
+        known.append(name)
+
+
+def test_nothing_is_fetched_from_elsewhere_and_no_text_becomes_markup():
+    for name in (*bundle.MODULES, bundle.TAB, bundle.FILE, bundle.STYLE):
+        text = bundle.asset(name).replace("http://www.w3.org/2000/svg", "")
+        assert "http" not in text.replace("https?", ""), name
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
+        assert not re.search(r"@import|url\(", text), name
+
+
+def test_the_callback_writes_a_report(tmp_path):
+    from page_site import train
+
+    callback = train(tmp_path, "run", epochs=2, n_samples=2, max_evals=6, report=True)
+    data = carried(tmp_path / "run" / "shap.html")
+    assert {tag: len(steps) for tag, steps in data["runs"]["run"].items()} == {
+        "shap": 3,
+        "shap_final": 1,
+    }
+    last = data["runs"]["run"]["shap"][-1]["facts"]
+    assert {"train/loss", "val/loss", "shap/seconds"} <= {*last["numbers"]}
+    assert SimpleNamespace(**last).samples in data["samples"]
+    assert len(data["samples"]) == 1
+    assert callback.explanation is not None

@@ -13,6 +13,7 @@ from lightning_shap.arguments import (
     checked_grid,
     checked_method,
     checked_options,
+    checked_regions,
     checked_samples,
     checked_switch,
     configurable,
@@ -24,7 +25,7 @@ from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.isolated import isolated
 from lightning_shap.isolation.modes import unlogged, visiting
 from lightning_shap.maskers import checked_masker
-from lightning_shap.methods.registry import MethodName
+from lightning_shap.methods.registry import MethodName, RegionsName
 from lightning_shap.outputs import Output, value_function
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.grid import plot
@@ -94,6 +95,8 @@ class ShapCallback(EitherCallback):
             so many pixels (height first), "mean" (the image's mean colour) or a number, which is a
             value of the pixels as the model receives them.
         grid: Patches of "kernel", a side or [rows, columns]; None for what the budget resolves.
+        regions: "boxes" for SHAP's rectangles, or the patches of "kernel"; "image" for regions
+            that follow each sample's image, found once for all epochs. None for boxes.
         output: What is explained: "logit", which is the model's output as it is, "probability",
             "value" where the outputs are no classes, or a function from the model's output to
             scores (N, K), in a configuration file by its import path. A model with one output is
@@ -149,6 +152,7 @@ class ShapCallback(EitherCallback):
         against: Literal["runner-up"] | int | None = None,
         masker: float | str = "blur",
         grid: int | Sequence[int] | None = None,
+        regions: RegionsName | None = None,
         output: Output = "logit",
         multi_label: bool = False,
         batch_size: int = 64,
@@ -175,7 +179,7 @@ class ShapCallback(EitherCallback):
         checked_count("max_evals", max_evals, least=2, why="the empty and the full image")
         checked_count("batch_size", batch_size, least=1)
         checked_method(method)
-        checked_options(method, grid=grid)
+        checked_options(method, grid=grid, regions=checked_regions(regions))
         checked_masker(masker)
         value_function(output)
         if targets is not None and topk is not None:
@@ -210,6 +214,7 @@ class ShapCallback(EitherCallback):
             "against": against,
             "masker": masker,
             "grid": checked_grid(grid),
+            "regions": regions,
             "output": output,
             "multi_label": multi_label,
             "batch_size": batch_size,
@@ -464,6 +469,7 @@ class ShapCallback(EitherCallback):
                     class_names=self.class_names or found_names,
                     names_are_found=not self.class_names,
                     progress=report,
+                    trees=self.batch.trees,
                     **question,
                 )
 

@@ -8,7 +8,7 @@ function itself would import torch and shap for every ``--help``; a test holds t
 from dataclasses import dataclass
 from typing import Literal
 
-from lightning_shap.methods.registry import MethodName
+from lightning_shap.methods.registry import MethodName, RegionsName
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ class Explanation:
             other, or the number of a class.
         masker: What absent regions show: blur, blur(kh,kw) in pixels, mean or a number.
         grid: Patches of kernel, a side or [rows, columns]; else as many as the budget resolves.
+        regions: boxes for SHAP's rectangles, or the patches of kernel; image for regions that
+            follow the image. Boxes where not given.
         backgrounds: What gradient starts from; samples for the images themselves, what the masker
             shows where not given.
         output: What is explained, logit or probability; value for a model without classes, as in a
@@ -99,6 +101,7 @@ class Explanation:
     against: Literal["runner-up"] | int | None = None
     masker: float | str = "blur"
     grid: int | tuple[int, int] | None = None
+    regions: RegionsName | None = None
     backgrounds: Literal["samples"] | None = None
     output: Literal["logit", "probability", "value"] = "logit"
     multi_label: bool = False

@@ -18,7 +18,7 @@ from lightning_shap.errors import ArgumentTypeError as ArgumentTypeError
 from lightning_shap.errors import naming, shown
 from lightning_shap.isolation.modes import module_of
 from lightning_shap.limits import checked_count as checked_count
-from lightning_shap.methods.registry import METHODS, REMOVED, Method, those_with
+from lightning_shap.methods.registry import METHODS, REMOVED, Method, RegionsName, those_with
 
 # What tells channels last from channels first: see `checked_layout`.
 CHANNELS, LEAST_SIDE, MOST_ASPECT = (1, 3, 4), 8, 4
@@ -160,6 +160,13 @@ def checked_grid(grid: Any) -> tuple[int, int] | None:
         raise ArgumentError("grid", f"got {shown(grid)}; give patches a side, or (rows, columns)")
     rows, columns = (checked_count("grid", side, least=1) for side in sides)
     return rows, columns
+
+
+def checked_regions(regions: Any) -> Any:
+    """What regions follow."""
+    if regions is not None:
+        checked_choice("regions", regions, get_args(RegionsName))
+    return regions
 
 
 def checked_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor | None:

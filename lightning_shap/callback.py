@@ -17,7 +17,7 @@ from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.isolated import isolated
 from lightning_shap.isolation.modes import unlogged, visiting
-from lightning_shap.methods.registry import MethodName
+from lightning_shap.methods.registry import MethodName, RegionsName
 from lightning_shap.outputs import Output
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.grid import plot
@@ -87,6 +87,8 @@ class ShapCallback(EitherCallback):
             so many pixels (height first), "mean" (the image's mean colour) or a number, which is a
             value of the pixels as the model receives them.
         grid: Patches of "kernel", a side or [rows, columns]; None for what the budget resolves.
+        regions: "boxes" for SHAP's rectangles, or the patches of "kernel"; "image" for regions
+            that follow each sample's image, found once for all epochs. None for boxes.
         output: What is explained: "logit", which is the model's output as it is, "probability",
             "value" where the outputs are no classes, or a function from the model's output to
             scores (N, K), in a configuration file by its import path. A model with one output is
@@ -142,6 +144,7 @@ class ShapCallback(EitherCallback):
         against: Literal["runner-up"] | int | None = None,
         masker: float | str = "blur",
         grid: int | Sequence[int] | None = None,
+        regions: RegionsName | None = None,
         output: Output = "logit",
         multi_label: bool = False,
         batch_size: int = 64,
@@ -187,6 +190,7 @@ class ShapCallback(EitherCallback):
             against=against,
             masker=masker,
             grid=grid,
+            regions=regions,
             output=output,
             multi_label=multi_label,
             batch_size=batch_size,
@@ -435,6 +439,7 @@ class ShapCallback(EitherCallback):
                     class_names=self.class_names or found_names,
                     names_are_found=not self.class_names,
                     progress=report,
+                    trees=self.batch.trees,
                     **question.arguments(),
                 )
 

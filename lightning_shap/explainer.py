@@ -19,6 +19,7 @@ from lightning_shap.arguments import (
     checked_model,
     checked_options,
     checked_progress,
+    checked_regions,
     checked_switch,
     checked_targets,
     known_labels,
@@ -33,10 +34,11 @@ from lightning_shap.isolation.isolated import isolating, isolation_of
 from lightning_shap.isolation.random_states import Draws
 from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED
 from lightning_shap.maskers import MaskerLike, background_of, describe
-from lightning_shap.methods.registry import MethodName
+from lightning_shap.methods.registry import MethodName, RegionsName
 from lightning_shap.outputs import Output, probabilities_of
 from lightning_shap.progress import Progress, counting
 from lightning_shap.regions.boxes import Box, BoxCoalitions
+from lightning_shap.regions.image_tree import ImageTrees
 
 
 def explain(
@@ -51,6 +53,7 @@ def explain(
     labels: Sequence[Any] | np.ndarray | torch.Tensor | None = None,
     masker: MaskerLike = "blur",
     grid: int | tuple[int, int] | None = None,
+    regions: RegionsName | None = None,
     backgrounds: torch.Tensor | Literal["samples"] | None = None,
     output: Output = "logit",
     multi_label: bool = False,
@@ -71,7 +74,7 @@ def explain(
             ``pixel_values``, or takes nothing but keywords, it gets the images by that name.
         images: Float tensor (N, C, H, W), prepared as the model takes them; any C >= 1.
         method: ``"partition"`` gives the Owen values of SHAP's PartitionExplainer, ``"kernel"``
-            the Shapley values of a grid of patches with error bars, ``"gradient"`` the expected
+            the Shapley values of patches with error bars, ``"gradient"`` the expected
             gradients of SHAP's GradientExplainer.
         max_evals: Model rows an image may cost, the empty and the full image included, as in shap.
             ``"kernel"`` spends 4098 at most, unless more cover every coalition.
@@ -90,6 +93,9 @@ def explain(
             pixels, ``"mean"`` (the image's mean colour), a number, a tensor (C, H, W) or
             (N, C, H, W), or a function of the images.
         grid: Patches of ``"kernel"``, a side or (rows, columns); None for what the budget resolves.
+        regions: Of ``"partition"``, ``"boxes"`` for SHAP's halved rectangles, ``"image"`` for a
+            tree of regions that follow the image; of ``"kernel"``, ``"boxes"`` for patches,
+            ``"image"`` for as many segments of that tree. None for boxes.
         backgrounds: What ``"gradient"`` starts from: images (B, C, H, W), or ``"samples"`` for
             the images themselves; None for what the masker shows.
         output: What is explained: ``"logit"``, which is the output as it is, ``"probability"``, or
@@ -133,6 +139,7 @@ def explain(
         labels=labels,
         masker=masker,
         grid=grid,
+        regions=regions,
         backgrounds=backgrounds,
         output=output,
         multi_label=multi_label,
@@ -155,6 +162,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     labels: Sequence[Any] | np.ndarray | torch.Tensor | None,
     masker: MaskerLike,
     grid: int | tuple[int, int] | None,
+    regions: RegionsName | None,
     output: Output,
     multi_label: bool,
     batch_size: int,
@@ -168,6 +176,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     labels_are_binary: bool = True,
     names_are_found: bool = False,
     data: np.ndarray | None = None,
+    trees: ImageTrees | None = None,
 ) -> ImageExplanation:
     """:func:`explain`, where not all that is known of a model was given by somebody.
 
@@ -180,6 +189,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
             are, and these may be only some.
         names_are_found: Data has the class names, which may be those of another task as well.
         data: The images as the explanation is to keep them, (N, H, W, C); copied where None.
+        trees: The trees of images that were explained before.
     """
     started = time.perf_counter()
     checked_model(model)
@@ -193,7 +203,10 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     checked_progress(progress)
     estimator = checked_method(method).estimator()
     options = checked_options(
-        method, grid=checked_grid(grid), backgrounds=checked_backgrounds(backgrounds, images)
+        method,
+        grid=checked_grid(grid),
+        regions=checked_regions(regions),
+        backgrounds=checked_backgrounds(backgrounds, images),
     )
     if targets is not None and topk is not None:
         raise ArgumentError("targets, topk", "both were given; give the classes or how many")
@@ -227,6 +240,9 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         if class_names is None:
             class_names = class_names_in(model, count)
         names = checked_class_names(class_names, classes, found=names_are_found)
+        if "regions" in options:
+            trees = ImageTrees() if trees is None else trees
+            options["regions"] = trees.of(images) if regions == "image" else None
         game.against = compared_with(against, chosen, full, classes)
         every = np.arange(len(images))
         base, ends = (
@@ -258,6 +274,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         clear=found.clear,
         relative_error=found.relative_error,
         against=others,
+        follows_image=regions == "image",
         multi_label=multi_label,
         isolation=isolation_of(model),
     )

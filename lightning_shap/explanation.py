@@ -52,6 +52,7 @@ class Record:
             value, or None likewise.
         against: int (N,), of contrasts the output that each explained one is compared with, by
             index, or None. What was explained is then the difference of the two.
+        follows_image: Regions followed what is in each image, and were no boxes or patches.
         isolation: What kept the calls from the model: ``"copy"``, ``"restored"`` where it would not
             be copied, ``"none"`` for a function with no module behind it.
     """
@@ -73,6 +74,7 @@ class Record:
     model_seconds: float
     multi_label: bool = False
     isolation: str = "none"
+    follows_image: bool = False
     clear: np.ndarray | None = None
     relative_error: np.ndarray | None = None
     against: np.ndarray | None = None

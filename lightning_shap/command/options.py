@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED, MOST_SIDE
-from lightning_shap.methods.registry import MethodName
+from lightning_shap.methods.registry import MethodName, RegionsName
 
 MOST_IMAGES = 10**9
 MOST_THREADS = 256
@@ -90,6 +90,8 @@ class Explanation:
             other, or the number of a class.
         masker: What absent regions show: blur, blur(kh,kw) in pixels, mean or a number.
         grid: Patches of kernel, a side or [rows, columns]; else as many as the budget resolves.
+        regions: boxes for SHAP's rectangles, or the patches of kernel; image for regions that
+            follow the image. Boxes where not given.
         backgrounds: What gradient starts from; samples for the images themselves, what the masker
             shows where not given.
         output: What is explained, logit or probability; value for a model without classes, as in a
@@ -109,6 +111,7 @@ class Explanation:
     against: Literal["runner-up"] | int | None = field(default=None, metadata=limits(0))
     masker: float | str = "blur"
     grid: int | tuple[int, int] | None = field(default=None, metadata=limits(1, MOST_SIDE))
+    regions: RegionsName | None = None
     backgrounds: Literal["samples"] | None = None
     output: Literal["logit", "probability", "value"] = "logit"
     multi_label: bool = False

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MethodName = Literal["partition", "kernel", "gradient"]
 """The keys of ``METHODS``, for type checkers and command lines, which cannot read a table."""
 
+RegionsName = Literal["boxes", "image"]
+"""What regions follow: nothing, or the outlines in the image itself."""
+
 
 class Estimator(Protocol):
     """What every method is: from a game and some of its outputs to their attributions."""
@@ -77,11 +80,12 @@ METHODS: Mapping[str, Method] = {
     "partition": Method(
         "the Owen values of SHAP's PartitionExplainer",
         "lightning_shap.methods.partition:partition_values",
+        options=("regions",),
     ),
     "kernel": Method(
-        "the Shapley values of a grid of patches with error bars",
+        "the Shapley values of patches or segments with error bars",
         "lightning_shap.methods.kernel.estimator:kernel_values",
-        options=("grid",),
+        options=("grid", "regions"),
         has_error_bars=True,
     ),
     "gradient": Method(

@@ -1,6 +1,7 @@
 """Rectangles of pixels, and coalitions made of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,25 @@ class Box(NamedTuple):
             cut = self.last - depth // 2
             return self._replace(last=cut), self._replace(first=cut)
         return None
+
+
+@dataclass(frozen=True)
+class BoxTree:
+    """The tree of SHAP's PartitionExplainer: boxes, halved down to single values.
+
+    Attributes:
+        root: The whole image.
+    """
+
+    root: Box
+
+    def halves(self, box: Box) -> tuple[Box, Box] | None:
+        """See :class:`lightning_shap.regions.tree.RegionTree`."""
+        return box.halves()
+
+    def size(self, box: Box) -> int:
+        """Pixels times channels."""
+        return box.size
 
 
 class BoxCoalitions:

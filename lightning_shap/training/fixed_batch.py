@@ -16,6 +16,7 @@ from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.isolation.module_state import state_kept
 from lightning_shap.isolation.random_states import seeded
 from lightning_shap.isolation.reach import kinds_reached_from
+from lightning_shap.regions.image_tree import ImageTrees
 from lightning_shap.samples import Samples, joined, samples_in, tensors_in
 from lightning_shap.selection import labels_of, spread
 from lightning_shap.training.loaders import loaders_of, rows_of, validates
@@ -68,6 +69,7 @@ class FixedBatch:
         pick: The samples once they are settled.
         datasets: Those of the training that are known, the one that the samples come from first.
         loaders: Of the training, those that have a data set.
+        trees: Of the samples' images, which are the same in every epoch as well.
     """
 
     def __init__(self, size: int, given: SamplesLike | None, seed: int) -> None:
@@ -85,6 +87,7 @@ class FixedBatch:
         self._offered: list[Samples] = []  # this rank's
         self._problem: Exception | None = None
         self._unreadable = False
+        self.trees = ImageTrees()
 
     @property
     def chosen_by_user(self) -> bool:

@@ -11,12 +11,13 @@ from lightning_shap.arguments import (
     checked_grid,
     checked_method,
     checked_options,
+    checked_regions,
     checked_switch,
 )
 from lightning_shap.contrast import Against, checked_against
 from lightning_shap.errors import ArgumentError
 from lightning_shap.maskers import checked_masker
-from lightning_shap.methods.registry import MethodName
+from lightning_shap.methods.registry import MethodName, RegionsName
 from lightning_shap.outputs import Output, value_function
 
 USUAL_TOPK = 3  # the true class and the two highest others
@@ -39,6 +40,7 @@ class Question:
     against: Against
     masker: float | str
     grid: int | Sequence[int] | None
+    regions: RegionsName | None
     output: Output
     multi_label: bool
     batch_size: int
@@ -50,7 +52,7 @@ class Question:
         checked_count("max_evals", self.max_evals, least=2, why="the empty and the full image")
         checked_count("batch_size", self.batch_size, least=1)
         checked_method(self.method)
-        checked_options(self.method, grid=self.grid)
+        checked_options(self.method, grid=self.grid, regions=checked_regions(self.regions))
         checked_masker(self.masker)
         value_function(self.output)
         contrast = checked_against(self.against) is not None

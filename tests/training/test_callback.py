@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 from torchvision.transforms.v2 import Normalize
 
 from lightning_shap import ShapCallback
+from lightning_shap.regions import image_tree
 
 pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
 
@@ -167,6 +168,19 @@ def test_samples_are_the_same_through_all_epochs_of_a_shuffled_loader(tmp_path):
     fit(tmp_path, ours, loaders=loaders, others=[collecting], max_epochs=3)
     assert len(collecting.images) == 3
     assert all(np.array_equal(images, collecting.images[0]) for images in collecting.images)
+
+
+def test_regions_of_the_samples_are_found_once_for_all_epochs(tmp_path, monkeypatch):
+    found = []
+    original = image_tree.image_tree
+    monkeypatch.setattr(image_tree, "image_tree", lambda image: found.append(1) or original(image))
+    ours = callback(regions="image")
+    trainer = fit(tmp_path, ours, max_epochs=3)
+    assert len(steps(trainer)) == 4
+    assert len(found) == 3  # samples
+    assert ours.explanation.record.follows_image
+    fit(tmp_path, ours)  # of another fit they may be others
+    assert len(found) == 6
 
 
 def test_few_validation_rows_are_enough(tmp_path):

@@ -14,6 +14,7 @@ from lightning_shap.methods.kernel.design import (
     single_coalitions,
 )
 from lightning_shap.methods.kernel.process import ShapleyProcess
+from lightning_shap.methods.kernel.smoothing import Layout
 
 MOST_WHOLE = 160  # coalitions; the odd part alone is as good beyond, and half the size
 MOST_SINGLE = 400  # beyond, a game on as many rows costs more than its even part is worth
@@ -69,7 +70,7 @@ def estimate(
     values: np.ndarray,
     base: np.ndarray,
     full: np.ndarray,
-    grid: tuple[int, int],
+    layout: Layout,
 ) -> ShapleyEstimate:
     """Shapley values from the values of the coalitions that :func:`design` chose.
 
@@ -78,7 +79,7 @@ def estimate(
         values: float64 (R, K), the game at them.
         base: (K,), the value of the empty coalition.
         full: (K,), the value of the full coalition.
-        grid: Patches down and across.
+        layout: Where the players are: patches down and across, or places.
     """
     rows, players = coalitions.shape
     if _covers(rows + 2, players):
@@ -93,7 +94,7 @@ def estimate(
         present = np.vstack([everyone, ~everyone, coalitions])
         g = np.vstack([full, base, values]) - (full + base) / 2
     s = np.where(present, 1.0, -1.0)
-    mean, std = ShapleyProcess(grid, s, g, odd=odd).shapley_values()
+    mean, std = ShapleyProcess(layout, s, g, odd=odd).shapley_values()
     return ShapleyEstimate(_balanced(mean, full - base), std)
 
 

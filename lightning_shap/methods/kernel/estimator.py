@@ -1,8 +1,10 @@
-"""Shapley values of a grid of patches, with error bars.
+"""Shapley values of a grid of patches, or of an image's own segments, with error bars.
 
-Coalitions of patches are chosen by :mod:`.design`, evaluated for all images in shared batches, and
+Coalitions are chosen by :mod:`.design`, evaluated for all images in shared batches, and
 turned into Shapley values by :mod:`.estimate`.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -10,6 +12,8 @@ from threadpoolctl import threadpool_limits
 from lightning_shap.game import CoalitionGame
 from lightning_shap.methods.attribution import Attribution
 from lightning_shap.methods.kernel.estimate import design, estimate
+from lightning_shap.methods.kernel.segments import SegmentCoalitions, Segments
+from lightning_shap.regions.image_tree import ImageTree
 from lightning_shap.regions.labelled import Regions
 from lightning_shap.regions.patches import PatchCoalitions, PatchGrid, choose_grid
 
@@ -22,9 +26,10 @@ def kernel_values(
     *,
     max_evals: int,
     grid: tuple[int, int] | None = None,
+    regions: Sequence[ImageTree] | None = None,
     seed: int = 0,
 ) -> Attribution:
-    """Shapley values of the patches of a grid, each spread evenly over its pixels and channels.
+    """Shapley values of patches or segments, each spread evenly over its pixels and channels.
 
     Args:
         game: The coalition game of a batch of images.
@@ -33,6 +38,8 @@ def kernel_values(
         full: (N, K'), those outputs for the full coalition.
         max_evals: Model rows per image, the empty and the full coalition included.
         grid: Rows and columns of patches; None picks what the budget can resolve.
+        regions: The tree of each image, of which as many segments as patches are the players; None
+            for the patches.
         seed: Chooses the coalitions. They depend on seed, grid and budget, never on the model.
 
     Returns:
@@ -46,13 +53,16 @@ def kernel_values(
     count, channels, height, width = game.images.shape
     size = height, width
     patches = PatchGrid(grid or choose_grid(max_evals, size), size)
+    segments = None if regions is None else [Segments(tree, patches.grid) for tree in regions]
     with _one_thread():
         coalitions = design(patches.grid, max_evals, seed)
     rows = len(coalitions)
     outputs = (
         game.play(
             np.repeat(np.arange(count), rows),
-            PatchCoalitions(np.tile(coalitions, (count, 1)), patches),
+            PatchCoalitions(np.tile(coalitions, (count, 1)), patches)
+            if segments is None
+            else SegmentCoalitions(coalitions, segments),
         ).reshape(count, rows, -1)
         if rows
         else np.empty((count, 0, int(targets.max()) + 1))
@@ -69,15 +79,19 @@ def kernel_values(
                 outputs[image][:, targets[image]],
                 base[image],
                 full[image],
-                patches.grid,
+                patches.grid if segments is None else segments[image].places,
             )
             values[image], error_std[image] = found.values, found.std
             clear[image], relative_error[image] = found.clear, found.relative_error
-    labels = np.broadcast_to(patches.labels.astype(np.int32), (count, *size))
+    labels = (
+        np.broadcast_to(patches.labels.astype(np.int32), (count, *size))
+        if segments is None
+        else np.stack([each.labels for each in segments])
+    )
     return Attribution(
         Regions.even(labels, values, channels, error_std),
         np.full(count, patches.players),
-        grid=patches.grid,
+        grid=patches.grid if segments is None else None,
         clear=clear,
         relative_error=relative_error,
     )

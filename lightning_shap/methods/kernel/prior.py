@@ -13,8 +13,8 @@ The even part, which shows the scale and the place of interactions, has
 - `B`: interactions of every order from two up between smoothed coalitions, as a network sees them;
 - noise: whatever is left, independent from coalition to coalition but still part of the game.
 
-Both matrices carry one relevance per patch: a patch that matters interacts more. Neither is ever
-formed: a Gaussian of the distance smooths along rows and then along columns.
+Both matrices carry one relevance per patch: a patch that matters interacts more. A Gaussian of the
+distance smooths in both (:mod:`.smoothing`).
 
 Shapley values are linear in the game, so their covariance with g(s') is the Shapley value of
 C(., s'). It is closed for each term: 2 A s' for main effects, and for exp(s'u), a product over
@@ -33,6 +33,8 @@ from functools import cache
 import numpy as np
 from scipy.special import gammaln
 
+from lightning_shap.methods.kernel.smoothing import Layout, Places, Smoothing, players_of
+
 MOST_NODES = 24  # exact to degree 47, and the integrand is close to a low power of exp(q)
 
 # Logarithms: where the search for the hyper-parameters starts, and how far it is expected to go.
@@ -44,37 +46,10 @@ NOISE = NAMES.index("noise")
 CENTRES = np.array([-2.8, 0.0, -0.7, 0.6, -0.6, -5.5, -1.0])
 SPREADS = np.array([1.0, 0.6, 1.0, 0.7, 0.5, 2.5, 1.5])
 RELEVANCE_SPREAD = 0.7
+AREA_POWER = 0.5  # what a player is expected to matter grows with its area by
 CONSTANT = 10.0  # prior variance of the even part's mean
 
 _quadrature = cache(np.polynomial.legendre.leggauss)
-
-
-class Smoothing:
-    """A Gaussian of the distance between patches, evened out at the border.
-
-    Args:
-        grid: Patches down and across.
-        log_length: Logarithm of its length in quarters of the image's side.
-    """
-
-    def __init__(self, grid: tuple[int, int], log_length: float) -> None:
-        self.grid = grid
-        length = np.exp(log_length) * np.sqrt(grid[0] * grid[1]) / 4
-        self.down, self.down_slope = _gaussian(grid[0], length)
-        self.across, self.across_slope = _gaussian(grid[1], length)
-
-    def __call__(self, s: np.ndarray) -> np.ndarray:
-        """Smoothed coalitions (R, n)."""
-        return self._along(s, self.down, self.across)
-
-    def slope(self, s: np.ndarray) -> np.ndarray:
-        """Their derivative by the log length (R, n)."""
-        return self._along(s, self.down_slope, self.across) + self._along(
-            s, self.down, self.across_slope
-        )
-
-    def _along(self, s: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
-        return (down @ (s.reshape(-1, *self.grid) @ across)).reshape(s.shape)
 
 
 @dataclass(frozen=True)
@@ -98,18 +73,21 @@ class Terms:
 
 
 class PatchKernel:
-    """The prior covariance over coalitions of a grid of patches.
+    """The prior covariance over coalitions of players that have places in an image.
 
     Args:
-        grid: Patches down and across.
+        layout: Where the players are.
         even: Whether games have their even part too, or the odd part alone.
     """
 
-    def __init__(self, grid: tuple[int, int], *, even: bool = False) -> None:
-        self.grid = grid
+    def __init__(self, layout: Layout, *, even: bool = False) -> None:
+        self.layout = layout
         self.even = even
-        self.players = grid[0] * grid[1]
-        self.centres = np.concatenate([CENTRES, np.zeros(self.players)])
+        self.players = players_of(layout)
+        relevance = np.zeros(self.players)
+        if isinstance(layout, Places):
+            relevance = AREA_POWER * np.log(layout.areas * self.players)
+        self.centres = np.concatenate([CENTRES, relevance])
         self.spreads = np.concatenate([SPREADS, np.full(self.players, RELEVANCE_SPREAD)])
 
     def terms(self, theta: np.ndarray) -> Terms:
@@ -118,11 +96,11 @@ class PatchKernel:
         relevance = np.exp(theta[len(NAMES) :])
         root = np.sqrt(relevance)[None]
         c = np.exp(degree)
-        smooth = Smoothing(self.grid, odd_length)
+        smooth = Smoothing(self.layout, odd_length)
         return Terms(
             relevance=relevance,
             own=np.exp(own),
-            main=Smoothing(self.grid, main_length),
+            main=Smoothing(self.layout, main_length),
             odd=smooth,
             total=float((smooth(root) * root).sum()),
             odd_scale=np.exp(odd + even) / (np.sinh(c) - c),
@@ -242,18 +220,3 @@ def _shapley_of_exponential(u: np.ndarray) -> np.ndarray:
         factors = cosh + node * sinh
         result += weight * factors.prod(1, keepdims=True) / factors
     return (result * sinh).T
-
-
-def _gaussian(count: int, length: float) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian of the distance between places in a row, and its slope by the log length.
-
-    Divided by the roots of its row sums, so that a border does not weigh less than the middle.
-    """
-    place = np.arange(count)
-    decay = (place[:, None] - place) ** 2 / length**2
-    kernel = np.exp(-decay / 2)
-    slope = kernel * decay
-    rows = kernel.sum(1)
-    even = kernel / np.sqrt(np.outer(rows, rows))
-    change = slope.sum(1) / rows
-    return even, slope / np.sqrt(np.outer(rows, rows)) - even * (change[:, None] + change) / 2

@@ -21,6 +21,7 @@ from lightning_shap.methods.kernel.prior import (
     shapley_of_noise,
     shapley_variance_of_noise,
 )
+from lightning_shap.methods.kernel.smoothing import Layout
 
 EXACT = 1e-8  # noise of the pair {full, empty}, whose weight is what makes the values add up
 JITTER = 1e-9
@@ -35,7 +36,7 @@ class ShapleyProcess:
     """The posterior over a game's Shapley values.
 
     Args:
-        grid: Patches down and across.
+        layout: Where the players are.
         s: Coalitions as +-1 (m, n). Of the odd part alone, one of each pair, the full one first;
             of the whole game, the full and the empty one first.
         g: The game there, or its odd part (m, K).
@@ -45,14 +46,14 @@ class ShapleyProcess:
 
     def __init__(
         self,
-        grid: tuple[int, int],
+        layout: Layout,
         s: np.ndarray,
         g: np.ndarray,
         *,
         odd: bool,
         seed: int = 0,
     ) -> None:
-        self.kernel = PatchKernel(grid, even=not odd)
+        self.kernel = PatchKernel(layout, even=not odd)
         self.parts = 1 if odd else 2  # each with its own noise, and as many coalitions known before
         self.s = s
         size = np.sqrt((g**2).mean(0))

@@ -22,7 +22,10 @@ HERE = Path(__file__).parents[1]
 # What float32 sums in other batches may differ by, as a share of the largest value.
 ROUNDING = 1e-5
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by forking")
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by forking"),
+]
 
 
 def run(folder, processes, cases, strategy="ddp_fork", timeout=300, copy="pytorch_lightning"):

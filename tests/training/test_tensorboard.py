@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_shap import ShapCallback
 
+pytestmark = pytest.mark.integration
+
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 

@@ -1,0 +1,40 @@
+"""What is written about arguments is true of them."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from lightning_shap import ShapCallback, explain
+from lightning_shap.training.question import USUAL_TOPK
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def arguments_in_docstring(thing):
+    section = re.search(r"\n *Args:\n(.*?)(?:\n\n|\Z)", inspect.getdoc(thing), re.DOTALL)[1]
+    return re.findall(r"^    (\w+):", section, re.MULTILINE)
+
+
+def arguments_in_readme():
+    """Names and defaults, as the table of the callback's arguments has them."""
+    table = re.search(r"\| argument \| default \|.*?\n\n", README, re.DOTALL)[0]
+    for names, defaults in re.findall(r"^\| (`.*?) \| (.*?) \|", table, re.MULTILINE):
+        names = re.findall(r"`(\w+)`", names)
+        yield from zip(names, re.split(r", ", defaults), strict=True)
+
+
+@pytest.mark.parametrize("thing", [ShapCallback, explain], ids=lambda thing: thing.__name__)
+def test_every_argument_is_described_in_its_place(thing):
+    parameters = inspect.signature(thing).parameters
+    assert arguments_in_docstring(thing) == list(parameters)
+
+
+@pytest.mark.parametrize(("name", "default"), [*arguments_in_readme()])
+def test_the_readme_states_the_defaults_there_are(name, default):
+    stated = None if default == "none" else default.strip("`")
+    actual = inspect.signature(ShapCallback).parameters[name].default
+    if name == "topk" and actual is None:  # where nothing is asked for
+        actual = USUAL_TOPK
+    assert str(actual) == str(stated).strip('"')

@@ -10,7 +10,6 @@ from lightning_shap.arguments import (
     checked_count,
     checked_samples,
     checked_switch,
-    configurable,
     is_unfinished,
 )
 from lightning_shap.explainer import explain_found
@@ -24,6 +23,7 @@ from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.samples import Samples
 from lightning_shap.training.best_checkpoint import best_model
+from lightning_shap.training.configuration import configurable
 from lightning_shap.training.failures import Failures
 from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, one_class_only
 from lightning_shap.training.lightning import EitherCallback, LightningModule, Trainer

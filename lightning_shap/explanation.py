@@ -11,8 +11,8 @@ from slicer import Alias, Obj, Slicer
 
 from lightning_shap.classes import Classes
 from lightning_shap.errors import ArgumentError
-from lightning_shap.parts import Parts
 from lightning_shap.regions.labelled import Regions, joined
+from lightning_shap.slices import Parts
 
 if TYPE_CHECKING:
     from PIL import Image

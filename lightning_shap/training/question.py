@@ -16,6 +16,7 @@ from lightning_shap.arguments import (
 )
 from lightning_shap.contrast import Against, checked_against
 from lightning_shap.errors import ArgumentError
+from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED
 from lightning_shap.maskers import checked_masker
 from lightning_shap.methods.registry import MethodName, RegionsName
 from lightning_shap.outputs import Output, value_function
@@ -49,7 +50,9 @@ class Question:
 
     def __post_init__(self) -> None:
         checked_switch("multi_label", self.multi_label)
-        checked_count("max_evals", self.max_evals, least=2, why="the empty and the full image")
+        ends = "the empty and the full image"
+        checked_count("max_evals", self.max_evals, least=2, most=MOST_EVALUATIONS, why=ends)
+        checked_count("seed", self.seed, least=0, most=MOST_SEED)
         checked_count("batch_size", self.batch_size, least=1)
         checked_method(self.method)
         checked_options(self.method, grid=self.grid, regions=checked_regions(self.regions))

@@ -1,4 +1,4 @@
-"""A checkpoint says what is needed to explain it as it was trained, and what it lacks is said."""
+"""A checkpoint says what is needed to explain it as it was trained, and what it lacks is noted."""
 
 import json
 import sys
@@ -128,7 +128,7 @@ def test_a_checkpoint_alone_is_explained_as_it_was_trained(run):
     assert stderr == ""
 
 
-def test_samples_that_are_gone_are_said(run):
+def test_samples_that_are_gone_are_noted(run):
     Path(run.card["files"][0]).unlink()
     explanation, report, stderr = run()
     assert len(explanation) == 2
@@ -197,12 +197,12 @@ def test_of_two_networks_the_one_that_is_named_is_explained(run):
     ],
 )
 def test_how_images_were_resized_is_read_from_the_transform(transform, mode, share):
-    said = _said({"transform": transform})
-    assert said.crop_mode == mode
-    assert said.crop_pct == share
+    description = _described({"transform": transform})
+    assert description.crop_mode == mode
+    assert description.crop_pct == share
 
 
-def _said(card):
+def _described(card):
     return description_of({"callbacks": {"ShapCallback{'tag': 'x'}": {"classifier": card}}})
 
 
@@ -211,7 +211,7 @@ def _said(card):
 nothing = {"card": None, "hyper_parameters": {"backbone": ARCHITECTURE}}
 
 
-def test_what_is_guessed_is_said_and_stays_with_the_results(run, monkeypatch):
+def test_what_is_guessed_is_noted_and_stays_with_the_results(run, monkeypatch):
     notes = []
 
     def plot(*args, **kwargs):
@@ -227,17 +227,17 @@ def test_what_is_guessed_is_said_and_stays_with_the_results(run, monkeypatch):
 
 
 def test_the_note_comes_before_the_run(run, monkeypatch, capsys):
-    said = []
+    printed = []
 
     def explain(*args, **kwargs):
-        said.append(capsys.readouterr().err)
+        printed.append(capsys.readouterr().err)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lightning_shap.command.run.explain_found", explain)
     with pytest.raises(SystemExit) as end:
         run("--dataset", run.card["dataset"], **nothing)
     assert end.value.code == 130
-    assert "guessed" in said[0]
+    assert "guessed" in printed[0]
 
 
 def test_hyper_parameters_of_plain_lightning_checkpoints_are_read(run):
@@ -482,19 +482,19 @@ names = st.sampled_from([*Description.__dataclass_fields__, "input_size", "img_s
 
 @given(st.dictionaries(names, values), st.dictionaries(names, values), values)
 def test_a_description_is_made_of_checked_values_whatever_a_file_says(card, settings, samples):
-    said = description_of(
+    description = description_of(
         {
             "callbacks": {"ShapCallback{'tag': 'a'}": {"classifier": card, "samples": samples}},
             "hyper_parameters": settings,
             "arch": samples,
         }
     )
-    assert said.architecture is None or isinstance(said.architecture, str)
-    assert said.size is None or all(1 <= side <= 4096 for side in said.size)
-    assert said.mean is None or np.isfinite(said.mean).all()
-    assert said.std is None or min(said.std) > 0
-    assert said.crop_pct is None or 0 < said.crop_pct <= 1
-    for text in (said.class_names or [])[:5]:
+    assert description.architecture is None or isinstance(description.architecture, str)
+    assert description.size is None or all(1 <= side <= 4096 for side in description.size)
+    assert description.mean is None or np.isfinite(description.mean).all()
+    assert description.std is None or min(description.std) > 0
+    assert description.crop_pct is None or 0 < description.crop_pct <= 1
+    for text in (description.class_names or [])[:5]:
         assert text.isprintable()
     assert from_settings(settings).from_script is False
 

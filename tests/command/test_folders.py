@@ -273,8 +273,8 @@ def test_mean_and_std_of_the_model_inside_are_a_guess():
 
 
 def test_hyper_parameters_know_better_and_the_user_best():
-    said = from_settings({"mean": [0.7] * 3, "std": [0.8] * 3, "img_size": 20, "lr": 1})
-    found = preprocessing_of(timm_like(**known), 3, said, std=[0.9])
+    description = from_settings({"mean": [0.7] * 3, "std": [0.8] * 3, "img_size": 20, "lr": 1})
+    found = preprocessing_of(timm_like(**known), 3, description, std=[0.9])
     assert found.mean == (0.7,) * 3
     assert found.std == (0.9,) * 3
     assert found.size == (20, 20)
@@ -283,8 +283,8 @@ def test_hyper_parameters_know_better_and_the_user_best():
 
 @pytest.mark.parametrize("channels", [1, 4, 13])
 def test_mean_and_std_of_other_channels_are_left_out(channels):
-    said = from_settings({"input_size": "784", "mean": [1, 2]})
-    found = preprocessing_of(timm_like(**known), channels, said)
+    description = from_settings({"input_size": "784", "mean": [1, 2]})
+    found = preprocessing_of(timm_like(**known), channels, description)
     assert (found.mean, found.std) == (None, None)
 
 
@@ -326,7 +326,7 @@ def test_resizing_and_cropping_are_those_of_torchvision(size, resized, squash):
             transforms.Normalize([0.5] * 3, [0.25] * 3),
         ]
     )
-    said = Description(
+    description = Description(
         size=(size, size),
         mean=(0.5,) * 3,
         std=(0.25,) * 3,
@@ -334,7 +334,7 @@ def test_resizing_and_cropping_are_those_of_torchvision(size, resized, squash):
         crop_mode="squash" if squash else None,
         interpolation="bilinear",
     )
-    ours = preprocessing_of(torch.nn.Identity(), 3, said)
+    ours = preprocessing_of(torch.nn.Identity(), 3, description)
     assert not ours.guessed
     image = picture(0, size=(310, 402))
     assert torch.equal(ours(image), theirs(image))

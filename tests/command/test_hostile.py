@@ -311,9 +311,9 @@ def test_names_that_are_not_utf8_come_through(tmp_path, capsys):
     os.rename(data / "b" / "1.png", os.fsencode(data / "b") + b"/\xfe.png")
     out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xfd out"))
     main(flags(weights_in(tmp_path, network()), data, "--output_dir", out, "--n_samples", 9))
-    said = json.loads((out / "explanation.json").read_text(encoding="utf-8"))
-    assert len(said["images"]) == 3
-    assert all(Path(image["file"]).exists() for image in said["images"])
+    written = json.loads((out / "explanation.json").read_text(encoding="utf-8"))
+    assert len(written["images"]) == 3
+    assert all(Path(image["file"]).exists() for image in written["images"])
     printed = capsys.readouterr()
     assert "\x1b" not in printed.err
     assert "skipped" in printed.err
@@ -421,7 +421,7 @@ def test_a_reader_that_stops_listening_is_no_error(tmp_path, monkeypatch, capsys
     assert (tmp_path / ARCHITECTURE / "explanation.png").exists()
 
 
-def test_the_version_is_said(capsys):
+def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--version"])
     assert end.value.code == 0

@@ -96,8 +96,8 @@ def test_timms_own_directory_keeps_its_preprocessing_and_class_names(tmp_path, m
 def test_hyper_parameters_name_the_architecture(tmp_path, model):
     path = tmp_path / "version_0" / "best.ckpt"
     path.parent.mkdir()
-    said = {"backbone": ARCHITECTURE, "learning_rate": 0.1}
-    torch.save({"state_dict": weights(model, "net."), "hyper_parameters": said}, path)
+    hyper_parameters = {"backbone": ARCHITECTURE, "learning_rate": 0.1}
+    torch.save({"state_dict": weights(model, "net."), "hyper_parameters": hyper_parameters}, path)
     loaded = load_model(path)
     assert same_outputs(loaded, model)
     assert "architecture from the checkpoint" in loaded.source
@@ -142,8 +142,8 @@ class Own(torch.nn.Module):
 def test_an_own_class_takes_the_hyper_parameters_it_was_saved_with(tmp_path):
     own = Own(width=6, channels=2)
     path = tmp_path / "own.ckpt"
-    said = {"width": 6, "channels": 2, "learning_rate": 0.1}
-    torch.save({"state_dict": own.state_dict(), "hyper_parameters": said}, path)
+    hyper_parameters = {"width": 6, "channels": 2, "learning_rate": 0.1}
+    torch.save({"state_dict": own.state_dict(), "hyper_parameters": hyper_parameters}, path)
     loaded = load_model(path, model_class="test_load.Own")
     assert same_outputs(loaded, own, torch.rand(1, 2, 9, 9))
     assert loaded.channels == 2

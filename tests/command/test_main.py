@@ -168,11 +168,11 @@ def test_the_script_explains_from_another_directory_with_relative_paths(layout):
 def test_values_are_those_of_explain(run, layout, tmp_path):
     from timm.data import create_transform, resolve_model_data_config
 
-    said = run("--n_samples", "3", "--topk", "2")
+    written = run("--n_samples", "3", "--topk", "2")
     model = network()
     config = resolve_model_data_config(model) | {"input_size": (3, 32, 32)}
     transform = create_transform(**config, is_training=False)
-    opened = [Image.open(image["file"]).convert("RGB") for image in said["images"]]
+    opened = [Image.open(image["file"]).convert("RGB") for image in written["images"]]
     images = torch.stack([transform(image) for image in opened])
     expected = explain(model, images, topk=2, labels=[0, 1, 2], max_evals=6)
     loaded = lightning_shap.load(tmp_path / "out")
@@ -181,18 +181,23 @@ def test_values_are_those_of_explain(run, layout, tmp_path):
     assert loaded.record.class_names.tolist() == ["bébé ours", "cat", "dög"]
 
 
-def test_the_report_tells_of_every_image(run):
-    said = run("--n_samples", "4", "--topk", "2", "--seed", "3")
-    assert [image["class"] for image in said["images"]] == ["bébé ours", "cat", "dög", "bébé ours"]
-    for image in said["images"]:
+def test_the_report_has_every_image(run):
+    written = run("--n_samples", "4", "--topk", "2", "--seed", "3")
+    assert [image["class"] for image in written["images"]] == [
+        "bébé ours",
+        "cat",
+        "dög",
+        "bébé ours",
+    ]
+    for image in written["images"]:
         assert Path(image["file"]).parent.name == image["class"]
         assert sum(row["probability"] for row in image["predictions"]) == pytest.approx(1)
         assert image["explained"][0] == image["label"]
         assert max(image["additivity_gap"]) < 1e-6
         assert image["evaluations"] <= 6
-    assert said["settings"]["explanation"]["seed"] == 3
-    assert "torch" in said["versions"]
-    assert said["evaluations"] == sum(image["evaluations"] for image in said["images"])
+    assert written["settings"]["explanation"]["seed"] == 3
+    assert "torch" in written["versions"]
+    assert written["evaluations"] == sum(image["evaluations"] for image in written["images"])
 
 
 def test_the_same_command_writes_the_same_values(run, tmp_path):
@@ -214,9 +219,9 @@ def test_an_explanation_that_fails_leaves_the_older_one(run, tmp_path, monkeypat
 def test_of_many_classes_the_highest_few_are_explained(tmp_path, run):
     picture(0).save(tmp_path / "a.png")
     directory = weights_in(tmp_path, network(classes=20))
-    said = run(directory=directory, dataset=tmp_path / "a.png")
-    assert len(said["images"][0]["explained"]) == 4
-    assert said["accuracy"] is None
+    written = run(directory=directory, dataset=tmp_path / "a.png")
+    assert len(written["images"][0]["explained"]) == 4
+    assert written["accuracy"] is None
 
 
 @pytest.mark.parametrize(
@@ -233,8 +238,8 @@ def test_models_of_any_number_of_channels_are_explained(tmp_path, run, channels,
                 tmp_path / "data" / name / "1.png"
             )
     directory = weights_in(tmp_path, network(classes=2, in_chans=channels))
-    said = run(*more, directory=directory, dataset=tmp_path / "data")
-    assert said["model"]["channels"] == channels
+    written = run(*more, directory=directory, dataset=tmp_path / "data")
+    assert written["model"]["channels"] == channels
     assert lightning_shap.load(tmp_path / "out").shape == (2, 32, 32, channels, 2)
 
 
@@ -247,20 +252,20 @@ def test_imagenets_classes_have_their_names(tmp_path, run):
 
 def test_a_model_of_one_output_knows_its_two_classes(tmp_path, run):
     class_folders(tmp_path / "data", ["no", "yes"], each=1)
-    said = run(directory=weights_in(tmp_path, network(classes=1)), dataset=tmp_path / "data")
-    assert [image["class"] for image in said["images"]] == ["no", "yes"]
-    assert said["accuracy"] is not None
+    written = run(directory=weights_in(tmp_path, network(classes=1)), dataset=tmp_path / "data")
+    assert [image["class"] for image in written["images"]] == ["no", "yes"]
+    assert written["accuracy"] is not None
 
 
 @pytest.mark.parametrize(("outputs", "more"), [(1, []), (3, ["--targets", "2", "0"])])
 def test_values_are_reported_as_values(tmp_path, run, outputs, more):
     class_folders(tmp_path / "data", ["young", "old"], each=1)
     directory = weights_in(tmp_path, network(classes=outputs))
-    said = run("--output", "value", *more, directory=directory, dataset=tmp_path / "data")
-    assert said["accuracy"] is None
+    written = run("--output", "value", *more, directory=directory, dataset=tmp_path / "data")
+    assert written["accuracy"] is None
     record = lightning_shap.load(tmp_path / "out").record
     assert (record.output, record.labels, record.probabilities) == ("value", None, None)
-    for row, image in enumerate(said["images"]):
+    for row, image in enumerate(written["images"]):
         assert not {"label", "class"} & image.keys()
         assert image["predictions"] == [
             {"index": index, "output": record.outputs[row, index], "name": f"output {index}"}
@@ -272,8 +277,8 @@ def test_values_are_named_as_asked_for(tmp_path, run):
     picture(0).save(tmp_path / "a.png")
     directory = weights_in(tmp_path, network(classes=1))
     more = ["--output", "value", "--class_names", "age"]
-    said = run(*more, directory=directory, dataset=tmp_path / "a.png")
-    assert said["images"][0]["predictions"][0]["name"] == "age"
+    written = run(*more, directory=directory, dataset=tmp_path / "a.png")
+    assert written["images"][0]["predictions"][0]["name"] == "age"
 
 
 def test_several_true_classes_are_reported_as_lists(tmp_path):
@@ -281,20 +286,20 @@ def test_several_true_classes_are_reported_as_lists(tmp_path):
     settings = {"multi_label": True, "class_names": ["a", "b", "c"], "max_evals": 4, "topk": 1}
     explanation = explain(network(), images, labels=several, **settings)
     path = save(explanation, tmp_path / "explanation.npz", files=np.array(["1", "2", "3"]))
-    said = report(path)
-    assert [image["label"] for image in said["images"]] == [[0, 2], [], [1]]
-    assert [image["class"] for image in said["images"]] == [["a", "c"], [], ["b"]]
+    written = report(path)
+    assert [image["label"] for image in written["images"]] == [[0, 2], [], [1]]
+    assert [image["class"] for image in written["images"]] == [["a", "c"], [], ["b"]]
     exact = ((explanation.record.probabilities > 0.5) == np.array(several)).all(1)
-    assert said["accuracy"] == exact.mean()
+    assert written["accuracy"] == exact.mean()
 
 
 def test_skipped_images_are_named_on_stderr(tmp_path, run, capsys):
     class_folders(tmp_path / "data", each=1)
     (tmp_path / "data" / "cat" / "broken.png").write_bytes(b"no image")
-    said = run("--n_samples", "9", dataset=tmp_path / "data")
-    assert len(said["images"]) == 3
+    written = run("--n_samples", "9", dataset=tmp_path / "data")
+    assert len(written["images"]) == 3
     assert "skipped" in capsys.readouterr().err
-    assert [*said["skipped"]] == [str(tmp_path / "data" / "cat" / "broken.png")]
+    assert [*written["skipped"]] == [str(tmp_path / "data" / "cat" / "broken.png")]
 
 
 def test_a_tensorboard_event_is_written_as_the_callback_does(tmp_path, run):

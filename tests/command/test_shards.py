@@ -31,8 +31,8 @@ def everything(tmp_path, monkeypatch):
 
 def test_all_images_are_explained_in_their_order_as_at_once(everything, tmp_path, monkeypatch):
     together = everything("out", "--n_samples", "all")
-    said = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
-    files = [image["file"] for image in said["images"]]
+    written = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    files = [image["file"] for image in written["images"]]
     assert files == sorted(files)
     assert len(together) == 9
     monkeypatch.setattr(shards, "SHARD_IMAGES", 9)
@@ -96,9 +96,9 @@ def test_unreadable_images_are_left_out_of_their_shard(everything, tmp_path):
     for broken in (tmp_path / "data" / "cat").iterdir():
         broken.write_bytes(b"no image")
     explanation = everything("out", "--n_samples", "all")
-    said = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
-    assert len(explanation) == len(said["images"]) == 6
-    assert len(said["skipped"]) == 3
+    written = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
+    assert len(explanation) == len(written["images"]) == 6
+    assert len(written["skipped"]) == 3
 
 
 def test_two_processes_give_the_file_of_one(everything, tmp_path):

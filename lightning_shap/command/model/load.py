@@ -32,7 +32,7 @@ class TrainedModel:
         name: Its architecture.
         source: Which way it was loaded, in words.
         channels: Number of input channels.
-        classes: Number of outputs, None where only running it would tell.
+        classes: Number of outputs, None where only a run would show it.
         description: What its checkpoint says of it and of its images.
         one_size: Its weights are for one size of images.
         step: Optimiser steps of its training, 0 where unknown.

@@ -21,6 +21,7 @@ from lightning_shap.outputs import Output
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.photographs import Album
+from lightning_shap.pictures.styles import STYLES, StyleName
 from lightning_shap.samples import Samples
 from lightning_shap.training.best_checkpoint import best_model
 from lightning_shap.training.configuration import configurable
@@ -102,6 +103,8 @@ class ShapCallback(EitherCallback):
         std: What the pixels were divided by, likewise.
         module: Attribute of the LightningModule that is the classifier, such as "net"; None for the
             LightningModule itself.
+        style: How maps are drawn, "overlay", "tiles", "contour" or "spotlight", as
+            :func:`lightning_shap.plot` does; None for what suits the images.
         tag: Under which everything is logged; two callbacks need two tags.
         save_dir: Also write the pictures as PNG files below this folder.
         on_error: "warn" leaves the training alone when an explanation fails, retries at the next
@@ -152,6 +155,7 @@ class ShapCallback(EitherCallback):
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
         module: str | None = None,
+        style: StyleName | None = None,
         tag: str = "shap",
         save_dir: str | None = None,
         on_error: Literal["warn", "raise"] = "warn",
@@ -179,6 +183,8 @@ class ShapCallback(EitherCallback):
         self.class_names = class_names
         self.normalisation = None if mean is None or std is None else (mean, std)
         self.module = module
+        checked_choice("style", style, (*STYLES, None))
+        self.style = style
         self.tag = tag
         self.failures = Failures(on_error)
         self.progress = progress
@@ -474,6 +480,7 @@ class ShapCallback(EitherCallback):
             mean=mean,
             std=std,
             title=title,
+            style=self.style,
             limit=None if control else self.steady.limit,
             notes=["control, on a scale of its own"] if control else [],
             album=self.album,

@@ -131,12 +131,14 @@ class Results:
         report: Also write explanation.html, a page to explore it. Given an explanation.npz in place
             of a model, write the page alone.
         channels: The channel shown grey, or the three shown as red, green and blue.
+        style: How maps are drawn; what suits the images where not given.
     """
 
     output_dir: str | None = None
     logdir: str | None = None
     report: bool = False
     channels: int | list[int] | None = field(default=None, metadata=limits(0))
+    style: Literal["overlay", "tiles", "contour", "spotlight"] | None = None
 
 
 @dataclass(frozen=True)

@@ -200,6 +200,7 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
         mean=prepare.mean,
         std=prepare.std,
         channels=job.options.results.channels,
+        style=job.options.results.style,
         title=readable(job.model.name),
         notes=[f"guessed: {', '.join(job.guessed)}"] if job.guessed else [],
     )

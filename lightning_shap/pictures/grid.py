@@ -18,7 +18,7 @@ from lightning_shap.pictures.captions import MINUS, Captions, number
 from lightning_shap.pictures.limits import Limit, checked_limit, chosen_limit, common_limit
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.sheet import LEGEND_WIDTH, Sheet
-from lightning_shap.pictures.styles import STYLES, StyleName, usual_style
+from lightning_shap.pictures.styles import STYLES, Style, StyleName, usual_style
 
 if TYPE_CHECKING:
     import shap
@@ -120,7 +120,12 @@ def plot(
         for row in shown
     ]
     ramp = drawing.ramp(np.linspace(-drawing.shows_sign, 1, LEGEND_WIDTH))
-    said = [f"{unit}, {scale}" if ramp is not None else "", drawing.key, *_hatched(maps), *remarks]
+    said = [
+        f"{unit}, {scale}" if ramp is not None else "",
+        drawing.key,
+        *_doubtful(maps, drawing),
+        *remarks,
+    ]
     sheet = Sheet(
         len(shown),
         1 + cells.shape[1],
@@ -214,6 +219,6 @@ def _checked_smooth(smooth: float | None, maps: Maps) -> float:
     return float(smooth)
 
 
-def _hatched(maps: Maps) -> list[str]:
+def _doubtful(maps: Maps, drawing: Style) -> list[str]:
     known = maps.errors is not None or getattr(maps.source, "per_pixel_std", None) is not None
-    return ["hatched: within two standard errors of zero"] if known else []
+    return [f"{drawing.doubt}: within two standard errors of zero"] if known else []

@@ -37,12 +37,14 @@ class Style(Protocol):
         shows_sign: Red and blue stand for the two signs, so that a colour bar explains it.
         ground: What it is drawn on.
         has_lines: Lines are drawn, which small images are to be enlarged for.
+        doubt: What becomes of doubtful regions, in a word.
         key: What a viewer must know of it, for the footer.
     """
 
     shows_sign: bool
     ground: Ground
     has_lines: bool
+    doubt: str
     key: str
 
     def cell(
@@ -67,6 +69,7 @@ class Tiles:
     shows_sign = True
     ground: Ground = "faint"
     has_lines = False
+    doubt = "hatched"
     key = ""
 
     def cell(
@@ -89,6 +92,7 @@ class Overlay:
     shows_sign = True
     ground: Ground = "muted"
     has_lines = False
+    doubt = "hatched"
     key = ""
 
     def cell(
@@ -116,6 +120,7 @@ class Contour:
     shows_sign = False
     ground: Ground = "muted"
     has_lines = True
+    doubt = "left out"
     key = f"thick line: half of what raises the output, thin line: {MOST:.0%}".replace("%", " %")
 
     def cell(
@@ -143,6 +148,7 @@ class Spotlight:
     shows_sign = False
     ground: Ground = "photograph"
     has_lines = False
+    doubt = "left out"
     key = "lit: raises the output; dark: does not"
 
     def cell(

@@ -112,7 +112,8 @@ def test_what_is_within_two_standard_errors_looks_fainter_and_is_explained(style
     assert np.abs(doubted - nothing)[quarter].mean() < 0.7 * np.abs(sure - nothing)[
         quarter
     ].mean() + (style == "contour")
-    assert "hatched: within two standard errors of zero" in " ".join(words)
+    how = {"contour": "left out", "spotlight": "left out"}.get(style, "hatched")
+    assert f"{how}: within two standard errors of zero" in " ".join(words)
 
 
 def test_maps_say_how_many_regions_are_clear(words):  # noqa: F811

@@ -96,3 +96,12 @@ def test_fewer_samples_are_asked_anew():
     assert steady.question(question, 3) == question
     assert steady.question(question, 2).targets.tolist() == [[1, 2], [0, 1]]
     assert steady.state_dict() == {"classes": [[1, 2], [0, 1]], "against": None, "limit": 2.0}
+
+
+def test_a_callback_draws_in_the_style_that_it_is_given(tmp_path):
+    tiles, contour = (Collecting(style=style) for style in ("tiles", "contour"))
+    loggers = [fit(tmp_path, ours).logger for ours in (tiles, contour)]
+    first, second = (next(iter(logger.pictures.values())) for logger in loggers)
+    assert not np.array_equal(first, second)
+    with pytest.raises(ValueError, match="style: unknown 'heat'"):
+        ShapCallback(style="heat")

@@ -1,6 +1,6 @@
 // Maps: what regions add, over the photograph they are regions of.
 
-import { colourOf, signColour } from "./colours.js";
+import { colourOf, inkOf } from "./colours.js";
 
 const LEAST_SIDE = 224; // of a canvas; small images grow by a whole number
 export const STYLES = [
@@ -8,6 +8,13 @@ export const STYLES = [
   ["tiles", "Tiles"],
   ["contour", "Contours"],
 ];
+
+const OVERLAY_SIDE = 96; // of smaller images too little is seen below a colour
+
+/** An overlay for photographs in colour, tiles for what is small or grey. */
+export function usualStyle({ height, width }, { channels }) {
+  return channels === 3 && Math.max(height, width) >= OVERLAY_SIDE ? "overlay" : "tiles";
+}
 
 /** How much a map is enlarged. */
 export function enlargement(explanation) {
@@ -44,8 +51,8 @@ export function paint(canvas, { photograph, explanation, sample, found, limit, l
     outlines(context, map, explanation, times, (region) => {
       if (isHidden(found, region, limit, look)) return null;
       const share = found.density(region) / limit;
-      const alpha = Math.min(1, (0.15 + Math.abs(share)) * (look.strength / 70));
-      return { colour: signColour(share), alpha };
+      const alpha = Math.min(1, 0.15 + Math.abs(share) * (look.strength / 70));
+      return { colour: `rgb(${inkOf(share).join(" ")})`, alpha };
     });
   }
   if (marked !== null) outline(context, map, explanation, times, marked);
@@ -75,7 +82,7 @@ function rendered(photograph, look, width, height) {
   context.imageSmoothingEnabled = photograph.width > 96;
   // Opaque tiles lie over a faint grey picture, on which white still reads as zero.
   context.globalAlpha = look.style === "tiles" ? 0.2 : 1;
-  context.filter = look.style === "overlay" ? "grayscale(0.5)" : "grayscale(1)";
+  context.filter = "grayscale(1)"; // the only colours are those of the values
   context.drawImage(photograph, 0, 0, width, height);
   return canvas;
 }
@@ -87,10 +94,7 @@ function coloured(map, found, { width, height }, limit, look) {
     const share = Math.max(-1, Math.min(1, found.density(region) / limit));
     if (look.style === "tiles") return [...colourOf(share), 255 * strength];
     // The photograph stays where little was found: colour is laid on in proportion to the value.
-    return [
-      ...colourOf(Math.sign(share) * 0.8),
-      255 * Math.min(1, Math.sqrt(Math.abs(share)) * strength),
-    ];
+    return [...inkOf(share), 255 * Math.abs(share) * strength];
   };
   // One number a pixel, in the order of bytes that the machine has.
   const bytes = new Uint8ClampedArray(4 * found.values.length);

@@ -1,7 +1,8 @@
 """Explanations in TensorBoard's event files, where its readers find them for the page.
 
-Each is a *blob sequence*: the facts, the values and, with the first explanation of some images,
-what all of them share. TensorBoard reads these one by one, as they are asked for.
+Each is two values of one event. The facts are a *tensor*, of which TensorBoard reads all steps at
+once; the rest is a *blob sequence*, which it reads one by one as they are asked for: the values
+and, with the first explanation of some images, what all of them share.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from lightning_shap.page.data import PageData
 from lightning_shap.picture_events import is_tensorboards, write_summary
 
 PLUGIN = "shap"
-EXPLANATION = "explanation"  # the end of a tag
+EXPLANATION, FACTS = "explanation", "facts"  # the ends of tags
 
 
 class Written:
@@ -49,21 +50,29 @@ def add_explanation(
         return
     from tensorboard.compat.proto.summary_pb2 import (
         DATA_CLASS_BLOB_SEQUENCE,
+        DATA_CLASS_TENSOR,
         Summary,
-        SummaryMetadata,
     )
+
+    blobs = [page.values]
+    if written.lacks(experiment, page.key):
+        blobs.append(page.samples)
+    facts = [page.facts_with(numbers)]
+    values = [
+        _value(f"{tag}/{FACTS}", facts, DATA_CLASS_TENSOR),
+        _value(f"{tag}/{EXPLANATION}", blobs, DATA_CLASS_BLOB_SEQUENCE),
+    ]
+    write_summary(experiment, Summary(value=values), step)
+
+
+def _value(tag: str, texts: list[bytes], data_class: int) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
     from tensorboard.compat.proto.types_pb2 import DT_STRING
 
-    blobs = [page.facts_with(numbers), page.values]
-    if written.lacks(experiment, page.key):
-        blobs.append(page.samples)
-    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(blobs))])
-    tensor = TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=blobs)
-    metadata = SummaryMetadata(
-        plugin_data=SummaryMetadata.PluginData(plugin_name=PLUGIN),
-        data_class=DATA_CLASS_BLOB_SEQUENCE,
-    )
-    value = Summary.Value(tag=f"{tag}/{EXPLANATION}", tensor=tensor, metadata=metadata)
-    write_summary(experiment, Summary(value=[value]), step)
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(texts))])
+    tensor = TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=texts)
+    plugin_data = SummaryMetadata.PluginData(plugin_name=PLUGIN)
+    metadata = SummaryMetadata(plugin_data=plugin_data, data_class=data_class)
+    return Summary.Value(tag=tag, tensor=tensor, metadata=metadata)

@@ -6,7 +6,6 @@ names a file. TensorBoard finds this module by the entry point ``tensorboard_plu
 
 import json
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,10 +17,10 @@ from werkzeug import wrappers
 
 from lightning_shap.page.bundle import MODULES, STYLE, TAB, asset
 
-NAME = "shap"  # that of the data, see lightning_shap.page.events
+# Those of the data, see lightning_shap.page.events, which is not loaded for them alone.
+NAME, EXPLANATION, FACTS = "shap", "explanation", "facts"
 ALL = 0  # TensorBoard's own word, in its flag, for "keep them all"
 EVERY_STEP = 2**31 - 1
-MOST_FACTS = 20_000  # explanations whose facts are kept at hand
 LONGEST = 4096  # characters of a run's or a tag's name
 SCALAR_POINTS = 1000
 MOST_SCALARS = 300
@@ -54,7 +53,6 @@ class ShapPlugin(base_plugin.TBPlugin):
 
     def __init__(self, context: base_plugin.TBContext) -> None:
         self._provider = context.data_provider
-        self._facts: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     def is_active(self) -> bool:
         """Whether there is anything to show; TensorBoard itself knows by the data's name."""
@@ -84,8 +82,7 @@ class ShapPlugin(base_plugin.TBPlugin):
     def _series(self, request: wrappers.Request) -> Any:
         """The facts of all explanations of a tag, step by step."""
         run, tag = self._run_and_tag(request)
-        data = self._data(request, run, [tag]).get(tag, ())
-        return [self._facts_of(request, run, tag, datum) for datum in data]
+        return list(self._facts(request, run, tag).values())
 
     def _values(self, request: wrappers.Request) -> bytes:
         """The compact form of one explanation."""
@@ -93,7 +90,7 @@ class ShapPlugin(base_plugin.TBPlugin):
         step = _whole(_argument(request, "step"))
         for datum in self._data(request, run, [tag]).get(tag, ()):
             if datum.step == step:
-                return self._blob(request, datum, 1)
+                return self._blob(request, datum, 0)
         raise errors.NotFoundError(f"step: there is no {step}")
 
     def _samples(self, request: wrappers.Request) -> bytes:
@@ -101,10 +98,11 @@ class ShapPlugin(base_plugin.TBPlugin):
         run, key = self._run(request), _argument(request, "key")
         found = self._data(request, run, self._known(request)[run])
         for tag, data in found.items():
-            for datum in data:
-                facts = self._facts_of(request, run, tag, datum)
-                if len(datum.values) > 2 and facts.get("samples") == key:
-                    return self._blob(request, datum, 2)
+            holding = [datum for datum in data if len(datum.values) > 1]
+            facts = self._facts(request, run, tag) if holding else {}
+            for datum in holding:
+                if facts.get(datum.step, {}).get("samples") == key:
+                    return self._blob(request, datum, 1)
         raise errors.NotFoundError("key: there are no such samples")
 
     def _scalars(self, request: wrappers.Request) -> Any:
@@ -170,16 +168,21 @@ class ShapPlugin(base_plugin.TBPlugin):
         context, key = plugin_util.context(request.environ), datum.values[number].blob_key
         return bytes(self._provider.read_blob(context, blob_key=key))
 
-    def _facts_of(self, request: wrappers.Request, run: str, tag: str, datum: Any) -> Any:
-        """The facts of an explanation, which are read once."""
-        # A run that was done anew has other times at the same steps.
-        known = (plugin_util.experiment_id(request.environ), run, tag, datum.step, datum.wall_time)
-        if known not in self._facts:
-            facts = json.loads(self._blob(request, datum, 0))
-            self._facts[known] = {**facts, "step": datum.step, "wall_time": datum.wall_time}
-            while len(self._facts) > MOST_FACTS:
-                self._facts.popitem(last=False)
-        return self._facts[known]
+    def _facts(self, request: wrappers.Request, run: str, tag: str) -> dict[int, Any]:
+        """The facts of a tag's explanations by their steps, all of them read at once."""
+        beside = f"{tag.removesuffix(EXPLANATION)}{FACTS}"
+        found = self._provider.read_tensors(
+            plugin_util.context(request.environ),
+            experiment_id=plugin_util.experiment_id(request.environ),
+            plugin_name=NAME,
+            downsample=EVERY_STEP,
+            run_tag_filter=_filter([run], [beside]),
+        )
+        facts = {}
+        for datum in found.get(run, {}).get(beside, ()):
+            known = json.loads(datum.numpy[0])
+            facts[datum.step] = {**known, "step": datum.step, "wall_time": datum.wall_time}
+        return facts
 
 
 def _filter(runs: Iterable[str], tags: Iterable[str] | None) -> Any:

@@ -65,7 +65,7 @@ def test_the_event_holds_the_explanation_too(layout, tmp_path):
     main(flags(*layout, "--output_dir", tmp_path, "--n_samples", 2, "--logdir", logs))
     (file,) = logs.glob("events.*")
     values = [value for event in EventFileLoader(str(file)).Load() for value in event.summary.value]
-    (ours,) = [value for value in values if value.metadata.plugin_data.plugin_name == "shap"]
-    facts, *_ = ours.tensor.string_val
-    assert ours.tag == "shap_final/explanation"
+    ours = {v.tag: v for v in values if v.metadata.plugin_data.plugin_name == "shap"}
+    assert {*ours} == {"shap_final/facts", "shap_final/explanation"}
+    (facts,) = ours["shap_final/facts"].tensor.string_val
     assert len(json.loads(facts)["rows"]) == 2

@@ -218,7 +218,7 @@ def test_two_runs_stand_side_by_side(tab):
 
 @pytest.mark.parametrize(
     ("label", "value"),
-    [("Style", "tiles"), ("Style", "contour"), ("Strength", 30), ("Hide weak", 60)],
+    [("Style", "overlay"), ("Style", "contour"), ("Strength", 30), ("Hide weak", 60)],
 )
 def test_a_look_changes_the_picture(page, label, value):
     before = page.picture(4)
@@ -251,7 +251,7 @@ def test_samples_are_filtered(page):
 
 
 def test_a_link_brings_the_view_back(tab):
-    tab.choose("Style", "tiles")
+    tab.choose("Style", "contour")
     tab.choose("Epoch", 1)
     link, picture = tab.one(".tools a").get_attribute("href"), tab.picture(2)
     tab.chrome.switch_to.default_content()

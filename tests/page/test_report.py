@@ -17,6 +17,7 @@ from lightning_shap.explanation import ImageExplanation
 from lightning_shap.page import bundle
 from lightning_shap.page.data import PageWriter
 from lightning_shap.page.report import Pages, RunReport
+from lightning_shap.pictures import pixels, styles
 from lightning_shap.regions.labelled import Regions
 
 
@@ -140,6 +141,14 @@ def test_modules_import_only_those_before_them():
         imported = re.findall(r'from "\./(\w+\.js)"', bundle.asset(name))
         assert {*imported} <= {*known}, name
         known.append(name)
+
+
+def test_the_colours_are_those_of_the_pictures():
+    script = bundle.asset("colours.js")
+    known = {name: json.loads(value) for name, value in re.findall(r"(\w+) = (\[.*\]);", script)}
+    assert (tuple(known["RAISES"]), tuple(known["LOWERS"])) == (pixels.RAISES, pixels.LOWERS)
+    inks = tuple(known["RAISING"]), tuple(known["LOWERING"])
+    assert inks == (styles.RAISING, styles.LOWERING)
 
 
 def test_nothing_is_fetched_from_elsewhere_and_no_text_becomes_markup():

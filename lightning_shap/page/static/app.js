@@ -4,8 +4,9 @@ import { LookControl, SourceControl } from "./controls.js";
 import { chart } from "./curves.js";
 import { html, numeral } from "./dom.js";
 import { Explanation, Samples } from "./explanation.js";
-import { asPng, asSvg, legend, save } from "./export.js";
+import { asPng, asSvg, drawLegend, save } from "./export.js";
 import { joinedNpz } from "./npz.js";
+import { usualStyle } from "./paint.js";
 import { SampleRow, detailOf } from "./sample.js";
 import { encoded, freshView } from "./view_state.js";
 
@@ -33,7 +34,7 @@ export class App {
     this.second = new SourceControl("B", (change) => this.move(change, "2"));
     this.look = new LookControl((change) => this.change(change));
     this.scale = html("span");
-    this.legendCanvas = legend(160);
+    this.legendCanvas = html("canvas", { width: 160, height: 10 });
     this.legendCanvas.setAttribute("role", "img");
     this.legendCanvas.setAttribute("aria-label", "From blue, which lowers, to red, which raises");
     this.link = html("a", { target: "_top" }, "Link to this view");
@@ -185,6 +186,9 @@ export class App {
     this.unit = UNITS[first.facts.output] ?? "";
     const [words, pixels] = unitOf(first.facts);
     this.scale.textContent = `\u00b1${numeral(this.limit * pixels)} ${words}`;
+    const usual = usualStyle(first.explanation, first.samples);
+    this.drawn = { ...view, style: view.style || usual };
+    drawLegend(this.legendCanvas, this.drawn);
     this.showControls(sides);
     const { rows } = first.facts;
     const chosen = rows.map((_, number) => number).filter((number) => this.isWanted(number, sides));
@@ -201,7 +205,7 @@ export class App {
       const columns = seen.map((side) => this.columns(side, number, order));
       const { limit } = this;
       const row = this.rows.get(number);
-      row.show({ sides: seen, columns, limit, look: view, series: first.series, marks });
+      row.show({ sides: seen, columns, limit, look: this.drawn, series: first.series, marks });
     }
     this.shown = shown;
     const elements = shown.map((number) => this.rows.get(number).element);
@@ -239,7 +243,7 @@ export class App {
       .sort((a, b) => a - b)
       .map((number) => [String(number), samples.classNames[number] ?? String(number)]);
     const hasErrors = sides.some((side) => side.facts.has_errors);
-    this.look.show(view, { classes, hasControl: Boolean(controlOf(series)), hasErrors });
+    this.look.show(this.drawn, { classes, hasControl: Boolean(controlOf(series)), hasErrors });
   }
 
   /** Which maps of a sample one side shows. */
@@ -369,7 +373,7 @@ export class App {
       };
     });
     const scale = this.scale.textContent;
-    const view = { title: title.join(" | "), rows, scale };
+    const view = { title: title.join(" | "), rows, scale, look: this.drawn };
     save(kind === "png" ? await asPng(view) : asSvg(view), name);
   }
 }

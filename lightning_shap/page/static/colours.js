@@ -23,9 +23,20 @@ export function colourOf(share) {
   return (share < 0 ? BLUE : RED)[step];
 }
 
-/** The colour of a sign at full strength. */
-export function signColour(share) {
-  return (share < 0 ? LOWERS : RAISES)[4];
+// Laid over a grey photograph. This red leans towards orange, which protanopes see as ochre.
+const RAISING = [228, 76, 26];
+const LOWERING = [45, 128, 242];
+
+/** The colour [r, g, b] that a sign has over a photograph, at any strength. */
+export function inkOf(share) {
+  return share < 0 ? LOWERING : RAISING;
+}
+
+/** The colour of a share of the scale on white, as a legend shows it. */
+export function onWhite(share, style, strength) {
+  if (style === "tiles") return colourOf(share);
+  const opacity = Math.min(1, Math.abs(share) * strength);
+  return inkOf(share).map((part) => 255 + (part - 255) * opacity);
 }
 
 /** Dashes of the lines of curves, whose colours are in style.css. */

@@ -1,6 +1,6 @@
 // A view as a file: a picture of pixels, a drawing, or its numbers.
 
-import { colourOf } from "./colours.js";
+import { onWhite } from "./colours.js";
 import { html, svg } from "./dom.js";
 
 const CELL = 200;
@@ -9,11 +9,11 @@ const LINE = 18;
 const FONT = "13px system-ui, sans-serif";
 
 /** Where everything stands on a sheet: pictures and words. */
-function sheetOf({ title, rows, scale }) {
+function sheetOf({ title, rows, scale, look }) {
   const items = [{ kind: "text", x: GAP, y: GAP + 12, text: title, bold: true }];
   const most = Math.max(1, ...rows.map((row) => row.figures.length));
   const width = Math.max(GAP + (most + 1) * (CELL + GAP), 480);
-  items.push({ kind: "picture", x: GAP, y: GAP + 22, w: 200, h: 10, canvas: legend(200) });
+  items.push({ kind: "picture", x: GAP, y: GAP + 22, w: 200, h: 10, canvas: legend(200, look) });
   items.push({ kind: "text", x: GAP + 208, y: GAP + 32, text: `lowers to raises: ${scale}` });
   let y = GAP + 60;
   for (const row of rows) {
@@ -32,11 +32,16 @@ function sheetOf({ title, rows, scale }) {
 }
 
 /** The colours of the scale, from what lowers to what raises. */
-export function legend(width) {
-  const canvas = html("canvas", { width, height: 10 });
+export function legend(width, look) {
+  return drawLegend(html("canvas", { width, height: 10 }), look);
+}
+
+/** Draws them on a canvas. */
+export function drawLegend(canvas, { style, strength }) {
+  const { width } = canvas;
   const context = canvas.getContext("2d");
   for (let x = 0; x < width; x += 1) {
-    const [red, green, blue] = colourOf((2 * x) / (width - 1) - 1).map(Math.round);
+    const [red, green, blue] = onWhite((2 * x) / (width - 1) - 1, style, strength / 100);
     context.fillStyle = `rgb(${red} ${green} ${blue})`;
     context.fillRect(x, 0, 1, 10);
   }

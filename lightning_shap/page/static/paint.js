@@ -1,6 +1,6 @@
 // Maps: what regions add, over the photograph they are regions of.
 
-import { colourOf, signColour } from "./colours.js";
+import { colourOf, inkOf } from "./colours.js";
 
 const LEAST_SIDE = 224; // of a canvas; small images grow by a whole number
 export const STYLES = [
@@ -8,6 +8,13 @@ export const STYLES = [
   ["tiles", "Tiles"],
   ["contour", "Contours"],
 ];
+
+const OVERLAY_SIDE = 96; // of smaller images too little is seen below a colour
+
+/** An overlay for photographs in colour, tiles for what is small or grey. */
+export function usualStyle({ height, width }, { channels }) {
+  return channels === 3 && Math.max(height, width) >= OVERLAY_SIDE ? "overlay" : "tiles";
+}
 
 /** How much a map is enlarged. */
 export function enlargement(explanation) {
@@ -44,46 +51,62 @@ export function paint(canvas, { photograph, explanation, sample, found, limit, l
     outlines(context, map, explanation, times, (region) => {
       if (isHidden(found, region, limit, look)) return null;
       const share = found.density(region) / limit;
-      const alpha = Math.min(1, (0.15 + Math.abs(share)) * (look.strength / 70));
-      return { colour: signColour(share), alpha };
+      const alpha = Math.min(1, 0.15 + Math.abs(share) * (look.strength / 70));
+      return { colour: `rgb(${inkOf(share).join(" ")})`, alpha };
     });
   }
   if (marked !== null) outline(context, map, explanation, times, marked);
 }
 
+const underlays = new WeakMap(); // by photograph: filters are slow, and photographs are few
+
 function underlay(context, photograph, look, { width, height }) {
-  context.globalAlpha = 1;
+  if (!photograph) {
+    context.fillStyle = "#ffffff";
+    context.fillRect(0, 0, width, height);
+    return;
+  }
+  if (!underlays.has(photograph)) underlays.set(photograph, new Map());
+  const known = underlays.get(photograph);
+  const key = `${look.style} ${width} ${height}`;
+  if (!known.has(key)) known.set(key, rendered(photograph, look, width, height));
+  context.drawImage(known.get(key), 0, 0);
+}
+
+function rendered(photograph, look, width, height) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d");
   context.fillStyle = "#ffffff";
   context.fillRect(0, 0, width, height);
-  if (!photograph) return;
   context.imageSmoothingEnabled = photograph.width > 96;
   // Opaque tiles lie over a faint grey picture, on which white still reads as zero.
   context.globalAlpha = look.style === "tiles" ? 0.2 : 1;
-  context.filter = look.style === "overlay" ? "grayscale(0.5)" : "grayscale(1)";
+  context.filter = "grayscale(1)"; // the only colours are those of the values
   context.drawImage(photograph, 0, 0, width, height);
-  context.filter = "none";
-  context.globalAlpha = 1;
+  return canvas;
 }
 
 function coloured(map, found, { width, height }, limit, look) {
-  const colours = new Map();
+  const strength = look.strength / 100;
   const colour = (region) => {
-    if (isHidden(found, region, limit, look)) return [0, 0, 0, 0];
+    if (!found.sizes[region] || isHidden(found, region, limit, look)) return [0, 0, 0, 0];
     const share = Math.max(-1, Math.min(1, found.density(region) / limit));
-    const strength = look.strength / 100;
     if (look.style === "tiles") return [...colourOf(share), 255 * strength];
     // The photograph stays where little was found: colour is laid on in proportion to the value.
-    const [red, green, blue] = colourOf(Math.sign(share) * 0.8);
-    return [red, green, blue, 255 * Math.min(1, Math.sqrt(Math.abs(share)) * strength)];
+    return [...inkOf(share), 255 * Math.abs(share) * strength];
   };
+  // One number a pixel, in the order of bytes that the machine has.
+  const bytes = new Uint8ClampedArray(4 * found.values.length);
+  for (let region = 0; region < found.values.length; region += 1) {
+    bytes.set(colour(region), 4 * region);
+  }
+  const colours = new Uint32Array(bytes.buffer);
+  const image = new ImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let pixel = 0; pixel < pixels.length; pixel += 1) pixels[pixel] = colours[map[pixel]];
   const layer = document.createElement("canvas");
   [layer.width, layer.height] = [width, height];
-  const image = new ImageData(width, height);
-  for (let pixel = 0; pixel < map.length; pixel += 1) {
-    const region = map[pixel];
-    if (!colours.has(region)) colours.set(region, colour(region));
-    image.data.set(colours.get(region), 4 * pixel);
-  }
   layer.getContext("2d").putImageData(image, 0, 0);
   return layer;
 }

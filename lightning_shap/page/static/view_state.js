@@ -10,8 +10,8 @@ const DEFAULTS = {
   step2: null,
   shown: "each", // each explained class, or the number of one
   against: "", // the number of another class
-  style: "overlay",
-  strength: 75,
+  style: "", // what is usual for such images
+  strength: 80,
   cut: 0,
   clear: false,
   filter: "all", // "mistakes", "changed"

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from lightning_shap.explainer import explain as explain
     from lightning_shap.metrics.faithfulness import DeletionAUC as DeletionAUC
     from lightning_shap.metrics.faithfulness import InsertionAUC as InsertionAUC
+    from lightning_shap.metrics.similarity import Similarity as Similarity
+    from lightning_shap.metrics.trust import ClearShare as ClearShare
+    from lightning_shap.metrics.trust import MissingShare as MissingShare
+    from lightning_shap.metrics.trust import RelativeError as RelativeError
+    from lightning_shap.metrics.trust import ResolvedRegions as ResolvedRegions
+    from lightning_shap.metrics.where import AttributionEntropy as AttributionEntropy
+    from lightning_shap.metrics.where import AttributionShare as AttributionShare
+    from lightning_shap.metrics.where import BorderShare as BorderShare
+    from lightning_shap.metrics.where import CornerShare as CornerShare
+    from lightning_shap.metrics.where import TopShare as TopShare
     from lightning_shap.page.report import report as report
     from lightning_shap.pictures.grid import plot as plot
     from lightning_shap.saving import save as save
@@ -20,9 +30,19 @@ __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {
+    "AttributionEntropy": "lightning_shap.metrics.where",
+    "AttributionShare": "lightning_shap.metrics.where",
+    "BorderShare": "lightning_shap.metrics.where",
+    "ClearShare": "lightning_shap.metrics.trust",
+    "CornerShare": "lightning_shap.metrics.where",
     "DeletionAUC": "lightning_shap.metrics.faithfulness",
     "InsertionAUC": "lightning_shap.metrics.faithfulness",
+    "MissingShare": "lightning_shap.metrics.trust",
+    "RelativeError": "lightning_shap.metrics.trust",
+    "ResolvedRegions": "lightning_shap.metrics.trust",
     "ShapCallback": "lightning_shap.callback",
+    "Similarity": "lightning_shap.metrics.similarity",
+    "TopShare": "lightning_shap.metrics.where",
     "explain": "lightning_shap.explainer",
     "load": "lightning_shap.archive",
     "plot": "lightning_shap.pictures.grid",
@@ -31,9 +51,19 @@ _HOMES = {
 }
 
 __all__ = [
+    "AttributionEntropy",
+    "AttributionShare",
+    "BorderShare",
+    "ClearShare",
+    "CornerShare",
     "DeletionAUC",
     "InsertionAUC",
+    "MissingShare",
+    "RelativeError",
+    "ResolvedRegions",
     "ShapCallback",
+    "Similarity",
+    "TopShare",
     "explain",
     "load",
     "plot",

@@ -17,6 +17,8 @@ from lightning_shap.slices import Parts
 if TYPE_CHECKING:
     from PIL import Image
 
+    from lightning_shap.story.summary import Summary
+
 SHOWN_ROWS = 8  # of the images, where a notebook shows an explanation
 
 
@@ -142,6 +144,7 @@ class ImageExplanation(shap.Explanation):
     """
 
     record: Record
+    training: "Summary | None" = None  # how the training ended that this explanation is the last of
     _s: Slicer
 
     def __init__(
@@ -263,6 +266,16 @@ class ImageExplanation(shap.Explanation):
         except ArgumentError:  # of values that are no maps any more, such as a mean over images
             return None
         return content.getvalue()
+
+    def summary(self) -> str:
+        """What it says in a few lines: what is right, where the model looks, how sure that is.
+
+        Of the final explanation that a callback made, also how the training got there.
+        """
+        from lightning_shap.story.summary import lines_of  # metrics of explanations need torch
+
+        lines = lines_of(self) if self.training is None else self.training.lines
+        return "\n".join(lines)
 
     def __copy__(self) -> "ImageExplanation":
         twin = object.__new__(type(self))

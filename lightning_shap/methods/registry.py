@@ -61,6 +61,7 @@ class Method:
         needs_gradients: The model's outputs must be differentiable by its images.
         has_regions: Its evaluations separate regions; else every pixel is a region of its own.
         has_error_bars: It knows the standard error of each value.
+        adds_up: Its values and the base add up to the output by construction.
     """
 
     summary: str
@@ -69,6 +70,7 @@ class Method:
     needs_gradients: bool = False
     has_regions: bool = True
     has_error_bars: bool = False
+    adds_up: bool = True
 
     def estimator(self) -> Estimator:
         """Its function, imported now."""
@@ -94,6 +96,7 @@ METHODS: Mapping[str, Method] = {
         options=("backgrounds",),
         needs_gradients=True,
         has_regions=False,
+        adds_up=False,
     ),
 }
 

@@ -1,0 +1,284 @@
+"""Evolution: how the maps of the same images change while a network learns, in one picture."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from lightning_shap.maps import maps_of
+from lightning_shap.methods.registry import METHODS
+from lightning_shap.pictures import pixels
+from lightning_shap.pictures.captions import MINUS, Captions, number
+from lightning_shap.pictures.grid import SMOOTHED
+from lightning_shap.pictures.lettering import Style, shortened, width_of, wrapped, write
+from lightning_shap.pictures.limits import common_limit
+from lightning_shap.pictures.photographs import Album, Numbers
+from lightning_shap.pictures.sheet import (
+    BAR_HEIGHT,
+    DETAIL,
+    DETAIL_LINE,
+    GUTTER,
+    HAIRLINE,
+    LEGEND_HEIGHT,
+    LEGEND_WIDTH,
+    MARGIN,
+    RIGHT,
+    ROW_GAP,
+    TITLE,
+    WRONG,
+)
+from lightning_shap.pictures.styles import STYLES, usual_style
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation import ImageExplanation
+    from lightning_shap.story.chapter import Chapter
+
+MOST_COLUMNS = 8
+MOST_ROWS = 8
+SIDE = 144  # pixels of a cell's longer side
+HEADING = 28  # over the columns
+CAPTION = 30  # under each cell
+MARK_WIDTH = 16
+
+COLUMN_TITLE = Style(15, "#1f2328", bold=True)
+MISTAKE = Style(15, WRONG, bold=True)
+
+SECONDS = 0.7  # an epoch lasts in an animation
+LAST = 2.5  # seconds that its end stays
+WEBP_QUALITY = 80
+
+
+def evolution(
+    chapters: Sequence["Chapter"],
+    explanation: "ImageExplanation",
+    *,
+    mean: Numbers = None,
+    std: Numbers = None,
+    album: Album | None = None,
+    title: str | None = None,
+    rows: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Draw how maps changed: a row for each image, a column for each explained epoch.
+
+    Each map is of the image's true class, or its highest, on one scale for the whole picture; those
+    of the untrained model may be beyond it. Under each stands what the model predicted at that
+    time, with a cross where that was wrong.
+
+    Args:
+        chapters: The epochs in their order; of more than eight, eight that are evenly spread.
+        explanation: Of the same images, as the last one of the training: for the photographs, what
+            is true of them and the unit.
+        mean: What was subtracted from the pixels; see :func:`lightning_shap.plot`.
+        std: What they were divided by.
+        album: Keeps the photographs for further pictures of the same images.
+        title: Heading of the picture.
+        rows: The images to show, by number; the first eight where None.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    shown = _spread(chapters)
+    rows = range(min(MOST_ROWS, len(explanation.record.outputs))) if rows is None else rows
+    cells = _Cells(shown, explanation, rows, mean, std, album)
+    names = [chapter.title.split(" · ")[0] for chapter in shown]
+    sheet = _Sheet(cells.size, len(rows), 1 + len(shown), title, cells.notes(len(chapters)))
+    sheet.legend(cells)
+    for column, name in enumerate(names, start=1):
+        sheet.heading(column, name)
+    for down, row in enumerate(rows):
+        sheet.cell(down, 0, cells.photograph(row), cells.name(row), None)
+        for column, chapter in enumerate(shown):
+            cell = cells.map(chapter, row)
+            sheet.cell(down, 1 + column, cell, chapter.said[row], chapter.right[row])
+    return np.array(sheet.canvas)
+
+
+def animation(
+    chapters: Sequence["Chapter"],
+    explanation: "ImageExplanation",
+    *,
+    mean: Numbers = None,
+    std: Numbers = None,
+    album: Album | None = None,
+    title: str | None = None,
+) -> bytes:
+    """The same as an animated WebP file: an epoch after the other, all of them, and round again.
+
+    Args:
+        chapters: The epochs in their order.
+        explanation: As for :func:`evolution`, and so are the others.
+        mean: Likewise.
+        std: Likewise.
+        album: Likewise.
+        title: Likewise.
+    """
+    rows = range(min(MOST_ROWS, len(explanation.record.outputs)))
+    cells = _Cells(chapters, explanation, rows, mean, std, album)
+    across = min(4, len(rows))
+    down = -(-len(rows) // across)
+    frames = []
+    for chapter in chapters:
+        name = chapter.title.split(" · ")[0]
+        heading = name if title is None else f"{title} · {name}"
+        sheet = _Sheet(cells.size, down, across, heading, cells.notes(None))
+        sheet.legend(cells)
+        for place, row in enumerate(rows):
+            cell = cells.map(chapter, row)
+            sheet.cell(*divmod(place, across), cell, chapter.said[row], chapter.right[row])
+        frames.append(sheet.canvas)
+    durations = [round(1000 * SECONDS)] * (len(frames) - 1) + [round(1000 * LAST)]
+    content = BytesIO()
+    frames[0].save(
+        content,
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,
+        quality=WEBP_QUALITY,
+    )
+    return content.getvalue()
+
+
+class _Cells:
+    """The photographs and maps, on one scale."""
+
+    def __init__(
+        self,
+        chapters: Sequence["Chapter"],
+        explanation: "ImageExplanation",
+        rows: Sequence[int],
+        mean: Numbers,
+        std: Numbers,
+        album: Album | None,
+    ) -> None:
+        maps = maps_of(explanation)
+        _, height, width, count = maps.images.shape
+        self._photographs = (album or Album()).photographs(maps.images, mean, std)
+        self._captions = Captions(explanation)
+        self._drawn = pixels.drawn_size(height, width)
+        self.size = _fitted(width, height)
+        self._style = STYLES[usual_style(height, width, len(pixels.shown_channels(None, count)))]
+        self._under = self._photographs.under(self._style.ground)
+        record = explanation.record
+        method = METHODS.get(record.method)
+        by_pixel = method is not None and not method.has_regions
+        self._smooth = max(height, width) / SMOOTHED if by_pixel else 0.0
+        self._unit, self._unit_pixels = self._captions.unit(height, width)
+        # The untrained model's values are of another size, and would pale all others.
+        ruling = [one for one in chapters if not one.is_control] or list(chapters)
+        values = [self._values(chapter, row) for chapter in ruling for row in rows]
+        self.limit = common_limit(np.stack(values)) or 1.0
+
+    def notes(self, chapters: int | None) -> list[str]:
+        """What a viewer must know."""
+        few = chapters is not None and chapters > MOST_COLUMNS
+        notes = [f"{self._unit}, one scale for all epochs", *self._photographs.notes]
+        return [*notes, f"{MOST_COLUMNS} of {chapters} explained epochs"] if few else notes
+
+    def name(self, row: int) -> str:
+        """What an image is called."""
+        return self._captions.image(row).name
+
+    def photograph(self, row: int) -> Image.Image:
+        """As people know it."""
+        return self._sized(self._photographs.cells[row])
+
+    def map(self, chapter: "Chapter", row: int) -> Image.Image:
+        """A map laid over its photograph."""
+        shares = self._values(chapter, row) / np.float32(self.limit)
+        return self._sized(self._style.cell(shares, None, self._under[row]))
+
+    def ramp(self) -> np.ndarray | None:
+        """The colours of the legend."""
+        return self._style.ramp(np.linspace(-1, 1, LEGEND_WIDTH))
+
+    def _values(self, chapter: "Chapter", row: int) -> np.ndarray:
+        one = chapter.maps.of(row)[0] * self._unit_pixels
+        return pixels.map_cell(one, self._drawn, self._smooth)
+
+    def _sized(self, cell: Image.Image) -> Image.Image:
+        enlarged = cell.width < self.size[0]
+        how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
+        return cell.resize(self.size, how)
+
+
+class _Sheet:
+    """Where everything goes: cells in rows, with a line under each and names over columns."""
+
+    def __init__(
+        self, size: tuple[int, int], rows: int, columns: int, title: str | None, notes: list[str]
+    ) -> None:
+        self._size = size
+        self._column = max(size[0], SIDE)
+        content = max(columns * (self._column + GUTTER) - GUTTER, LEGEND_WIDTH)
+        title = shortened(title or "", TITLE, content)
+        stacked = bool(title) and width_of(title, TITLE) + 2 * GUTTER + LEGEND_WIDTH > content
+        self._legend_at = (
+            MARGIN + (content - LEGEND_WIDTH if title and not stacked else 0),
+            MARGIN + (ROW_GAP if stacked else 0),
+        )
+        self._top = self._legend_at[1] + LEGEND_HEIGHT + GUTTER + HEADING
+        footer = wrapped(notes, " · ", DETAIL, content)
+        bottom = self._top + rows * (size[1] + CAPTION)
+        height = bottom + len(footer) * DETAIL_LINE + MARGIN
+        self.canvas = Image.new("RGB", (content + 2 * MARGIN, height), "white")
+        self._draw = ImageDraw.Draw(self.canvas)
+        write(self._draw, MARGIN, MARGIN + 20, title, TITLE)
+        for line, text in enumerate(footer):
+            write(self._draw, MARGIN, bottom + 14 + line * DETAIL_LINE, text, DETAIL)
+
+    def legend(self, cells: _Cells) -> None:
+        """The colour bar."""
+        ramp = cells.ramp()
+        if ramp is None:
+            return
+        x, y = self._legend_at
+        self.canvas.paste(Image.fromarray(np.repeat(ramp[None], BAR_HEIGHT, axis=0)), (x, y))
+        self._draw.rectangle((x - 1, y - 1, x + LEGEND_WIDTH, y + BAR_HEIGHT), outline=HAIRLINE)
+        end = number(cells.limit, digits=2)
+        baseline = y + LEGEND_HEIGHT - 3
+        write(self._draw, x, baseline, f"{MINUS}{end} lowers", DETAIL)
+        raises = f"raises +{end}"
+        write(self._draw, x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
+
+    def heading(self, column: int, name: str) -> None:
+        """The name of a column."""
+        x = MARGIN + column * (self._column + GUTTER)
+        name = shortened(name, COLUMN_TITLE, self._column)
+        write(self._draw, x, self._top - 10, name, COLUMN_TITLE)
+
+    def cell(
+        self, down: int, column: int, picture: Image.Image, caption: str, right: bool | None
+    ) -> None:
+        """A picture over its caption."""
+        x = MARGIN + column * (self._column + GUTTER)
+        y = self._top + down * (self._size[1] + CAPTION)
+        edge = WRONG if right is False else HAIRLINE
+        self._draw.rectangle((x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=edge)
+        self.canvas.paste(picture, (x, y))
+        style, room, baseline = DETAIL, self._column, y + self._size[1] + 17
+        left = x
+        if right is not None:
+            mark = Style(DETAIL.size, RIGHT if right else WRONG, bold=True)
+            write(self._draw, x, baseline, "✓" if right else "✗", mark)
+            left, room = x + MARK_WIDTH, room - MARK_WIDTH
+            style = DETAIL if right else MISTAKE
+        write(self._draw, left, baseline, shortened(caption, style, room), style)
+
+
+def _spread(chapters: Sequence["Chapter"]) -> list["Chapter"]:
+    """All, or as many as are shown, from the first to the last."""
+    if len(chapters) <= MOST_COLUMNS:
+        return list(chapters)
+    places = np.linspace(0, len(chapters) - 1, MOST_COLUMNS).round().astype(int)
+    return [chapters[place] for place in places]
+
+
+def _fitted(width: int, height: int) -> tuple[int, int]:
+    """Width and height of a cell; small images grow by a whole number."""
+    side = max(width, height)
+    scale = SIDE / side if side > SIDE else max(1, SIDE // side)
+    return max(1, round(width * scale)), max(1, round(height * scale))

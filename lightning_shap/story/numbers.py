@@ -1,0 +1,137 @@
+"""The numbers of one explanation: how it has settled, what it has learnt, where, and how sure."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+from torchmetrics import MetricCollection
+
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, shown
+from lightning_shap.explanation import ImageExplanation
+from lightning_shap.maps import Maps, maps_of
+from lightning_shap.methods.registry import METHODS
+from lightning_shap.metrics.faithfulness import DeletionAUC, InsertionAUC
+from lightning_shap.metrics.similarity import Similarity
+from lightning_shap.metrics.trust import ClearShare, MissingShare, RelativeError, ResolvedRegions
+from lightning_shap.metrics.where import (
+    CORNERS,
+    AttributionEntropy,
+    BorderShare,
+    CornerShare,
+    TopShare,
+)
+
+MetricName = Literal["settled", "learnt", "where", "sure", "faithful"]
+USUAL: tuple[MetricName, ...] = ("settled", "learnt", "where", "sure")
+STEPS = 8  # of insertion and deletion curves, beside as many of random maps
+
+
+def checked_metrics(metrics: Any) -> tuple[MetricName, ...]:
+    """Names of metrics, those that cost no model rows where None."""
+    if metrics is None:
+        return USUAL
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+        raise ArgumentTypeError(
+            "metrics", f"got {shown(metrics)}; give a list of {', '.join(get_args(MetricName))}"
+        )
+    unknown = [name for name in metrics if name not in get_args(MetricName)]
+    if unknown:
+        choices = ", ".join(map(repr, get_args(MetricName)))
+        raise ArgumentError("metrics", f"unknown {shown(unknown[0])}; give some of {choices}")
+    return tuple(metrics)
+
+
+def numbers_of_maps(
+    explanation: ImageExplanation,
+    previous: Maps | None,
+    control: Maps | None,
+    metrics: Sequence[MetricName],
+) -> dict[str, float]:
+    """The numbers of an explanation's first maps, those that there are.
+
+    Args:
+        explanation: Of the samples.
+        previous: Their maps in the epoch explained before, or None.
+        control: Their maps of the untrained model, or None.
+        metrics: Which ones to take.
+    """
+    maps = maps_of(explanation)
+    numbers: dict[str, float] = {}
+    if "settled" in metrics and previous is not None:
+        for suffix, alike in (("", Similarity()), ("_rank", Similarity("rank"))):
+            alike.update(maps, previous)
+            numbers[f"settled{suffix}"] = float(alike.compute())
+            numbers[f"settled{suffix}_floor"] = float(alike.floor)
+    if "learnt" in metrics and control is not None:
+        alike = Similarity()
+        alike.update(maps, control)
+        numbers["learnt"] = 1 - float(alike.compute())
+    numbers |= {name: float(value) for name, value in _of_one(explanation, maps, metrics).items()}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def faithfulness(
+    model: Any, explanation: ImageExplanation, images: Any, question: dict[str, Any]
+) -> dict[str, tuple[float, int]]:
+    """How much better than random maps of the same regions the first maps do, summed over maps.
+
+    It costs ``2 * (2 + 2 * (STEPS - 1))`` model rows an image.
+
+    Args:
+        model: That was explained.
+        explanation: Of these images.
+        images: (N, C, H, W), as the model takes them.
+        question: What was asked of it.
+
+    Returns:
+        For each number its sum and over how many maps, to be added up over processes.
+    """
+    output = question["output"]
+    options: dict[str, Any] = {
+        "steps": min(STEPS, images[0, 0].numel()),
+        "masker": question["masker"],
+        "output": "probability" if output == "logit" else output,
+        **{name: question[name] for name in ("multi_label", "batch_size", "seed")},
+    }
+    sums = {}
+    for name, metric in (
+        ("faithful_insertion", InsertionAUC(**options)),
+        ("faithful_deletion", DeletionAUC(**options)),
+    ):
+        metric.update(model, explanation, images)
+        maps = int(metric.maps)
+        sums[name] = float(metric.compute()) * maps, maps
+    return sums
+
+
+def means(sums: Sequence[dict[str, tuple[float, int]]]) -> dict[str, float]:
+    """The means of what several processes summed."""
+    names = {name for of_rank in sums for name in of_rank}
+    found = {}
+    for name in sorted(names):
+        parts = [of_rank[name] for of_rank in sums if name in of_rank]
+        found[name] = sum(total for total, _ in parts) / sum(maps for _, maps in parts)
+    return found
+
+
+def _of_one(
+    explanation: ImageExplanation, maps: Maps, metrics: Sequence[MetricName]
+) -> dict[str, Any]:
+    wanted: dict[str, Any] = {}
+    if "where" in metrics:
+        wanted |= {"where_border": BorderShare(), "where_top_tenth": TopShare()}
+        wanted |= {f"where_{one.replace(' ', '_')}": CornerShare(one) for one in CORNERS}
+        wanted["where_entropy"] = AttributionEntropy()
+    method = METHODS.get(explanation.record.method)
+    if "sure" in metrics and method is not None:
+        if method.has_error_bars:
+            wanted |= {"error": RelativeError(), "clear": ClearShare()}
+        if method.has_regions:
+            wanted["regions"] = ResolvedRegions()
+        if not method.adds_up:
+            wanted["missing"] = MissingShare()
+    if not wanted:
+        return {}
+    collection = MetricCollection(wanted)
+    collection.update(maps)
+    return collection.compute()

@@ -1,0 +1,67 @@
+"""The story of one training: its chapters, the numbers of each, and how it ended."""
+
+from collections.abc import Sequence
+
+from lightning_shap.explanation import ImageExplanation
+from lightning_shap.maps import Maps
+from lightning_shap.story.chapter import Chapter
+from lightning_shap.story.numbers import MetricName, numbers_of_maps
+from lightning_shap.story.summary import Summary, summary_of
+
+MOST = 64  # chapters that are kept; from then on every second one goes
+
+
+class Story:
+    """Takes in one explanation after the other.
+
+    Args:
+        metrics: The numbers that are wanted.
+    """
+
+    def __init__(self, metrics: Sequence[MetricName]) -> None:
+        self.metrics = metrics
+        self.begin()
+
+    def begin(self) -> None:
+        """A new training."""
+        self.control: Chapter | None = None
+        self.epochs: list[Chapter] = []  # explained ones, in their order
+
+    @property
+    def chapters(self) -> list[Chapter]:
+        """The control, where there is one, and the epochs."""
+        return [*([] if self.control is None else [self.control]), *self.epochs]
+
+    def add(
+        self, explanation: ImageExplanation, title: str, *, is_control: bool = False
+    ) -> dict[str, float]:
+        """Keeps an epoch, or the control, and returns its numbers by name."""
+        numbers = self.numbers(explanation, self._latest)
+        chapter = Chapter.of(explanation, title, is_control=is_control)
+        if is_control:
+            self.control = chapter
+        else:
+            self.epochs.append(chapter)
+        if len(self.epochs) > MOST:
+            self.epochs = self.epochs[-1::-2][::-1]  # the latest one stays
+        return numbers
+
+    def numbers(
+        self, explanation: ImageExplanation, previous: Maps | None = None
+    ) -> dict[str, float]:
+        """The numbers of an explanation that is no epoch's, as the final one."""
+        control = None if self.control is None else self.control.maps
+        return numbers_of_maps(explanation, previous, control, self.metrics)
+
+    def end(self, final: ImageExplanation, half: ImageExplanation | None = None) -> Summary:
+        """How it ended.
+
+        Args:
+            final: The explanation of the model that the training leaves behind.
+            half: One of half the evaluations, for a method that knows no standard errors.
+        """
+        return summary_of(self.control, self.epochs, final, half)
+
+    @property
+    def _latest(self) -> Maps | None:
+        return self.epochs[-1].maps if self.epochs else None

@@ -1,0 +1,224 @@
+"""The end of a training in words: did it settle, was it learnt, where does it look, how sure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lightning_shap.explanation import ImageExplanation
+from lightning_shap.maps import Maps, maps_of
+from lightning_shap.metrics.similarity import Similarity
+from lightning_shap.metrics.where import CORNERS
+from lightning_shap.story.chapter import Chapter
+from lightning_shap.story.numbers import numbers_of_maps
+
+RESEMBLES = 0.9  # a similarity to the control from which on little was learnt, without a floor
+NOISY = 0.5  # of a floor below this, nothing can be compared
+MOST_MISTAKES = 3  # that are named
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the explanations of a training say together.
+
+    Similarities are cosines between the maps of each sample's true class, or its highest, and are
+    means over samples.
+
+    Attributes:
+        titles: Of the explained epochs.
+        to_final: How similar each epoch's maps are to the final ones.
+        ranks: The same by the ranks of pixels.
+        floor: How similar explanations of the final model are to each other, noise or a small
+            budget being all that differs; None where that is not known.
+        control: How similar the final maps are to those of the untrained model, or None.
+        settled_at: Which of the epochs is the first from which on all are at the floor or above;
+            None if none is, or without a floor.
+        final: What the final explanation says by itself.
+    """
+
+    titles: tuple[str, ...]
+    to_final: tuple[float, ...]
+    ranks: tuple[float, ...]
+    floor: float | None
+    control: float | None
+    settled_at: int | None
+    final: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """Five lines at most."""
+        result, *others = self.final
+        return [result, *self._settled, *self._learnt, *others]
+
+    @property
+    def text(self) -> str:
+        """The lines as one text."""
+        return "\n".join(self.lines)
+
+    @property
+    def markdown(self) -> str:
+        """The lines, and a table of the epochs."""
+        rows = [
+            f"| {title} | {1 - alike:.3f} | {1 - rank:.3f} |"
+            for title, alike, rank in zip(self.titles, self.to_final, self.ranks, strict=True)
+        ]
+        table = ["| epoch | distance to the final maps | by rank |", "| --- | --- | --- |", *rows]
+        listed = "\n".join(f"- {line}" for line in self.lines)
+        return f"{listed}\n\n" + "\n".join(table) if rows else listed
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "lines": self.lines,
+            "epochs": list(self.titles),
+            "distance": [1 - alike for alike in self.to_final],
+            "distance_by_rank": [1 - alike for alike in self.ranks],
+            "noise_floor": None if self.floor is None else 1 - self.floor,
+            "settled_at": None if self.settled_at is None else self.titles[self.settled_at],
+            "distance_to_control": None if self.control is None else 1 - self.control,
+        }
+
+    @property
+    def warning(self) -> str | None:
+        """What a user must know before believing the final maps, None if there is nothing."""
+        if self.control is None or (self.floor is not None and self.floor < NOISY):
+            return None
+        bound = RESEMBLES if self.floor is None else min(self.floor, RESEMBLES)
+        if self.control < bound:
+            return None
+        return (
+            "the final maps still resemble those of the untrained model "
+            f"(similarity {self.control:.2f}): what they show is the network's shape, or the "
+            "images', and not what it learnt"
+        )
+
+    @property
+    def _settled(self) -> list[str]:
+        if not self.titles:
+            return []
+        if self.floor is None:
+            return [
+                f"settled: the last epoch's maps are {1 - self.to_final[-1]:.2f} from the final "
+                "ones; without standard errors there is no noise floor"
+            ]
+        noise = f"noise floor {1 - self.floor:.2f}"
+        if self.floor < NOISY:
+            return [
+                f"settled: cannot be said, maps differ by noise alone ({noise}); raise max_evals"
+            ]
+        if self.settled_at is None:
+            return [f"settled: no, maps still change when training ends ({noise})"]
+        if self.settled_at == len(self.titles) - 1 and len(self.titles) > 1:
+            before = f"the epoch before was {1 - self.to_final[-2]:.2f} from the final maps"
+            return [f"settled: not before {self.titles[-1]}; {before}, {noise}"]
+        return [f"settled: from {self.titles[self.settled_at]} on, within the {noise}"]
+
+    @property
+    def _learnt(self) -> list[str]:
+        if self.control is None:
+            return []
+        return [
+            f"learnt: the final maps are {1 - self.control:.2f} from the untrained model's "
+            "(0 the same, 1 nothing in common)"
+        ]
+
+
+def summary_of(
+    control: Chapter | None,
+    epochs: Sequence[Chapter],
+    final: ImageExplanation,
+    half: ImageExplanation | None = None,
+) -> Summary:
+    """How a training ended; see :class:`lightning_shap.story.story.Story`."""
+    maps = maps_of(final)
+    alike = [_compared(maps, chapter.maps)[0] for chapter in epochs]
+    ranks = [_compared(maps, chapter.maps, "rank")[0] for chapter in epochs]
+    floors = [_compared(maps, chapter.maps)[1] for chapter in epochs]
+    known = [floor for floor in floors if math.isfinite(floor)]
+    floor = min(known) if known else None
+    if floor is None and half is not None:
+        found = _compared(maps, maps_of(half))[0]
+        floor = found if math.isfinite(found) else None
+    settled_at = None
+    if floor is not None:
+        below = [number for number, one in enumerate(alike) if not one >= floor]
+        first = below[-1] + 1 if below else 0
+        settled_at = first if first < len(epochs) else None
+    against_control = None if control is None else _compared(maps, control.maps)[0]
+    return Summary(
+        tuple(chapter.title for chapter in epochs),
+        tuple(alike),
+        tuple(ranks),
+        floor,
+        None if against_control is None or math.isnan(against_control) else against_control,
+        settled_at,
+        tuple(lines_of(final)),
+    )
+
+
+def lines_of(explanation: ImageExplanation) -> list[str]:
+    """What an explanation says by itself: what is right, where it looks, and how sure it is."""
+    numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
+    return [_result(explanation), _where(numbers), *_sure(numbers, explanation)]
+
+
+def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, float]:
+    metric = Similarity(kind)
+    metric.update(maps, other)
+    return float(metric.compute()), float(metric.floor)
+
+
+def _result(explanation: ImageExplanation) -> str:
+    record = explanation.record
+    count = f"{len(record.outputs)} image{'s' * (len(record.outputs) != 1)} by {record.method}"
+    judged = [right for right in record.right if right is not None]
+    if not judged:
+        return f"explained: {count}"
+    wrong = [image for image, right in enumerate(record.right) if right is False]
+    named = [_mistake(explanation, image) for image in wrong[:MOST_MISTAKES]]
+    more = [f"{len(wrong) - len(named)} more"] if len(wrong) > len(named) else []
+    mistakes = f"; wrong: {', '.join([*named, *more])}" if wrong else ""
+    return f"explained: {count}, {sum(judged)} of {len(judged)} right{mistakes}"
+
+
+def _mistake(explanation: ImageExplanation, image: int) -> str:
+    record = explanation.record
+    predicted, labels = record.predicted, record.labels
+    assert predicted is not None
+    assert labels is not None  # or it would not be known to be wrong
+    true = np.flatnonzero(record.classes.true(labels)[image])
+    taken = np.flatnonzero(predicted[image])
+    names = [
+        ", ".join(str(record.class_names[one]) for one in classes) or "no class"
+        for classes in (true, taken)
+    ]
+    return f"{names[0]} taken for {names[1]} (image {image})"
+
+
+def _where(numbers: dict[str, float]) -> str:
+    if "where_border" not in numbers:
+        return "where: nowhere, all maps are zero"
+    corner = max(CORNERS, key=lambda one: numbers[f"where_{one.replace(' ', '_')}"])
+    share = numbers[f"where_{corner.replace(' ', '_')}"]
+    return (
+        f"where: {numbers['where_border']:.0%} along the border (44% if even), {share:.0%} in the "
+        f"{corner} corner (6%), {numbers['where_top_tenth']:.0%} on the strongest tenth (10%)"
+    )
+
+
+def _sure(numbers: dict[str, float], explanation: ImageExplanation) -> list[str]:
+    record = explanation.record
+    evaluations = f"{record.evaluations.mean():.0f} evaluations an image"
+    parts = []
+    if "regions" in numbers:
+        parts.append(f"{numbers['regions']:.0f} regions told apart")
+    if "clear" in numbers:
+        parts.append(f"{numbers['clear']:.0%} of them clear of zero")
+    if "error" in numbers:
+        parts.append(f"error {numbers['error']:.2f} of the largest value")
+    if "missing" in numbers:
+        parts.append(f"{numbers['missing']:.0%} of the change is missing")
+    return [f"sure: {', '.join([*parts, evaluations])}"]

@@ -108,7 +108,7 @@ class Explanation:
     max_evals: int = field(default=500, metadata=limits(2, MOST_EVALUATIONS))
     targets: int | list[int] | None = field(default=None, metadata=limits(0))
     topk: int | None = field(default=None, metadata=limits(1))
-    against: Literal["runner-up"] | int | None = field(default=None, metadata=limits(0))
+    against: Literal["runner-up"] | int | list[int] | None = field(default=None, metadata=limits(0))
     masker: float | str = "blur"
     grid: int | tuple[int, int] | None = field(default=None, metadata=limits(1, MOST_SIDE))
     regions: RegionsName | None = None

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 from PIL import Image, ImageChops
 
+from lightning_shap.errors import ArgumentError
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.photographs import Ground
 
@@ -174,6 +175,18 @@ STYLES: Mapping[StyleName, Style] = {
     "contour": Contour(),
     "spotlight": Spotlight(),
 }
+
+
+def style_named(name: StyleName) -> Style:
+    """A style.
+
+    Raises:
+        ArgumentError: If there is none of that name.
+    """
+    if not isinstance(name, str) or name not in STYLES:
+        choices = ", ".join(map(repr, STYLES))
+        raise ArgumentError("style", f"got {name!r}; give {choices} or None")
+    return STYLES[name]
 
 
 def usual_style(height: int, width: int, shown_channels: int) -> StyleName:

@@ -204,6 +204,7 @@ def test_rows_are_shown_in_their_order(words):  # noqa: F811
     ("arguments", "message"),
     [
         ({"style": "heat"}, "style: got 'heat'; give 'overlay', 'tiles', 'contour', 'spotlight'"),
+        ({"style": ["tiles"]}, r"style: got \['tiles'\]"),
         ({"rows": [4]}, r"rows: got \[4\]; give numbers of images, from 0 to 0"),
         ({"rows": []}, r"rows: got \[\]"),
         ({"smooth": -1}, "smooth: got -1"),

@@ -18,7 +18,7 @@ from lightning_shap.pictures.captions import MINUS, Captions, number
 from lightning_shap.pictures.limits import Limit, checked_limit, chosen_limit, common_limit
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.sheet import LEGEND_WIDTH, Sheet
-from lightning_shap.pictures.styles import STYLES, Style, StyleName, usual_style
+from lightning_shap.pictures.styles import Style, StyleName, style_named, usual_style
 
 if TYPE_CHECKING:
     import shap
@@ -97,10 +97,7 @@ def plot(
         remarks.append(f"{len(shown)} of {images} images")
     if style is None:
         style = usual_style(height, width, len(pixels.shown_channels(channels, count)))
-    if style not in STYLES:
-        choices = ", ".join(map(repr, STYLES))
-        raise ArgumentError("style", f"got {style!r}; give {choices} or None")
-    drawing = STYLES[style]
+    drawing = style_named(style)
     smooth = _checked_smooth(smooth, maps)
 
     unit, unit_pixels = captions.unit(height, width)

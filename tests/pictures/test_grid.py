@@ -340,7 +340,7 @@ def test_the_footer_says_how_and_how_finely(words):
         "logit",
     ):
         assert word in footer
-    assert "99.9th percentile" in footer
+    assert "99.5th percentile" in footer
 
 
 def test_right_and_wrong_predictions_are_marked(words):

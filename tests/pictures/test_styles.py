@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from skimage.data import chelsea
 from test_grid import an_explanation, words  # noqa: F401 - a fixture
@@ -11,6 +13,7 @@ from lightning_shap.pictures import sheet
 from lightning_shap.pictures.limits import RunningLimit
 from lightning_shap.pictures.pixels import muted
 from lightning_shap.pictures.styles import OPACITY, RAISING, STYLES, usual_style
+from lightning_shap.regions.labelled import Regions
 
 SIDE = 112
 SHOWN = 2 * SIDE
@@ -201,6 +204,7 @@ def test_rows_are_shown_in_their_order(words):  # noqa: F811
     ("arguments", "message"),
     [
         ({"style": "heat"}, "style: got 'heat'; give 'overlay', 'tiles', 'contour', 'spotlight'"),
+        ({"style": ["tiles"]}, r"style: got \['tiles'\]"),
         ({"rows": [4]}, r"rows: got \[4\]; give numbers of images, from 0 to 0"),
         ({"rows": []}, r"rows: got \[\]"),
         ({"smooth": -1}, "smooth: got -1"),
@@ -222,3 +226,20 @@ def test_an_error_names_the_argument(arguments, message):
 def test_several_images_make_a_landscape(images):
     height, width, _ = plot(an_explanation(images=images, maps=3)).shape
     assert width >= height
+
+
+# Regions
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([*STYLES]), st.booleans())
+def test_regions_of_any_shape_are_drawn_as_their_pixels_are(seed, style, doubted):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 5, (1, 24, 30), dtype=np.int32)
+    values = rng.normal(size=(1, 5, 2))
+    errors = np.abs(rng.normal(size=(1, 5, 2))) if doubted else None
+    regions = Regions.even(labels, values, 3, errors)
+    data = rng.random((1, 24, 30, 3))
+    compact = an_explanation(regions, data=data, maps=2, indexes=np.array([[0, 1]]))
+    dense = an_explanation(regions.dense(), data=data, error_std=regions.dense_std())
+    np.testing.assert_array_equal(plot(compact, style=style), plot(dense, style=style))

@@ -2,6 +2,8 @@
 
 import { readNpz } from "./npz.js";
 
+const MOSTLY_DARK = 64; // grey level
+
 /** What all explanations of the same images share. */
 export class Samples {
   constructor(arrays) {
@@ -10,6 +12,9 @@ export class Samples {
     const { shape, data } = arrays.photographs;
     [, this.height, this.width, this.channels] = shape;
     this.pixels = data;
+    // Digits and scans on black ground are drawn as negatives under tiles: white is to be zero.
+    const dark = data.reduce((count, level) => count + (level < MOSTLY_DARK), 0);
+    this.areDark = 2 * dark > data.length;
   }
 
   static async from(buffer) {

@@ -30,11 +30,12 @@ export function isHidden(found, region, limit, { cut, clear }) {
 /**
  * Paints a map.
  *
+ * photograph, dark: what lies under it, and whether it is on black ground;
  * explanation, sample: whose regions; found: what they add; limit: where colours are full;
  * look: style, strength (0 to 100), cut (percent of the limit) and clear (hide what is unsure);
  * marked: a region to outline, or null.
  */
-export function paint(canvas, { photograph, explanation, sample, found, limit, look, marked }) {
+export function paint(canvas, { photograph, dark, explanation, sample, found, limit, look, marked }) {
   const { width, height } = explanation;
   const times = enlargement(explanation);
   if (canvas.width !== width * times || canvas.height !== height * times) {
@@ -42,11 +43,14 @@ export function paint(canvas, { photograph, explanation, sample, found, limit, l
   }
   const context = canvas.getContext("2d");
   const map = explanation.mapOf(sample);
-  underlay(context, photograph, look, canvas);
+  underlay(context, photograph, look.style, dark, canvas);
   if (look.style !== "contour") {
     const layer = coloured(map, found, explanation, limit, look);
     context.imageSmoothingEnabled = false;
+    // Tiles only ever darken the faint picture under them, which stays to be seen.
+    context.globalCompositeOperation = look.style === "tiles" ? "multiply" : "source-over";
     context.drawImage(layer, 0, 0, canvas.width, canvas.height);
+    context.globalCompositeOperation = "source-over";
   } else {
     outlines(context, map, explanation, times, (region) => {
       if (isHidden(found, region, limit, look)) return null;
@@ -60,7 +64,7 @@ export function paint(canvas, { photograph, explanation, sample, found, limit, l
 
 const underlays = new WeakMap(); // by photograph: filters are slow, and photographs are few
 
-function underlay(context, photograph, look, { width, height }) {
+function underlay(context, photograph, style, dark, { width, height }) {
   if (!photograph) {
     context.fillStyle = "#ffffff";
     context.fillRect(0, 0, width, height);
@@ -68,12 +72,12 @@ function underlay(context, photograph, look, { width, height }) {
   }
   if (!underlays.has(photograph)) underlays.set(photograph, new Map());
   const known = underlays.get(photograph);
-  const key = `${look.style} ${width} ${height}`;
-  if (!known.has(key)) known.set(key, rendered(photograph, look, width, height));
+  const key = `${style} ${width} ${height}`;
+  if (!known.has(key)) known.set(key, rendered(photograph, style, dark, width, height));
   context.drawImage(known.get(key), 0, 0);
 }
 
-function rendered(photograph, look, width, height) {
+function rendered(photograph, style, dark, width, height) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d");
@@ -81,8 +85,10 @@ function rendered(photograph, look, width, height) {
   context.fillRect(0, 0, width, height);
   context.imageSmoothingEnabled = photograph.width > 96;
   // Opaque tiles lie over a faint grey picture, on which white still reads as zero.
-  context.globalAlpha = look.style === "tiles" ? 0.2 : 1;
-  context.filter = "grayscale(1)"; // the only colours are those of the values
+  const faint = style === "tiles";
+  context.globalAlpha = faint ? 0.2 : 1;
+  // The only colours are those of the values.
+  context.filter = faint && dark ? "grayscale(1) invert(1)" : "grayscale(1)";
   context.drawImage(photograph, 0, 0, width, height);
   return canvas;
 }
@@ -92,7 +98,7 @@ function coloured(map, found, { width, height }, limit, look) {
   const colour = (region) => {
     if (!found.sizes[region] || isHidden(found, region, limit, look)) return [0, 0, 0, 0];
     const share = Math.max(-1, Math.min(1, found.density(region) / limit));
-    if (look.style === "tiles") return [...colourOf(share), 255 * strength];
+    if (look.style === "tiles") return [...colourOf(share), 255 * Math.min(1, strength / 0.8)];
     // The photograph stays where little was found: colour is laid on in proportion to the value.
     return [...inkOf(share), 255 * Math.abs(share) * strength];
   };

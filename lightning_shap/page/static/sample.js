@@ -43,6 +43,7 @@ class MapFigure {
     );
     if (this.marked !== null && !drawn.found.sizes[this.marked]) this.marked = null;
     this.paint();
+    if (this.marked !== null) this.sayMarked();
   }
 
   paint() {
@@ -53,7 +54,12 @@ class MapFigure {
     if (region === this.marked) return;
     this.marked = region;
     this.paint();
-    this.say(region === null ? "" : `${this.drawn.name}: ${this.words(region)}`);
+    this.sayMarked();
+  }
+
+  sayMarked() {
+    const { marked } = this;
+    this.say(marked === null ? "" : `${this.drawn.name}: ${this.words(marked)}`);
   }
 
   pointed(event) {
@@ -134,8 +140,8 @@ export class SampleRow {
       const found = explanation.valuesOf(this.number, column.slot, column.other);
       const sample = this.number;
       const name = sides.length > 1 ? `${side.letter} \u00b7 ${column.name}` : column.name;
-      const photograph = this.canvas;
-      figure.show({ ...column, name, explanation, sample, found, limit, look, photograph });
+      const ground = { photograph: this.canvas, dark: side.samples.areDark };
+      figure.show({ ...column, ...ground, name, explanation, sample, found, limit, look });
     }
     this.place(sides.map(({ letter }, at) => columns[at].map(({ key }) => `${letter}${key}`)));
     this.drawnFigures = wanted.map(({ key }) => this.figures.get(key));

@@ -314,7 +314,7 @@ def commands(folder):
 def _flags(command, folder):
     numbers = (
         *("max_evals", "topk", "n_samples", "crop_size", "batch_size", "seed", "num_workers"),
-        *("grid", "targets", "channels", "devices", "num_nodes", "mean", "std"),
+        *("grid", "targets", "against", "channels", "devices", "num_nodes", "mean", "std"),
     )
     for flag in numbers:
         more = ["--method", "kernel"] if flag == "grid" else []
@@ -336,6 +336,8 @@ def _flags(command, folder):
         "class_names": ["a", "['a','a']", "\x1b[2J"],
         "method": ["deep", "zz"],
         "output": ["zz", "custom"],
+        "regions": ["zz", "''", "image", "[image]"],
+        "against": ["zz", "runner-up", "[1,2,0,1,2,0]", "0.5"],
         "backgrounds": ["zz", "samples"],
         "dataset": [
             *("''", " ", "/dev/null", "/dev/zero", "/proc/self/mem", "x" * 5000, "\udcff", "a\0b"),

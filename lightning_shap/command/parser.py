@@ -4,20 +4,21 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import yaml
 from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from lightning_shap import __version__
 from lightning_shap.command.options import GROUPS, Options
+from lightning_shap.command.refusal import refusal
 from lightning_shap.command.text import readable
 from lightning_shap.errors import ArgumentError
 from lightning_shap.limits import checked_count
-from lightning_shap.methods.registry import REMOVED
 
 FLAGS = {field.name: field for group in GROUPS.values() for field in fields(group)}
 LISTS = {name for name, field in FLAGS.items() if "list[" in str(field.type)}
+ALONE = {name for name in LISTS if int in get_args(FLAGS[name].type)}  # one number is no list
 SWITCHES = {name for name, field in FLAGS.items() if field.type is bool}
 
 MOST_TEXT = 2**20  # of a configuration, or of one value
@@ -66,13 +67,11 @@ def parse(arguments: Sequence[str]) -> Options:
 
 
 class _Parser(ArgumentParser):
-    """Says of a method that there was what to use instead; jsonargparse lists those there are."""
+    """Answers what does not fit with what would do; jsonargparse lists Python's types."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the command with one sentence, whatever the message quotes."""
-        for name, instead in REMOVED.items():
-            if 'key "method"' in message and message.rstrip().endswith(f"Got value: {name}"):
-                message = f"method: {name!r} {instead}"
+        message = refusal(message, {name: field.type for name, field in FLAGS.items()})
         print(f"lightning-shap: error: {readable(message, 2000)}", file=sys.stderr)
         sys.exit(2)
 
@@ -93,6 +92,8 @@ def _in_words(arguments: Sequence[str]) -> list[str]:
         name = flag.removeprefix("--")
         if name in SWITCHES and not values:
             words += [flag, "true"]
+        elif name in ALONE and len(values) == 1:
+            words += [flag, *values]
         elif name in LISTS and values and not values[0].startswith("["):
             words += [word for value in values for word in (f"{flag}+", value)]
         else:

@@ -24,6 +24,7 @@ from lightning_shap.command.options import Explanation
 from lightning_shap.command.parser import parse
 from lightning_shap.command.report import report
 from lightning_shap.explainer import explain
+from lightning_shap.methods.registry import REMOVED
 
 FILES = ["explanation.json", "explanation.npz", "explanation.png"]
 
@@ -104,6 +105,38 @@ def test_flags_are_written_as_people_write_them():
     assert options.machines.devices == "0,1"
     assert options.results.channels == [3, 2, 1]
     assert parsed("--masker", "blur(8,9)").explanation.masker == "blur(8,9)"
+
+
+def test_one_number_is_no_list():
+    assert parsed("--targets", "1").explanation.targets == 1
+    assert parsed("--against", "0").explanation.against == 0
+    assert parsed("--against", "runner-up").explanation.against == "runner-up"
+    assert parsed("--against", "0", "2").explanation.against == [0, 2]
+    assert parsed("--targets=[1]").explanation.targets == [1]
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (["--max_evals", "many"], "max_evals: got 'many'; give a whole number"),
+        (["--topk", "1.5"], "topk: got '1.5'; give a whole number"),
+        (["--method", "fog"], "method: got 'fog'; give 'partition', 'kernel' or 'gradient'"),
+        (["--method", "deep"], f"method: 'deep' {REMOVED['deep']}"),
+        (["--n_samples", "most"], "n_samples: got 'most'; give a whole number or 'all'"),
+        (["--grid", "1,2"], "grid: got '1,2'; give a whole number or 2 whole numbers"),
+        (["--progress", "maybe"], "progress: got 'maybe'; give true or false"),
+        (["--mean", "0.1", "dark"], "mean: got 'dark'; give a list of numbers"),
+        (
+            ["--against", "zz"],
+            "against: got 'zz'; give 'runner-up', a whole number or a list of whole numbers",
+        ),
+    ],
+)
+def test_a_value_of_another_kind_is_answered_with_what_would_do(more, line, capsys):
+    with pytest.raises(SystemExit) as end:
+        parsed(*more)
+    assert end.value.code == 2
+    assert capsys.readouterr().err == f"lightning-shap: error: {line}\n"
 
 
 @pytest.mark.parametrize("wrong", [["--unknown", "1"], ["--max_evals", "many"], ["--topk", "1.5"]])

@@ -1,5 +1,6 @@
 """Image files: pictures as Pillow reads them, and arrays for any number of channels."""
 
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ def _open_tiff(path: Path) -> np.ndarray:
         import tifffile
     except ImportError as error:
         raise ValueError("is a TIFF that Pillow does not read; install tifffile") from error
+    tifffile.logger().setLevel(logging.CRITICAL)  # what is wrong with the file is one sentence
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         _check_array(series.shape, series.dtype)

@@ -22,6 +22,7 @@ def demonstrate() -> None:
     from efficientnet_lite_pytorch import EfficientNet
     from matplotlib import pyplot
     from sklearn.datasets import load_sample_images
+    from timm.data import ImageNetInfo
     from torch.nn.functional import interpolate
 
     import lightning_shap
@@ -34,7 +35,11 @@ def demonstrate() -> None:
     images = interpolate(pixels[..., 107:533], (240, 240), antialias=True, mode="bilinear")
     images = (images - 0.5) / 0.5  # as the network was trained
 
-    explanation = lightning_shap.explain(model, images, max_evals=200, topk=3, progress=True)
+    info = ImageNetInfo()
+    names = [info.index_to_description(i).split(",")[0] for i in range(info.num_classes())]
+    explanation = lightning_shap.explain(
+        model, images, max_evals=200, topk=3, class_names=names, progress=True
+    )
 
     lightning_shap.save(explanation, "explanation.png", mean=0.5, std=0.5)
     lightning_shap.save(explanation, "explanation.npz")  # lightning_shap.load reads it back

@@ -30,7 +30,7 @@ LEGEND_WIDTH, LEGEND_HEIGHT, BAR_HEIGHT = 288, 32, 10
 DETAIL_LINE = 20
 
 ASPECT = 1.6  # of a screen, and of the cards that logs show pictures in
-MOST_WIDTH = 2048  # of several images side by side
+MOST_WIDTH = 2560  # of several images side by side
 AROUND = 144  # about what header and footer take
 
 

@@ -5,17 +5,17 @@ of even colour and of short outline. Each merge is a node of a binary tree, so t
 cuts the picture along its outlines and its leaves are the pixels.
 
 Merges that do not touch one another are made together: every pair of regions of which each is the
-other's best neighbour. A union costs more than its parts, so that in whatever order such pairs are
-merged, the tree is the same, and some forty rounds of array operations make it.
+other's best neighbour. The colours and the area of a union only grow, so that such a pair rarely
+finds a better partner later, and some forty rounds of array operations make the tree.
 
 Sources: Salembier & Garrido, "Binary partition tree as an efficient representation for image
 processing" (2000); Rashwan et al., "ShapBPT" (AAAI 2026) for what a union costs; reciprocal nearest
 neighbours: Murtagh, "A survey of recent advances in hierarchical clustering algorithms" (1983).
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -115,12 +115,12 @@ class ImageTrees:
     """The trees of pictures, kept from one explanation to the next as long as they are the same."""
 
     def __init__(self) -> None:
-        self._trees: dict[tuple[int, tuple[int, ...]], ImageTree] = {}
+        self._trees: dict[tuple[bytes, tuple[int, ...]], ImageTree] = {}
 
     def of(self, images: torch.Tensor) -> list[ImageTree]:
         """The tree of each image (N, C, H, W); only new images take time."""
         pictures = images.detach().float().cpu().numpy()
-        keys = [(zlib.crc32(np.ascontiguousarray(image).data), image.shape) for image in pictures]
+        keys = [(blake2b(image.tobytes()).digest(), image.shape) for image in pictures]
         known = self._trees
         self._trees = {}
         for key, image in zip(keys, pictures, strict=True):

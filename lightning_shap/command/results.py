@@ -16,7 +16,7 @@ from lightning_shap.atomic import check_writable
 from lightning_shap.command.processes import is_started_by_another
 from lightning_shap.command.report import report
 from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import reason
+from lightning_shap.command.untrusted import blaming, existing, reason
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.page.data import PageWriter
@@ -104,6 +104,21 @@ def write_beside(job: "Job", archive: Path) -> Results:
     if job.options.results.report:
         results.attempt(FILES[3], lambda: write_page(archive, job.options.results.channels))
     return results
+
+
+def write_given_page(archive: Path, channels: int | list[int] | None) -> Path:
+    """Write the page of an archive that may come from anywhere.
+
+    Raises:
+        ArgumentError: If it is none, or damaged.
+    """
+    existing("model_output_dir", str(archive), "give the explanation.npz of a command")
+    try:
+        with blaming("path", f"{readable(archive.name)} has no page"):
+            return write_page(archive, channels)
+    except ArgumentError as error:
+        argument = "model_output_dir" if error.argument == "path" else error.argument
+        raise ArgumentError(argument, error.problem) from error
 
 
 def write_page(archive: Path, channels: int | list[int] | None) -> Path:

@@ -23,7 +23,7 @@ from lightning_shap.command.results import (
     print_notes,
     summary,
     write_beside,
-    write_page,
+    write_given_page,
 )
 from lightning_shap.explainer import explain_found
 
@@ -46,7 +46,7 @@ def run(options: Options) -> None:
     archive = given_archive(options)
     if archive is not None:
         with bounded_memory():
-            print(write_page(archive, options.results.channels))
+            print(write_given_page(archive, options.results.channels))
         return
     with bounded_memory():
         job = prepared(options)

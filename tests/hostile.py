@@ -253,6 +253,22 @@ def configs():
         yield json.dumps({**plain, "pretrained_cfg": {name: value}}).encode()
 
 
+def archives():
+    """Files that pass for explanations by their names."""
+    yield "nothing", b""
+    yield "noise", random.Random(0).randbytes(5000)
+    yield "an empty zip", b"PK\x05\x06" + b"\0" * 18
+    for name, array in {
+        "objects": np.array([{}], dtype=object),
+        "numbers": np.zeros(3),
+        "texts": np.array("{}"),
+        "nesting": np.array("[" * 100_000),
+    }.items():
+        buffer = io.BytesIO()
+        np.savez(buffer, values=array, about=array, data=array, base_values=array)
+        yield name, buffer.getvalue()
+
+
 def images(folder):
     """Files that pass for images by their names, each a folder's only bad one."""
     for kind in ("png", "jpg", "webp", "bmp", "ppm", "tiff"):
@@ -403,6 +419,11 @@ def _checkpoints(command, folder, weights):
         place.mkdir(parents=True)
         (place / name).write_bytes(content)
         yield f"file {name}", command(place=place)
+    for name, content in archives():
+        path = folder / f"archive {name}" / "explanation.npz"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        yield f"page of {name}", [str(path), "--report"]
     loop = folder / "loop.pth"
     loop.symlink_to(loop)
     yield "a link to itself", command(place=loop)

@@ -10,21 +10,11 @@ from lightning_shap.atomic import published
 from lightning_shap.command.data.reading import check_any, read_samples
 from lightning_shap.command.job import Job, prepared
 from lightning_shap.command.memory import bounded_memory
+from lightning_shap.command.notes import notes_after, notes_before, print_notes, summary
 from lightning_shap.command.options import Options
+from lightning_shap.command.page import given_archive, write_given_page
 from lightning_shap.command.processes import end_with_parent
-from lightning_shap.command.results import (
-    FILES,
-    Results,
-    given_archive,
-    log,
-    notes_after,
-    notes_before,
-    output_directory,
-    print_notes,
-    summary,
-    write_beside,
-    write_page,
-)
+from lightning_shap.command.results import FILES, Results, log, output_directory, write_beside
 from lightning_shap.explainer import explain_found
 
 if TYPE_CHECKING:
@@ -46,7 +36,7 @@ def run(options: Options) -> None:
     archive = given_archive(options)
     if archive is not None:
         with bounded_memory():
-            print(write_page(archive, options.results.channels))
+            print(write_given_page(archive, options.results.channels))
         return
     with bounded_memory():
         job = prepared(options)

@@ -69,3 +69,15 @@ def test_the_event_holds_the_explanation_too(layout, tmp_path):
     assert {*ours} == {"shap_final/facts", "shap_final/explanation"}
     (facts,) = ours["shap_final/facts"].tensor.string_val
     assert len(json.loads(facts)["rows"]) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"noise" * 1000, b"PK\x05\x06" + bytes(18), None])
+def test_what_is_no_archive_is_refused(tmp_path, capsys, content):
+    path = tmp_path / "explanation.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SystemExit) as end:
+        main([str(path), "--report"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("lightning-shap: error: model_output_dir: ")
+    assert os.listdir(tmp_path) == ([] if content is None else [path.name])

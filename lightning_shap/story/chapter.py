@@ -22,6 +22,7 @@ class Chapter:
         maps: Those of each sample's first class, the true one or the highest, without the images.
         said: What the model said of each sample, such as ``"cat 93 %"``.
         right: Whether that is true, None where nobody knows.
+        predicted: Bool (N, C), the predicted classes, or None.
     """
 
     title: str
@@ -29,6 +30,7 @@ class Chapter:
     maps: Maps
     said: tuple[str, ...]
     right: tuple[bool | None, ...]
+    predicted: np.ndarray | None
 
     @classmethod
     def of(
@@ -37,7 +39,9 @@ class Chapter:
         """The chapter of an explanation."""
         record = explanation.record
         said = tuple(_said(record, image) for image in range(len(record.outputs)))
-        return cls(title, is_control, _first_maps(explanation), said, tuple(record.right))
+        return cls(
+            title, is_control, _first_maps(explanation), said, tuple(record.right), record.predicted
+        )
 
 
 def _first_maps(explanation: ImageExplanation) -> Maps:

@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from torchmetrics import MetricCollection
-
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, shown
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.maps import Maps, maps_of
@@ -130,8 +128,6 @@ def _of_one(
             wanted["regions"] = ResolvedRegions()
         if not method.adds_up:
             wanted["missing"] = MissingShare()
-    if not wanted:
-        return {}
-    collection = MetricCollection(wanted)
-    collection.update(maps)
-    return collection.compute()
+    for metric in wanted.values():
+        metric.update(maps)
+    return {name: metric.compute() for name, metric in wanted.items()}

@@ -122,7 +122,7 @@ class Summary:
             return []
         return [
             f"learnt: the final maps are {1 - self.control:.2f} from the untrained model's "
-            "(0 the same, 1 nothing in common)"
+            "(0 the same, 1 nothing in common, 2 the reverse)"
         ]
 
 

@@ -23,8 +23,11 @@ from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.styles import STYLES, StyleName
 from lightning_shap.samples import Samples
+from lightning_shap.story.numbers import MetricName, checked_metrics, faithfulness, means
+from lightning_shap.story.story import Story
 from lightning_shap.training.best_checkpoint import best_model
 from lightning_shap.training.configuration import configurable
+from lightning_shap.training.ending import half_of, tell
 from lightning_shap.training.failures import Failures
 from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, one_class_only
 from lightning_shap.training.lightning import EitherCallback, LightningModule, Trainer
@@ -121,6 +124,17 @@ class ShapCallback(EitherCallback):
             limit. What is explained then depends on the clock.
         report: Also write everything as one interactive HTML file, ``<tag>.html`` in ``save_dir``
             or else in the folder of the first logger.
+        metrics: Which numbers to log of the maps of the true class, or the highest, as a list.
+            "settled" compares with the epoch explained before, "learnt" with the untrained model,
+            "where" gives the shares along the border, in each corner and on the strongest tenth,
+            "sure" errors, clear and distinct regions, or what is missing; None for these four.
+            "faithful" holds insertion and deletion against random maps, for 64 model rows a sample.
+            At the end "settled" explains the final model once more with half of the evaluations,
+            unless the method knows standard errors.
+        evolution: How the end of a training is drawn, under ``<tag>/evolution``: "picture" has a
+            row per sample and a column per explained epoch, "animated" also writes a WebP file
+            beside the event file and into ``save_dir``; None for not at all, and the summary is
+            then said on the console alone.
 
     Raises:
         ValueError: If an argument's value will not do; the message names it and says what will.
@@ -164,6 +178,8 @@ class ShapCallback(EitherCallback):
         explain_checkpoint: Literal["best"] | None = None,
         time_budget: float | str | None = None,
         report: bool = False,
+        metrics: Sequence[MetricName] | None = None,
+        evolution: Literal["picture", "animated"] | None = "picture",
     ) -> None:
         super().__init__()
         checked_count("n_samples", n_samples, least=1)
@@ -207,6 +223,9 @@ class ShapCallback(EitherCallback):
         self.results = Results(tag, self.question.settings(), save_dir, on_error, report)
         self.explanation: ImageExplanation | None = None
         self.steady = Steady()
+        checked_choice("evolution", evolution, ("picture", "animated", None))
+        self.evolution = evolution
+        self.story = Story(checked_metrics(metrics))
         self._begin()
 
     @property
@@ -300,7 +319,9 @@ class ShapCallback(EitherCallback):
         visits its device once more.
         """
         title = f"final model · {Moment.of(trainer)}"
-        self._explain(trainer, pl_module, f"{self.tag}_final", title, needed=True)
+        final = self._explain(trainer, pl_module, f"{self.tag}_final", title, needed=True)
+        if final is not None:
+            self._tell(trainer, pl_module, final)
         if self.explain_checkpoint is not None:
             self._explain(
                 trainer, pl_module, f"{self.tag}_best", "best checkpoint", best_model, needed=True
@@ -319,6 +340,7 @@ class ShapCallback(EitherCallback):
         self.batch.begin()
         self.album = Album()
         self.steady.begin()
+        self.story.begin()
         self.page = PageWriter(self.album)
         self.results.begin()
 
@@ -364,44 +386,78 @@ class ShapCallback(EitherCallback):
         *,
         settle: bool = True,
         needed: bool = False,
-    ) -> None:
+    ) -> ImageExplanation | None:
         """Explains the samples and logs the result; a failure is a warning at most.
 
         Whatever one rank alone may fail in, or decide, is gathered: all ranks fail alike and go on
         alike, and none waits for another.
         """
         if self.failures.gave_up:
-            return
+            return None
         with self._warned(trainer), self.budget.spending() as spending:
             samples = self._samples(trainer, pl_module, settle=settle)
             if samples is None:
                 self._log_lack(title, expected=settle)
-                return
+                return None
             mine = self.ranks.share(samples)
             affordable = self.ranks.on_first(lambda: self._affordable(len(mine), title, needed))
             if affordable == 0:
-                return
+                return None
             # Epochs are to be compared; the last word of a training stands for itself.
             compared = tag == self.tag
             question = self.question.within(affordable)
             if compared:
                 question = self.steady.question(question, len(samples)).of_rows(self.ranks.rows)
-            shares = self.ranks.gather(
-                lambda: self._share(trainer, model_of(trainer, pl_module), mine, question)
-            )
-            refusal = next((share for share in shares if isinstance(share, str)), None)
-            if refusal is not None:
-                self.failures.decline()
-                warn(f"ShapCallback explains nothing: {refusal}")
-                return
-            explanation = interleaved([s for s in shares if isinstance(s, ImageExplanation)])
+            found = self._found(trainer, lambda: model_of(trainer, pl_module), mine, question)
+            if found is None:
+                return None
+            explanation, faithful = found
             spending.rows = affordable * len(mine)
             spending.model_seconds = explanation.record.model_seconds
             self.explanation = explanation
             self.failures.success()
             if compared and self.batch.pick is not None:
                 self.steady.keep(explanation)
-            self.ranks.gather(lambda: self._log(trainer, explanation, tag, title))
+            self.ranks.gather(lambda: self._log(trainer, explanation, tag, title, faithful))
+            return explanation
+        return None
+
+    def _found(
+        self,
+        trainer: Trainer,
+        model: Callable[[], LightningModule],
+        samples: Samples,
+        question: Question,
+    ) -> tuple[ImageExplanation, dict[str, float]] | None:
+        """The explanation of all ranks' samples and how faithful it is; None if there is none."""
+        shares = self.ranks.gather(lambda: self._share(trainer, model(), samples, question))
+        refusal = next((share for share in shares if isinstance(share, str)), None)
+        if refusal is not None:
+            self.failures.decline()
+            warn(f"ShapCallback explains nothing: {refusal}")
+            return None
+        parts = [share for share in shares if isinstance(share, tuple)]
+        return interleaved([part for part, _ in parts]), means([sums for _, sums in parts])
+
+    def _tell(self, trainer: Trainer, pl_module: LightningModule, final: ImageExplanation) -> None:
+        """Logs how the training ended."""
+        with self._warned(trainer), self.budget.spending():
+            samples = self._samples(trainer, pl_module, settle=True)
+            assert samples is not None  # they have just been explained
+            half, evaluations = None, self.ranks.on_first(lambda: self._half_of(final))
+            if evaluations:
+                question = self.question.within(evaluations)
+                question = question.of_classes(final.output_indexes, final.record.against)
+                mine, rows = self.ranks.share(samples), self.ranks.rows
+                found = self._found(trainer, lambda: pl_module, mine, question.of_rows(rows))
+                half = None if found is None else found[0]
+            self.ranks.gather(lambda: self._log_ending(trainer, final, half))
+
+    def _half_of(self, final: ImageExplanation) -> int:
+        """With how many evaluations the time allows to explain the final model once more."""
+        half = half_of(final, self.story)
+        allowed = self.budget.evaluations(half, len(final.record.outputs)) if half else 0
+        return half if allowed == half else 0
 
     def _affordable(self, samples: int, title: str, needed: bool) -> int:
         """How many evaluations the time allows; says so where it is fewer than wanted."""
@@ -420,13 +476,18 @@ class ShapCallback(EitherCallback):
         pl_module: LightningModule,
         samples: Samples,
         question: Question,
-    ) -> ImageExplanation | str | None:
-        """The explanation of this rank's share of the samples, or why there will never be one."""
+    ) -> tuple[ImageExplanation, dict[str, tuple[float, int]]] | str | None:
+        """The explanation of this rank's share of the samples, or why there will never be one.
+
+        Beside it stands how faithful it is, where that was asked for.
+        """
         if not len(samples):
             return None
         checked, self._forward_checked = self._forward_checked, True
 
-        def explained(twin: LightningModule) -> ImageExplanation:
+        def explained(
+            twin: LightningModule,
+        ) -> tuple[ImageExplanation, dict[str, tuple[float, int]]]:
             with (
                 visiting(twin, trainer.strategy.root_device),
                 trainer.precision_plugin.forward_context(),
@@ -435,8 +496,9 @@ class ShapCallback(EitherCallback):
                 nullcontext() if checked or self.ranks.size == 1 else no_collectives(),
             ):
                 found_names = None if self.card is None else self.card.class_names
-                return explain_found(
-                    self._classifier(twin),
+                classifier = self._classifier(twin)
+                explanation = explain_found(
+                    classifier,
                     samples.images,
                     data=samples.data,
                     labels=samples.labels,
@@ -448,6 +510,11 @@ class ShapCallback(EitherCallback):
                     trees=self.batch.trees,
                     **question.arguments(),
                 )
+                if "faithful" not in self.story.metrics:
+                    return explanation, {}
+                arguments = question.arguments()
+                sums = faithfulness(classifier, explanation, samples.images, arguments)
+                return explanation, sums
 
         try:
             # The whole module's twin, since the hooks of a part may write to all of it.
@@ -467,29 +534,62 @@ class ShapCallback(EitherCallback):
                 f"{type(pl_module).__name__} has no {self.module!r}; give one of {children}",
             ) from error
 
-    def _log(self, trainer: Trainer, explanation: ImageExplanation, tag: str, title: str) -> None:
+    def _log(
+        self,
+        trainer: Trainer,
+        explanation: ImageExplanation,
+        tag: str,
+        title: str,
+        faithful: dict[str, float],
+    ) -> None:
         """Draws the picture and hands it, with the numbers, to every logger."""
         if not trainer.is_global_zero:
             return
-        known = None if self.card is None else (self.card.mean, self.card.std)
-        mean, std = self.normalisation or known or (None, None)
+        look, moment = self._look, Moment.of(trainer)
         # The untrained model's values are of another size, and would pale all others or be paled.
         control = title == CONTROL
+        if tag == self.tag:
+            chapter = title if control else f"epoch {moment.epoch}"
+            numbers = self.story.add(explanation, chapter, is_control=control)
+        else:
+            numbers = self.story.numbers(explanation)
         picture = plot(
             explanation,
-            mean=mean,
-            std=std,
+            **look,
             title=title,
             style=self.style,
             limit=None if control else self.steady.limit,
             notes=["control, on a scale of its own"] if control else [],
             album=self.album,
         )
-        moment = Moment.of(trainer)
         page = self.page.data(
-            explanation, mean=mean, std=std, step=moment.step, epoch=moment.epoch, title=title
+            explanation, **look, step=moment.step, epoch=moment.epoch, title=title
         )
-        self.results.write(trainer, tag, explanation.record, picture, title, page)
+        numbers |= faithful
+        self.results.write(trainer, tag, explanation.record, picture, title, page, numbers)
+
+    def _log_ending(
+        self, trainer: Trainer, final: ImageExplanation, half: ImageExplanation | None
+    ) -> None:
+        if trainer.is_global_zero:
+            tell(
+                trainer,
+                self.results,
+                self.story,
+                final,
+                half,
+                tag=self.tag,
+                drawn=self.evolution,
+                look=self._look,
+                album=self.album,
+            )
+
+    @property
+    def _look(self) -> dict[str, Any]:
+        """How images are shown as photographs."""
+        known = None if self.card is None else (self.card.mean, self.card.std)
+        mean, std = self.normalisation or known or (None, None)
+        return {"mean": mean, "std": std}
 
     def _log_lack(self, title: str, *, expected: bool) -> None:
         if not self._lack_logged:

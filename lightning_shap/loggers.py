@@ -16,12 +16,14 @@ import numpy as np
 
 from lightning_shap.event_files import writer_kept
 from lightning_shap.explanation import Record
+from lightning_shap.methods.registry import METHODS
 from lightning_shap.page.data import PageData
 from lightning_shap.page.events import add_explanation, written
 from lightning_shap.picture_events import add_picture
 from lightning_shap.pictures.grid import save
 
 PICTURE = "attributions"
+EVOLUTION = "evolution"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Settings:
         return f"{self.tag}/settings"
 
     @property
+    def group(self) -> str:
+        """Under which they stand among all that a run was asked for."""
+        return self.tag
+
+    @property
     def plain(self) -> dict[str, Any]:
         """The values as JSON has them; what it has no form for is put into words."""
         return json.loads(json.dumps(dict(self.values), default=str))
@@ -51,6 +58,39 @@ class Settings:
         """A markdown table."""
         rows = [f"| {name} | {value} |" for name, value in self.values.items()]
         return "\n".join(["| setting | value |", "| --- | --- |", *rows])
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a training ended, in words, logged as settings are.
+
+    Attributes:
+        tag: The callback's.
+        markdown: The words.
+        plain: As JSON has it.
+    """
+
+    tag: str
+    markdown: str
+    plain: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Under which it is logged."""
+        return f"{self.tag}/summary"
+
+    @property
+    def group(self) -> str:
+        """Under which it stands among all that is known of a run."""
+        return f"{self.tag}_summary"
+
+    @property
+    def table(self) -> str:
+        """The words."""
+        return self.markdown
+
+
+Text = Settings | Ending
 
 
 def log_explanation(
@@ -64,6 +104,7 @@ def log_explanation(
     title: str | None = None,
     settings: Settings | None = None,
     page: PageData | None = None,
+    numbers: Mapping[str, float] | None = None,
 ) -> str | None:
     """Logs an explanation's picture and the numbers that say how far to trust it.
 
@@ -77,6 +118,7 @@ def log_explanation(
         title: What the picture is of, for loggers that have captions.
         settings: What was asked for, to be logged with a run's first explanation.
         page: What TensorBoard's SHAP tab shows of it.
+        numbers: What else is known of it, by names without the tag.
 
     Returns:
         What the logger has no place for, as the end of a sentence; None where it took everything.
@@ -84,19 +126,66 @@ def log_explanation(
     Raises:
         Exception: Whatever the logger raises.
     """
-    numbers = numbers_of(tag, record)
+    known = numbers_of(tag, record, numbers)
+    return _write(logger, _Entry(tag, known, picture, step, epoch, title, page), settings)
+
+
+def log_ending(
+    logger: Any,
+    tag: str,
+    picture: np.ndarray,
+    step: int,
+    *,
+    ending: Ending | None = None,
+    epoch: int | None = None,
+    title: str | None = None,
+    name: str = EVOLUTION,
+) -> str | None:
+    """Logs how a training ended: its evolution in one picture, and the summary.
+
+    Args:
+        logger: Any logger of Lightning's, or of its kind.
+        tag: Under which it is logged.
+        picture: uint8 (height, width, 3).
+        step: Where on the logger's axis it stands.
+        ending: The summary, with the first picture.
+        epoch: The epoch of that step.
+        title: What the picture is of, for loggers that have captions.
+        name: Of the picture, under the tag.
+
+    Returns:
+        As :func:`log_explanation`.
+
+    Raises:
+        Exception: Whatever the logger raises.
+    """
+    return _write(logger, _Entry(tag, {}, picture, step, epoch, title, name=name), ending)
+
+
+def _write(logger: Any, entry: "_Entry", text: Text | None) -> str | None:
     names = [kind.__name__ for kind in type(logger).__mro__]
     write = next((_BY_NAME[name] for name in names if name in _BY_NAME), _to_stranger)
-    return write(logger, _Entry(tag, numbers, picture, step, epoch, title, page), settings)
+    return write(logger, entry, text)
 
 
-def numbers_of(tag: str, record: Record) -> dict[str, float]:
-    """The numbers that say how far to trust an explanation, by the names they are logged under."""
-    return {
-        f"{tag}/additivity_gap": float(record.additivity_gap.max()),
-        f"{tag}/evaluations": float(record.evaluations.sum()),
-        f"{tag}/seconds": record.seconds,
-    }
+def numbers_of(
+    tag: str, record: Record, more: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """The numbers that say how far to trust an explanation, by the names they are logged under.
+
+    Args:
+        tag: Under which they are logged.
+        record: Of the explanation.
+        more: What else is known of it, by names without the tag.
+    """
+    method = METHODS.get(record.method)
+    gap = {} if method is not None and method.adds_up else {"additivity_gap": _largest_gap(record)}
+    known = {**gap, "evaluations": float(record.evaluations.sum()), "seconds": record.seconds}
+    return {f"{tag}/{name}": value for name, value in {**known, **(more or {})}.items()}
+
+
+def _largest_gap(record: Record) -> float:
+    return float(record.additivity_gap.max())
 
 
 def is_dummy(logger: Any) -> bool:
@@ -129,16 +218,19 @@ class _Entry:
     epoch: int | None
     title: str | None
     page: PageData | None = None
+    name: str = PICTURE
 
     @property
     def key(self) -> str:
         """Under which the picture is logged."""
-        return f"{self.tag}/{PICTURE}"
+        return f"{self.tag}/{self.name}"
 
     @property
     def row(self) -> dict[str, float]:
         """The numbers as a row of a table, whose other rows say their epoch as well."""
-        return self.numbers if self.epoch is None else {**self.numbers, "epoch": self.epoch}
+        if self.epoch is None or not self.numbers:
+            return self.numbers
+        return {**self.numbers, "epoch": self.epoch}
 
     @property
     def step_from_0(self) -> int:
@@ -146,11 +238,16 @@ class _Entry:
         return max(self.step, 0)
 
 
-def _to_tensorboard(logger: Any, entry: _Entry, settings: Settings | None) -> None:
+def _log_numbers(logger: Any, numbers: Mapping[str, float], step: int) -> None:
+    if numbers:
+        logger.log_metrics(numbers, step=step)
+
+
+def _to_tensorboard(logger: Any, entry: _Entry, settings: Text | None) -> None:
     # The training's own scalar "epoch" is left alone: TensorBoard has no rows to add it to.
     experiment = logger.experiment
     with writer_kept(experiment):
-        logger.log_metrics(entry.numbers, step=entry.step)
+        _log_numbers(logger, entry.numbers, entry.step)
         add_picture(experiment, entry.key, entry.picture, entry.step)
         if settings is not None:
             experiment.add_text(settings.key, settings.table, entry.step)
@@ -160,18 +257,18 @@ def _to_tensorboard(logger: Any, entry: _Entry, settings: Settings | None) -> No
         written.add(experiment, entry.page.key)
 
 
-def _to_wandb(logger: Any, entry: _Entry, settings: Settings | None) -> None:
+def _to_wandb(logger: Any, entry: _Entry, settings: Text | None) -> None:
     import wandb
 
     picture = wandb.Image(entry.picture, caption=entry.title)
     logger.log_metrics({**entry.row, entry.key: [picture]}, step=entry.step)
     if settings is not None:
-        config = {settings.tag: settings.plain}
+        config = {settings.group: settings.plain}
         logger.experiment.config.update(config, allow_val_change=True)
 
 
-def _to_mlflow(logger: Any, entry: _Entry, settings: Settings | None) -> None:
-    logger.log_metrics(entry.numbers, step=entry.step)
+def _to_mlflow(logger: Any, entry: _Entry, settings: Text | None) -> None:
+    _log_numbers(logger, entry.numbers, entry.step)
     client, run = logger.experiment, logger.run_id
     key = re.sub(r"[^a-zA-Z0-9_\-./ ]", "_", entry.key)  # it refuses others
     client.log_image(run_id=run, image=entry.picture, key=key, step=entry.step)
@@ -179,20 +276,20 @@ def _to_mlflow(logger: Any, entry: _Entry, settings: Settings | None) -> None:
         client.log_text(run, settings.table, f"{settings.key}.md")
 
 
-def _to_comet(logger: Any, entry: _Entry, settings: Settings | None) -> None:
+def _to_comet(logger: Any, entry: _Entry, settings: Text | None) -> None:
     step, experiment = entry.step_from_0, logger.experiment
-    logger.log_metrics(entry.row, step=step)
+    _log_numbers(logger, entry.row, step)
     about = {"title": entry.title, "epoch": entry.epoch}
     experiment.log_image(entry.picture, name=entry.key, step=step, metadata=about)
     if settings is not None:
         experiment.log_text(settings.table, step=step, metadata={"name": settings.key})
 
 
-def _to_litlogger(logger: Any, entry: _Entry, settings: Settings | None) -> None:
+def _to_litlogger(logger: Any, entry: _Entry, settings: Text | None) -> None:
     from litlogger import Image, Text
 
     step, experiment = entry.step_from_0, logger.experiment
-    logger.log_metrics(entry.numbers, step=step)
+    _log_numbers(logger, entry.numbers, step)
     with TemporaryDirectory() as folder:
         # A file: of an array it would keep every picture in memory as long as the run lasts.
         path = save(entry.picture, picture_path(folder, "picture", step))
@@ -201,8 +298,8 @@ def _to_litlogger(logger: Any, entry: _Entry, settings: Settings | None) -> None
         experiment[settings.key] = Text(settings.table)
 
 
-def _to_files(logger: Any, entry: _Entry, settings: Settings | None) -> str | None:
-    logger.log_metrics(entry.row, step=entry.step)
+def _to_files(logger: Any, entry: _Entry, settings: Text | None) -> str | None:
+    _log_numbers(logger, entry.row, entry.step)
     folder = folder_of(logger)
     if folder is None:
         return "has no folder on this machine for pictures"
@@ -213,10 +310,10 @@ def _to_files(logger: Any, entry: _Entry, settings: Settings | None) -> str | No
     return None
 
 
-def _to_stranger(logger: Any, entry: _Entry, settings: Settings | None) -> str | None:
+def _to_stranger(logger: Any, entry: _Entry, settings: Text | None) -> str | None:
     """A logger of the user's own, by the methods that it shares with one of Lightning's."""
     if hasattr(logger, "log_image"):
-        logger.log_metrics(entry.row, step=entry.step)
+        _log_numbers(logger, entry.row, entry.step)
         logger.log_image(key=entry.key, images=[entry.picture], step=entry.step)
         if settings is not None and hasattr(logger, "log_text"):
             text = [[settings.table]]
@@ -227,11 +324,11 @@ def _to_stranger(logger: Any, entry: _Entry, settings: Settings | None) -> str |
         return None
     if getattr(logger, "log_dir", None) is not None:
         return _to_files(logger, entry, settings)
-    logger.log_metrics(entry.row, step=entry.step)
+    _log_numbers(logger, entry.row, entry.step)
     return "takes numbers, but no pictures"
 
 
-_BY_NAME: dict[str, Callable[[Any, _Entry, Settings | None], str | None]] = {
+_BY_NAME: dict[str, Callable[[Any, _Entry, Text | None], str | None]] = {
     "TensorBoardLogger": _to_tensorboard,
     "WandbLogger": _to_wandb,
     "MLFlowLogger": _to_mlflow,

@@ -1,13 +1,15 @@
 """How sure an explanation is of its values: errors, regions told apart, and what is missing."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation import Record
 from lightning_shap.maps import Maps
 from lightning_shap.metrics.of_maps import MeanOfMaps
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation import Record
 
 
 class _OfRecord(MeanOfMaps):
@@ -19,7 +21,7 @@ class _OfRecord(MeanOfMaps):
         known = self._known(maps.record, maps)
         return np.full((len(maps.images), 1), np.nan) if known is None else known
 
-    def _known(self, record: Record, maps: Maps) -> np.ndarray | None:
+    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
         raise NotImplementedError
 
 
@@ -42,7 +44,7 @@ class RelativeError(_OfRecord):
 
     higher_is_better = False
 
-    def _known(self, record: Record, maps: Maps) -> np.ndarray | None:
+    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
         return record.relative_error
 
 
@@ -65,7 +67,7 @@ class ClearShare(_OfRecord):
 
     higher_is_better = True
 
-    def _known(self, record: Record, maps: Maps) -> np.ndarray | None:
+    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
         return record.clear
 
 
@@ -90,7 +92,7 @@ class ResolvedRegions(_OfRecord):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(per_target=False, **kwargs)
 
-    def _known(self, record: Record, maps: Maps) -> np.ndarray | None:
+    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
         return record.regions[:, None].astype(float)
 
 
@@ -115,7 +117,7 @@ class MissingShare(_OfRecord):
 
     higher_is_better = False
 
-    def _known(self, record: Record, maps: Maps) -> np.ndarray | None:
+    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
         if maps.indexes is None or maps.base is None:
             return None
         outputs = np.take_along_axis(record.outputs, maps.indexes, axis=1)

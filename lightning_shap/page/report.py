@@ -76,10 +76,11 @@ class RunReport:
         page: PageData,
         record: Any,
         metrics: Callable[[], Mapping[str, float]] = dict,
+        numbers: Mapping[str, float] | None = None,
         **others: Any,
     ) -> None:
         """Adds an explanation, with the training's own numbers of that moment."""
-        numbers = {**metrics(), **numbers_of(tag, record)}
+        numbers = {**metrics(), **numbers_of(tag, record, numbers)}
         self._pages.add(self.path.parent.name or tag, tag, page, numbers)
         if len(self._pages) >= GROWTH * self._written:
             self.finish()

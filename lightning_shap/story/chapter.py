@@ -1,12 +1,15 @@
 """A chapter: one explained moment of a training, kept as small as it can be."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.regions.labelled import Regions
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation import ImageExplanation, Record
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Chapter:
         maps: Those of each sample's first class, the true one or the highest, without the images.
         said: What the model said of each sample, such as ``"cat 93 %"``.
         right: Whether that is true, None where nobody knows.
+        predicted: Bool (N, C), the predicted classes, or None.
     """
 
     title: str
@@ -29,18 +33,21 @@ class Chapter:
     maps: Maps
     said: tuple[str, ...]
     right: tuple[bool | None, ...]
+    predicted: np.ndarray | None
 
     @classmethod
     def of(
-        cls, explanation: ImageExplanation, title: str, *, is_control: bool = False
+        cls, explanation: "ImageExplanation", title: str, *, is_control: bool = False
     ) -> "Chapter":
         """The chapter of an explanation."""
         record = explanation.record
         said = tuple(_said(record, image) for image in range(len(record.outputs)))
-        return cls(title, is_control, _first_maps(explanation), said, tuple(record.right))
+        return cls(
+            title, is_control, _first_maps(explanation), said, tuple(record.right), record.predicted
+        )
 
 
-def _first_maps(explanation: ImageExplanation) -> Maps:
+def _first_maps(explanation: "ImageExplanation") -> Maps:
     maps = maps_of(explanation)
     source: Regions | np.ndarray
     if isinstance(maps.source, Regions):
@@ -56,7 +63,7 @@ def _first_maps(explanation: ImageExplanation) -> Maps:
     return Maps(source, images, indexes, None, None, None)
 
 
-def _said(record: Record, image: int) -> str:
+def _said(record: "Record", image: int) -> str:
     """The predicted classes and how sure the model is of a single one, or its first value."""
     if record.predicted is None:
         return f"{record.outputs[image, 0]:.3g}"

@@ -2,12 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
-
-from torchmetrics import MetricCollection
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, shown
-from lightning_shap.explanation import ImageExplanation
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.methods.registry import METHODS
 from lightning_shap.metrics.faithfulness import DeletionAUC, InsertionAUC
@@ -20,6 +17,9 @@ from lightning_shap.metrics.where import (
     CornerShare,
     TopShare,
 )
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation import ImageExplanation
 
 MetricName = Literal["settled", "learnt", "where", "sure", "faithful"]
 USUAL: tuple[MetricName, ...] = ("settled", "learnt", "where", "sure")
@@ -42,7 +42,7 @@ def checked_metrics(metrics: Any) -> tuple[MetricName, ...]:
 
 
 def numbers_of_maps(
-    explanation: ImageExplanation,
+    explanation: "ImageExplanation",
     previous: Maps | None,
     control: Maps | None,
     metrics: Sequence[MetricName],
@@ -71,7 +71,7 @@ def numbers_of_maps(
 
 
 def faithfulness(
-    model: Any, explanation: ImageExplanation, images: Any, question: dict[str, Any]
+    model: Any, explanation: "ImageExplanation", images: Any, question: dict[str, Any]
 ) -> dict[str, tuple[float, int]]:
     """How much better than random maps of the same regions the first maps do, summed over maps.
 
@@ -115,7 +115,7 @@ def means(sums: Sequence[dict[str, tuple[float, int]]]) -> dict[str, float]:
 
 
 def _of_one(
-    explanation: ImageExplanation, maps: Maps, metrics: Sequence[MetricName]
+    explanation: "ImageExplanation", maps: Maps, metrics: Sequence[MetricName]
 ) -> dict[str, Any]:
     wanted: dict[str, Any] = {}
     if "where" in metrics:
@@ -130,8 +130,6 @@ def _of_one(
             wanted["regions"] = ResolvedRegions()
         if not method.adds_up:
             wanted["missing"] = MissingShare()
-    if not wanted:
-        return {}
-    collection = MetricCollection(wanted)
-    collection.update(maps)
-    return collection.compute()
+    for metric in wanted.values():
+        metric.update(maps)
+    return {name: metric.compute() for name, metric in wanted.items()}

@@ -3,16 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.explanation import ImageExplanation
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.metrics.similarity import Similarity
 from lightning_shap.metrics.where import CORNERS
 from lightning_shap.story.chapter import Chapter
 from lightning_shap.story.numbers import numbers_of_maps
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation import ImageExplanation
 
 RESEMBLES = 0.9  # a similarity to the control from which on little was learnt, without a floor
 NOISY = 0.5  # of a floor below this, nothing can be compared
@@ -122,15 +124,15 @@ class Summary:
             return []
         return [
             f"learnt: the final maps are {1 - self.control:.2f} from the untrained model's "
-            "(0 the same, 1 nothing in common)"
+            "(0 the same, 1 nothing in common, 2 the reverse)"
         ]
 
 
 def summary_of(
     control: Chapter | None,
     epochs: Sequence[Chapter],
-    final: ImageExplanation,
-    half: ImageExplanation | None = None,
+    final: "ImageExplanation",
+    half: "ImageExplanation | None" = None,
 ) -> Summary:
     """How a training ended; see :class:`lightning_shap.story.story.Story`."""
     maps = maps_of(final)
@@ -159,7 +161,7 @@ def summary_of(
     )
 
 
-def lines_of(explanation: ImageExplanation) -> list[str]:
+def lines_of(explanation: "ImageExplanation") -> list[str]:
     """What an explanation says by itself: what is right, where it looks, and how sure it is."""
     numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
     return [_result(explanation), _where(numbers), *_sure(numbers, explanation)]
@@ -171,7 +173,7 @@ def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, flo
     return float(metric.compute()), float(metric.floor)
 
 
-def _result(explanation: ImageExplanation) -> str:
+def _result(explanation: "ImageExplanation") -> str:
     record = explanation.record
     count = f"{len(record.outputs)} image{'s' * (len(record.outputs) != 1)} by {record.method}"
     judged = [right for right in record.right if right is not None]
@@ -184,7 +186,7 @@ def _result(explanation: ImageExplanation) -> str:
     return f"explained: {count}, {sum(judged)} of {len(judged)} right{mistakes}"
 
 
-def _mistake(explanation: ImageExplanation, image: int) -> str:
+def _mistake(explanation: "ImageExplanation", image: int) -> str:
     record = explanation.record
     predicted, labels = record.predicted, record.labels
     assert predicted is not None
@@ -209,7 +211,7 @@ def _where(numbers: dict[str, float]) -> str:
     )
 
 
-def _sure(numbers: dict[str, float], explanation: ImageExplanation) -> list[str]:
+def _sure(numbers: dict[str, float], explanation: "ImageExplanation") -> list[str]:
     record = explanation.record
     evaluations = f"{record.evaluations.mean():.0f} evaluations an image"
     parts = []

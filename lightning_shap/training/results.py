@@ -2,7 +2,7 @@
 
 import errno
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,13 +10,17 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lightning_shap.atomic import replacing
 from lightning_shap.explanation import Record
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.loggers import (
+    EVOLUTION,
     PICTURE,
+    Ending,
     Settings,
     folder_of,
     is_dummy,
+    log_ending,
     log_explanation,
     picture_path,
 )
@@ -41,6 +45,7 @@ class _Place:
         owner: The logger, or the folder.
         folder: Where it writes on this machine, None if nowhere.
         write: As :func:`lightning_shap.loggers.log_explanation` without its first argument.
+        end: As :func:`lightning_shap.loggers.log_ending`, likewise.
         has_settings: It need not get the settings any more.
         failures: How many explanations in a row it has failed to take.
         warned: A message has named what is wrong with it.
@@ -50,6 +55,7 @@ class _Place:
     owner: object
     folder: Callable[[], Path | None]
     write: Callable[..., str | None]
+    end: Callable[..., str | None]
     has_settings: bool = False
     failures: int = 0
     warned: bool = False
@@ -97,8 +103,18 @@ class Results:
         picture: np.ndarray,
         title: str,
         page: PageData,
+        numbers: Mapping[str, float] | None = None,
     ) -> None:
         """Writes a picture, the numbers and the page's data to all places, from one process.
+
+        Args:
+            trainer: The trainer.
+            tag: Under which everything is logged.
+            record: How the explanation came about.
+            picture: Of the explanation.
+            title: What it is of.
+            page: What the page shows of it.
+            numbers: What else is known of it, by names without the tag.
 
         Raises:
             Exception: The first error of a place, with ``on_error="raise"`` alone.
@@ -108,11 +124,59 @@ class Results:
         moment = Moment.of(trainer)
         explained: dict[str, Any] = {"tag": tag, "record": record, "picture": picture}
         explained |= {"step": moment.step, "epoch": moment.epoch, "title": title}
-        explained |= {"page": page}
+        explained |= {"page": page, "numbers": numbers}
         values = {**self.settings.values, "isolation": record.isolation}
         settings = replace(self.settings, values=values)
-        places = self._places_of(trainer)
-        errors = [self._error_of(place, explained, settings) for place in places]
+
+        def explanation(place: _Place) -> str | None:
+            # A place that fails twice may fail for the settings' sake: the third time goes without.
+            spare = place.has_settings or place.failures == MOST_FAILURES - 1
+            lack = place.write(**explained, settings=None if spare else settings)
+            place.has_settings = True
+            return lack
+
+        self._to_all(self._places_of(trainer), explanation)
+
+    def end(
+        self,
+        trainer: Trainer,
+        pictures: Mapping[str, np.ndarray],
+        ending: Ending,
+        animation: bytes | None = None,
+    ) -> None:
+        """Writes how a training ended to all places, from one process.
+
+        Args:
+            trainer: The trainer.
+            pictures: Of its evolution, by their names under the tag.
+            ending: The summary.
+            animation: A WebP file, for the folders of all places.
+
+        Raises:
+            Exception: The first error of a place, with ``on_error="raise"`` alone.
+        """
+        moment, tag = Moment.of(trainer), ending.tag
+        at: dict[str, Any] = {"tag": tag, "step": moment.step, "epoch": moment.epoch}
+
+        def all_of_it(place: _Place) -> str | None:
+            words = [ending, *[None] * (len(pictures) - 1)]  # once
+            lacks = [
+                place.end(picture=picture, name=name, ending=text, **at)
+                for (name, picture), text in zip(pictures.items(), words, strict=True)
+            ]
+            folder = place.folder()
+            if animation is not None and folder is not None:
+                path = folder / f"{tag}/{EVOLUTION}.webp"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(path) as partial_file:
+                    partial_file.write_bytes(animation)
+            return next(filter(None, lacks), None)
+
+        self._to_all(self._places_of(trainer), all_of_it)
+
+    def _to_all(self, places: Sequence[_Place], attempt: Callable[[_Place], str | None]) -> None:
+        """Has all places take something; the first error is raised once all others have it."""
+        errors = [self._error_of(place, attempt) for place in places]
         for error in errors:
             if error is not None:
                 raise error
@@ -125,12 +189,13 @@ class Results:
         places = []
         for number, (logger, kind) in enumerate(zip(loggers, kinds, strict=True)):
             name = kind if kinds.count(kind) == 1 else f"{kind} (loggers[{number}])"
-            write = partial(log_explanation, logger)
-            place = _Place(name, logger, partial(folder_of, logger), write)
+            writers = partial(log_explanation, logger), partial(log_ending, logger)
+            place = _Place(name, logger, partial(folder_of, logger), *writers)
             places.append(self._places.setdefault(id(logger), place))
         if self.save_dir is not None:
             folder = Path(self.save_dir)
-            place = _Place("save_dir", folder, lambda: folder, partial(_save, folder))
+            save_there = partial(_save, folder)
+            place = _Place("save_dir", folder, lambda: folder, save_there, save_there)
             places.append(self._places.setdefault(0, place))
         if self.has_report:
             places.append(self._report_place(trainer))
@@ -144,7 +209,7 @@ class Results:
             self._report = RunReport(folder / f"{self.settings.tag}.html")
         report = self._report
         write = partial(report.add, metrics=lambda: _numbers(trainer.callback_metrics))
-        place = _Place("the report", report, lambda: report.path.parent, write)
+        place = _Place("the report", report, lambda: report.path.parent, write, _nothing)
         return self._places.setdefault(1, place)
 
     def finish(self, trainer: Trainer) -> None:
@@ -154,22 +219,16 @@ class Results:
             Exception: If it cannot be written, with ``on_error="raise"`` alone.
         """
         if self._report is not None and trainer.is_global_zero:
-            place = replace(self._report_place(trainer), write=self._report.finish)
-            error = self._error_of(place, {}, self.settings)
-            if error is not None:
-                raise error
+            report = self._report
+            self._to_all([self._report_place(trainer)], lambda place: report.finish())
 
-    def _error_of(
-        self, place: _Place, explained: dict[str, Any], settings: Settings
-    ) -> Exception | None:
+    def _error_of(self, place: _Place, attempt: Callable[[_Place], str | None]) -> Exception | None:
         """Writes to one place; returns an error that is to be raised in the end."""
         if place.failures == MOST_FAILURES:
             return None
-        # A place that fails twice may fail for the settings' sake: the third time goes without.
-        spare = place.has_settings or place.failures == MOST_FAILURES - 1
         try:
             _check_room(place.folder())
-            lack = place.write(**explained, settings=None if spare else settings)
+            lack = attempt(place)
         except Exception as error:  # whatever a logger, its client or its server come up with
             if not came_from_explanation(error):  # such as a deadline's: it is for the training
                 raise
@@ -186,7 +245,7 @@ class Results:
                 f"on, and after {MOST_FAILURES} failures in a row {place.name} is left alone",
             )
             return None
-        place.failures, place.has_settings = 0, True
+        place.failures = 0
         if lack is not None:
             advice = "; give save_dir= to have them as files" if self.save_dir is None else ""
             self._warn_once(place, f"found that {place.name} {lack}{advice}")
@@ -238,5 +297,11 @@ def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if value.numel() == 1}
 
 
-def _save(folder: Path, *, tag: str, picture: np.ndarray, step: int, **others: Any) -> None:
-    save(picture, picture_path(folder, f"{tag}/{PICTURE}", step))
+def _save(
+    folder: Path, *, tag: str, picture: np.ndarray, step: int, name: str = PICTURE, **others: Any
+) -> None:
+    save(picture, picture_path(folder, f"{tag}/{name}", step))
+
+
+def _nothing(**others: Any) -> None:
+    """The report has all epochs already."""

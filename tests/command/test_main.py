@@ -343,7 +343,7 @@ def test_a_tensorboard_event_is_written_as_the_callback_does(tmp_path, run):
     run("--n_samples", "1", "--logdir", tmp_path / "logs")
     events = event_accumulator.EventAccumulator(str(tmp_path / "logs")).Reload()
     assert "shap_final/attributions" in events.Tags()["images"]
-    assert "shap_final/additivity_gap" in events.Tags()["scalars"]
+    assert "shap_final/evaluations" in events.Tags()["scalars"]
 
 
 # --- bad input -----------------------------------------------------------------------------------

@@ -370,6 +370,16 @@ SITUATIONS = {
     "the best checkpoint explained": Situation(shap=[{"explain_checkpoint": "best"}]),
     "a part explained": Situation(shap=[{"module": "net"}]),
     "files written": Situation(shap=[{"save_dir": "pictures"}]),
+    "everything measured": Situation(
+        shap=[
+            {
+                "metrics": ["settled", "learnt", "where", "sure", "faithful"],
+                "evolution": "animated",
+                "max_evals": 16,
+                "save_dir": "pictures",
+            }
+        ]
+    ),
 }
 
 

@@ -58,7 +58,7 @@ def test_every_epoch_is_there_without_flags(site):
     series = ask(site, "series", run="a run", tag=TAG)
     assert [facts["step"] for facts in series] == [-1, *range(2, 3 * EPOCHS, 3)]
     assert series[-1]["epoch"] == EPOCHS - 1
-    assert "shap/additivity_gap" in series[0]["numbers"]
+    assert "shap/where_border" in series[0]["numbers"]
 
 
 def test_served_values_are_those_of_the_callback(site, logs):

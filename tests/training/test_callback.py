@@ -395,9 +395,8 @@ def test_tensorboard_reads_pictures_numbers_and_settings_back(tmp_path):
     assert [event.step for event in events.Images("shap_final/attributions")] == [9]
     assert len({event.encoded_image_string for event in pictures}) == 3
     assert pictures[0].width > 200
-    for name in ("additivity_gap", "evaluations", "seconds"):
+    for name in ("evaluations", "seconds", "regions", "where_border"):
         assert [event.step for event in events.Scalars(f"shap/{name}")] == [-1, 4, 9]
-    assert max(event.value for event in events.Scalars("shap/additivity_gap")) < 1e-4
     assert 0 < events.Scalars("shap/evaluations")[0].value <= 3 * 12
     (settings,) = events.Tensors("shap/settings/text_summary")
     text = settings.tensor_proto.string_val[0].decode()
@@ -412,6 +411,7 @@ def test_pictures_are_written_below_save_dir(tmp_path):
         "pictures/shap/attributions-step=-1.png",
         "pictures/shap/attributions-step=4.png",
         "pictures/shap/attributions-step=9.png",
+        "pictures/shap/evolution-step=9.png",
         "pictures/shap_final/attributions-step=9.png",
     ]
     with Image.open(tmp_path / paths[0]) as picture:
@@ -421,8 +421,8 @@ def test_pictures_are_written_below_save_dir(tmp_path):
 def test_a_csv_logger_gets_files_beside_its_numbers(tmp_path):
     trainer = fit(tmp_path, callback(), logger=CSVLogger(tmp_path))
     folder = tmp_path / "lightning_logs" / "version_0"
-    assert len(list((folder / "shap").glob("*.png"))) == 3
-    assert "shap/additivity_gap" in (folder / "metrics.csv").read_text()
+    assert len(list((folder / "shap").glob("attributions-*.png"))) == 3
+    assert "shap/where_border" in (folder / "metrics.csv").read_text()
     assert trainer.current_epoch == 2
 
 
@@ -430,7 +430,9 @@ def test_two_tags_stand_side_by_side(tmp_path):
     second = callback(tag="probability", output="probability", n_samples=2)
     trainer = fit(tmp_path, callback(), others=[second])
     assert steps(trainer) == steps(trainer, "probability") == [-1, 4, 9]
-    assert set(trainer.logger.texts) == {"shap/settings", "probability/settings"}
+    assert set(trainer.logger.texts) == {
+        f"{tag}/{text}" for tag in ("shap", "probability") for text in ("settings", "summary")
+    }
     assert len(second.explanation) == 2
 
 

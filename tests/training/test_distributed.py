@@ -67,6 +67,7 @@ SAME_PICTURES = (
     "no validation",
     "stream",
     "best checkpoint",
+    "everything measured",
 )
 
 
@@ -127,6 +128,21 @@ def check_same_pictures(name, one, several, ranks):
     for other in others:
         assert other["pictures"] == [], "written once"
     assert not any(note["messages"] for note in (first, *others))
+
+
+def test_two_processes_measure_what_one_does(one, two):
+    (alone,) = notes(one, "everything measured", 1)
+    first, other = notes(two, "everything measured", 2)
+    assert other["numbers"] == []
+    assert other["texts"] == {}
+    assert len(first["numbers"]) == len(alone["numbers"]) == 2
+    for row, expected in zip(first["numbers"], alone["numbers"], strict=True):
+        assert row.keys() == expected.keys()
+        assert "shap/faithful_insertion" in row
+        of_time = {name for name in row if name.endswith("seconds")}
+        for name in row.keys() - of_time:
+            assert row[name] == pytest.approx(expected[name], abs=1e-4), name
+    assert first["texts"]["shap/summary"] == alone["texts"]["shap/summary"]
 
 
 FAILING = {
@@ -191,7 +207,7 @@ def test_a_forward_that_talks_to_other_ranks_is_declined_in_one_sentence(name, t
 def test_explanations_may_take_longer_than_the_process_group_waits(two):
     first, second = notes(two, "slow", 2)
     assert first["messages"] == second["messages"] == []
-    assert len(first["pictures"]) == 3
+    assert len(first["pictures"]) == 4  # the evolution among them
 
 
 def test_ranks_that_are_asked_to_end_in_mid_explanation_end(tmp_path):

@@ -122,7 +122,7 @@ def test_a_fetched_picture_is_the_one_that_was_drawn(server, logdir, tmp_path):
 def test_the_numbers_and_the_settings_stand_beside_it(server):
     scalars = fetch_json(f"{server}/data/plugin/scalars/tags")
     (tags,) = scalars.values()
-    assert {"shap/additivity_gap", "shap/evaluations", "shap/seconds"} <= set(tags)
+    assert {"shap/where_border", "shap/evaluations", "shap/seconds"} <= set(tags)
     texts = fetch_json(f"{server}/data/plugin/text/tags")
     assert any("shap/settings/text_summary" in tags for tags in texts.values())
 

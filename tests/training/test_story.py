@@ -1,0 +1,244 @@
+"""What a run says of itself: its curves, its summary, and its evolution in one picture."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_training import TinyClassifier, lightning_warns, tiny_loaders, tiny_trainer
+
+from lightning_shap import ShapCallback, explain
+from lightning_shap.story.chapter import Chapter
+from lightning_shap.story.story import MOST, Story
+
+pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
+
+PLACES = {f"where_{one}" for one in ("top_left", "top_right", "bottom_left", "bottom_right")}
+WHERE = PLACES | {"where_border", "where_top_tenth", "where_entropy"}
+COST = {"evaluations", "seconds"}
+
+
+def fit(tmp_path, module=None, logger=None, epochs=3, **arguments):
+    ours = ShapCallback(**{"n_samples": 3, "max_evals": 16, "on_error": "raise", **arguments})
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=epochs, logger=logger)
+    torch.manual_seed(0)
+    trainer.fit(TinyClassifier() if module is None else module, *tiny_loaders())
+    return ours, trainer
+
+
+def curves(trainer, tag="shap"):
+    rows = [row for _, row in trainer.logger.metrics if f"{tag}/seconds" in row]
+    return [{k.removeprefix(f"{tag}/"): v for k, v in row.items() if "/" in k} for row in rows]
+
+
+SURE = {
+    "partition": {"regions"},
+    "kernel": {"regions", "error", "clear"},
+    "gradient": {"missing", "additivity_gap"},
+}
+
+
+@pytest.mark.parametrize("method", SURE)
+def test_each_method_has_the_curves_that_say_something(tmp_path, method):
+    _, trainer = fit(tmp_path, method=method)
+    before, first, *later = curves(trainer)
+    always = COST | WHERE | SURE[method]
+    floors = {"settled_floor", "settled_rank_floor"} if method == "kernel" else set()
+    assert {*before} == always
+    assert {*first} == always | {"learnt"}
+    for row in later:
+        assert {*row} == always | {"learnt", "settled", "settled_rank"} | floors
+        assert -1 <= row["settled"] <= 1 + 1e-6
+    (final,) = curves(trainer, "shap_final")
+    assert {*final} == always | {"learnt"}
+
+
+def test_the_curves_are_chosen_with_metrics(tmp_path):
+    ours, trainer = fit(tmp_path, metrics=["settled", "faithful"], epochs=2)
+    *_, last = curves(trainer)
+    assert {*last} == COST | {
+        "settled",
+        "settled_rank",
+        "faithful_insertion",
+        "faithful_deletion",
+    }
+    assert ours.explanation.record.evaluations.sum() <= 3 * 16  # the metrics' own are not its
+    _, trainer = fit(tmp_path, metrics=[], epochs=1)
+    assert {*curves(trainer)[-1]} == COST
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["settled", ["fast"], 3, [["settled"]]],
+    ids=["a string", "unknown", "a number", "nested"],
+)
+def test_metrics_that_there_are_not_are_named(wrong):
+    with pytest.raises((ValueError, TypeError), match=r"^metrics: "):
+        ShapCallback(metrics=wrong)
+
+
+def test_the_summary_is_logged_once_and_kept_with_the_explanation(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr("lightning_shap.training.ending.inform", lines.append)
+    ours, trainer = fit(tmp_path, max_evals=32)
+    (said,) = lines
+    text = trainer.logger.texts["shap/summary"]
+    summary = ours.explanation.summary().splitlines()
+    assert [line.split(":")[0] for line in summary] == [
+        "explained",
+        "settled",
+        "learnt",
+        "where",
+        "sure",
+    ]
+    for line in summary:
+        assert line in said
+        assert f"- {line}" in text
+    assert "| epoch 2 | 0.0" in text
+    assert "noise floor" in summary[1]
+    assert "settled:" not in explained_alone().summary()
+
+
+def explained_alone(seed=0, max_evals=20):
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(9))
+    return explain(model, images, max_evals=max_evals, labels=[0, 1], topk=1, masker=0.0)
+
+
+class Frozen(TinyClassifier):
+    """Learns nothing, and remembers nothing."""
+
+    def __init__(self):
+        super().__init__(learning_rate=0.0, dropout=0.0)
+
+    def on_train_epoch_start(self):
+        self.net[1].eval()
+
+
+def test_maps_that_still_resemble_the_untrained_models_are_warned_of(tmp_path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ours, _ = fit(tmp_path, Frozen(), max_evals=32)
+    (found,) = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
+    assert "still resemble those of the untrained model (similarity 1.00)" in found
+    assert "settled: from epoch 0 on" in ours.explanation.summary()
+
+
+def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
+    other, final, half = (
+        explained_alone(seed, evals) for seed, evals in ((1, 60), (0, 60), (0, 30))
+    )
+    for epochs, expected in {
+        (other, other): None,
+        (other, final): 1,
+        (final, other): None,
+        (final, other, final): 2,
+        (other, final, final): 1,
+    }.items():
+        story = Story(("settled",))
+        for number, explanation in enumerate(epochs):
+            story.add(explanation, f"epoch {number}")
+        summary = story.end(final, half)
+        assert summary.settled_at == expected
+        assert 0.5 < summary.floor < 1
+        assert ("settled: no," in summary.text) == (expected is None)
+    assert story.end(final).floor is None
+
+
+def test_kernel_takes_its_noise_floor_from_its_errors_and_is_not_explained_again(tmp_path):
+    ours, _ = fit(tmp_path, method="kernel", max_evals=24, grid=4)
+    assert ours._half_of(ours.explanation) == 0
+    assert ours.explanation.training.floor < 1
+
+
+def test_the_evolution_is_one_picture_with_the_epochs_in_their_order(tmp_path):
+    ours, trainer = fit(tmp_path, epochs=2)
+    (picture,) = (one for (key, _), one in trainer.logger.pictures.items() if "evolution" in key)
+    few = picture.shape
+    _, trainer = fit(tmp_path, epochs=4)
+    (picture,) = (one for (key, _), one in trainer.logger.pictures.items() if "evolution" in key)
+    assert picture.shape[1] > few[1]
+    assert [one.title for one in ours.story.chapters] == ["before training", "epoch 0", "epoch 1"]
+    kept = ours.story.chapters[-1].maps.source
+    assert kept.labels.dtype == np.uint8
+    assert kept.per_pixel.shape[-1] == 1
+
+
+def test_without_evolution_there_is_none(tmp_path):
+    _, trainer = fit(tmp_path, evolution=None, epochs=1)
+    assert not [key for key, _ in trainer.logger.pictures if "evolution" in key]
+
+
+def test_more_images_than_are_shown_bring_a_second_picture_of_those_that_changed(tmp_path):
+    _, trainer = fit(tmp_path, n_samples=8, epochs=1)
+    assert not any("evolution_changed" in key for key, _ in trainer.logger.pictures)
+    ours = ShapCallback(n_samples=9, max_evals=6, on_error="raise")
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=2)
+    trainer.fit(TinyClassifier(), *tiny_loaders(val=12))
+    assert any("evolution_changed" in key for key, _ in trainer.logger.pictures)
+
+
+@pytest.mark.parametrize("kind", [TensorBoardLogger, CSVLogger])
+def test_an_animation_lies_beside_the_logs_if_asked_for(tmp_path, kind):
+    _, trainer = fit(tmp_path, logger=kind(tmp_path), evolution="animated", epochs=2)
+    with Image.open(f"{trainer.logger.log_dir}/shap/evolution.webp") as film:
+        assert film.n_frames >= 3
+
+
+def test_tensorboard_has_the_evolution_and_the_summary(tmp_path):
+    _, trainer = fit(tmp_path, logger=TensorBoardLogger(tmp_path), epochs=2)
+    trainer.logger.experiment.flush()
+    events = EventAccumulator(trainer.logger.log_dir).Reload()
+    assert [event.step for event in events.Images("shap/evolution")] == [9]
+    (text,) = events.Tensors("shap/summary/text_summary")
+    assert b"- learnt: the final maps" in text.tensor_proto.string_val[0]
+
+
+def test_a_logger_that_fails_at_the_end_is_warned_of(tmp_path, monkeypatch):
+    class Full(CSVLogger):
+        pass
+
+    logger = Full(tmp_path)
+    ours = ShapCallback(n_samples=2, max_evals=6)
+    trainer = tiny_trainer(tmp_path, ours, logger=logger, max_epochs=1)
+
+    def fails(*given, **named):
+        raise OSError("no space")
+
+    monkeypatch.setattr("lightning_shap.training.results.log_ending", fails)
+    with pytest.warns(UserWarning, match="could not log to Full: OSError: no space"):
+        trainer.fit(TinyClassifier(), *tiny_loaders())
+
+
+def test_a_story_of_many_epochs_is_thinned_and_keeps_its_ends():
+    story, explanation = Story(()), explained_alone()
+    for epoch in range(3 * MOST):
+        story.add(explanation, f"epoch {epoch}")
+        assert len(story.epochs) <= MOST
+        assert story.epochs[-1].title == f"epoch {epoch}"
+    numbers = [int(one.title.split()[1]) for one in story.epochs]
+    assert numbers == sorted(numbers)
+    assert set(np.diff(numbers[:-1])) == {4}
+    assert numbers[0] == 0
+    assert len(numbers) > MOST / 2
+
+
+def test_samples_that_have_become_more_begin_the_story_anew():
+    story, explanation = Story(("learnt", "settled")), explained_alone()
+    story.add(explanation[:1], "before training", is_control=True)
+    assert story.add(explanation, "epoch 0") == {}
+    assert [one.title for one in story.chapters] == ["epoch 0"]
+
+
+def test_a_chapter_says_what_was_predicted():
+    explanation = explained_alone()
+    chapter = Chapter.of(explanation, "epoch 0")
+    for image, words in enumerate(chapter.said):
+        best = explanation.record.probabilities[image].argmax()
+        share = explanation.record.probabilities[image, best]
+        assert words == f"class {best} {100 * share:.0f} %"
+    assert list(chapter.right) == explanation.record.right

@@ -430,15 +430,15 @@ def test_explanations_with_a_fault_in_between_are_those_without(tmp_path):
     module = FaultyClassifier(once)
     start = {key: value.clone() for key, value in module.state_dict().items()}
     torch.manual_seed(1)
-    faulty, messages = fit(tmp_path, module, callback(**arguments))
+    faulty, messages = fit(tmp_path, module, ours := callback(**arguments))
     again = FaultyClassifier(lambda number, scores: None)
     again.load_state_dict(start)
     torch.manual_seed(1)
-    sound, nothing = fit(tmp_path, again, callback(**arguments))
+    sound, nothing = fit(tmp_path, again, others := callback(**arguments))
     assert len(messages) == 1
     assert not nothing
-    for key, picture in faulty.logger.pictures.items():
-        assert np.array_equal(picture, sound.logger.pictures[key])
+    # Their pictures may have another scale, which is that of all epochs explained so far.
+    assert same(ours.explanation.values, others.explanation.values)
     assert len(faulty.logger.pictures) == len(sound.logger.pictures) - 1
 
 

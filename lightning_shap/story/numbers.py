@@ -25,6 +25,10 @@ MetricName = Literal["settled", "learnt", "where", "sure", "faithful"]
 USUAL: tuple[MetricName, ...] = ("settled", "learnt", "where", "sure")
 STEPS = 8  # of insertion and deletion curves, beside as many of random maps
 
+# An explanation is of all ranks' samples already, and one rank alone asks: to wait for the others
+# would be to wait for ever.
+ALONE: dict[str, Any] = {"sync_on_compute": False}
+
 
 def checked_metrics(metrics: Any) -> tuple[MetricName, ...]:
     """Names of metrics, those that cost no model rows where None."""
@@ -58,12 +62,12 @@ def numbers_of_maps(
     maps = maps_of(explanation)
     numbers: dict[str, float] = {}
     if "settled" in metrics and previous is not None:
-        for suffix, alike in (("", Similarity()), ("_rank", Similarity("rank"))):
+        for suffix, alike in (("", Similarity(**ALONE)), ("_rank", Similarity("rank", **ALONE))):
             alike.update(maps, previous)
             numbers[f"settled{suffix}"] = float(alike.compute())
             numbers[f"settled{suffix}_floor"] = float(alike.floor)
     if "learnt" in metrics and control is not None:
-        alike = Similarity()
+        alike = Similarity(**ALONE)
         alike.update(maps, control)
         numbers["learnt"] = 1 - float(alike.compute())
     numbers |= {name: float(value) for name, value in _of_one(explanation, maps, metrics).items()}
@@ -92,6 +96,7 @@ def faithfulness(
         "masker": question["masker"],
         "output": "probability" if output == "logit" else output,
         **{name: question[name] for name in ("multi_label", "batch_size", "seed")},
+        **ALONE,
     }
     sums = {}
     for name, metric in (
@@ -119,17 +124,17 @@ def _of_one(
 ) -> dict[str, Any]:
     wanted: dict[str, Any] = {}
     if "where" in metrics:
-        wanted |= {"where_border": BorderShare(), "where_top_tenth": TopShare()}
-        wanted |= {f"where_{one.replace(' ', '_')}": CornerShare(one) for one in CORNERS}
-        wanted["where_entropy"] = AttributionEntropy()
+        wanted |= {"where_border": BorderShare(**ALONE), "where_top_tenth": TopShare(**ALONE)}
+        wanted |= {f"where_{one.replace(' ', '_')}": CornerShare(one, **ALONE) for one in CORNERS}
+        wanted["where_entropy"] = AttributionEntropy(**ALONE)
     method = METHODS.get(explanation.record.method)
     if "sure" in metrics and method is not None:
         if method.has_error_bars:
-            wanted |= {"error": RelativeError(), "clear": ClearShare()}
+            wanted |= {"error": RelativeError(**ALONE), "clear": ClearShare(**ALONE)}
         if method.has_regions:
-            wanted["regions"] = ResolvedRegions()
+            wanted["regions"] = ResolvedRegions(**ALONE)
         if not method.adds_up:
-            wanted["missing"] = MissingShare()
+            wanted["missing"] = MissingShare(**ALONE)
     for metric in wanted.values():
         metric.update(maps)
     return {name: metric.compute() for name, metric in wanted.items()}

@@ -11,7 +11,7 @@ from lightning_shap.maps import Maps, maps_of
 from lightning_shap.metrics.similarity import Similarity
 from lightning_shap.metrics.where import CORNERS
 from lightning_shap.story.chapter import Chapter
-from lightning_shap.story.numbers import numbers_of_maps
+from lightning_shap.story.numbers import ALONE, numbers_of_maps
 
 if TYPE_CHECKING:
     from lightning_shap.explanation import ImageExplanation
@@ -168,7 +168,7 @@ def lines_of(explanation: "ImageExplanation") -> list[str]:
 
 
 def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, float]:
-    metric = Similarity(kind)
+    metric = Similarity(kind, **ALONE)
     metric.update(maps, other)
     return float(metric.compute()), float(metric.floor)
 

@@ -1,0 +1,78 @@
+"""The evolution of a training: each map as it is, all on one scale, mistakes marked."""
+
+from io import BytesIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageColor
+
+from lightning_shap import explain
+from lightning_shap.pictures.evolution import MOST_COLUMNS, _spread, animation, evolution
+from lightning_shap.pictures.sheet import RIGHT, WRONG
+from lightning_shap.story.chapter import Chapter
+
+
+def explained(scale=1.0, labels=(0, 1)):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(9))
+    return explain(
+        lambda x: scale * net(x), images, max_evals=30, labels=list(labels), topk=1, masker=0.0
+    )
+
+
+def drawn(scales, **options):
+    chapters = [Chapter.of(explained(scale), f"epoch {n}") for n, scale in enumerate(scales)]
+    return evolution(chapters, explained(scales[-1]), **options)
+
+
+def cells(picture, columns, size=144, left=32, gap=16):
+    """The maps of the first row, by columns."""
+    top = picture.shape[0] - 32 - 20 - 2 * (size + 30)
+    starts = [left + column * (size + gap) for column in range(1, columns + 1)]
+    return [picture[top : top + size, start : start + size].astype(int) for start in starts]
+
+
+def test_equal_maps_look_equal_and_weaker_ones_are_paler():
+    one, same, weak = cells(drawn([1.0, 1.0, 0.2]), 3)
+    assert np.array_equal(one, same)
+    spread = [cell.max(axis=2) - cell.min(axis=2) for cell in (one, weak)]
+    assert spread[1].max() < 0.6 * spread[0].max()
+
+
+def test_the_untrained_model_does_not_set_the_scale():
+    control = Chapter.of(explained(100.0), "before training", is_control=True)
+    epoch = Chapter.of(explained(), "epoch 0")
+    alone = evolution([epoch, epoch], explained())
+    beside = evolution([control, epoch], explained())
+    assert np.array_equal(cells(beside, 2)[1], cells(alone, 2)[1])
+
+
+def test_mistakes_are_marked():
+    explanation = explained()
+    predicted = explanation.record.outputs.argmax(axis=1)
+    for labels, colour, other in (
+        (predicted, RIGHT, WRONG),
+        ((predicted + 1) % 3, WRONG, RIGHT),
+    ):
+        explanation = explained(labels=labels.tolist())
+        picture = evolution([Chapter.of(explanation, "epoch 0")] * 2, explanation)
+        seen = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
+        assert ImageColor.getrgb(colour) in seen
+        assert ImageColor.getrgb(other) not in seen
+
+
+def test_many_epochs_are_thinned_evenly_and_keep_their_ends():
+    chapter = Chapter.of(explained(), "epoch 0")
+    many = [Chapter(str(n), False, chapter.maps, (), (), None) for n in range(50)]
+    numbers = [int(one.title) for one in _spread(many)]
+    assert len(numbers) == MOST_COLUMNS
+    assert (numbers[0], numbers[-1]) == (0, 49)
+    assert set(np.diff(numbers)) == {7}
+
+
+def test_an_animation_has_a_frame_for_each_epoch():
+    chapters = [Chapter.of(explained(scale), f"epoch {scale}") for scale in (0.2, 0.6, 1.0)]
+    with Image.open(BytesIO(animation(chapters, explained(), title="a run"))) as film:
+        assert film.n_frames == 3
+        assert film.info["loop"] == 0

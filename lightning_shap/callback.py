@@ -27,7 +27,7 @@ from lightning_shap.story.numbers import MetricName, checked_metrics, faithfulne
 from lightning_shap.story.story import Story
 from lightning_shap.training.best_checkpoint import best_model
 from lightning_shap.training.configuration import configurable
-from lightning_shap.training.ending import half_of, tell
+from lightning_shap.training.ending import conclude, half_of
 from lightning_shap.training.failures import Failures
 from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, one_class_only
 from lightning_shap.training.lightning import EitherCallback, LightningModule, Trainer
@@ -321,7 +321,7 @@ class ShapCallback(EitherCallback):
         title = f"final model · {Moment.of(trainer)}"
         final = self._explain(trainer, pl_module, f"{self.tag}_final", title, needed=True)
         if final is not None:
-            self._tell(trainer, pl_module, final)
+            self._conclude(trainer, pl_module, final)
         if self.explain_checkpoint is not None:
             self._explain(
                 trainer, pl_module, f"{self.tag}_best", "best checkpoint", best_model, needed=True
@@ -439,7 +439,9 @@ class ShapCallback(EitherCallback):
         parts = [share for share in shares if isinstance(share, tuple)]
         return interleaved([part for part, _ in parts]), means([sums for _, sums in parts])
 
-    def _tell(self, trainer: Trainer, pl_module: LightningModule, final: ImageExplanation) -> None:
+    def _conclude(
+        self, trainer: Trainer, pl_module: LightningModule, final: ImageExplanation
+    ) -> None:
         """Logs how the training ended."""
         with self._warned(trainer), self.budget.spending():
             samples = self._samples(trainer, pl_module, settle=True)
@@ -572,7 +574,7 @@ class ShapCallback(EitherCallback):
         self, trainer: Trainer, final: ImageExplanation, half: ImageExplanation | None
     ) -> None:
         if trainer.is_global_zero:
-            tell(
+            conclude(
                 trainer,
                 self.results,
                 self.story,

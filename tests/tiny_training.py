@@ -38,6 +38,10 @@ lightning_warns = [
 ]
 
 
+# Of a callback: explanations alone, without what is learnt from several of them.
+NO_STORY = {"metrics": [], "evolution": None}
+
+
 class TinyClassifier(pl.LightningModule):
     """Has what makes training depend on more than the weights: dropout and batch norm."""
 

@@ -33,7 +33,7 @@ def half_of(final: ImageExplanation, story: Story) -> int:
     return half if wanted and half >= LEAST_HALF else 0
 
 
-def tell(
+def conclude(
     trainer: Trainer,
     results: Results,
     story: Story,
@@ -60,10 +60,12 @@ def tell(
     """
     if not story.chapters or len(story.chapters[0].said) != len(final.record.outputs):
         return None
+    if not story.metrics and drawn is None:  # nobody asked for a story
+        return None
     summary = story.end(final, half)
     final.training = summary
     inform("\n  ".join(["ShapCallback, this training:", *summary.lines]))
-    if summary.warning is not None:
+    if summary.warning is not None and "learnt" in story.metrics:
         warn(f"ShapCallback: {summary.warning}")
     if drawn is None:
         return summary

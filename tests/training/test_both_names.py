@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning_utilities.core import rank_zero
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_training import lightning_warns, same, tiny_data, tiny_loaders
+from tiny_training import NO_STORY, lightning_warns, same, tiny_data, tiny_loaders
 
 import lightning_shap
 from lightning_shap import ShapCallback
@@ -24,7 +24,9 @@ LIGHTNINGS = {"pytorch_lightning", "lightning", "lightning_fabric", "lightning_u
 
 
 def callback(**arguments):
-    return ShapCallback(**{"n_samples": 3, "max_evals": 12, "on_error": "raise", **arguments})
+    return ShapCallback(
+        **{**NO_STORY, "n_samples": 3, "max_evals": 12, "on_error": "raise", **arguments}
+    )
 
 
 def test_the_callback_is_one_of_either_copy():
@@ -138,7 +140,9 @@ from lightning_shap.command.main import main
 from tiny_training import TinyClassifier, tiny_loaders, tiny_trainer
 
 folder = Path(folder)
-ours = lightning_shap.ShapCallback(n_samples=2, max_evals=6, on_error="raise")
+ours = lightning_shap.ShapCallback(
+    n_samples=2, max_evals=6, on_error="raise", metrics=[], evolution=None
+)
 assert isinstance(ours, import_module(name).Callback)
 trainer = tiny_trainer(folder, ours, max_epochs=1)
 trainer.fit(TinyClassifier(), *tiny_loaders())

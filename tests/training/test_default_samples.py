@@ -7,7 +7,15 @@ import torch
 from PIL import Image
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.callbacks import ModelCheckpoint
-from tiny_training import CLASSES, TinyClassifier, lightning_warns, same, tiny_loaders, tiny_trainer
+from tiny_training import (
+    CLASSES,
+    NO_STORY,
+    TinyClassifier,
+    lightning_warns,
+    same,
+    tiny_loaders,
+    tiny_trainer,
+)
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, SubsetRandomSampler, TensorDataset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
@@ -18,7 +26,9 @@ pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")
 
 
 def callback(**arguments):
-    return ShapCallback(**{"n_samples": 6, "max_evals": 12, "on_error": "raise", **arguments})
+    return ShapCallback(
+        **{**NO_STORY, "n_samples": 6, "max_evals": 12, "on_error": "raise", **arguments}
+    )
 
 
 def sorted_data(rows=30, classes=CLASSES, first=0.0):

@@ -17,6 +17,7 @@ from pytorch_lightning import Callback
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from tiny_training import (
+    NO_STORY,
     FaultyClassifier,
     KeepingLogger,
     TinyClassifier,
@@ -36,7 +37,7 @@ pytestmark = lightning_warns
 
 def callback(**arguments):
     quick = {"n_samples": 3, "max_evals": 12, "explain_untrained": False, "batch_size": 8}
-    return ShapCallback(**{**quick, **arguments})
+    return ShapCallback(**{**NO_STORY, **quick, **arguments})
 
 
 def fit(tmp_path, module, *callbacks, loaders=tiny_loaders, **options):

@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from tiny_training import (
+    NO_STORY,
     KeepingLogger,
     TinyClassifier,
     lightning_warns,
@@ -77,7 +78,7 @@ SITUATIONS = {
 
 def callback(**arguments):
     given = {"samples": tiny_data(2).tensors, "max_evals": 6, "on_error": "raise"}
-    return ShapCallback(**{**given, **arguments})
+    return ShapCallback(**{**NO_STORY, **given, **arguments})
 
 
 @pytest.mark.parametrize("name", SITUATIONS)

@@ -11,6 +11,7 @@ from pytorch_lightning import Callback
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.loggers.logger import Logger
 from tiny_training import (
+    NO_STORY,
     KeepingLogger,
     TinyClassifier,
     lightning_warns,
@@ -27,7 +28,7 @@ pytestmark = lightning_warns
 
 def callback(**arguments):
     given = {"samples": tiny_data(2).tensors, "max_evals": 6}
-    return ShapCallback(**{**given, **arguments})
+    return ShapCallback(**{**NO_STORY, **given, **arguments})
 
 
 def fit(tmp_path, *callbacks, **options):

@@ -5,6 +5,7 @@ import torch
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from tiny_training import (
+    NO_STORY,
     Stream,
     TinyClassifier,
     lightning_warns,
@@ -31,7 +32,9 @@ def fit(
     tmp_path, epochs, ckpt_path=None, shuffled=False, stream=False, seed=0, arguments=(), **options
 ):
     seed_everything(seed, verbose=False)
-    ours = ShapCallback(**{"n_samples": 3, "max_evals": 20, "on_error": "raise", **dict(arguments)})
+    ours = ShapCallback(
+        **{**NO_STORY, "n_samples": 3, "max_evals": 20, "on_error": "raise", **dict(arguments)}
+    )
     keeper = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
     trainer = tiny_trainer(
         tmp_path, ours, keeper, max_epochs=epochs, enable_checkpointing=True, **options
@@ -98,8 +101,8 @@ def test_samples_that_the_user_gives_again_are_not_kept(tmp_path):
 
 
 def test_two_tags_keep_their_own_samples(tmp_path):
-    first = ShapCallback(n_samples=2, max_evals=8, on_error="raise")
-    second = ShapCallback(n_samples=4, max_evals=8, on_error="raise", tag="second")
+    first = ShapCallback(n_samples=2, max_evals=8, on_error="raise", **NO_STORY)
+    second = ShapCallback(n_samples=4, max_evals=8, on_error="raise", tag="second", **NO_STORY)
     keeper = ModelCheckpoint(tmp_path, filename="kept")
     trainer = tiny_trainer(tmp_path, first, second, keeper, enable_checkpointing=True)
     trainer.fit(TinyClassifier(), *tiny_loaders())

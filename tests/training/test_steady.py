@@ -16,11 +16,13 @@ class Collecting(ShapCallback):
     """Keeps what each picture was of, and on which scale."""
 
     def __init__(self, **arguments):
-        super().__init__(n_samples=3, max_evals=12, on_error="raise", **arguments)
+        super().__init__(
+            n_samples=3, max_evals=12, on_error="raise", metrics=[], evolution=None, **arguments
+        )
         self.seen = []
 
-    def _log(self, trainer, explanation, tag, title):
-        super()._log(trainer, explanation, tag, title)
+    def _log(self, trainer, explanation, tag, *more):
+        super()._log(trainer, explanation, tag, *more)
         self.seen.append((tag, explanation, self.steady.limit.value))
 
 

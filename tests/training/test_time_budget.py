@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from pytorch_lightning import Callback
-from tiny_training import FaultyClassifier, lightning_warns, tiny_loaders, tiny_trainer
+from tiny_training import (
+    NO_STORY,
+    FaultyClassifier,
+    lightning_warns,
+    tiny_loaders,
+    tiny_trainer,
+)
 
 from lightning_shap import ShapCallback
 from lightning_shap.training import time_budget as room

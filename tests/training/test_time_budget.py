@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from pytorch_lightning import Callback
-from tiny_training import (
-    NO_STORY,
+from tiny_training import NO_STORY, (
     FaultyClassifier,
     lightning_warns,
     tiny_loaders,
@@ -131,9 +130,8 @@ def test_a_training_with_a_budget_says_what_it_lowers_and_skips(tmp_path, caplog
             time.sleep(0.05)
 
     module = FaultyClassifier(lambda number, scores: time.sleep(0.02))
-    ours = ShapCallback(
-        n_samples=2, max_evals=64, time_budget="10%", on_error="raise", evolution=None
-    )
+    asked = {"max_evals": 64, "time_budget": "10%", "on_error": "raise"}
+    ours = ShapCallback(n_samples=2, **asked, **NO_STORY)
     trainer = tiny_trainer(tmp_path, Epochs(), ours, max_epochs=4)
     with caplog.at_level("INFO"):
         trainer.fit(module, *tiny_loaders())

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from pytorch_lightning import Callback
-from tiny_training import NO_STORY, (
+from tiny_training import (
+    NO_STORY,
     FaultyClassifier,
     lightning_warns,
     tiny_loaders,

@@ -1,7 +1,7 @@
 """When to explain: a Lightning callback that watches a classifier learn."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from lightning_shap.arguments import (
@@ -12,42 +12,30 @@ from lightning_shap.arguments import (
     checked_switch,
     is_unfinished,
 )
-from lightning_shap.explainer import explain_found
-from lightning_shap.explanation import ImageExplanation, interleaved
-from lightning_shap.isolation.isolated import isolated
-from lightning_shap.isolation.modes import unlogged, visiting
+from lightning_shap.explanation import ImageExplanation
 from lightning_shap.methods.registry import MethodName, RegionsName
 from lightning_shap.outputs import Output
-from lightning_shap.page.data import PageWriter
-from lightning_shap.pictures.grid import plot
-from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.styles import STYLES, StyleName
 from lightning_shap.samples import Samples
-from lightning_shap.story.numbers import MetricName, checked_metrics, faithfulness, means
+from lightning_shap.story.numbers import MetricName, checked_metrics
 from lightning_shap.story.story import Story
 from lightning_shap.training.best_checkpoint import best_model
 from lightning_shap.training.configuration import configurable
-from lightning_shap.training.ending import conclude, half_of
+from lightning_shap.training.ending import half_of
 from lightning_shap.training.failures import Failures
 from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, one_class_only
 from lightning_shap.training.lightning import EitherCallback, LightningModule, Trainer
 from lightning_shap.training.loaders import validates
+from lightning_shap.training.logbook import CONTROL, Logbook
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.model_card import ModelCard, model_card
 from lightning_shap.training.moment import Moment
-from lightning_shap.training.progress import reporting
 from lightning_shap.training.question import Question
-from lightning_shap.training.ranks import (
-    CollectiveInForwardError,
-    Ranks,
-    no_collectives,
-    why_declined,
-)
+from lightning_shap.training.ranks import Ranks, why_declined
 from lightning_shap.training.results import Results
+from lightning_shap.training.shares import SharedExplainer
 from lightning_shap.training.steady import Steady
 from lightning_shap.training.time_budget import TimeBudget
-
-CONTROL = "before training"  # the title of the untrained model's picture
 
 ModelOf = Callable[[Trainer, LightningModule], LightningModule]
 
@@ -196,14 +184,12 @@ class ShapCallback(EitherCallback):
         self.batch = FixedBatch(n_samples, checked_samples(samples), seed)
         self.every_n_epochs = every_n_epochs
         self.explain_untrained = explain_untrained
-        self.class_names = class_names
         self.normalisation = None if mean is None or std is None else (mean, std)
         self.module = module
         checked_choice("style", style, (*STYLES, None))
-        self.style = style
+        checked_choice("evolution", evolution, ("picture", "animated", None))
         self.tag = tag
         self.failures = Failures(on_error)
-        self.progress = progress
         self.question = Question(
             method=method,
             max_evals=max_evals,
@@ -223,9 +209,11 @@ class ShapCallback(EitherCallback):
         self.results = Results(tag, self.question.settings(), save_dir, on_error, report)
         self.explanation: ImageExplanation | None = None
         self.steady = Steady()
-        checked_choice("evolution", evolution, ("picture", "animated", None))
-        self.evolution = evolution
         self.story = Story(checked_metrics(metrics))
+        self.explainer = SharedExplainer(
+            module, class_names, progress, "faithful" in self.story.metrics
+        )
+        self.logbook = Logbook(tag, self.results, self.steady, self.story, style, evolution)
         self._begin()
 
     @property
@@ -336,13 +324,9 @@ class ShapCallback(EitherCallback):
         self.card: ModelCard | None = None
         self._validates = True
         self._lack_logged = False
-        self._forward_checked = False
         self.batch.begin()
-        self.album = Album()
-        self.steady.begin()
-        self.story.begin()
-        self.page = PageWriter(self.album)
-        self.results.begin()
+        self.explainer.begin()
+        self.logbook.begin()
 
     def _warned(self, trainer: Trainer) -> AbstractContextManager[None]:
         return self.failures.warned(trainer, whole_module=self.module is None)
@@ -399,20 +383,20 @@ class ShapCallback(EitherCallback):
             if samples is None:
                 self._log_lack(title, expected=settle)
                 return None
-            mine = self.ranks.share(samples)
-            affordable = self.ranks.on_first(lambda: self._affordable(len(mine), title, needed))
+            mine = len(self.ranks.share(samples))
+            affordable = self.ranks.on_first(lambda: self._affordable(mine, title, needed))
             if affordable == 0:
                 return None
             # Epochs are to be compared; the last word of a training stands for itself.
             compared = tag == self.tag
             question = self.question.within(affordable)
             if compared:
-                question = self.steady.question(question, len(samples)).of_rows(self.ranks.rows)
-            found = self._found(trainer, lambda: model_of(trainer, pl_module), mine, question)
+                question = self.steady.question(question, len(samples))
+            found = self._found(trainer, lambda: model_of(trainer, pl_module), samples, question)
             if found is None:
                 return None
             explanation, faithful = found
-            spending.rows = affordable * len(mine)
+            spending.rows = affordable * mine
             spending.model_seconds = explanation.record.model_seconds
             self.explanation = explanation
             self.failures.success()
@@ -429,15 +413,21 @@ class ShapCallback(EitherCallback):
         samples: Samples,
         question: Question,
     ) -> tuple[ImageExplanation, dict[str, float]] | None:
-        """The explanation of all ranks' samples and how faithful it is; None if there is none."""
-        shares = self.ranks.gather(lambda: self._share(trainer, model(), samples, question))
-        refusal = next((share for share in shares if isinstance(share, str)), None)
-        if refusal is not None:
+        """The explanation of all samples and how faithful it is; None if there will be none."""
+        found = self.explainer.explain(
+            trainer,
+            self.ranks,
+            model,
+            samples,
+            question,
+            found_names=None if self.card is None else self.card.class_names,
+            trees=self.batch.trees,
+        )
+        if isinstance(found, str):
             self.failures.decline()
-            warn(f"ShapCallback explains nothing: {refusal}")
+            warn(f"ShapCallback explains nothing: {found}")
             return None
-        parts = [share for share in shares if isinstance(share, tuple)]
-        return interleaved([part for part, _ in parts]), means([sums for _, sums in parts])
+        return found
 
     def _conclude(
         self, trainer: Trainer, pl_module: LightningModule, final: ImageExplanation
@@ -450,10 +440,9 @@ class ShapCallback(EitherCallback):
             if evaluations:
                 question = self.question.within(evaluations)
                 question = question.of_classes(final.output_indexes, final.record.against)
-                mine, rows = self.ranks.share(samples), self.ranks.rows
-                found = self._found(trainer, lambda: pl_module, mine, question.of_rows(rows))
+                found = self._found(trainer, lambda: pl_module, samples, question)
                 half = None if found is None else found[0]
-            self.ranks.gather(lambda: self._log_ending(trainer, final, half))
+            self.ranks.gather(lambda: self.logbook.close(trainer, final, half, self._look))
 
     def _half_of(self, final: ImageExplanation) -> int:
         """With how many evaluations the time allows to explain the final model once more."""
@@ -472,70 +461,6 @@ class ShapCallback(EitherCallback):
             )
         return allowed
 
-    def _share(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        samples: Samples,
-        question: Question,
-    ) -> tuple[ImageExplanation, dict[str, tuple[float, int]]] | str | None:
-        """The explanation of this rank's share of the samples, or why there will never be one.
-
-        Beside it stands how faithful it is, where that was asked for.
-        """
-        if not len(samples):
-            return None
-        checked, self._forward_checked = self._forward_checked, True
-
-        def explained(
-            twin: LightningModule,
-        ) -> tuple[ImageExplanation, dict[str, tuple[float, int]]]:
-            with (
-                visiting(twin, trainer.strategy.root_device),
-                trainer.precision_plugin.forward_context(),
-                unlogged(twin),
-                reporting(trainer, self.progress) as report,
-                nullcontext() if checked or self.ranks.size == 1 else no_collectives(),
-            ):
-                found_names = None if self.card is None else self.card.class_names
-                classifier = self._classifier(twin)
-                explanation = explain_found(
-                    classifier,
-                    samples.images,
-                    data=samples.data,
-                    labels=samples.labels,
-                    labels_are_found=True,
-                    labels_are_binary=bool(samples.binary),
-                    class_names=self.class_names or found_names,
-                    names_are_found=not self.class_names,
-                    progress=report,
-                    trees=self.batch.trees,
-                    **question.arguments(),
-                )
-                if "faithful" not in self.story.metrics:
-                    return explanation, {}
-                arguments = question.arguments()
-                sums = faithfulness(classifier, explanation, samples.images, arguments)
-                return explanation, sums
-
-        try:
-            # The whole module's twin, since the hooks of a part may write to all of it.
-            return isolated(pl_module, explained)
-        except CollectiveInForwardError as error:
-            return str(error)
-
-    def _classifier(self, pl_module: LightningModule) -> Callable[..., Any]:
-        if self.module is None:
-            return pl_module
-        try:
-            return pl_module.get_submodule(self.module)
-        except AttributeError as error:
-            children = [name for name, _ in pl_module.named_children()]
-            raise ArgumentError(
-                "module",
-                f"{type(pl_module).__name__} has no {self.module!r}; give one of {children}",
-            ) from error
-
     def _log(
         self,
         trainer: Trainer,
@@ -544,47 +469,8 @@ class ShapCallback(EitherCallback):
         title: str,
         faithful: dict[str, float],
     ) -> None:
-        """Draws the picture and hands it, with the numbers, to every logger."""
-        if not trainer.is_global_zero:
-            return
-        look, moment = self._look, Moment.of(trainer)
-        # The untrained model's values are of another size, and would pale all others or be paled.
-        control = title == CONTROL
-        if tag == self.tag:
-            chapter = title if control else f"epoch {moment.epoch}"
-            numbers = self.story.add(explanation, chapter, is_control=control)
-        else:
-            numbers = self.story.numbers(explanation)
-        picture = plot(
-            explanation,
-            **look,
-            title=title,
-            style=self.style,
-            limit=None if control else self.steady.limit,
-            notes=["control, on a scale of its own"] if control else [],
-            album=self.album,
-        )
-        page = self.page.data(
-            explanation, **look, step=moment.step, epoch=moment.epoch, title=title
-        )
-        numbers |= faithful
-        self.results.write(trainer, tag, explanation.record, picture, title, page, numbers)
-
-    def _log_ending(
-        self, trainer: Trainer, final: ImageExplanation, half: ImageExplanation | None
-    ) -> None:
-        if trainer.is_global_zero:
-            conclude(
-                trainer,
-                self.results,
-                self.story,
-                final,
-                half,
-                tag=self.tag,
-                drawn=self.evolution,
-                look=self._look,
-                album=self.album,
-            )
+        look = self._look
+        self.logbook.log(trainer, explanation, tag, title, look=look, faithful=faithful)
 
     @property
     def _look(self) -> dict[str, Any]:

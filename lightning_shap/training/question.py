@@ -86,10 +86,13 @@ class Question:
 
     def of_rows(self, rows: slice) -> "Question":
         """The same of some of the samples."""
+        targets, against = self.targets, self.against
         return replace(
             self,
-            targets=self.targets[rows] if isinstance(self.targets, np.ndarray) else self.targets,
-            against=self.against[rows] if isinstance(self.against, np.ndarray) else self.against,
+            targets=targets[rows]
+            if isinstance(targets, np.ndarray) and targets.ndim > 1
+            else targets,
+            against=against[rows] if isinstance(against, np.ndarray) and against.ndim else against,
         )
 
     def arguments(self) -> dict[str, Any]:

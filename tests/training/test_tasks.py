@@ -188,7 +188,7 @@ def test_a_hugging_face_model_and_data_set_need_no_further_word(tmp_path, monkey
         drawn.update(arguments)
         return np.zeros((4, 4, 3), np.uint8)
 
-    monkeypatch.setattr("lightning_shap.callback.plot", spy)
+    monkeypatch.setattr("lightning_shap.training.logbook.plot", spy)
     rows = rows.with_transform(prepare)
     ours = ShapCallback(n_samples=3, max_evals=12, on_error="raise")
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)

@@ -1,0 +1,128 @@
+"""What is logged of an explanation: a picture, numbers, the page's data; in the end, the story."""
+
+from typing import Any, Literal
+
+from lightning_shap.explanation import ImageExplanation
+from lightning_shap.page.data import PageWriter
+from lightning_shap.pictures.grid import plot
+from lightning_shap.pictures.photographs import Album
+from lightning_shap.pictures.styles import StyleName
+from lightning_shap.story.story import Story
+from lightning_shap.training.ending import conclude
+from lightning_shap.training.lightning import Trainer
+from lightning_shap.training.moment import Moment
+from lightning_shap.training.results import Results
+from lightning_shap.training.steady import Steady
+
+CONTROL = "before training"  # the title of the untrained model's picture
+
+
+class Logbook:
+    """Draws explanations and hands them, with their numbers, to every logger.
+
+    Args:
+        tag: The callback's; explanations under other tags are no part of the story.
+        results: Where everything goes.
+        steady: What stays as it is from picture to picture.
+        story: What is learnt from several explanations.
+        style: How maps are drawn, None for what suits the images.
+        evolution: Whether to draw the story, and to animate it.
+    """
+
+    def __init__(
+        self,
+        tag: str,
+        results: Results,
+        steady: Steady,
+        story: Story,
+        style: StyleName | None,
+        evolution: Literal["picture", "animated"] | None,
+    ) -> None:
+        self.tag = tag
+        self.results = results
+        self.steady = steady
+        self.story = story
+        self.style = style
+        self.evolution = evolution
+        self.begin()
+
+    def begin(self) -> None:
+        """A new fit."""
+        self.steady.begin()
+        self.story.begin()
+        self.results.begin()
+        self._album = Album()
+        self._page = PageWriter(self._album)
+
+    def log(
+        self,
+        trainer: Trainer,
+        explanation: ImageExplanation,
+        tag: str,
+        title: str,
+        *,
+        look: dict[str, Any],
+        faithful: dict[str, float],
+    ) -> None:
+        """Logs an explanation, from one process.
+
+        Args:
+            trainer: The trainer.
+            explanation: Of all samples.
+            tag: Under which it is logged.
+            title: Over the picture.
+            look: Mean and std, as for :func:`lightning_shap.plot`.
+            faithful: Numbers that were measured with the model.
+        """
+        if not trainer.is_global_zero:
+            return
+        moment = Moment.of(trainer)
+        # The untrained model's values are of another size, and would pale all others or be paled.
+        control = title == CONTROL
+        if tag == self.tag:
+            chapter = title if control else f"epoch {moment.epoch}"
+            numbers = self.story.add(explanation, chapter, is_control=control)
+        else:
+            numbers = self.story.numbers(explanation)
+        picture = plot(
+            explanation,
+            **look,
+            title=title,
+            style=self.style,
+            limit=None if control else self.steady.limit,
+            notes=["control, on a scale of its own"] if control else [],
+            album=self._album,
+        )
+        page = self._page.data(
+            explanation, **look, step=moment.step, epoch=moment.epoch, title=title
+        )
+        numbers |= faithful
+        self.results.write(trainer, tag, explanation.record, picture, title, page, numbers)
+
+    def close(
+        self,
+        trainer: Trainer,
+        final: ImageExplanation,
+        half: ImageExplanation | None,
+        look: dict[str, Any],
+    ) -> None:
+        """Logs how the training ended, from one process.
+
+        Args:
+            trainer: The trainer.
+            final: Of the model that the training leaves behind.
+            half: The same from half the evaluations, or None.
+            look: As for :meth:`log`.
+        """
+        if trainer.is_global_zero:
+            conclude(
+                trainer,
+                self.results,
+                self.story,
+                final,
+                half,
+                tag=self.tag,
+                drawn=self.evolution,
+                look=look,
+                album=self._album,
+            )

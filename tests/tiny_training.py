@@ -31,6 +31,7 @@ lightning_warns = [
         ".*smaller than the logging interval.*",
         ".*sampler has shuffling enabled.*",
         ".*have no `val_dataloader`.*",
+        "ShapCallback. the final maps still resemble",
         ".*requested to overfit.*",
         ".*grad attribute of a Tensor that is not a leaf.*",
         ".*sync_dist=True.*",

@@ -38,7 +38,6 @@ from lightning_shap.methods.registry import METHODS
 pytestmark = [
     *lightning_warns,
     pytest.mark.filterwarnings("ignore:ShapCallback explains for nobody"),
-    pytest.mark.filterwarnings("ignore:ShapCallback. the final maps still resemble"),
 ]
 
 

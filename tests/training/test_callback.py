@@ -351,7 +351,7 @@ class Named(TensorDataset):
 
 def test_names_and_normalisation_are_found_behind_a_subset(tmp_path, monkeypatch):
     drawn = {}
-    import lightning_shap.callback as module
+    import lightning_shap.training.logbook as module
 
     def spy(explanation, **arguments):
         drawn.update(arguments)

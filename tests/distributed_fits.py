@@ -7,6 +7,7 @@ import time
 import warnings
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from tiny_training import (
@@ -23,6 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_shap import ShapCallback
+from lightning_shap.isolation.isolated import isolated
+from lightning_shap.training import shares
 
 
 def no_fault(number, scores):
@@ -134,12 +137,15 @@ class RankStream(Stream):
 class Unpicklable(ShapCallback):
     """Its explanation cannot travel from one rank."""
 
-    def _share(self, trainer, pl_module, samples, max_evals):
-        share = super()._share(trainer, pl_module, samples, max_evals)
-        if trainer.global_rank == 1:
-            share[0].record.class_names.setflags(write=True)
-            share[0].secret = lambda: None
-        return share
+    def _found(self, trainer, *asked):
+        with patch.object(shares, "isolated", with_secret if trainer.global_rank else isolated):
+            return super()._found(trainer, *asked)
+
+
+def with_secret(model, work):
+    explanation, faithful = isolated(model, work)
+    explanation.secret = lambda: None
+    return explanation, faithful
 
 
 class BrokenLogger(KeepingLogger):

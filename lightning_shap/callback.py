@@ -122,7 +122,7 @@ class ShapCallback(EitherCallback):
         evolution: How the end of a training is drawn, under ``<tag>/evolution``: "picture" has a
             row per sample and a column per explained epoch, "animated" also writes a WebP file
             beside the event file and into ``save_dir``; None for not at all, and the summary is
-            then said on the console alone.
+            then on the console alone.
 
     Raises:
         ValueError: If an argument's value will not do; the message names it and says what will.

@@ -147,12 +147,12 @@ def restored(
         raise ValueError("its region map names regions that have no values")
     std = read("region_std")
     regions = Regions.even(region_map, values, 3, None if std is None else std.astype(np.float64))
-    said: dict[str, Any] = dict(about["record"])
-    said["grid"] = None if said["grid"] is None else tuple(said["grid"])
-    said |= {name: read(name) for name in PER_IMAGE}
-    said["outputs"] = _found(read, "outputs").astype(np.float64)
+    known: dict[str, Any] = dict(about["record"])
+    known["grid"] = None if known["grid"] is None else tuple(known["grid"])
+    known |= {name: read(name) for name in PER_IMAGE}
+    known["outputs"] = _found(read, "outputs").astype(np.float64)
     names = read("class_names")
-    record = Record(**said, class_names=np.array([]) if names is None else names)
+    record = Record(**known, class_names=np.array([]) if names is None else names)
     classes = record.classes
     if names is None:
         record = replace(record, class_names=classes.named(None))

@@ -63,7 +63,7 @@ class Captions:
         maps = maps_of(explanation)
         sums = maps.totals
         self._maps = sums.shape
-        # Attributions and base value add up to the output, which a plain explanation leaves unsaid.
+        # Attributions and base value add up to the output, which plain explanations leave out.
         self._base = maps.base
         self._outputs = None if maps.base is None else sums + maps.base
 
@@ -173,7 +173,7 @@ class Captions:
         return self._record is not None and self._record.output == "probability"
 
     def _resolved(self, row: int) -> int | None:
-        """How many regions of an image were told apart, None where another count says more."""
+        """How many regions of an image were resolved, None where another count says more."""
         record = self._record
         if record is None or record.clear is not None or not _has_regions(record.method):
             return None

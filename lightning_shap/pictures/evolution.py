@@ -91,7 +91,7 @@ def evolution(
         sheet.cell(down, 0, cells.photograph(row), cells.name(row), None)
         for column, chapter in enumerate(shown):
             cell = cells.map(chapter, row)
-            sheet.cell(down, 1 + column, cell, chapter.said[row], chapter.right[row])
+            sheet.cell(down, 1 + column, cell, chapter.verdicts[row], chapter.right[row])
     return np.array(sheet.canvas)
 
 
@@ -126,7 +126,7 @@ def animation(
         sheet.legend(cells)
         for place, row in enumerate(rows):
             cell = cells.map(chapter, row)
-            sheet.cell(*divmod(place, across), cell, chapter.said[row], chapter.right[row])
+            sheet.cell(*divmod(place, across), cell, chapter.verdicts[row], chapter.right[row])
         frames.append(sheet.canvas)
     durations = [round(1000 * SECONDS)] * (len(frames) - 1) + [round(1000 * LAST)]
     content = BytesIO()

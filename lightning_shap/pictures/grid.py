@@ -117,7 +117,7 @@ def plot(
         for row in shown
     ]
     ramp = drawing.ramp(np.linspace(-drawing.shows_sign, 1, LEGEND_WIDTH))
-    said = [
+    facts = [
         f"{unit}, {scale}" if ramp is not None else "",
         drawing.key,
         *_doubtful(maps, drawing),
@@ -128,7 +128,7 @@ def plot(
         1 + cells.shape[1],
         photographs.size,
         title,
-        [*captions.method(shown), *filter(None, said)],
+        [*captions.method(shown), *filter(None, facts)],
         noted=any(heading.note for block in headings for heading in block),
     )
     if ramp is not None:

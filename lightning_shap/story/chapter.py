@@ -23,7 +23,7 @@ class Chapter:
         title: Such as ``"epoch 3"``.
         is_control: It is of the untrained model.
         maps: Those of each sample's first class, the true one or the highest, without the images.
-        said: What the model said of each sample, such as ``"cat 93 %"``.
+        verdicts: What the model makes of each sample, such as ``"cat 93 %"``.
         right: Whether that is true, None where nobody knows.
         predicted: Bool (N, C), the predicted classes, or None.
     """
@@ -31,7 +31,7 @@ class Chapter:
     title: str
     is_control: bool
     maps: Maps
-    said: tuple[str, ...]
+    verdicts: tuple[str, ...]
     right: tuple[bool | None, ...]
     predicted: np.ndarray | None
 
@@ -41,9 +41,14 @@ class Chapter:
     ) -> "Chapter":
         """The chapter of an explanation."""
         record = explanation.record
-        said = tuple(_said(record, image) for image in range(len(record.outputs)))
+        verdicts = tuple(_verdict(record, image) for image in range(len(record.outputs)))
         return cls(
-            title, is_control, _first_maps(explanation), said, tuple(record.right), record.predicted
+            title,
+            is_control,
+            _first_maps(explanation),
+            verdicts,
+            tuple(record.right),
+            record.predicted,
         )
 
 
@@ -63,7 +68,7 @@ def _first_maps(explanation: "ImageExplanation") -> Maps:
     return Maps(source, images, indexes, None, None, None)
 
 
-def _said(record: "Record", image: int) -> str:
+def _verdict(record: "Record", image: int) -> str:
     """The predicted classes and how sure the model is of a single one, or its first value."""
     if record.predicted is None:
         return f"{record.outputs[image, 0]:.3g}"

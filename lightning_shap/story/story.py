@@ -41,7 +41,7 @@ class Story:
         self, explanation: "ImageExplanation", title: str, *, is_control: bool = False
     ) -> dict[str, float]:
         """Keeps an epoch, or the control, and returns its numbers by name."""
-        if any(len(one.said) != len(explanation.record.outputs) for one in self.chapters):
+        if any(len(one.verdicts) != len(explanation.record.outputs) for one in self.chapters):
             self.begin()  # there are more samples now, as once a sanity check is over
         numbers = self.numbers(explanation, self._latest)
         chapter = Chapter.of(explanation, title, is_control=is_control)
@@ -64,7 +64,7 @@ class Story:
         self, explanation: "ImageExplanation", previous: Maps | None = None
     ) -> dict[str, float]:
         """The numbers of an explanation that is no epoch's, as the final one."""
-        same = self.control is not None and len(self.control.said) == len(
+        same = self.control is not None and len(self.control.verdicts) == len(
             explanation.record.outputs
         )
         control = self.control.maps if self.control is not None and same else None

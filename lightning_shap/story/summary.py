@@ -108,9 +108,7 @@ class Summary:
             ]
         noise = f"noise floor {1 - self.floor:.2f}"
         if self.floor < NOISY:
-            return [
-                f"settled: cannot be said, maps differ by noise alone ({noise}); raise max_evals"
-            ]
+            return [f"settled: unknown, maps differ by noise alone ({noise}); raise max_evals"]
         if self.settled_at is None:
             return [f"settled: no, maps still change when training ends ({noise})"]
         if self.settled_at == len(self.titles) - 1 and len(self.titles) > 1:
@@ -216,7 +214,7 @@ def _sure(numbers: dict[str, float], explanation: "ImageExplanation") -> list[st
     evaluations = f"{record.evaluations.mean():.0f} evaluations an image"
     parts = []
     if "regions" in numbers:
-        parts.append(f"{numbers['regions']:.0f} regions told apart")
+        parts.append(f"{numbers['regions']:.0f} regions resolved")
     if "clear" in numbers:
         parts.append(f"{numbers['clear']:.0%} of them clear of zero")
     if "error" in numbers:

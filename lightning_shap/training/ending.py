@@ -58,7 +58,7 @@ def conclude(
         look: Mean and std, as for :func:`lightning_shap.plot`.
         album: Keeps the photographs.
     """
-    if not story.chapters or len(story.chapters[0].said) != len(final.record.outputs):
+    if not story.chapters or len(story.chapters[0].verdicts) != len(final.record.outputs):
         return None
     if not story.metrics and drawn is None:  # nobody asked for a story
         return None

@@ -92,7 +92,7 @@ class Results:
     def begin(self) -> None:
         """A new fit: its loggers have no settings yet, and none has failed."""
         self._places: dict[int, _Place] = {}
-        self._said_nobody = False
+        self._nobody_noted = False
         self._report: RunReport | None = None
 
     def write(
@@ -257,9 +257,9 @@ class Results:
             warn(f"ShapCallback {problem}")
 
     def _say_nobody(self, *, is_trial: bool) -> None:
-        if self._said_nobody:
+        if self._nobody_noted:
             return
-        self._said_nobody = True
+        self._nobody_noted = True
         say, why = (inform, "keeps no logs of a trial run") if is_trial else (warn, "has no logger")
         say(
             f"ShapCallback explains for nobody: the Trainer {why}. Give it one, or the callback "

@@ -237,7 +237,7 @@ def test_samples_that_have_become_more_begin_the_story_anew():
 def test_a_chapter_says_what_was_predicted():
     explanation = explained_alone()
     chapter = Chapter.of(explanation, "epoch 0")
-    for image, words in enumerate(chapter.said):
+    for image, words in enumerate(chapter.verdicts):
         best = explanation.record.probabilities[image].argmax()
         share = explanation.record.probabilities[image, best]
         assert words == f"class {best} {100 * share:.0f} %"

@@ -186,6 +186,7 @@ class ShapCallback(EitherCallback):
         self.explain_untrained = explain_untrained
         self.normalisation = None if mean is None or std is None else (mean, std)
         self.module = module
+        self.class_names = class_names
         checked_choice("style", style, (*STYLES, None))
         checked_choice("evolution", evolution, ("picture", "animated", None))
         self.tag = tag

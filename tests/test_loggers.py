@@ -187,9 +187,11 @@ def test_litlogger(fit, tmp_path, monkeypatch):
         ("shap/attributions", 4),
         ("shap/attributions", 9),
         ("shap_final/attributions", 9),
+        ("shap/evolution", 9),
+        ("shap/summary", None),
     ]
     first, settings, *rest = [one["bytes"] for one in platform.media]
-    assert equal([pixels(io.BytesIO(content)) for content in (first, *rest[:-1])], pictures)
+    assert equal([pixels(io.BytesIO(content)) for content in (first, *rest[:2])], pictures)
     assert "| max_evals | 6 |" in settings.decode()
     assert [step for step, _ in platform.values["shap/seconds"]] == [0, 4, 9]
     assert [step for step, _ in platform.values["shap_final/seconds"]] == [9]

@@ -174,12 +174,12 @@ def read(path: Path, name: str, rows: int | None = None) -> np.ndarray:
 
 def read_record(path: Path, rows: int | None = None) -> Record:
     """The record of an archive, without its attributions."""
-    said: dict[str, Any] = _about(path)["record"]
-    said["grid"] = None if said["grid"] is None else tuple(said["grid"])
     there = names_in(path)
-    said |= {name: read(path, name, rows) if name in there else None for name in PER_IMAGE}
-    said |= {name: read(path, name) for name in ONCE}
-    return Record(**said)
+
+    def found(name: str) -> np.ndarray | None:
+        return read(path, name, rows) if name in there else None
+
+    return compact.record_of(_about(path), found, read(path, "class_names"))
 
 
 def read_more(path: Path) -> dict[str, Any]:

@@ -99,6 +99,13 @@ class Record:
             return [None] * len(self.outputs)
         return self.classes.right(self.labels, self.predicted)
 
+    def explained(self, indexes: np.ndarray) -> np.ndarray:
+        """float64 (N, K'), what the maps of some outputs (N, K') add up to; see ``against``."""
+        outputs = np.take_along_axis(self.outputs, indexes, axis=1)
+        if self.against is not None:
+            outputs = outputs - np.take_along_axis(self.outputs, self.against[:, None], axis=1)
+        return outputs
+
     def picked(self, images: np.ndarray, outputs: np.ndarray) -> "Record":
         """The record of some of the images and of some of the explained outputs, by index."""
         arrays = {name: getattr(self, name) for name in PER_IMAGE}

@@ -120,8 +120,5 @@ class MissingShare(_OfRecord):
     def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
         if maps.indexes is None or maps.base is None:
             return None
-        outputs = np.take_along_axis(record.outputs, maps.indexes, axis=1)
-        if record.against is not None:
-            outputs = outputs - np.take_along_axis(record.outputs, record.against[:, None], axis=1)
-        change = np.abs(outputs - maps.base)
+        change = np.abs(record.explained(maps.indexes) - maps.base)
         return np.where(change > 0, record.additivity_gap / np.where(change > 0, change, 1), 0.0)

@@ -147,12 +147,9 @@ def restored(
         raise ValueError("its region map names regions that have no values")
     std = read("region_std")
     regions = Regions.even(region_map, values, 3, None if std is None else std.astype(np.float64))
-    known: dict[str, Any] = dict(about["record"])
-    known["grid"] = None if known["grid"] is None else tuple(known["grid"])
-    known |= {name: read(name) for name in PER_IMAGE}
-    known["outputs"] = _found(read, "outputs").astype(np.float64)
     names = read("class_names")
-    record = Record(**known, class_names=np.array([]) if names is None else names)
+    record = record_of(about, read, np.array([]) if names is None else names)
+    record = replace(record, outputs=_found(read, "outputs").astype(np.float64))
     classes = record.classes
     if names is None:
         record = replace(record, class_names=classes.named(None))
@@ -171,6 +168,22 @@ def plain(record: Record) -> dict[str, Any]:
     """What a record says without arrays."""
     arrays = {*PER_IMAGE, "class_names"}
     return {f.name: getattr(record, f.name) for f in fields(record) if f.name not in arrays}
+
+
+def record_of(
+    about: Mapping[str, Any], read: Callable[[str], np.ndarray | None], class_names: np.ndarray
+) -> Record:
+    """The record that :func:`plain` and the arrays of an archive make up.
+
+    Args:
+        about: What the archive says of itself.
+        read: An array by its name, None where there is none.
+        class_names: str (C,).
+    """
+    known: dict[str, Any] = dict(about["record"])
+    known["grid"] = None if known["grid"] is None else tuple(known["grid"])
+    known |= {name: read(name) for name in PER_IMAGE}
+    return Record(**known, class_names=class_names)
 
 
 def npz(arrays: Mapping[str, np.ndarray | None]) -> bytes:

@@ -220,10 +220,7 @@ class Captions:
     def _read(self, record: "Record", indexes: np.ndarray) -> None:
         self._classes = record.classes
         self._numbers = record.classes.of(indexes)
-        self._outputs = np.take_along_axis(record.outputs, indexes, axis=1)
-        if record.against is not None:
-            others = np.take_along_axis(record.outputs, record.against[:, None], axis=1)
-            self._outputs = self._outputs - others
+        self._outputs = record.explained(indexes)
         self._predicted = record.predicted
         self._class_names = [str(name) for name in record.class_names]
         if record.probabilities is not None:

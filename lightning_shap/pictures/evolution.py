@@ -5,29 +5,25 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from lightning_shap.maps import maps_of
 from lightning_shap.methods.registry import METHODS
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.captions import MINUS, Captions, number
 from lightning_shap.pictures.grid import SMOOTHED
-from lightning_shap.pictures.lettering import Style, shortened, width_of, wrapped, write
+from lightning_shap.pictures.lettering import Style, shortened, write
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album, Numbers
 from lightning_shap.pictures.sheet import (
-    BAR_HEIGHT,
     DETAIL,
-    DETAIL_LINE,
     GUTTER,
     HAIRLINE,
-    LEGEND_HEIGHT,
     LEGEND_WIDTH,
     MARGIN,
     RIGHT,
-    ROW_GAP,
-    TITLE,
     WRONG,
+    Paper,
 )
 from lightning_shap.pictures.styles import STYLES, usual_style
 
@@ -84,7 +80,7 @@ def evolution(
     cells = _Cells(shown, explanation, rows, mean, std, album)
     names = [chapter.title.split(" · ")[0] for chapter in shown]
     sheet = _Sheet(cells.size, len(rows), 1 + len(shown), title, cells.notes(len(chapters)))
-    sheet.legend(cells)
+    cells.explain(sheet)
     for column, name in enumerate(names, start=1):
         sheet.heading(column, name)
     for down, row in enumerate(rows):
@@ -123,7 +119,7 @@ def animation(
         name = chapter.title.split(" · ")[0]
         heading = name if title is None else f"{title} · {name}"
         sheet = _Sheet(cells.size, down, across, heading, cells.notes(None))
-        sheet.legend(cells)
+        cells.explain(sheet)
         for place, row in enumerate(rows):
             cell = cells.map(chapter, row)
             sheet.cell(*divmod(place, across), cell, chapter.verdicts[row], chapter.right[row])
@@ -170,7 +166,7 @@ class _Cells:
         # The untrained model's values are of another size, and would pale all others.
         ruling = [one for one in chapters if not one.is_control] or list(chapters)
         values = [self._values(chapter, row) for chapter in ruling for row in rows]
-        self.limit = common_limit(np.stack(values)) or 1.0
+        self._limit = common_limit(np.stack(values)) or 1.0
 
     def notes(self, chapters: int | None) -> list[str]:
         """What a viewer must know."""
@@ -188,12 +184,15 @@ class _Cells:
 
     def map(self, chapter: "Chapter", row: int) -> Image.Image:
         """A map laid over its photograph."""
-        shares = self._values(chapter, row) / np.float32(self.limit)
+        shares = self._values(chapter, row) / np.float32(self._limit)
         return self._sized(self._style.cell(shares, None, self._under[row]))
 
-    def ramp(self) -> np.ndarray | None:
-        """The colours of the legend."""
-        return self._style.ramp(np.linspace(-1, 1, LEGEND_WIDTH))
+    def explain(self, paper: Paper) -> None:
+        """Draws the legend, where colours stand for values."""
+        ramp = self._style.ramp(np.linspace(-1, 1, LEGEND_WIDTH))
+        if ramp is not None:
+            end = number(self._limit, digits=2)
+            paper.legend(ramp, f"{MINUS}{end} lowers", f"raises +{end}")
 
     def _values(self, chapter: "Chapter", row: int) -> np.ndarray:
         one = chapter.maps.of(row)[0] * self._unit_pixels
@@ -205,60 +204,31 @@ class _Cells:
         return cell.resize(self.size, how)
 
 
-class _Sheet:
+class _Sheet(Paper):
     """Where everything goes: cells in rows, with a line under each and names over columns."""
 
     def __init__(
         self, size: tuple[int, int], rows: int, columns: int, title: str | None, notes: list[str]
     ) -> None:
-        self._size = size
         self._column = max(size[0], SIDE)
         content = max(columns * (self._column + GUTTER) - GUTTER, LEGEND_WIDTH)
-        title = shortened(title or "", TITLE, content)
-        stacked = bool(title) and width_of(title, TITLE) + 2 * GUTTER + LEGEND_WIDTH > content
-        self._legend_at = (
-            MARGIN + (content - LEGEND_WIDTH if title and not stacked else 0),
-            MARGIN + (ROW_GAP if stacked else 0),
-        )
-        self._top = self._legend_at[1] + LEGEND_HEIGHT + GUTTER + HEADING
-        footer = wrapped(notes, " · ", DETAIL, content)
-        bottom = self._top + rows * (size[1] + CAPTION)
-        height = bottom + len(footer) * DETAIL_LINE + MARGIN
-        self.canvas = Image.new("RGB", (content + 2 * MARGIN, height), "white")
-        self._draw = ImageDraw.Draw(self.canvas)
-        write(self._draw, MARGIN, MARGIN + 20, title, TITLE)
-        for line, text in enumerate(footer):
-            write(self._draw, MARGIN, bottom + 14 + line * DETAIL_LINE, text, DETAIL)
-
-    def legend(self, cells: _Cells) -> None:
-        """The colour bar."""
-        ramp = cells.ramp()
-        if ramp is None:
-            return
-        x, y = self._legend_at
-        self.canvas.paste(Image.fromarray(np.repeat(ramp[None], BAR_HEIGHT, axis=0)), (x, y))
-        self._draw.rectangle((x - 1, y - 1, x + LEGEND_WIDTH, y + BAR_HEIGHT), outline=HAIRLINE)
-        end = number(cells.limit, digits=2)
-        baseline = y + LEGEND_HEIGHT - 3
-        write(self._draw, x, baseline, f"{MINUS}{end} lowers", DETAIL)
-        raises = f"raises +{end}"
-        write(self._draw, x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
+        room = rows * (size[1] + CAPTION)
+        super().__init__(size, content, title, notes, gap=GUTTER + HEADING, room=room)
 
     def heading(self, column: int, name: str) -> None:
         """The name of a column."""
         x = MARGIN + column * (self._column + GUTTER)
         name = shortened(name, COLUMN_TITLE, self._column)
-        write(self._draw, x, self._top - 10, name, COLUMN_TITLE)
+        write(self._draw, x, self.top - 10, name, COLUMN_TITLE)
 
     def cell(
         self, down: int, column: int, picture: Image.Image, caption: str, right: bool | None
     ) -> None:
         """A picture over its caption."""
         x = MARGIN + column * (self._column + GUTTER)
-        y = self._top + down * (self._size[1] + CAPTION)
+        y = self.top + down * (self._size[1] + CAPTION)
         edge = WRONG if right is False else HAIRLINE
-        self._draw.rectangle((x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=edge)
-        self.canvas.paste(picture, (x, y))
+        self.framed(picture, x, y, edge)
         style, room, baseline = DETAIL, self._column, y + self._size[1] + 17
         left = x
         if right is not None:

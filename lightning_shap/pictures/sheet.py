@@ -34,7 +34,67 @@ MOST_WIDTH = 2560  # of several images side by side
 AROUND = 144  # about what header and footer take
 
 
-class Sheet:
+class Paper:
+    """White paper with a title and a colour bar above, notes below, and room between.
+
+    Args:
+        size: Width and height of a cell.
+        content: Width between the margins.
+        title: Heading of the picture.
+        notes: What the footer says.
+        gap: From the colour bar to the room.
+        room: Its height.
+
+    Attributes:
+        canvas: What is drawn on.
+        top: Where the room begins.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        content: int,
+        title: str | None,
+        notes: list[str],
+        *,
+        gap: int,
+        room: int,
+    ) -> None:
+        self._size = size
+        # Title and legend share a line where there is room for both.
+        title = shortened(title or "", TITLE, content)
+        taken = width_of(title, TITLE) + 2 * GUTTER if title else 0
+        stacked = taken + LEGEND_WIDTH > content
+        self._legend_at = (
+            MARGIN + (content - LEGEND_WIDTH if taken and not stacked else 0),
+            MARGIN + (TITLE_LINE if stacked else 0),
+        )
+        self.top = self._legend_at[1] + LEGEND_HEIGHT + gap
+        footer = wrapped(notes, " · ", DETAIL, content)
+        bottom = self.top + room
+        height = bottom + len(footer) * DETAIL_LINE + MARGIN
+        self.canvas = Image.new("RGB", (content + 2 * MARGIN, height), "white")
+        self._draw = ImageDraw.Draw(self.canvas)
+        write(self._draw, MARGIN, MARGIN + 20, title, TITLE)
+        for number, line in enumerate(footer):
+            write(self._draw, MARGIN, bottom + 14 + number * DETAIL_LINE, line, DETAIL)
+
+    def legend(self, ramp: np.ndarray, lowers: str, raises: str) -> None:
+        """The colour bar, uint8 (LEGEND_WIDTH, 3), with what its ends say."""
+        x, y = self._legend_at
+        self.canvas.paste(Image.fromarray(np.repeat(ramp[None], BAR_HEIGHT, axis=0)), (x, y))
+        self._draw.rectangle((x - 1, y - 1, x + LEGEND_WIDTH, y + BAR_HEIGHT), outline=HAIRLINE)
+        baseline = y + LEGEND_HEIGHT - 3
+        write(self._draw, x, baseline, lowers, DETAIL)
+        write(self._draw, x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
+
+    def framed(self, picture: Image.Image, x: int, y: int, edge: str = HAIRLINE) -> None:
+        """A picture of a cell's size, with a line around it."""
+        self._draw.rectangle((x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=edge)
+        self.canvas.paste(picture, (x, y))
+
+
+class Sheet(Paper):
     """Where everything goes.
 
     Images fill the rows of a sheet one after the other. Each is a block of cells, and as many
@@ -59,29 +119,13 @@ class Sheet:
         *,
         noted: bool = False,
     ) -> None:
-        self._size = size
         self._column = max(size[0], LEAST_COLUMN)
         self._row = HEADING + size[1] + (NOTE if noted else 0) + ROW_GAP
         self._block = columns * (self._column + GUTTER) - GUTTER + BLOCK_GAP
         self._across = self._blocks_across(blocks)
         content = self._across * self._block - BLOCK_GAP
-        # Title and legend share a line where there is room for both.
-        title = shortened(title or "", TITLE, content)
-        taken = width_of(title, TITLE) + 2 * GUTTER if title else 0
-        stacked = taken + LEGEND_WIDTH > content
-        self._legend_at = (
-            MARGIN + (content - LEGEND_WIDTH if taken and not stacked else 0),
-            MARGIN + (TITLE_LINE if stacked else 0),
-        )
-        self._top = self._legend_at[1] + LEGEND_HEIGHT + ROW_GAP
-        footer = wrapped(notes, " · ", DETAIL, content)
-        bottom = self._top + -(-blocks // self._across) * self._row
-        height = bottom + len(footer) * DETAIL_LINE + MARGIN
-        self.canvas = Image.new("RGB", (content + 2 * MARGIN, height), "white")
-        self._draw = ImageDraw.Draw(self.canvas)
-        write(self._draw, MARGIN, MARGIN + 20, title, TITLE)
-        for number, line in enumerate(footer):
-            write(self._draw, MARGIN, bottom + 14 + number * DETAIL_LINE, line, DETAIL)
+        room = -(-blocks // self._across) * self._row
+        super().__init__(size, content, title, notes, gap=ROW_GAP, room=room)
 
     def _blocks_across(self, blocks: int) -> int:
         """How many images stand side by side."""
@@ -93,20 +137,11 @@ class Sheet:
         most = max(1, min(blocks, (MOST_WIDTH + BLOCK_GAP) // self._block))
         return min(range(1, most + 1), key=misfit)
 
-    def legend(self, ramp: np.ndarray, lowers: str, raises: str) -> None:
-        """The colour bar, uint8 (LEGEND_WIDTH, 3), with what its ends say."""
-        x, y = self._legend_at
-        self.canvas.paste(Image.fromarray(np.repeat(ramp[None], BAR_HEIGHT, axis=0)), (x, y))
-        self._draw.rectangle((x - 1, y - 1, x + LEGEND_WIDTH, y + BAR_HEIGHT), outline=HAIRLINE)
-        baseline = y + LEGEND_HEIGHT - 3
-        write(self._draw, x, baseline, lowers, DETAIL)
-        write(self._draw, x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
-
     def cell(self, block: int, column: int, picture: Image.Image, heading: Heading) -> None:
         """A picture between its heading and its note."""
         down, across = divmod(block, self._across)
         x = MARGIN + across * self._block + column * (self._column + GUTTER)
-        y = self._top + down * self._row
+        y = self.top + down * self._row
         left, room = float(x), float(self._column)
         if heading.right is not None:
             mark = Style(NAME.size, RIGHT if heading.right else WRONG, bold=True)
@@ -117,10 +152,9 @@ class Sheet:
         detail = WARNING if heading.right is False else DETAIL
         write(self._draw, x, y + 37, shortened(heading.detail, detail, self._column), detail)
         y += HEADING
-        self._draw.rectangle((x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=HAIRLINE)
         if picture.size != self._size:  # of a small image, whose pixels become crisp squares
             picture = picture.resize(self._size, Image.Resampling.NEAREST)
-        self.canvas.paste(picture, (x, y))
+        self.framed(picture, x, y)
         if heading.note:
             note = WARNING if heading.warns else DETAIL
             y += self._size[1] + 21

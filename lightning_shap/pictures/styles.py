@@ -158,15 +158,11 @@ class Spotlight:
         """See :class:`Style`."""
         if doubtful is not None:
             shares = np.where(doubtful, 0, shares)
-        # The root, since the eye takes half of the light for three quarters of it.
-        light = 1 - DIMMED * (1 - np.sqrt(shares.clip(0, 1)))
-        shade = Image.fromarray(np.rint(255 * light).astype(np.uint8))
-        return ImageChops.multiply(under, shade.convert("RGB"))
+        return ImageChops.multiply(under, Image.fromarray(_light(shares)).convert("RGB"))
 
     def ramp(self, shares: np.ndarray) -> np.ndarray:
         """See :class:`Style`."""
-        light = 1 - DIMMED * (1 - np.sqrt(shares.clip(0, 1)))
-        return np.rint(255 * light[:, None]).repeat(3, axis=1).astype(np.uint8)
+        return _light(shares)[:, None].repeat(3, axis=1)
 
 
 STYLES: Mapping[StyleName, Style] = {
@@ -204,6 +200,12 @@ def _lines(shape: tuple[int, ...]) -> np.ndarray:
     """The lines (h, w) of a hatching, rising to the right."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return (rows + columns) % HATCH_PERIOD < HATCH_LINE
+
+
+def _light(shares: np.ndarray) -> np.ndarray:
+    """How much a spotlight leaves, uint8 of the shares' shape."""
+    # The root, since the eye takes half of the light for three quarters of it.
+    return np.rint(255 * (1 - DIMMED * (1 - np.sqrt(shares.clip(0, 1))))).astype(np.uint8)
 
 
 def _carrying(shares: np.ndarray, share: float) -> np.ndarray:

@@ -134,10 +134,10 @@ def summary_of(
 ) -> Summary:
     """How a training ended; see :class:`lightning_shap.story.story.Story`."""
     maps = maps_of(final)
-    alike = [_compared(maps, chapter.maps)[0] for chapter in epochs]
+    compared = [_compared(maps, chapter.maps) for chapter in epochs]
+    alike = [similarity for similarity, _ in compared]
     ranks = [_compared(maps, chapter.maps, "rank")[0] for chapter in epochs]
-    floors = [_compared(maps, chapter.maps)[1] for chapter in epochs]
-    known = [floor for floor in floors if math.isfinite(floor)]
+    known = [floor for _, floor in compared if math.isfinite(floor)]
     floor = min(known) if known else None
     if floor is None and half is not None:
         found = _compared(maps, maps_of(half))[0]

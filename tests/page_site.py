@@ -1,20 +1,16 @@
 """What tests of the page share: real runs, a real TensorBoard, a real browser."""
 
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard_server import serving
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_shap import ShapCallback
@@ -109,35 +105,14 @@ def plugin_path(folder):
 @contextmanager
 def tensorboard(logdir, folder, *options):
     """TensorBoard's address, once it serves explanations."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), *options]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
+
+    def has_runs(address):
+        with urlopen(f"{address}/data/plugin/shap/runs", timeout=30) as answer:
+            return answer.read() != b"{}"
+
     path = ":".join(map(str, plugin_path(folder)))
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**_environment(), "PYTHONPATH": path},
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                with urlopen(f"{address}/data/plugin/shap/runs", timeout=30) as answer:
-                    if answer.read() != b"{}":
-                        break
-            except (URLError, ConnectionError):
-                pass
-            assert process.poll() is None, "TensorBoard ended by itself"
-            assert time.monotonic() < deadline, "TensorBoard served no explanations"
-            time.sleep(0.5)
+    with serving(logdir, has_runs, *options, path=path) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 @contextmanager
@@ -163,9 +138,3 @@ def browser(folder):
         yield chrome
     finally:
         chrome.quit()
-
-
-def _environment():
-    import os
-
-    return dict(os.environ)

@@ -2,11 +2,7 @@
 
 import json
 import shutil
-import socket
 import subprocess
-import sys
-import time
-from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
@@ -16,6 +12,7 @@ import torch
 from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard_server import serving
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_shap import ShapCallback
@@ -65,28 +62,12 @@ def logdir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(logdir):
     """TensorBoard's address; it has begun to serve the run's pictures."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--samples_per_plugin=images=1000"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                if fetch_json(f"{address}/data/plugin/images/tags"):
-                    break
-            except (URLError, ConnectionError):
-                pass
-            assert process.poll() is None, "TensorBoard ended by itself"
-            assert time.monotonic() < deadline, "TensorBoard served no pictures"
-            time.sleep(0.5)
+
+    def has_pictures(address):
+        return fetch_json(f"{address}/data/plugin/images/tags")
+
+    with serving(logdir, has_pictures, "--samples_per_plugin=images=1000") as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def fetch_json(url):

@@ -96,6 +96,7 @@ class ShapCallback(EitherCallback):
             LightningModule itself.
         style: How maps are drawn, "overlay", "tiles", "contour" or "spotlight", as
             :func:`lightning_shap.plot` does; None for what suits the images.
+        per_sample: Also draw each sample by itself, under ``<tag>/sample_0`` and so on.
         tag: Under which everything is logged; two callbacks need two tags.
         save_dir: Also write the pictures as PNG files below this folder.
         on_error: "warn" leaves the training alone when an explanation fails, retries at the next
@@ -158,6 +159,7 @@ class ShapCallback(EitherCallback):
         std: float | Sequence[float] | None = None,
         module: str | None = None,
         style: StyleName | None = None,
+        per_sample: bool = False,
         tag: str = "shap",
         save_dir: str | None = None,
         on_error: Literal["warn", "raise"] = "warn",
@@ -174,6 +176,7 @@ class ShapCallback(EitherCallback):
         checked_switch("explain_untrained", explain_untrained)
         checked_switch("progress", progress)
         checked_switch("report", report)
+        checked_switch("per_sample", per_sample)
         checked_count("every_n_epochs", every_n_epochs, least=0)
         if (mean is None) != (std is None):
             raise ArgumentError("mean, std", "only one was given; give both or neither")
@@ -214,7 +217,9 @@ class ShapCallback(EitherCallback):
         self.explainer = SharedExplainer(
             module, class_names, progress, "faithful" in self.story.metrics
         )
-        self.logbook = Logbook(tag, self.results, self.steady, self.story, style, evolution)
+        self.logbook = Logbook(
+            tag, self.results, self.steady, self.story, style, evolution, per_sample
+        )
         self._begin()
 
     @property

@@ -130,28 +130,28 @@ def log_explanation(
     return _write(logger, _Entry(tag, known, picture, step, epoch, title, page), settings)
 
 
-def log_ending(
+def log_picture(
     logger: Any,
     tag: str,
     picture: np.ndarray,
     step: int,
     *,
+    name: str,
     ending: Ending | None = None,
     epoch: int | None = None,
     title: str | None = None,
-    name: str = EVOLUTION,
 ) -> str | None:
-    """Logs how a training ended: its evolution in one picture, and the summary.
+    """Logs another picture than that of all samples: of one of them, or of a training's evolution.
 
     Args:
         logger: Any logger of Lightning's, or of its kind.
         tag: Under which it is logged.
         picture: uint8 (height, width, 3).
         step: Where on the logger's axis it stands.
-        ending: The summary, with the first picture.
+        name: Of the picture, under the tag.
+        ending: The summary of the training, to be logged with it.
         epoch: The epoch of that step.
         title: What the picture is of, for loggers that have captions.
-        name: Of the picture, under the tag.
 
     Returns:
         As :func:`log_explanation`.

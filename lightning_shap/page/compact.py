@@ -18,6 +18,7 @@ import numpy as np
 from lightning_shap import __version__
 from lightning_shap.explanation import PER_IMAGE, ImageExplanation, Record
 from lightning_shap.maps import Maps
+from lightning_shap.pictures.limits import PERCENTILE
 from lightning_shap.regions.labelled import Regions
 
 FORMAT = 2
@@ -27,7 +28,6 @@ VALUES = "region_values"  # by which an archive of regions is known
 MOST_CELLS = 64  # a side: finer maps, of every pixel, are summed up over square cells
 MANY_REGIONS = 1024  # above, values are kept in two bytes
 BYTES_PER_PIXEL = 16  # of what is made of it: a region's number, and three floats of an image
-LIMIT_SHARE = 0.999  # of pixels within the colour scale; see pictures.pixels.LIMIT_PERCENTILE
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Layout:
         density = np.abs(self.values / np.maximum(sizes, 1)[:, :, None]).ravel()
         order = np.argsort(density)
         below = np.cumsum(weights[order])
-        place = int(np.searchsorted(below, LIMIT_SHARE * below[-1]))
+        place = int(np.searchsorted(below, PERCENTILE / 100 * below[-1]))
         return float(density[order[min(place, len(order) - 1)]] or density.max())
 
 

@@ -144,13 +144,14 @@ class Captions:
             if record.grid
             else []
         )
-        by_region = _has_regions(record.method)
+        regions = _counted(record.regions[rows], "region")
+        regions += " that follow the image" * record.follows_image
         named = record.masker.endswith(("masker", "background"))
         return [
             record.method,
             *grid,
             _counted(record.evaluations[rows], "evaluation"),
-            _counted(record.regions[rows], "region") if by_region else "every pixel",
+            regions if _has_regions(record.method) else "every pixel",
             record.masker if named else f"{record.masker} masker",
             *missing,
         ]

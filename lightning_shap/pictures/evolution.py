@@ -86,7 +86,7 @@ def evolution(
     for down, row in enumerate(rows):
         sheet.cell(down, 0, cells.photograph(row), cells.name(row), None)
         for column, chapter in enumerate(shown):
-            cell = cells.map(chapter, row)
+            cell = cells.map(column, row)
             sheet.cell(down, 1 + column, cell, chapter.verdicts[row], chapter.right[row])
     return np.array(sheet.canvas)
 
@@ -115,13 +115,13 @@ def animation(
     across = min(4, len(rows))
     down = -(-len(rows) // across)
     frames = []
-    for chapter in chapters:
+    for frame, chapter in enumerate(chapters):
         name = chapter.title.split(" · ")[0]
         heading = name if title is None else f"{title} · {name}"
         sheet = _Sheet(cells.size, down, across, heading, cells.notes(None))
         cells.explain(sheet)
         for place, row in enumerate(rows):
-            cell = cells.map(chapter, row)
+            cell = cells.map(frame, row)
             sheet.cell(*divmod(place, across), cell, chapter.verdicts[row], chapter.right[row])
         frames.append(sheet.canvas)
     durations = [round(1000 * SECONDS)] * (len(frames) - 1) + [round(1000 * LAST)]
@@ -164,9 +164,15 @@ class _Cells:
         self._smooth = max(height, width) / SMOOTHED if by_pixel else 0.0
         self._unit, self._unit_pixels = self._captions.unit(height, width)
         # The untrained model's values are of another size, and would pale all others.
-        ruling = [one for one in chapters if not one.is_control] or list(chapters)
-        values = [self._values(chapter, row) for chapter in ruling for row in rows]
-        self._limit = common_limit(np.stack(values)) or 1.0
+        everyone = all(one.is_control for one in chapters)
+        self._maps = [{row: self._values(one, row) for row in rows} for one in chapters]
+        ruling = [
+            each
+            for chapter, of_rows in zip(chapters, self._maps, strict=True)
+            if everyone or not chapter.is_control
+            for each in of_rows.values()
+        ]
+        self._limit = common_limit(np.stack(ruling)) or 1.0
 
     def notes(self, chapters: int | None) -> list[str]:
         """What a viewer must know."""
@@ -182,9 +188,9 @@ class _Cells:
         """As people know it."""
         return self._sized(self._photographs.cells[row])
 
-    def map(self, chapter: "Chapter", row: int) -> Image.Image:
-        """A map laid over its photograph."""
-        shares = self._values(chapter, row) / np.float32(self._limit)
+    def map(self, chapter: int, row: int) -> Image.Image:
+        """The map of a chapter, by its number, laid over its photograph."""
+        shares = self._maps[chapter][row] / np.float32(self._limit)
         return self._sized(self._style.cell(shares, None, self._under[row]))
 
     def explain(self, paper: Paper) -> None:

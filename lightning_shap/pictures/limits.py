@@ -18,17 +18,25 @@ class RunningLimit:
 
     Args:
         value: Where it begins, in the units of the legend; that of an earlier part of the run.
+        widens: Whether further pictures widen it.
 
     Attributes:
         value: The limit so far.
     """
 
-    def __init__(self, value: float = 0.0) -> None:
+    def __init__(self, value: float = 0.0, *, widens: bool = True) -> None:
         self.value = value
+        self.widens = widens
+
+    @property
+    def as_it_is(self) -> "RunningLimit":
+        """The same limit for pictures that do not widen it, such as those of single images."""
+        return RunningLimit(self.value, widens=False)
 
     def widened(self, found: float) -> float:
         """The limit, once a picture has asked for ``found``."""
-        self.value = max(self.value, found)
+        if self.widens:
+            self.value = max(self.value, found)
         return self.value
 
 

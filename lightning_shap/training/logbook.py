@@ -27,6 +27,7 @@ class Logbook:
         story: What is learnt from several explanations.
         style: How maps are drawn, None for what suits the images.
         evolution: Whether to draw the story, and to animate it.
+        per_sample: Whether each sample also has pictures of its own.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Logbook:
         story: Story,
         style: StyleName | None,
         evolution: Literal["picture", "animated"] | None,
+        per_sample: bool,
     ) -> None:
         self.tag = tag
         self.results = results
@@ -44,6 +46,7 @@ class Logbook:
         self.story = story
         self.style = style
         self.evolution = evolution
+        self.per_sample = per_sample
         self.begin()
 
     def begin(self) -> None:
@@ -84,20 +87,19 @@ class Logbook:
             numbers = self.story.add(explanation, chapter, is_control=control)
         else:
             numbers = self.story.numbers(explanation)
-        picture = plot(
-            explanation,
-            **look,
-            title=title,
-            style=self.style,
-            limit=None if control else self.steady.limit,
-            notes=["control, on a scale of its own"] if control else [],
-            album=self._album,
-        )
+        drawn = {**look, "title": title, "style": self.style, "album": self._album}
+        limit = None if control else self.steady.limit
+        if control:
+            drawn["notes"] = ["control, on a scale of its own"]
+        picture = plot(explanation, **drawn, limit=limit)
+        limit = None if limit is None else limit.as_it_is  # for a single one, it is not widened
+        samples = range(len(explanation.record.outputs)) if self.per_sample else ()
+        single = [plot(explanation, **drawn, limit=limit, rows=[row]) for row in samples]
         page = self._page.data(
             explanation, **look, step=moment.step, epoch=moment.epoch, title=title
         )
         numbers |= faithful
-        self.results.write(trainer, tag, explanation.record, picture, title, page, numbers)
+        self.results.write(trainer, tag, explanation.record, picture, title, page, numbers, single)
 
     def close(
         self,

@@ -20,8 +20,8 @@ from lightning_shap.loggers import (
     Settings,
     folder_of,
     is_dummy,
-    log_ending,
     log_explanation,
+    log_picture,
     picture_path,
 )
 from lightning_shap.page.data import PageData
@@ -45,7 +45,7 @@ class _Place:
         owner: The logger, or the folder.
         folder: Where it writes on this machine, None if nowhere.
         write: As :func:`lightning_shap.loggers.log_explanation` without its first argument.
-        end: As :func:`lightning_shap.loggers.log_ending`, likewise.
+        draw: As :func:`lightning_shap.loggers.log_picture`, likewise.
         has_settings: It need not get the settings any more.
         failures: How many explanations in a row it has failed to take.
         warned: A message has named what is wrong with it.
@@ -55,7 +55,7 @@ class _Place:
     owner: object
     folder: Callable[[], Path | None]
     write: Callable[..., str | None]
-    end: Callable[..., str | None]
+    draw: Callable[..., str | None]
     has_settings: bool = False
     failures: int = 0
     warned: bool = False
@@ -104,6 +104,7 @@ class Results:
         title: str,
         page: PageData,
         numbers: Mapping[str, float] | None = None,
+        single: Sequence[np.ndarray] = (),
     ) -> None:
         """Writes a picture, the numbers and the page's data to all places, from one process.
 
@@ -115,6 +116,7 @@ class Results:
             title: What it is of.
             page: What the page shows of it.
             numbers: What else is known of it, by names without the tag.
+            single: Pictures of single samples, each to be found under a tag of its own.
 
         Raises:
             Exception: The first error of a place, with ``on_error="raise"`` alone.
@@ -133,6 +135,10 @@ class Results:
             spare = place.has_settings or place.failures == MOST_FAILURES - 1
             lack = place.write(**explained, settings=None if spare else settings)
             place.has_settings = True
+            for number, one in enumerate(single):
+                name = f"sample_{number}"
+                at = {"step": moment.step, "epoch": moment.epoch, "title": title}
+                place.draw(tag=tag, picture=one, name=name, **at)
             return lack
 
         self._to_all(self._places_of(trainer), explanation)
@@ -161,7 +167,7 @@ class Results:
         def all_of_it(place: _Place) -> str | None:
             words = [ending, *[None] * (len(pictures) - 1)]  # once
             lacks = [
-                place.end(picture=picture, name=name, ending=text, **at)
+                place.draw(picture=picture, name=name, ending=text, **at)
                 for (name, picture), text in zip(pictures.items(), words, strict=True)
             ]
             folder = place.folder()
@@ -189,7 +195,7 @@ class Results:
         places = []
         for number, (logger, kind) in enumerate(zip(loggers, kinds, strict=True)):
             name = kind if kinds.count(kind) == 1 else f"{kind} (loggers[{number}])"
-            writers = partial(log_explanation, logger), partial(log_ending, logger)
+            writers = partial(log_explanation, logger), partial(log_picture, logger)
             place = _Place(name, logger, partial(folder_of, logger), *writers)
             places.append(self._places.setdefault(id(logger), place))
         if self.save_dir is not None:

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from skimage.data import chelsea
 from test_grid import an_explanation, words  # noqa: F401 - a fixture
+from torch import nn
 
-from lightning_shap import plot
+from lightning_shap import explain, plot
 from lightning_shap.pictures import sheet
 from lightning_shap.pictures.limits import RunningLimit
 from lightning_shap.pictures.pixels import muted
@@ -142,6 +144,18 @@ def test_a_missing_share_is_said_from_a_twentieth_on(words):  # noqa: F811
 
 
 # The scale
+
+
+def test_a_running_limit_as_it_is_stays_so_whatever_is_drawn():
+    limit = RunningLimit(0.5).as_it_is
+    assert (limit.widened(2.0), limit.value) == (0.5, 0.5)
+    assert RunningLimit(0.5).widened(2.0) == 2.0
+
+
+def test_regions_that_follow_the_image_are_said(words):  # noqa: F811
+    explanation = explain(nn.Flatten(), torch.rand(1, 1, 8, 8), regions="image", max_evals=16)
+    plot(explanation)
+    assert any("regions that follow the image" in word for word in words)
 
 
 def test_a_running_limit_never_shrinks_and_is_said(words):  # noqa: F811

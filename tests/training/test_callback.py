@@ -418,6 +418,18 @@ def test_pictures_are_written_below_save_dir(tmp_path):
         assert picture.mode == "RGB"
 
 
+def test_each_sample_has_pictures_of_its_own_if_asked_for(tmp_path):
+    trainer = fit(tmp_path, ours := callback(per_sample=True))
+    keys = {key for key, _ in trainer.logger.pictures}
+    own = [f"shap/sample_{number}" for number in range(3)]
+    assert {*own, "shap_final/sample_2"} <= keys
+    assert "shap/sample_3" not in keys
+    sizes = {trainer.logger.pictures[key, 9].shape for key in own}
+    assert len(sizes) == 1
+    assert sizes.pop()[0] < trainer.logger.pictures["shap/attributions", 9].shape[0]
+    assert ours.steady.limit.widens
+
+
 def test_a_csv_logger_gets_files_beside_its_numbers(tmp_path):
     trainer = fit(tmp_path, callback(), logger=CSVLogger(tmp_path))
     folder = tmp_path / "lightning_logs" / "version_0"

@@ -209,7 +209,7 @@ def test_a_logger_that_fails_at_the_end_is_warned_of(tmp_path, monkeypatch):
     def fails(*given, **named):
         raise OSError("no space")
 
-    monkeypatch.setattr("lightning_shap.training.results.log_ending", fails)
+    monkeypatch.setattr("lightning_shap.training.results.log_picture", fails)
     with pytest.warns(UserWarning, match="could not log to Full: OSError: no space"):
         trainer.fit(TinyClassifier(), *tiny_loaders())
 

@@ -64,8 +64,9 @@ class ShapCallback(EitherCallback):
             of the training, not those of an averaging callback.
         explain_untrained: Also explain the model before its first step, as a control: what stands
             out there already is not evidence of anything it learnt.
-        method: "partition" gives the Owen values of SHAP's PartitionExplainer, "kernel" the Shapley
-            values of a grid of patches with error bars, "gradient" shap's expected gradients.
+        method: "partition" gives Owen values, by the descent of SHAP's PartitionExplainer; "kernel"
+            Shapley values with error bars, of a grid of patches or of regions; "gradient" shap's
+            expected gradients.
         max_evals: Model rows a sample may cost at each explanation, the empty and the full image
             included.
         targets: The classes to explain, one or a list of them, instead of each sample's true class
@@ -79,8 +80,9 @@ class ShapCallback(EitherCallback):
             so many pixels (height first), "mean" (the image's mean colour) or a number, which is a
             value of the pixels as the model receives them.
         grid: Patches of "kernel", a side or [rows, columns]; None for what the budget resolves.
-        regions: "boxes" for SHAP's rectangles, or the patches of "kernel"; "image" for regions
-            that follow each sample's image, found once for all epochs. None for boxes.
+        regions: "image" for regions that follow each sample's image, found once for all epochs;
+            "boxes" for SHAP's rectangles, or the patches of "kernel". None for the image, or for
+            patches where a grid is given.
         output: What is explained: "logit", which is the model's output as it is, "probability",
             "value" where the outputs are no classes, or a function from the model's output to
             scores (N, K), in a configuration file by its import path. A model with one output is

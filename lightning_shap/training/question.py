@@ -18,10 +18,11 @@ from lightning_shap.contrast import Against, checked_against
 from lightning_shap.errors import ArgumentError
 from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED
 from lightning_shap.maskers import checked_masker
-from lightning_shap.methods.registry import MethodName, RegionsName
+from lightning_shap.methods.registry import METHODS, MethodName, RegionsName
 from lightning_shap.outputs import Output, value_function
 
 USUAL_TOPK = 3  # the true class and the two highest others
+USUAL_REGIONS: RegionsName = "image"  # for the eye; rectangles are what explain returns unasked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,8 @@ class Question:
         checked_count("batch_size", self.batch_size, least=1)
         checked_method(self.method)
         checked_options(self.method, grid=self.grid, regions=checked_regions(self.regions))
+        if self.regions is None and self.grid is None and "regions" in METHODS[self.method].options:
+            object.__setattr__(self, "regions", USUAL_REGIONS)
         checked_masker(self.masker)
         value_function(self.output)
         contrast = checked_against(self.against) is not None

@@ -13,7 +13,7 @@ from tiny_training import (
     CLASSES,
     KeepingLogger,
     TinyClassifier,
-    lightning_warns,
+    ours_raise,
     same,
     streamed,
     tiny_data,
@@ -28,7 +28,7 @@ from torchvision.transforms.v2 import Normalize
 from lightning_shap import ShapCallback
 from lightning_shap.regions import image_tree
 
-pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
+pytestmark = ours_raise
 
 
 def callback(**arguments):

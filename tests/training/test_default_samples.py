@@ -11,7 +11,7 @@ from tiny_training import (
     CLASSES,
     NO_STORY,
     TinyClassifier,
-    lightning_warns,
+    ours_raise,
     same,
     tiny_loaders,
     tiny_trainer,
@@ -22,7 +22,7 @@ from torchvision.datasets import ImageFolder
 
 from lightning_shap import ShapCallback
 
-pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
+pytestmark = ours_raise
 
 
 def callback(**arguments):

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from tiny_training import TinyClassifier, lightning_warns, tiny_data, tiny_trainer
+from tiny_training import TinyClassifier, ours_raise, tiny_data, tiny_trainer
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback
 from lightning_shap.training.steady import Steady
 
-pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
+pytestmark = ours_raise
 
 
 class Collecting(ShapCallback):

@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_training import TinyClassifier, lightning_warns, tiny_loaders, tiny_trainer
+from tiny_training import TinyClassifier, ours_raise, tiny_loaders, tiny_trainer
 
 from lightning_shap import ShapCallback, explain
 from lightning_shap.story.chapter import Chapter
 from lightning_shap.story.story import MOST, Story
 
-pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
+pytestmark = ours_raise
 
 PLACES = {f"where_{one}" for one in ("top_left", "top_right", "bottom_left", "bottom_right")}
 WHERE = PLACES | {"where_border", "where_top_tenth", "where_entropy"}

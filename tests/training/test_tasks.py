@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning.cli import LightningCLI
-from tiny_training import CLASSES, TinyClassifier, lightning_warns, tiny_data, tiny_trainer
+from tiny_training import CLASSES, TinyClassifier, ours_raise, tiny_data, tiny_trainer
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_shap import ShapCallback
 from lightning_shap.pictures.captions import Captions
 
-pytestmark = [*lightning_warns, pytest.mark.filterwarnings("error:ShapCallback")]
+pytestmark = ours_raise
 
 
 def fitted(tmp_path, module, labels, **arguments):

@@ -15,6 +15,7 @@ from lightning_shap.errors import naming, shown
 from lightning_shap.isolation.modes import module_of
 from lightning_shap.limits import checked_count as checked_count
 from lightning_shap.methods.registry import METHODS, REMOVED, Method, RegionsName, those_with
+from lightning_shap.samples import ByPredictions
 
 # What tells channels last from channels first: see `checked_layout`.
 CHANNELS, LEAST_SIDE, MOST_ASPECT = (1, 3, 4), 8, 4
@@ -48,8 +49,8 @@ def checked_progress(progress: Any) -> None:
 def checked_samples(samples: Any) -> Any:
     """Which samples to explain: row numbers as a list of int, all else as it is."""
     kinds = (
-        "give indices of the validation set such as [0, 5], a data set, a tensor (N, C, H, W), or "
-        "a pair of one and its labels (N,)"
+        "give indices of the validation set such as [0, 5], a data set, a tensor (N, C, H, W), a "
+        f"pair of one and its labels (N,), or {' or '.join(map(repr, get_args(ByPredictions)))}"
     )
     if isinstance(samples, (int, np.integer)) and not isinstance(samples, bool):
         raise ArgumentTypeError(
@@ -60,6 +61,8 @@ def checked_samples(samples: Any) -> Any:
     if isinstance(samples, (np.ndarray, torch.Tensor)) and samples.ndim == 1:
         samples = samples.tolist()
     if samples is None or isinstance(samples, torch.Tensor):
+        return samples
+    if isinstance(samples, str) and samples in get_args(ByPredictions):
         return samples
     if isinstance(samples, (list, tuple, range)):
         if not samples:

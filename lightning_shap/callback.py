@@ -28,6 +28,7 @@ from lightning_shap.training.lightning import EitherCallback, LightningModule, T
 from lightning_shap.training.loaders import validates
 from lightning_shap.training.logbook import CONTROL, Logbook
 from lightning_shap.training.messages import inform, warn
+from lightning_shap.training.mistakes import MistakesFirst
 from lightning_shap.training.model_card import ModelCard, model_card
 from lightning_shap.training.moment import Moment
 from lightning_shap.training.question import Question
@@ -59,7 +60,10 @@ class ShapCallback(EitherCallback):
             is no validation), the classes in turn and evenly spread, the same in every run, and
             prepares them as the validation would; the first batches where rows have no numbers. A
             list of indices picks these rows; a data set gives its first; a tensor (N, C, H, W), or
-            a pair of one and its labels (N,), is taken as it is.
+            a pair of one and its labels (N,), is taken as it is. "mistakes" does as None until a
+            validation in an epoch to explain has mistakes, and keeps to these from then on: each
+            confusion in turn, the surest mistakes first, then what the model is least sure of.
+            "mixed" exchanges a quarter of the rows for these least sure ones, likewise.
         every_n_epochs: Explain at the end of every n-th epoch; 0 for never. Weights are then those
             of the training, not those of an averaging callback.
         explain_untrained: Also explain the model before its first step, as a control: what stands
@@ -222,6 +226,7 @@ class ShapCallback(EitherCallback):
         self.logbook = Logbook(
             tag, self.results, self.steady, self.story, style, evolution, per_sample
         )
+        self.mistakes = MistakesFirst(self.batch, self.question, self.explainer)
         self._begin()
 
     @property
@@ -274,11 +279,21 @@ class ShapCallback(EitherCallback):
         """Keeps the first validation batches, should the data set have no rows to pick."""
         if trainer.state.fn == "fit" and dataloader_idx == 0:
             self.batch.offer(batch, first=batch_idx == 0)
+            self.mistakes.see(trainer, pl_module, batch, first=batch_idx == 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Settles the samples: a checkpoint saved after this validation is to hold them."""
+        self.mistakes.release()
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._settle(trainer, pl_module)
+            if self._is_due(trainer):
+                self._choose(trainer, pl_module, looks_back=False)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leaves nothing on the module, whatever ends the fit."""
+        self.mistakes.release()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Picks the samples, and explains the untrained model."""
@@ -288,8 +303,10 @@ class ShapCallback(EitherCallback):
         self._settle(trainer, pl_module, settle=False)
         # Loaders may differ from rank to rank, but what follows from them must not.
         self._validates = any(self.ranks.gather(lambda: validates(trainer)))
-        if self._is_control_due(trainer) and (self._validates or self.batch.pick is not None):
-            self._explain(trainer, pl_module, self.tag, CONTROL, settle=False)
+        if self._is_control_due(trainer):
+            self.mistakes.keep_untrained(pl_module)
+            if self._validates or self.batch.pick is not None:
+                self._explain(trainer, pl_module, self.tag, CONTROL, settle=False)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -303,8 +320,8 @@ class ShapCallback(EitherCallback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the model as trained so far."""
-        epoch = trainer.current_epoch
-        if self.every_n_epochs and (epoch + 1) % self.every_n_epochs == 0:
+        if self._is_due(trainer):
+            self._choose(trainer, pl_module)
             self._explain(trainer, pl_module, self.tag, str(Moment.of(trainer)))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -314,6 +331,8 @@ class ShapCallback(EitherCallback):
         wherever it stands in the list. The strategy has moved the module to the CPU by then, so it
         visits its device once more.
         """
+        if self.every_n_epochs == 0:
+            self._choose(trainer, pl_module)
         title = f"final model · {Moment.of(trainer)}"
         final = self._explain(trainer, pl_module, f"{self.tag}_final", title, needed=True)
         if final is not None:
@@ -335,6 +354,7 @@ class ShapCallback(EitherCallback):
         self.batch.begin()
         self.explainer.begin()
         self.logbook.begin()
+        self.mistakes.begin()
 
     def _warned(self, trainer: Trainer) -> AbstractContextManager[None]:
         return self.failures.warned(trainer, whole_module=self.module is None)
@@ -342,6 +362,25 @@ class ShapCallback(EitherCallback):
     def _is_control_due(self, trainer: Trainer) -> bool:
         begins = self.explain_untrained and trainer.global_step == 0
         return begins and not is_unfinished(trainer.lightning_module)
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        nth = self.every_n_epochs
+        return nth > 0 and (trainer.current_epoch + 1) % nth == 0
+
+    def _choose(
+        self, trainer: Trainer, pl_module: LightningModule, *, looks_back: bool = True
+    ) -> None:
+        """Keeps to the model's mistakes from now on, and explains what it made of them untrained."""
+        if self.failures.gave_up:
+            return
+        with self._warned(trainer), self.budget.spending():
+            if self.mistakes.choose(trainer, pl_module, self.ranks):
+                self.card = None
+                self.logbook.begin_story()
+                self._samples(trainer, pl_module, settle=True)
+        untrained = self.mistakes.untrained() if looks_back else None
+        if untrained is not None:
+            self._explain(trainer, pl_module, self.tag, CONTROL, untrained)
 
     def _settle(self, trainer: Trainer, pl_module: LightningModule, *, settle: bool = True) -> None:
         """Picks the samples, if that is possible yet. All ranks must call it."""

@@ -4,12 +4,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from lightning_shap.errors import ArgumentError
+
+# What a model's predictions may choose for samples.
+ByPredictions = Literal["mistakes", "mixed"]
 
 LABEL_STEMS, LABELS = ("label", "target", "class", "categor"), {"y", "cls"}
 ROW_NUMBERS = {"index", "idx", "id", "ids", "indices"}
@@ -62,9 +65,18 @@ def samples_in(batch: Any) -> Samples:
     Raises:
         ValueError: If there are no images.
     """
+    found = seen_in(batch)
+    return Samples(found.images.detach().cpu().clone(), found.labels)
+
+
+def seen_in(batch: Any) -> Samples:
+    """The same, with the batch's own images, wherever they are.
+
+    Raises:
+        ValueError: If there are no images.
+    """
     parts = list(tensors_in(batch))
-    places = (i for i, (_, t) in enumerate(parts) if t.ndim == 4 and t.is_floating_point())
-    place = next(places, None)
+    place = next((i for i, (_, tensor) in enumerate(parts) if are_images(tensor)), None)
     if place is None:
         shapes = [f"{t.dtype} {tuple(t.shape)}" for _, t in parts]
         raise ArgumentError(
@@ -80,7 +92,12 @@ def samples_in(batch: Any) -> Samples:
         if not _is_row_number(name) and (labels := _labels_in(tensor, len(images))) is not None
     ]
     best = min(candidates, key=lambda candidate: candidate[:3], default=None)
-    return Samples(images.detach().cpu().clone(), None if best is None else best[-1])
+    return Samples(images, None if best is None else best[-1])
+
+
+def are_images(tensor: torch.Tensor) -> bool:
+    """Whether a tensor may hold images (N, C, H, W)."""
+    return tensor.ndim == 4 and tensor.is_floating_point()
 
 
 def joined(parts: Sequence[Samples]) -> Samples:

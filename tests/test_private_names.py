@@ -96,6 +96,7 @@ KNOWN = {
     "_python_dispatch": lambda _: modes.TorchDispatchMode,
     "_get_current_dispatch_mode": lambda _: modes._get_current_dispatch_mode() is None,
     "_torchdynamo_orig_callable": lambda _: torch.compile(abs_of)._torchdynamo_orig_callable,
+    "_compiled_call_impl": lambda _: torch.nn.Module._compiled_call_impl is None,
     "_orig_mod": lambda _: torch.compile(torch.nn.Identity())._orig_mod.training,
     "_c10d_functional": lambda _: torch.ops._c10d_functional.all_reduce,
     # NumPy's and Python's own generators
@@ -104,6 +105,7 @@ KNOWN = {
     "_inst": lambda _: random._inst is random.getstate.__self__,
     # Lightning: what prepares a batch, what its loaders wrap
     "_on_before_batch_transfer": lambda _: callable(pl.LightningModule._on_before_batch_transfer),
+    "_compiler_ctx": lambda _: "_compiler_ctx" in vars(pl.LightningModule()),
     "_trainer": lambda _: "_trainer" in vars(pl.LightningModule()),
     "_data_source": lambda _: pl.Trainer(logger=False).fit_loop.epoch_loop.val_loop._data_source,
     "_sampler": lambda _: (

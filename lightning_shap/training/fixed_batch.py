@@ -4,7 +4,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -17,16 +17,20 @@ from lightning_shap.isolation.module_state import state_kept
 from lightning_shap.isolation.random_states import seeded
 from lightning_shap.isolation.reach import kinds_reached_from
 from lightning_shap.regions.image_tree import ImageTrees
-from lightning_shap.samples import Samples, joined, samples_in, tensors_in
+from lightning_shap.samples import ByPredictions, Samples, joined, samples_in, tensors_in
 from lightning_shap.selection import labels_of, spread
-from lightning_shap.training.loaders import loaders_of, rows_of, validates
+from lightning_shap.training.loaders import length_of, loaders_of, rows_of, validates
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.ranks import Ranks, in_turn
 from lightning_shap.training.reading import read
 
 if TYPE_CHECKING:
     SamplesLike: TypeAlias = (
-        Sequence[int] | torch.Tensor | tuple[torch.Tensor, torch.Tensor] | Dataset[Any]
+        Sequence[int]
+        | torch.Tensor
+        | tuple[torch.Tensor, torch.Tensor]
+        | Dataset[Any]
+        | ByPredictions
     )
 else:  # what a configuration gives is checked in our words, not in those of jsonargparse
     SamplesLike = Sequence[int] | Any
@@ -45,11 +49,13 @@ class Pick:
         samples: As the model receives them.
         rows: Their numbers in the data set, None for images that came without one.
         digest: Of the rows as they were read, to notice another data set.
+        chosen: The model's predictions chose them, as was asked for.
     """
 
     samples: Samples
     rows: list[int] | None = None
     digest: int = 0
+    chosen: bool = False
 
 
 class FixedBatch:
@@ -62,7 +68,8 @@ class FixedBatch:
     Args:
         size: How many samples.
         given: Indices of the validation set, a data set, images, or images and labels; None to
-            spread the samples over the classes.
+            spread the samples over the classes; ``"mistakes"`` or ``"mixed"`` to do so until the
+            model's predictions have chosen others.
         seed: Seed of a data set's random transforms.
 
     Attributes:
@@ -70,11 +77,13 @@ class FixedBatch:
         datasets: Those of the training that are known, the one that the samples come from first.
         loaders: Of the training, those that have a data set.
         trees: Of the samples' images, which are the same in every epoch as well.
+        by_predictions: Which kind of prediction is to choose the samples, if any.
     """
 
     def __init__(self, size: int, given: SamplesLike | None, seed: int) -> None:
         self.size = size
-        self.given = given
+        self.by_predictions = given if isinstance(given, str) else None
+        self.given = None if isinstance(given, str) else given
         self.seed = seed
         self.begin()
 
@@ -91,7 +100,9 @@ class FixedBatch:
 
     @property
     def chosen_by_user(self) -> bool:
-        """Whether the user named each sample."""
+        """Whether the user named each sample, or the model's predictions did."""
+        if self.pick is not None and self.pick.chosen:
+            return True
         return self.given is not None and (
             _are_indices(self.given) or isinstance(self.given, (tuple, torch.Tensor))
         )
@@ -149,6 +160,8 @@ class FixedBatch:
             state["samples"] = {"indices": self.pick.rows, "digest": self.pick.digest}
         else:
             state["samples"] = {"images": samples.images, "labels": samples.labels}
+        if self.pick.chosen:
+            state["chosen"] = self.by_predictions
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -161,11 +174,12 @@ class FixedBatch:
         if not isinstance(kept, dict) or not ({"images", "labels"} <= {*kept} or "indices" in kept):
             warn("ShapCallback: the checkpoint holds samples of another version; it picks new ones")
             return
-        if state.get("wanted") != self.size:
+        chosen = state.get("chosen")
+        if state.get("wanted") != self.size or chosen not in (None, self.by_predictions):
             return
         self._resumed = state
         if "images" in kept:
-            self.pick = Pick(Samples(kept["images"], kept["labels"]))
+            self.pick = Pick(Samples(kept["images"], kept["labels"]), chosen=chosen is not None)
 
     def _picked(self, trainer: Any, pl_module: Any) -> Pick | None:
         """The samples that have numbers, or that the user gave; None if there are neither."""
@@ -208,11 +222,20 @@ class FixedBatch:
         if "indices" in kept and max(kept["indices"]) < len(dataset):
             pick = self._read(trainer, pl_module, loader, dataset, kept["indices"])
             if pick.digest == kept.get("digest"):
-                return pick
+                return replace(pick, chosen="chosen" in self._resumed)
         if kept:
             warn("ShapCallback: the data set is not that of the checkpoint; it picks new samples")
         chosen = spread(labels_of(dataset), rows, self.size)
         return self._read(trainer, pl_module, loader, dataset, chosen)
+
+    def read(self, trainer: Any, pl_module: Any, rows: Sequence[int]) -> Pick:
+        """Rows of the data set that the samples come from, prepared as the validation would.
+
+        Raises:
+            ValueError: If there are no such rows.
+        """
+        loader = next(iter(loaders_of(trainer)), None)
+        return self._read(trainer, pl_module, loader, getattr(loader, "dataset", None), rows)
 
     def _read(
         self, trainer: Any, pl_module: Any, loader: Any, dataset: Any, rows: Sequence[int]
@@ -301,6 +324,6 @@ def _checked_rows(dataset: Any, rows: Sequence[int]) -> list[int]:
 
 def _rows_there_are(trainer: Any) -> int:
     for loader in loaders_of(trainer)[:1]:
-        if getattr(loader, "batch_size", None) is not None and hasattr(loader.dataset, "__len__"):
-            return len(loader.dataset)
+        if getattr(loader, "batch_size", None) is not None:
+            return length_of(loader)
     return sys.maxsize

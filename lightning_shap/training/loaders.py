@@ -1,7 +1,9 @@
 """The loaders of a training: which one the samples come from, and which rows it deals out."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from copy import copy, deepcopy
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -11,6 +13,41 @@ from lightning_shap.isolation.random_states import seeded
 
 # Samplers that deal out every row, each in an order of its own.
 OF_ALL_ROWS = {"SequentialSampler", "RandomSampler", "DistributedSampler"}
+
+
+@dataclass(frozen=True)
+class Deal:
+    """Which rows of its data a process gets, where these are dealt out in their order.
+
+    Attributes:
+        stride: How far apart they lie.
+        offset: Which one is the first.
+        rows: How many there are; what is dealt out beyond them was dealt out before.
+    """
+
+    stride: int = 1
+    offset: int = 0
+    rows: int = sys.maxsize
+
+    @classmethod
+    def of(cls, loader: Any) -> "Deal":
+        """That of a loader of this process."""
+        sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+        sampler = getattr(loader, "sampler", None) if sampler is None else sampler
+        stride, offset = getattr(sampler, "num_replicas", 1), getattr(sampler, "rank", 0)
+        return cls(stride, offset, length_of(loader))
+
+    def place(self, number: int) -> int:
+        """Where in the data the process's row of a number lies."""
+        return self.offset + self.stride * number
+
+
+def length_of(loader: Any) -> int:
+    """How many rows a loader's data set has, very many where it does not say."""
+    try:
+        return len(loader.dataset)
+    except (TypeError, AttributeError, NotImplementedError):
+        return sys.maxsize
 
 
 def loaders_of(trainer: Any) -> list[Any]:

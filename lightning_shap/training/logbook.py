@@ -51,11 +51,15 @@ class Logbook:
 
     def begin(self) -> None:
         """A new fit."""
-        self.steady.begin()
-        self.story.begin()
+        self.begin_story()
         self.results.begin()
         self._album = Album()
         self._page = PageWriter(self._album)
+
+    def begin_story(self) -> None:
+        """There are other samples now."""
+        self.steady.begin()
+        self.story.begin()
 
     def log(
         self,
@@ -79,9 +83,9 @@ class Logbook:
         """
         if not trainer.is_global_zero:
             return
-        moment = Moment.of(trainer)
         # The untrained model's values are of another size, and would pale all others or be paled.
         control = title == CONTROL
+        moment = Moment.untrained() if control else Moment.of(trainer)
         if tag == self.tag:
             chapter = title if control else f"epoch {moment.epoch}"
             numbers = self.story.add(explanation, chapter, is_control=control)
@@ -99,7 +103,8 @@ class Logbook:
             explanation, **look, step=moment.step, epoch=moment.epoch, title=title
         )
         numbers |= faithful
-        self.results.write(trainer, tag, explanation.record, picture, title, page, numbers, single)
+        record = explanation.record
+        self.results.write(trainer, tag, record, picture, title, page, moment, numbers, single)
 
     def close(
         self,

@@ -24,6 +24,11 @@ class Moment:
         begun = trainer.fit_loop.epoch_progress.current.ready
         return cls(epoch=max(begun - 1, 0), step=_batches_that_stepped(trainer) - 1)
 
+    @classmethod
+    def untrained(cls) -> "Moment":
+        """Before the first step, whenever that is looked back at."""
+        return cls(epoch=0, step=-1)
+
     def __str__(self) -> str:
         return f"epoch {self.epoch} · step {self.step}"
 

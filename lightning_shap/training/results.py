@@ -103,6 +103,7 @@ class Results:
         picture: np.ndarray,
         title: str,
         page: PageData,
+        moment: Moment,
         numbers: Mapping[str, float] | None = None,
         single: Sequence[np.ndarray] = (),
     ) -> None:
@@ -115,6 +116,7 @@ class Results:
             picture: Of the explanation.
             title: What it is of.
             page: What the page shows of it.
+            moment: When it was.
             numbers: What else is known of it, by names without the tag.
             single: Pictures of single samples, each to be found under a tag of its own.
 
@@ -123,7 +125,6 @@ class Results:
         """
         if not trainer.is_global_zero:
             return
-        moment = Moment.of(trainer)
         explained: dict[str, Any] = {"tag": tag, "record": record, "picture": picture}
         explained |= {"step": moment.step, "epoch": moment.epoch, "title": title}
         explained |= {"page": page, "numbers": numbers}

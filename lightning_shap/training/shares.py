@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TypeVar
+
+import torch
 
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.isolated import isolated
-from lightning_shap.isolation.modes import unlogged, visiting
+from lightning_shap.isolation.modes import evaluation_mode, unlogged, visiting
 from lightning_shap.regions.image_tree import ImageTrees
 from lightning_shap.samples import Samples
 from lightning_shap.story.numbers import faithfulness, means
@@ -17,6 +19,7 @@ from lightning_shap.training.progress import reporting
 from lightning_shap.training.question import Question
 from lightning_shap.training.ranks import CollectiveInForwardError, Ranks, no_collectives
 
+Result = TypeVar("Result")
 Share = tuple[ImageExplanation, dict[str, tuple[float, int]]]
 
 
@@ -83,7 +86,7 @@ class SharedExplainer:
                 reporting(trainer, self.progress) as report,
                 nullcontext() if checked or ranks.size == 1 else no_collectives(),
             ):
-                classifier = self._classifier(twin)
+                classifier = self.classifier(twin)
                 explanation = explain_found(
                     classifier,
                     mine.images,
@@ -118,7 +121,36 @@ class SharedExplainer:
         parts = [one for one in shares if isinstance(one, tuple)]
         return interleaved([part for part, _ in parts]), means([sums for _, sums in parts])
 
-    def _classifier(self, pl_module: LightningModule) -> Callable[..., Any]:
+    def call(
+        self,
+        trainer: Trainer,
+        ranks: Ranks,
+        pl_module: LightningModule,
+        work: Callable[[torch.nn.Module], Result],
+    ) -> Result:
+        """Runs some work with a copy of the classifier, ready to be called without gradients.
+
+        Args:
+            trainer: The trainer.
+            ranks: Its ranks, none of which may wait for another meanwhile.
+            pl_module: The module.
+            work: Gets the copy.
+        """
+
+        def called(twin: LightningModule) -> Result:
+            with (
+                visiting(twin, trainer.strategy.root_device),
+                trainer.precision_plugin.forward_context(),
+                unlogged(twin),
+                evaluation_mode(twin),
+                nullcontext() if ranks.size == 1 else no_collectives(),
+            ):
+                return work(self.classifier(twin))
+
+        return isolated(pl_module, called)
+
+    def classifier(self, pl_module: LightningModule) -> torch.nn.Module:
+        """What is explained of a module: itself, or one of its parts."""
         if self.module is None:
             return pl_module
         try:

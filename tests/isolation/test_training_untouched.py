@@ -29,7 +29,7 @@ from tiny_training import (
     tiny_loaders,
     tiny_trainer,
 )
-from torch.nn.functional import dropout
+from torch.nn.functional import cross_entropy, dropout
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap import ShapCallback, explain
@@ -94,6 +94,17 @@ class CompiledInPlace(TinyClassifier):
     def __init__(self):
         super().__init__()
         self.net.compile(backend="eager")
+
+
+class CompiledStep(TinyClassifier):
+    """A compiled function of its own calls it."""
+
+    def __init__(self):
+        super().__init__()
+        self.scores = torch.compile(self.forward, backend="eager")
+
+    def loss(self, batch):
+        return cross_entropy(self.scores(batch[0]), batch[1])
 
 
 class Counting(TinyClassifier):
@@ -368,6 +379,7 @@ SITUATIONS = {
     "a forward that logs": Situation(LoggingForward),
     "a module that changes when its mode is set": Situation(Merging),
     "the best checkpoint explained": Situation(shap=[{"explain_checkpoint": "best"}]),
+    "a compiled function": Situation(CompiledStep),
     "a part explained": Situation(shap=[{"module": "net"}]),
     "files written": Situation(shap=[{"save_dir": "pictures"}]),
     "everything measured": Situation(
@@ -380,6 +392,28 @@ SITUATIONS = {
             }
         ]
     ),
+}
+
+
+# What is watched while a validation calls it in its own way.
+WATCHED = {
+    "dropout and batch norm": {},
+    "bf16-mixed": {},
+    "averaging before": {},
+    "a compiled part": {},
+    "a part compiled in place": {},
+    "a compiled module": {},
+    "a compiled function": {},
+    "a buffer that counts calls": {},
+    "attributes that remember": {},
+    "a model that draws in evaluation": {},
+    "a forward that logs": {},
+    "a module that changes when its mode is set": {},
+    "validation within an epoch": {},
+    "no validation loader": {},
+    "augmentation in workers": {},
+    "a part explained": {"module": "net"},
+    "fit called twice": {"samples": "mixed"},
 }
 
 
@@ -477,6 +511,13 @@ def test_training_is_the_same_to_the_bit(name, tmp_path, monkeypatch):
     check(SITUATIONS[name], tmp_path, monkeypatch)
 
 
+@pytest.mark.parametrize("name", WATCHED)
+def test_it_is_while_the_validation_is_watched(name, tmp_path, monkeypatch):
+    arguments = {"samples": "mistakes", **WATCHED[name]}
+    (callback,) = check(SITUATIONS[name], tmp_path, monkeypatch, **arguments)
+    assert callback.batch.pick.chosen or "no mistakes" in str(callback.mistakes._said)
+
+
 @pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize(
     "name", ["dropout and batch norm", "frozen batch norm in a training module", "bf16-mixed"]
@@ -485,8 +526,9 @@ def test_it_is_with_every_method(method, name, tmp_path, monkeypatch):
     check(SITUATIONS[name], tmp_path, monkeypatch, method=method)
 
 
-@pytest.mark.parametrize("module", [CompiledPart, CompiledInPlace])
-def test_nothing_is_compiled_again(module, tmp_path):
+@pytest.mark.parametrize("samples", [None, "mistakes"])
+@pytest.mark.parametrize("module", [CompiledPart, CompiledInPlace, CompiledStep])
+def test_nothing_is_compiled_again(module, samples, tmp_path):
     from torch._dynamo.utils import counters
 
     def compilations(*callbacks):
@@ -495,7 +537,8 @@ def test_nothing_is_compiled_again(module, tmp_path):
         fit(tiny_trainer(tmp_path, *callbacks), module(), tiny_loaders())
         return {name: dict(counts) for name, counts in counters.items()}
 
-    with_it = compilations(ShapCallback(n_samples=3, max_evals=12, on_error="raise"))
+    quick = {"n_samples": 3, "max_evals": 12, "on_error": "raise"}
+    with_it = compilations(ShapCallback(**quick, samples=samples))
     assert with_it == compilations()
     assert with_it["stats"]["unique_graphs"] > 0
 

@@ -1,0 +1,217 @@
+"""Mistakes: which of many predictions to look at first, with a bounded number of them in memory."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from lightning_shap.classes import Classes
+from lightning_shap.outputs import Output, probabilities_of, value_function
+from lightning_shap.samples import Samples
+
+DIGITS = 6  # of a probability: in other batches, its last ones are others
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An image, what is true of it, and what a model made of it.
+
+    Attributes:
+        place: Of the image, in the order in which the data comes.
+        image: (C, H, W).
+        label: Its row of labels, or None.
+        right: None where nobody knows.
+        confusion: What was taken for what.
+        mistaken: How sure the model was of what is wrong, 0 to 1.
+        sure: How sure it was of its least sure decision, 0 to 1.
+    """
+
+    place: int
+    image: torch.Tensor
+    label: torch.Tensor | None
+    right: bool | None
+    confusion: bytes
+    mistaken: float
+    sure: float
+
+    @property
+    def apart(self) -> "Prediction":
+        """The same, of a host that goes on to use its images."""
+        return replace(self, image=self.image.detach().cpu().clone())
+
+
+class Shortlist:
+    """The mistakes and the least sure predictions among all that it is shown.
+
+    What it keeps is what it would keep if it saw all predictions at once: one that ``wanted``
+    others come before is never needed again, whatever follows. So the lists of several processes
+    make up the list of all.
+
+    Args:
+        wanted: How many predictions are to be picked from it in the end.
+
+    Attributes:
+        seen: How many predictions it was shown.
+        judged: Of how many of them it is known whether they are right.
+        wrong: How many are not.
+    """
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.seen = self.judged = self.wrong = 0
+        self.mistakes: list[Prediction] = []
+        self.unsure: list[Prediction] = []
+
+    def add(self, predictions: Sequence[Prediction]) -> None:
+        """Takes in more predictions; only those that are kept are copied from their batch."""
+        self.seen += len(predictions)
+        self.judged += sum(one.right is not None for one in predictions)
+        self.wrong += sum(one.right is False for one in predictions)
+        new = {id(one) for one in predictions}
+        self._keep(
+            self.mistakes + [one for one in predictions if one.right is False],
+            [*self.unsure, *predictions],
+        )
+        copies: dict[int, Prediction] = {}
+        for kept in (self.mistakes, self.unsure):
+            for number, one in enumerate(kept):
+                if id(one) in new:
+                    kept[number] = copies.setdefault(id(one), one.apart)
+
+    def joined(self, others: Iterable["Shortlist"]) -> "Shortlist":
+        """The list of all that this one and others were shown."""
+        both = Shortlist(self.wanted)
+        for one in (self, *others):
+            both.seen += one.seen
+            both.judged += one.judged
+            both.wrong += one.wrong
+            both._keep(both.mistakes + one.mistakes, both.unsure + one.unsure)
+        return both
+
+    def first_mistakes(self) -> list[Prediction]:
+        """The mistakes, and what is right but least sure where there are too few."""
+        picked = _different(self.mistakes)[: self.wanted]
+        others = [one for one in self.unsure if one.right is not False]
+        return _different([*picked, *others])[: self.wanted]
+
+    def least_sure(self) -> list[Prediction]:
+        """The least sure ones, the very least sure first."""
+        return _different(self.unsure)[: self.wanted]
+
+    def _keep(self, mistakes: list[Prediction], unsure: list[Prediction]) -> None:
+        # Twice as many, for some may be the same image again, or mistakes.
+        most = 2 * self.wanted
+        self.mistakes = _in_turn(mistakes)[:most]
+        self.unsure = sorted(unsure, key=lambda one: (one.sure, one.place))[:most]
+
+
+def predictions_of(
+    samples: Samples,
+    raw: Any,
+    places: Sequence[int],
+    *,
+    output: Output = "logit",
+    multi_label: bool = False,
+) -> list[Prediction] | None:
+    """What a model made of some images; None if it gave no scores of classes for them.
+
+    Args:
+        samples: Images (N, C, H, W), wherever they are, and their labels.
+        raw: What the model returned.
+        places: Of the images in the order of the data.
+        output: What the raw output is; see :func:`lightning_shap.explain`.
+        multi_label: Several classes may be true at once.
+    """
+    if output == "value":
+        return None
+    try:
+        known: Output = "logit" if output == "probability" else output
+        scores = value_function(known, multi_label)(raw).detach().cpu()
+    except ValueError:  # it is something else than scores
+        return None
+    if len(scores) != len(samples) or not scores.shape[1]:
+        return None
+    if scores.shape[1] == 1 and not samples.binary:  # the value of a regression
+        return None
+    classes = Classes(scores.shape[1], multi_label=multi_label)
+    shares = _shares(scores, multi_label)
+    predicted = classes.predicted(scores.numpy(), shares)
+    assert predicted is not None  # values were sent back above
+    by_class = classes.probabilities(shares)
+    labels = _fitting(samples.labels, classes)
+    true = np.zeros_like(predicted) if labels is None else classes.true(labels)
+    right = [None] * len(scores) if labels is None else classes.right(labels, predicted)
+    decided = np.maximum(by_class, 1 - by_class) if multi_label else by_class.max(1, keepdims=True)
+    differ = predicted != true if multi_label else np.ones_like(decided, dtype=bool)
+    mistaken = np.where(differ, decided, 0).max(axis=1).round(DIGITS)
+    sure = decided.min(axis=1).round(DIGITS)
+    return [
+        Prediction(
+            place,
+            samples.images[row],
+            None if samples.labels is None else samples.labels[row],
+            right[row],
+            true[row].tobytes() + predicted[row].tobytes(),
+            float(mistaken[row]),
+            float(sure[row]),
+        )
+        for row, place in enumerate(places)
+        if np.isfinite(sure[row])
+    ]
+
+
+def samples_of(predictions: Sequence[Prediction]) -> Samples:
+    """Their images and labels."""
+    labels = [one.label for one in predictions if one.label is not None]
+    complete = len(labels) == len(predictions)
+    return Samples(
+        torch.stack([one.image for one in predictions]), torch.stack(labels) if complete else None
+    )
+
+
+def _in_turn(mistakes: Sequence[Prediction]) -> list[Prediction]:
+    """What was taken for what in turn, of each confusion the surest mistake first."""
+    surest = sorted(mistakes, key=lambda one: (-one.mistaken, one.place))
+    turns: Counter[bytes] = Counter()
+    ranked = []
+    for one in surest:
+        ranked.append((turns[one.confusion], one))
+        turns[one.confusion] += 1
+    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _different(predictions: Iterable[Prediction]) -> list[Prediction]:
+    """Without images that came before, of the size of the first."""
+    kept: list[Prediction] = []
+    for one in predictions:
+        if kept and one.image.shape != kept[0].image.shape:
+            continue
+        if not any(torch.equal(one.image, other.image) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _shares(scores: torch.Tensor, multi_label: bool) -> np.ndarray:
+    """Probabilities (N, K), which the scores may be already."""
+    given: bool = bool(((scores >= 0) & (scores <= 1)).all())
+    if not multi_label and scores.shape[1] > 1:
+        given = given and bool((scores.sum(1) - 1).abs().max() < 1e-3)
+    shares = scores if given else probabilities_of(scores, multi_label)
+    found: np.ndarray = shares.numpy()
+    return found
+
+
+def _fitting(labels: torch.Tensor | None, classes: Classes) -> np.ndarray | None:
+    """The labels, as far as there are such classes."""
+    if labels is None or labels.is_floating_point():
+        return None
+    array = labels.numpy()
+    if array.ndim == 1:
+        array = np.where(array < classes.count, array, -1)
+    try:
+        return classes.checked(array)
+    except ValueError:  # they are of another task
+        return None

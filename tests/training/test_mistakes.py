@@ -1,0 +1,333 @@
+"""Mistakes first: samples that the validation's own predictions choose, once and for good."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from tiny_training import (
+    CLASSES,
+    NO_STORY,
+    Stream,
+    TinyClassifier,
+    lightning_warns,
+    same,
+    tiny_loaders,
+    tiny_trainer,
+)
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightning_shap import ShapCallback
+from lightning_shap.training.watch import _watched
+
+pytestmark = [
+    *lightning_warns,
+    pytest.mark.filterwarnings("ignore:.*samples are of one class"),
+    pytest.mark.filterwarnings(
+        "error:ShapCallback(?!. all .* samples are of one class|. the final maps still)"
+    ),
+]
+
+
+class BySecondPixel(TinyClassifier):
+    """Says what the second pixel of an image says, as surely as the third one does."""
+
+    calls = 0
+
+    def __init__(self):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, images):
+        BySecondPixel.calls += 1
+        answers = torch.nn.functional.one_hot(images[:, 0, 0, 1].long(), CLASSES)
+        return answers * images[:, 0, 0, 2:3] * (1 + 0 * self.factor) + 0 * self.net(images)
+
+
+def answered_data(answers, sureness):
+    """Rows whose first pixels are their number, what a model says and how surely; label 0."""
+    images = torch.zeros(len(answers), 1, 8, 8)
+    images[:, 0, 0, 0] = torch.arange(len(answers))
+    images[:, 0, 0, 1] = torch.tensor(answers)
+    images[:, 0, 0, 2] = torch.tensor(sureness)
+    return TensorDataset(images, torch.zeros(len(answers), dtype=torch.long))
+
+
+# Rows 3 and 9 are taken for class 2, 5 and 6 for class 1; of the others 10 is the least sure.
+ANSWERS = [0, 0, 0, 2, 0, 1, 1, 0, 0, 2, 0, 0]
+SURENESS = [4.0, 5, 5, 3, 5, 2, 4, 5, 5, 9, 1, 3]
+
+
+def callback(**arguments):
+    quick = {"max_evals": 12, "on_error": "raise", "samples": "mistakes", **NO_STORY}
+    return ShapCallback(**{**quick, **arguments})
+
+
+def fit(tmp_path, ours, module=None, data=None, epochs=1, loader=None, others=(), **options):
+    data = answered_data(ANSWERS, SURENESS) if data is None else data
+    loader = DataLoader(data, 5) if loader is None else loader
+    trainer = tiny_trainer(tmp_path, ours, *others, max_epochs=epochs, **options)
+    trainer.fit(module or BySecondPixel(), tiny_loaders()[0], loader)
+    return trainer
+
+
+def rows_of(ours):
+    return ours.explanation.data[:, 0, 0, 0].astype(int).tolist()
+
+
+def test_each_confusion_has_its_turn_and_then_comes_what_is_least_sure(tmp_path):
+    for wanted, expected in {
+        2: [9, 6],
+        3: [9, 6, 3],
+        4: [9, 6, 3, 5],
+        6: [9, 6, 3, 5, 10, 11],
+    }.items():
+        ours = callback(n_samples=wanted)
+        fit(tmp_path, ours)
+        assert rows_of(ours) == expected
+        assert ours.state_dict()["samples"]["indices"] == expected
+        mistakes = min(wanted, 4)
+        assert ours.explanation.record.right == [False] * mistakes + [True] * (wanted - mistakes)
+
+
+def test_mixed_keeps_the_classes_in_turn_and_adds_what_is_least_sure(tmp_path):
+    usual, ours = callback(samples=None), callback(samples="mixed")
+    fit(tmp_path, usual)
+    fit(tmp_path, ours)
+    assert rows_of(ours) == [*rows_of(usual)[:6], 10, 5]
+
+
+def test_the_validation_is_asked_and_not_the_model(tmp_path):
+    def calls(**options):
+        BySecondPixel.calls = 0
+        fit(tmp_path, callback(every_n_epochs=0, explain_untrained=False, **options), epochs=2)
+        return BySecondPixel.calls
+
+    assert calls() == calls(samples=None)
+
+
+class CallsAPart(TinyClassifier):
+    """Validates by a part of it."""
+
+    def validation_step(self, batch, batch_idx):
+        self.net(batch[0])
+
+
+class CallsNoClassifier(TinyClassifier):
+    """What it validates gives rows of numbers too, which are not scores of classes."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = self.net[:5], self.net[5]
+        del self.net
+
+    def forward(self, images):
+        return self.head(self.body(images))
+
+    def validation_step(self, batch, batch_idx):
+        self.head(self.body(batch[0]))
+
+
+class Compiled(TinyClassifier):
+    def __init__(self):
+        super().__init__()
+        self.step = torch.compile(self.forward, backend="eager")
+
+    def validation_step(self, batch, batch_idx):
+        self.step(batch[0])
+
+
+class Keywords(TinyClassifier):
+    """Takes and gives dictionaries, as Hugging Face's do."""
+
+    def forward(self, pixels):
+        return {"logits": self.net(pixels)}
+
+    def validation_step(self, batch, batch_idx):
+        self(pixels=batch[0])
+        self(pixels=batch[0].flip(-1))  # as an augmentation at test time
+
+    def training_step(self, batch, batch_idx):
+        return torch.nn.functional.cross_entropy(self(batch[0])["logits"], batch[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "passes"),
+    [
+        (TinyClassifier, 0),
+        (CallsAPart, 0),
+        (Keywords, 0),
+        (CallsNoClassifier, 1),
+        (Compiled, 1),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_mistakes_are_those_of_the_classifier_however_it_is_validated(
+    kind, passes, tmp_path, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("lightning_shap.training.mistakes.inform", said.append)
+    torch.manual_seed(0)
+    module, ours = kind(), callback(n_samples=4)
+    data = tiny_loaders(val=30)[1].dataset
+    fit(tmp_path, ours, module, data, limit_train_batches=1)
+    with torch.no_grad():
+        scores = module.eval()(data.tensors[0])
+    scores = scores["logits"] if isinstance(scores, dict) else scores
+    wrong = (scores.argmax(1) != data.tensors[1]).nonzero()[:, 0].tolist()
+    assert len(wrong) >= 4
+    assert set(ours.batch.pick.rows) <= set(wrong)
+    assert ours.explanation.record.right == [False] * 4
+    assert sum("makes those of 30 images" in words for words in said) == passes
+    assert f"4 of the {len(wrong)} mistakes among 30 images" in said[-1]
+
+
+class Improving(BySecondPixel):
+    """Right in its first validations, wrong later."""
+
+    def forward(self, images):
+        scores = super().forward(images)
+        late = self._trainer is None or self.trainer.current_epoch > 1
+        return scores if late else 0 * scores + torch.tensor([1.0, 0, 0])
+
+
+def test_before_there_are_mistakes_it_explains_the_classes_in_turn_and_says_so(
+    tmp_path, monkeypatch
+):
+    said, seen = [], []
+    monkeypatch.setattr("lightning_shap.training.mistakes.inform", said.append)
+    ours, usual = callback(n_samples=4), callback(n_samples=4, samples=None)
+    explain = ours._found
+    ours._found = lambda *given: (seen.append(ours.batch.pick.rows), explain(*given))[1]
+    fit(tmp_path, ours, Improving(), epochs=4)
+    fit(tmp_path, usual, Improving())
+    before, after = usual.batch.pick.rows, [9, 6, 3, 5]
+    # the control, two epochs without mistakes, the control of the mistakes, two epochs, the end
+    assert seen == [before] * 3 + [after] * 4
+    assert "found no mistakes among 12 images yet, and explains the classes in turn" in said[0]
+
+
+def test_mistakes_have_a_control_and_a_story_of_their_own(tmp_path):
+    ours = ShapCallback(n_samples=4, max_evals=12, samples="mistakes", on_error="raise")
+    trainer = fit(tmp_path, ours, epochs=3)
+    steps = [step for step, row in trainer.logger.metrics if "shap/seconds" in row]
+    assert steps == [-1, -1, 4, 9, 14]
+    chapters = ours.story.chapters
+    assert [one.title for one in chapters] == ["before training", "epoch 0", "epoch 1", "epoch 2"]
+    assert all(one.right == (False,) * 4 for one in chapters[1:])
+
+
+def test_the_control_of_mistakes_is_of_the_weights_before_training(tmp_path):
+    torch.manual_seed(0)
+    module = TinyClassifier(dropout=0.0, learning_rate=0.002)
+    before = {name: one.clone() for name, one in module.state_dict().items()}
+    ours, outputs = callback(n_samples=3), []
+    found = ours._found
+
+    def keeping(*given):
+        outputs.append(found(*given))
+        return outputs[-1]
+
+    ours._found = keeping
+    fit(tmp_path, ours, module, tiny_loaders(val=30)[1].dataset)
+    _, control, *_ = outputs
+    module.load_state_dict(before)
+    images = torch.from_numpy(control[0].data).movedim(-1, 1).float()
+    with torch.no_grad():
+        expected = module.eval()(images).numpy()
+    np.testing.assert_allclose(control[0].record.outputs, expected, atol=1e-5)
+
+
+def test_nothing_is_left_on_a_module_whatever_ends_its_validation(tmp_path):
+    class Failing(BySecondPixel):
+        def validation_step(self, batch, batch_idx):
+            super().validation_step(batch, batch_idx)
+            if not self.trainer.sanity_checking:
+                assert self._forward_hooks
+                pickle.dumps(self.net)  # as it could be without hooks
+                raise KeyError("of its own")
+
+    module, ours = Failing(), callback()
+    with pytest.raises(KeyError, match="of its own"):
+        fit(tmp_path, ours, module)
+    assert not any(part._forward_hooks for part in module.modules())
+    assert not _watched
+    module, ours = BySecondPixel(), callback(n_samples=40)
+    fit(tmp_path, ours, module)
+    assert not any(part._forward_hooks for part in module.modules())
+    assert not _watched
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_resume_goes_on_with_the_same_mistakes(tmp_path, stream):
+    data = answered_data(ANSWERS, SURENESS)
+    loader = DataLoader(Stream(data) if stream else data, 5)
+    keeper = ModelCheckpoint(tmp_path, filename="kept")
+    begun = callback(n_samples=4)
+    fit(tmp_path, begun, loader=loader, others=[keeper], enable_checkpointing=True)
+    assert rows_of(begun) == [9, 6, 3, 5]
+    kept = torch.load(tmp_path / "kept.ckpt", weights_only=True)["callbacks"][begun.state_key]
+    assert ("images" in kept["samples"]) == stream
+
+    class Faultless(BySecondPixel):
+        def forward(self, images):
+            return super().forward(images) * 0 + torch.tensor([1.0, 0, 0])
+
+    for ours, expected in {
+        callback(n_samples=4): [9, 6, 3, 5],
+        callback(n_samples=3): [2, 6, 10],  # other samples are asked for
+        callback(n_samples=4, samples=None): [1, 4, 7, 10],
+    }.items():
+        trainer = tiny_trainer(tmp_path, ours, max_epochs=2)
+        trainer.fit(
+            Faultless(),
+            tiny_loaders()[0],
+            loader,
+            ckpt_path=tmp_path / "kept.ckpt",
+            weights_only=True,
+        )
+        if not stream or expected == [9, 6, 3, 5]:
+            assert rows_of(ours) == expected
+
+
+def test_images_of_a_shuffled_validation_are_found_and_kept(tmp_path):
+    loader = DataLoader(answered_data(ANSWERS, SURENESS), 5, shuffle=True)
+    ours = callback(n_samples=4)
+    fit(tmp_path, ours, loader=loader)
+    assert rows_of(ours) == [9, 6, 3, 5]
+    assert ours.explanation.record.right == [False] * 4
+
+
+def test_without_a_validation_rows_of_the_training_set_are_predicted(tmp_path):
+    ours = callback(n_samples=4)
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
+    trainer.fit(BySecondPixel(), DataLoader(answered_data(ANSWERS, SURENESS), 5, shuffle=True))
+    assert rows_of(ours) == [9, 6, 3, 5]
+
+
+def test_with_no_epoch_to_explain_the_last_validation_chooses(tmp_path):
+    ours = callback(n_samples=4, every_n_epochs=0)
+    fit(tmp_path, ours, epochs=2)
+    assert rows_of(ours) == [9, 6, 3, 5]
+
+
+def test_a_sparse_validation_is_waited_for(tmp_path):
+    ours = callback(n_samples=4)
+    fit(tmp_path, ours, epochs=3, check_val_every_n_epoch=2, num_sanity_val_steps=0)
+    assert rows_of(ours) == [9, 6, 3, 5]
+
+
+def test_an_unknown_choice_is_named():
+    with pytest.raises(TypeError, match=r"samples: got 'misses'.*'mistakes' or 'mixed'"):
+        ShapCallback(samples="misses")
+
+
+def test_a_regression_has_no_mistakes(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("lightning_shap.training.mistakes.inform", said.append)
+    ours = callback(n_samples=3, output="value")
+    fit(tmp_path, ours)
+    assert len(ours.explanation) == 3
+    assert "sees no predictions" in said[-1]
+    assert same(rows_of(ours), [2, 6, 10])

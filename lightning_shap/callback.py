@@ -370,7 +370,7 @@ class ShapCallback(EitherCallback):
     def _choose(
         self, trainer: Trainer, pl_module: LightningModule, *, looks_back: bool = True
     ) -> None:
-        """Keeps to the model's mistakes from now on, and explains what it made of them untrained."""
+        """Keeps to the mistakes from now on, and explains them by the untrained model."""
         if self.failures.gave_up:
             return
         with self._warned(trainer), self.budget.spending():

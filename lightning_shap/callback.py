@@ -235,21 +235,19 @@ class ShapCallback(EitherCallback):
         return f"{type(self).__qualname__}{ {'tag': self.tag} }"
 
     def state_dict(self) -> dict[str, Any]:
-        """The samples' rows in their data set, and the model card, for whoever loads the model.
+        """The samples' rows, the story so far, and the model card, for whoever loads the model.
 
         Only samples that cannot be found again are kept as images.
         """
         state = self.batch.state_dict()
-        more = {
-            "pictures": self.steady.state_dict(),
-            "classifier": {} if self.card is None else self.card.as_dict(),
-        }
+        card = {} if self.card is None else self.card.as_dict()
+        more = {**self.logbook.state_dict(), "classifier": card}
         return state | {name: part for name, part in more.items() if part}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the samples of the run that is resumed."""
+        """Takes the samples and the story of the run that is resumed."""
         self.batch.load_state_dict(state_dict)
-        self.steady.load_state_dict(state_dict.get("pictures", {}))
+        self.logbook.load_state_dict(state_dict)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begins a fit afresh, or says why it will not."""

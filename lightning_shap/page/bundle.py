@@ -72,5 +72,17 @@ def html(data: str, title: str) -> str:
     )
 
 
+def data_in(page: str) -> str:
+    """The JSON that a page of :func:`html` was made with.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    found = re.search(r'<script type="application/json" id="explanations">(.*?)</script>', page)
+    if found is None:
+        raise ValueError("it is no page of explanations")
+    return found[1]
+
+
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

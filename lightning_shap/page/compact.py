@@ -6,69 +6,24 @@ photographs, is a second one, which is written once. Their arrays have different
 both together are one archive that stands alone.
 """
 
-import io
 import json
-import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
 from lightning_shap import __version__
+from lightning_shap.compressed import Layout, npz
 from lightning_shap.explanation import PER_IMAGE, ImageExplanation, Record
-from lightning_shap.maps import Maps
-from lightning_shap.pictures.limits import PERCENTILE
 from lightning_shap.regions.labelled import Regions
 
 FORMAT = 2
 """Version 1 of archives holds values of pixels; this one adds those of regions."""
 
 VALUES = "region_values"  # by which an archive of regions is known
-MOST_CELLS = 64  # a side: finer maps, of every pixel, are summed up over square cells
 MANY_REGIONS = 1024  # above, values are kept in two bytes
 BYTES_PER_PIXEL = 16  # of what is made of it: a region's number, and three floats of an image
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Regions in the form in which they are kept.
-
-    Attributes:
-        region_map: uint8, uint16 or int32 (N, H, W), the region of each pixel.
-        values: float64 (N, R, K'), what each region adds, over all channels.
-        error_std: float64 (N, R, K'), their standard errors, or None.
-        cell: The side of a cell in pixels where values of pixels were summed up, else 0.
-    """
-
-    region_map: np.ndarray
-    values: np.ndarray
-    error_std: np.ndarray | None
-    cell: int = 0
-
-    @property
-    def limit(self) -> float:
-        """The value of a pixel at which colours are full; see :func:`common_limit`."""
-        regions = self.values.shape[1]
-        sizes = np.stack([np.bincount(one.ravel(), minlength=regions) for one in self.region_map])
-        weights = np.broadcast_to(sizes[:, :, None], self.values.shape).ravel()
-        density = np.abs(self.values / np.maximum(sizes, 1)[:, :, None]).ravel()
-        order = np.argsort(density)
-        below = np.cumsum(weights[order])
-        place = int(np.searchsorted(below, PERCENTILE / 100 * below[-1]))
-        return float(density[order[min(place, len(order) - 1)]] or density.max())
-
-
-def layout_of(maps: Maps) -> Layout:
-    """The regions of an explanation, or cells of pixels where every pixel is a region of its own.
-
-    Args:
-        maps: Those of the explanation.
-    """
-    source = maps.source
-    if isinstance(source, Regions) and source.values.shape[1] <= MOST_CELLS**2:
-        return Layout(_small(source.labels), source.values, source.error_std)
-    return _cells(maps)
 
 
 def pack(explanation: ImageExplanation, layout: Layout, more: Mapping[str, Any]) -> bytes:
@@ -186,21 +141,6 @@ def record_of(
     return Record(**known, class_names=class_names)
 
 
-def npz(arrays: Mapping[str, np.ndarray | None]) -> bytes:
-    """Arrays as ``np.savez_compressed`` writes them, of no date: equal ones give equal bytes."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, array in arrays.items():
-            if array is None:
-                continue
-            one = io.BytesIO()
-            np.lib.format.write_array(one, np.asarray(array, order="C"), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy")
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, one.getvalue())
-    return content.getvalue()
-
-
 def _values(layout: Layout) -> dict[str, np.ndarray | None]:
     """Values in four bytes; of very many regions in two, as shares of the largest of each map."""
     many = layout.values.shape[1] > MANY_REGIONS
@@ -215,28 +155,9 @@ def _values(layout: Layout) -> dict[str, np.ndarray | None]:
     }
 
 
-def _cells(maps: Maps) -> Layout:
-    height, width = maps.images.shape[1:3]
-    side = -(-max(height, width) // MOST_CELLS)
-    rows, columns = (np.arange(0, length, side) for length in (height, width))
-    across = len(columns)
-    numbers = (np.arange(height) // side)[:, None] * across + np.arange(width) // side
-    region_map = np.broadcast_to(numbers, (len(maps.images), height, width))
-    values = []
-    for image in range(len(maps.images)):
-        sums = np.add.reduceat(np.add.reduceat(maps.of(image), rows, axis=1), columns, axis=2)
-        values.append(sums.reshape(len(sums), -1).T)
-    return Layout(_small(region_map), np.stack(values), None, side)
-
-
 def _shared(region_map: np.ndarray) -> np.ndarray:
     """The map of the first image alone, where all images have the same, as with patches."""
     return region_map[:1] if (region_map == region_map[:1]).all() else region_map
-
-
-def _small(labels: np.ndarray) -> np.ndarray:
-    """Region numbers in as few bytes as hold them."""
-    return labels.astype(np.min_scalar_type(int(labels.max(initial=0))))
 
 
 def _images(photographs: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:

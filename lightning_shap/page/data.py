@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap import __version__
+from lightning_shap.compressed import Layout, layout_of
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.maps import maps_of
-from lightning_shap.page.compact import FORMAT, Layout, layout_of, pack, pack_samples
+from lightning_shap.page.compact import FORMAT, pack, pack_samples
 from lightning_shap.pictures.photographs import Album
 
 TRACKED = 24  # classes at most whose outputs are followed through the epochs

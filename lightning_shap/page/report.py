@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from lightning_shap.atomic import replacing
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.loggers import numbers_of
-from lightning_shap.page.bundle import html
+from lightning_shap.page.bundle import data_in, html
 from lightning_shap.page.data import PageData, PageWriter
 
 ARCHIVE = "explanation"  # the name of the run and of the tag where there is no training
@@ -36,7 +37,32 @@ class Pages:
         self._samples.setdefault(page.key, _text(page.samples))
         values = json.dumps(_text(page.values))
         one = f'{{"facts":{page.facts_with(numbers).decode()},"values":{values}}}'
-        self._runs.setdefault(run, {}).setdefault(tag, {})[page.facts["step"]] = one
+        self._keep(run, tag, page.facts["step"], one)
+
+    def read(self, path: Path, run: str, before: int) -> None:
+        """Adds what the file of a run holds that another one resumes at a step.
+
+        Args:
+            path: Of the file; where there is none, nothing is added.
+            run: The name of the run that resumes it.
+            before: The step.
+
+        Raises:
+            ValueError: If the file is none of ours.
+        """
+        if not path.is_file():
+            return
+        data = json.loads(data_in(path.read_text(encoding="utf-8", errors="replace")))
+        for known in data["runs"].values():
+            for tag, explanations in known.items():
+                for one in explanations:
+                    step = one["facts"]["step"]
+                    if step < before:
+                        self._keep(run, tag, step, json.dumps(one, ensure_ascii=False))
+        self._samples = {**data["samples"], **self._samples}
+
+    def _keep(self, run: str, tag: str, step: int, text: str) -> None:
+        self._runs.setdefault(run, {}).setdefault(tag, {})[step] = text
 
     def write(self, path: str | os.PathLike[str], title: str) -> Path:
         """Writes them as one HTML file, which appears whole or not at all."""
@@ -62,10 +88,12 @@ class RunReport:
 
     Args:
         path: Where to.
+        resumed: The report of a run that this one resumes, or None.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, resumed: Path | None = None) -> None:
         self.path = path
+        self._resumed = resumed
         self._pages = Pages()
         self._written = 0
 
@@ -81,7 +109,12 @@ class RunReport:
     ) -> None:
         """Adds an explanation, with the training's own numbers of that moment."""
         numbers = {**metrics(), **numbers_of(tag, record, numbers)}
-        self._pages.add(self.path.parent.name or tag, tag, page, numbers)
+        run = self.path.parent.name or tag
+        if self._resumed is not None:
+            with suppress(OSError, ValueError, LookupError, TypeError):  # or it begins anew
+                self._pages.read(self._resumed, run, page.facts["step"])
+            self._resumed = None
+        self._pages.add(run, tag, page, numbers)
         if len(self._pages) >= GROWTH * self._written:
             self.finish()
 

@@ -1,10 +1,14 @@
 """A chapter: one explained moment of a training, kept as small as it can be."""
 
+import io
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lightning_shap.compressed import MOST_CELLS, layout_of, npz
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.regions.labelled import Regions
 
@@ -16,8 +20,8 @@ if TYPE_CHECKING:
 class Chapter:
     """What is kept of an explanation until the end of a training.
 
-    Of regions this takes a byte or two a pixel, else four: 0.4 or 1.6 MB for eight samples of 224
-    pixels a side.
+    Of regions this takes a byte or two a pixel: 0.4 MB for eight samples of 224 pixels a side. Maps
+    of single pixels are summed up over at most 64 x 64 cells, so that each is a region too.
 
     Attributes:
         title: Such as ``"epoch 3"``.
@@ -45,14 +49,61 @@ class Chapter:
         return cls(
             title,
             is_control,
-            _first_maps(explanation),
+            first_maps(explanation),
             verdicts,
             tuple(record.right),
             record.predicted,
         )
 
+    @cached_property
+    def packed(self) -> bytes:
+        """The chapter for a checkpoint, all of it: an ``.npz`` file of some kilobytes."""
+        about = {
+            "title": self.title,
+            "is_control": self.is_control,
+            "verdicts": self.verdicts,
+            "right": self.right,
+        }
+        arrays = {"predicted": self.predicted, "indexes": self.maps.indexes}
+        source = self.maps.source
+        if isinstance(source, Regions):
+            about["channels"] = source.channels
+            arrays["labels"] = source.labels
+            arrays["per_pixel"], arrays["per_pixel_std"] = source.per_pixel, source.per_pixel_std
+        else:
+            arrays["values"] = source
+        return npz({**arrays, "about": np.array(json.dumps(about, ensure_ascii=False))})
 
-def _first_maps(explanation: "ImageExplanation") -> Maps:
+    @classmethod
+    def unpacked(cls, content: bytes) -> "Chapter":
+        """The chapter that was packed.
+
+        Raises:
+            ValueError: If it is none.
+            KeyError: If something of it is missing.
+        """
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays: dict[str, Any] = dict(archive)
+        about = json.loads(str(arrays["about"]))
+        source: Regions | np.ndarray
+        if "values" in arrays:
+            source = arrays["values"]
+        else:
+            std = arrays.get("per_pixel_std")
+            source = Regions(arrays["labels"], arrays["per_pixel"], about["channels"], std)
+        maps = Maps(source, _no_images(source), arrays.get("indexes"), None, None, None)
+        return cls(
+            about["title"],
+            about["is_control"],
+            maps,
+            tuple(about["verdicts"]),
+            tuple(about["right"]),
+            arrays.get("predicted"),
+        )
+
+
+def first_maps(explanation: "ImageExplanation") -> Maps:
+    """The maps that a chapter keeps of an explanation, and by which it is compared."""
     maps = maps_of(explanation)
     source: Regions | np.ndarray
     if isinstance(maps.source, Regions):
@@ -61,11 +112,25 @@ def _first_maps(explanation: "ImageExplanation") -> Maps:
         labels = first.labels.astype(np.min_scalar_type(first.per_pixel.shape[1]))
         source = Regions(labels, first.per_pixel, first.channels, first.per_pixel_std)
     else:
-        summed = np.stack([maps.of(image)[0] for image in range(len(maps.images))])
-        source = summed.astype(np.float32)[..., None, None]
-    images = np.broadcast_to(0.0, source.shape[:-1])  # they are the same in all chapters
+        source = _cells(maps)
     indexes = None if maps.indexes is None else maps.indexes[:, :1]
-    return Maps(source, images, indexes, None, None, None)
+    return Maps(source, _no_images(source), indexes, None, None, None)
+
+
+def _no_images(source: Regions | np.ndarray) -> np.ndarray:
+    """Of their shape alone: they are the same in all chapters."""
+    return np.broadcast_to(0.0, source.shape[:-1])
+
+
+def _cells(maps: Maps) -> Regions | np.ndarray:
+    """The first of pixels' maps, float32; summed up over cells where there are very many pixels."""
+    summed = np.stack([maps.of(image)[:1] for image in range(len(maps.images))])
+    pixels = np.moveaxis(summed, 1, -1)[:, :, :, None].astype(np.float32)
+    if max(pixels.shape[1:3]) <= MOST_CELLS:
+        return pixels
+    layout = layout_of(Maps(pixels, _no_images(pixels), None, None, None, None))
+    cells = Regions.even(layout.region_map, layout.values, 1)
+    return Regions(cells.labels, cells.per_pixel.astype(np.float32), 1)
 
 
 def _verdict(record: "Record", image: int) -> str:

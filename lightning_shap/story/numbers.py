@@ -17,6 +17,7 @@ from lightning_shap.metrics.where import (
     CornerShare,
     TopShare,
 )
+from lightning_shap.story.chapter import first_maps
 
 if TYPE_CHECKING:
     from lightning_shap.explanation import ImageExplanation
@@ -63,12 +64,12 @@ def numbers_of_maps(
     numbers: dict[str, float] = {}
     if "settled" in metrics and previous is not None:
         for suffix, alike in (("", Similarity(**ALONE)), ("_rank", Similarity("rank", **ALONE))):
-            alike.update(maps, previous)
+            alike.update(first_maps(explanation), previous)
             numbers[f"settled{suffix}"] = float(alike.compute())
             numbers[f"settled{suffix}_floor"] = float(alike.floor)
     if "learnt" in metrics and control is not None:
         alike = Similarity(**ALONE)
-        alike.update(maps, control)
+        alike.update(first_maps(explanation), control)
         numbers["learnt"] = 1 - float(alike.compute())
     numbers |= {name: float(value) for name, value in _of_one(explanation, maps, metrics).items()}
     return {name: value for name, value in numbers.items() if math.isfinite(value)}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.maps import Maps, maps_of
+from lightning_shap.maps import Maps
 from lightning_shap.metrics.similarity import Similarity
 from lightning_shap.metrics.where import CORNERS
-from lightning_shap.story.chapter import Chapter
+from lightning_shap.story.chapter import Chapter, first_maps
 from lightning_shap.story.numbers import ALONE, numbers_of_maps
 
 if TYPE_CHECKING:
@@ -133,14 +133,14 @@ def summary_of(
     half: "ImageExplanation | None" = None,
 ) -> Summary:
     """How a training ended; see :class:`lightning_shap.story.story.Story`."""
-    maps = maps_of(final)
+    maps = first_maps(final)
     compared = [_compared(maps, chapter.maps) for chapter in epochs]
     alike = [similarity for similarity, _ in compared]
     ranks = [_compared(maps, chapter.maps, "rank")[0] for chapter in epochs]
     known = [floor for _, floor in compared if math.isfinite(floor)]
     floor = min(known) if known else None
     if floor is None and half is not None:
-        found = _compared(maps, maps_of(half))[0]
+        found = _compared(maps, first_maps(half))[0]
         floor = found if math.isfinite(found) else None
     settled_at = None
     if floor is not None:

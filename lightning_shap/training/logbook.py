@@ -10,6 +10,7 @@ from lightning_shap.pictures.styles import StyleName
 from lightning_shap.story.story import Story
 from lightning_shap.training.ending import conclude
 from lightning_shap.training.lightning import Trainer
+from lightning_shap.training.messages import warn
 from lightning_shap.training.moment import Moment
 from lightning_shap.training.results import Results
 from lightning_shap.training.steady import Steady
@@ -55,6 +56,24 @@ class Logbook:
         self.results.begin()
         self._album = Album()
         self._page = PageWriter(self._album)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run goes on from."""
+        return {
+            "pictures": self.steady.state_dict(),
+            "story": self.story.state_dict(),
+            "report": self.results.report_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on as the run that is resumed."""
+        self.steady.load_state_dict(state.get("pictures", {}))
+        self.results.load_report_state(state.get("report", {}))
+        try:
+            self.story.load_state_dict(state.get("story", {}))
+        except Exception as error:  # a damaged archive makes NumPy, zipfile and JSON raise anything
+            self.story.begin()
+            warn(f"ShapCallback begins its story anew, as the checkpoint's is unreadable: {error}")
 
     def begin_story(self) -> None:
         """There are other samples now."""

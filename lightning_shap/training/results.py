@@ -94,6 +94,15 @@ class Results:
         self._places: dict[int, _Place] = {}
         self._nobody_noted = False
         self._report: RunReport | None = None
+        self._resumed: Path | None = None  # the report of the run that is resumed
+
+    def report_state(self) -> dict[str, str]:
+        """Where the report of this run is, for one that resumes it."""
+        return {} if self._report is None else {"path": str(self._report.path.absolute())}
+
+    def load_report_state(self, state: Mapping[str, str]) -> None:
+        """Begins this run's report with that of the run that is resumed, if it is still there."""
+        self._resumed = Path(state["path"]) if "path" in state else None
 
     def write(
         self,
@@ -213,7 +222,7 @@ class Results:
         if self._report is None:
             folders = [self.save_dir, *map(folder_of, trainer.loggers), trainer.default_root_dir]
             folder = Path(next(folder for folder in folders if folder is not None))
-            self._report = RunReport(folder / f"{self.settings.tag}.html")
+            self._report = RunReport(folder / f"{self.settings.tag}.html", self._resumed)
         report = self._report
         write = partial(report.add, metrics=lambda: _numbers(trainer.callback_metrics))
         place = _Place("the report", report, lambda: report.path.parent, write, _nothing)

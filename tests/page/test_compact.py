@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lightning_shap
+from lightning_shap.compressed import npz
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation
-from lightning_shap.page.compact import npz
 from lightning_shap.page.data import PageWriter
 from lightning_shap.regions.labelled import Regions
 

@@ -1,5 +1,8 @@
 """A resumed run explains the same samples to the same bytes as one that never stopped."""
 
+import json
+import warnings
+
 import pytest
 import torch
 from pytorch_lightning import seed_everything
@@ -16,7 +19,9 @@ from tiny_training import (
 )
 from torch.utils.data import DataLoader
 
-from lightning_shap import ShapCallback
+from lightning_shap import ShapCallback, explain
+from lightning_shap.page.bundle import data_in
+from lightning_shap.story.story import MOST, Story
 
 pytestmark = lightning_warns
 
@@ -147,3 +152,82 @@ def test_another_number_of_samples_is_what_the_user_asks_for_now(tmp_path):
     fit(tmp_path, 1)
     _, ours = fit(tmp_path, 2, ckpt_path=tmp_path / "epoch=0.ckpt", arguments={"n_samples": 5})
     assert len(ours.explanation) == 5
+
+
+STORY = {"metrics": None, "evolution": "picture", "n_samples": 3, "max_evals": 20, "report": True}
+
+
+def evolution_in(pictures):
+    (picture,) = [one for (key, _), one in pictures.items() if key == "shap/evolution"]
+    return picture
+
+
+@pytest.mark.parametrize("method", ["partition", "kernel", "gradient"])
+def test_a_resumed_run_goes_on_with_its_story(tmp_path, method):
+    arguments = {**STORY, "method": method}
+    whole, of_whole = fit(tmp_path / "whole", 4, arguments=arguments)
+    fit(tmp_path / "parts", 2, arguments=arguments)
+    resumed, ours = fit(
+        tmp_path / "parts", 4, ckpt_path=tmp_path / "parts" / "epoch=1.ckpt", arguments=arguments
+    )
+    titles = ["before training", "epoch 0", "epoch 1", "epoch 2", "epoch 3"]
+    assert [one.title for one in ours.story.chapters] == titles
+    assert ours.explanation.training == of_whole.explanation.training
+    assert same(evolution_in(resumed), evolution_in(whole))
+    assert steps_in(tmp_path / "parts") == steps_in(tmp_path / "whole")
+
+
+def steps_in(folder):
+    """The steps that a run's report holds, by tags."""
+    page = json.loads(data_in((folder / "shap.html").read_text()))
+    (run,) = page["runs"].values()
+    steps = {tag: [one["facts"]["step"] for one in known] for tag, known in run.items()}
+    assert len(page["samples"]) == 1
+    return {"shap": steps["shap"], "shap_final": steps["shap_final"][-1]}
+
+
+def test_a_checkpoint_without_a_story_or_with_another_one_begins_it_anew(tmp_path):
+    for state, message in {
+        None: None,
+        3: "begins its story anew",
+    }.items():
+
+        def changed(kept, state=state):
+            kept.pop("story")
+            return kept if state is None else {**kept, "story": {"version": state}}
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            ours = resumed_with(tmp_path / str(state), changed, arguments=STORY)
+        assert [one.title for one in ours.story.chapters] == ["epoch 1"]
+        said = [str(one.message) for one in caught if "story" in str(one.message)]
+        assert len(said) == (message is not None)
+        assert all(message in one for one in said)
+
+
+def test_a_story_of_other_images_is_left_behind(tmp_path):
+    fit(tmp_path, 1, arguments=STORY)
+    other = {**STORY, "samples": [5, 1, 0]}
+    _, ours = fit(tmp_path, 2, ckpt_path=tmp_path / "epoch=0.ckpt", arguments=other)
+    assert [one.title for one in ours.story.chapters] == ["epoch 1"]
+
+
+def test_a_story_stays_small_in_a_checkpoint(tmp_path):
+    images = torch.rand(8, 3, 224, 224)
+    model = torch.nn.Sequential(torch.nn.AvgPool2d(28), torch.nn.Flatten(), torch.nn.Linear(192, 2))
+    for method, most in {"partition": 300, "gradient": 1100}.items():
+        found = explain(model, images, method=method, max_evals=30, topk=1, regions=None)
+        story = Story(())
+        story.add(found, "before training", is_control=True)
+        for epoch in range(MOST):
+            story.add(found, f"epoch {epoch}")
+        state = story.state_dict()
+        assert sum(part.nbytes for part in state["chapters"]) < most * 1024, method
+        torch.save(state, tmp_path / "state")
+        other = Story(())
+        other.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
+        assert other.chapters[0].is_control
+        assert other.epochs[0].title == "epoch 0"
+        assert other.epochs[-1].title == f"epoch {MOST - 1}"
+        other.add(found, f"epoch {MOST}")
+        assert len(other.epochs) <= MOST

@@ -123,7 +123,7 @@ class ShapCallback(EitherCallback):
             "settled" compares with the epoch explained before, "learnt" with the untrained model,
             "where" gives the shares along the border, in each corner and on the strongest tenth,
             "sure" errors, clear and distinct regions, or what is missing; None for these four.
-            "faithful" holds insertion and deletion against random maps, for 64 model rows a sample.
+            "faithful" holds insertion and deletion against random maps, for 32 model rows a sample.
             At the end "settled" explains the final model once more with half of the evaluations,
             unless the method knows standard errors.
         evolution: How the end of a training is drawn, under ``<tag>/evolution``: "picture" has a

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MetricName = Literal["settled", "learnt", "where", "sure", "faithful"]
 USUAL: tuple[MetricName, ...] = ("settled", "learnt", "where", "sure")
 STEPS = 8  # of insertion and deletion curves, beside as many of random maps
+ROWS = 2 * (2 + 2 * (STEPS - 1))  # of the model, that both curves cost an image: 32
 
 # An explanation is of all ranks' samples already, and one rank alone asks: to wait for the others
 # would be to wait for ever.
@@ -80,7 +81,7 @@ def faithfulness(
 ) -> dict[str, tuple[float, int]]:
     """How much better than random maps of the same regions the first maps do, summed over maps.
 
-    It costs ``2 * (2 + 2 * (STEPS - 1))`` model rows an image.
+    It costs ``ROWS`` model rows an image.
 
     Args:
         model: That was explained.

@@ -9,12 +9,14 @@ from pytorch_lightning import Callback
 from tiny_training import (
     NO_STORY,
     FaultyClassifier,
+    TinyClassifier,
     lightning_warns,
     tiny_loaders,
     tiny_trainer,
 )
 
-from lightning_shap import ShapCallback
+from lightning_shap import ShapCallback, game
+from lightning_shap.story.numbers import ROWS
 from lightning_shap.training import time_budget as room
 from lightning_shap.training.time_budget import LEAST, TimeBudget
 
@@ -142,3 +144,34 @@ def test_a_training_with_a_budget_says_what_it_lowers_and_skips(tmp_path, caplog
     assert all("time_budget='10%'" in words for words in messages)
     final = [step for key, step in trainer.logger.pictures if key.startswith("shap_final")]
     assert final == [19]
+
+
+PER_ROW = 0.001  # seconds
+
+
+class Slow(TinyClassifier):
+    """Each row takes its time, outside of training."""
+
+    def forward(self, images):
+        trainer = self._trainer
+        if not (self.training or trainer is None or trainer.validating or trainer.sanity_checking):
+            room.time.now += PER_ROW * len(images)
+        return super().forward(images)
+
+
+def test_faithfulness_costs_the_rows_that_are_stated_and_the_budget_counts_them(
+    tmp_path, clock, monkeypatch
+):
+    monkeypatch.setattr(game, "time", clock)
+    samples, seconds = 5, {}
+    for metrics in ([], ["faithful"]):
+        began = clock.now
+        quick = {"n_samples": samples, "max_evals": 50, "metrics": metrics, "evolution": None}
+        ours = ShapCallback(**quick, time_budget=1000.0, on_error="raise")
+        tiny_trainer(tmp_path, ours, max_epochs=2).fit(Slow(), *tiny_loaders(val=12))
+        seconds[bool(metrics)] = clock.now - began
+        fixed = ROWS * samples * PER_ROW if metrics else 0
+        assert ours.budget._fixed == pytest.approx(fixed, abs=1e-9)
+    explanations = 4  # the control, two epochs, the final model
+    extra = (seconds[True] - seconds[False]) / explanations / samples / PER_ROW
+    assert extra == pytest.approx(ROWS) == 32

@@ -226,7 +226,7 @@ class ShapCallback(EitherCallback):
         self.logbook = Logbook(
             tag, self.results, self.steady, self.story, style, evolution, per_sample
         )
-        self.mistakes = MistakesFirst(self.batch, self.question, self.explainer)
+        self.mistakes = MistakesFirst(self.batch, self.question, self.explainer, self.steady)
         self._begin()
 
     @property
@@ -374,7 +374,6 @@ class ShapCallback(EitherCallback):
         with self._warned(trainer), self.budget.spending():
             if self.mistakes.choose(trainer, pl_module, self.ranks):
                 self.card = None
-                self.logbook.begin_story()
                 self._samples(trainer, pl_module, settle=True)
         untrained = self.mistakes.untrained() if looks_back else None
         if untrained is not None:

@@ -52,7 +52,8 @@ class Logbook:
 
     def begin(self) -> None:
         """A new fit."""
-        self.begin_story()
+        self.steady.begin()
+        self.story.begin()
         self.results.begin()
         self._album = Album()
         self._page = PageWriter(self._album)
@@ -74,11 +75,6 @@ class Logbook:
         except Exception as error:  # a damaged archive makes NumPy, zipfile and JSON raise anything
             self.story.begin()
             warn(f"ShapCallback begins its story anew, as the checkpoint's is unreadable: {error}")
-
-    def begin_story(self) -> None:
-        """There are other samples now."""
-        self.steady.begin()
-        self.story.begin()
 
     def log(
         self,

@@ -21,6 +21,7 @@ from lightning_shap.training.messages import inform
 from lightning_shap.training.question import Question
 from lightning_shap.training.ranks import Ranks
 from lightning_shap.training.shares import SharedExplainer
+from lightning_shap.training.steady import Steady
 from lightning_shap.training.watch import WHOLE, Watch
 
 MOST_ROWS = 1024  # of a data set, that a pass of our own looks at
@@ -38,10 +39,14 @@ class MistakesFirst:
         batch: Of the samples, which says what was asked for, and takes what was chosen.
         question: What is asked of the model.
         explainer: Knows the classifier.
+        steady: The classes that samples are explained for.
     """
 
-    def __init__(self, batch: FixedBatch, question: Question, explainer: SharedExplainer) -> None:
+    def __init__(
+        self, batch: FixedBatch, question: Question, explainer: SharedExplainer, steady: Steady
+    ) -> None:
         self.batch = batch
+        self.steady = steady
         self.explainer = explainer
         self.question = question
         self._watch = Watch(batch.size, question.output, question.multi_label)
@@ -137,12 +142,35 @@ class MistakesFirst:
         if not picked:
             return False
         self.batch.pick = ranks.on_first(lambda: self._as_pick(trainer, pl_module, picked))
+        self._keep_classes(trainer, pl_module, ranks, self.batch.pick.samples)
         wrong = sum(one.right is False for one in picked)
         unsure = len(picked) - wrong
         parts = [f"{wrong} of the {shortlist.wrong} mistakes"] if wrong else []
         parts += [f"{unsure} that the model is least sure of"] if unsure else []
         self._say(f"explains, from now on, {' and '.join(parts)} among {shortlist.seen} images")
         return True
+
+    def _keep_classes(
+        self, trainer: Trainer, pl_module: LightningModule, ranks: Ranks, samples: Samples
+    ) -> None:
+        """Explains the samples for what the model takes them for now, not for what it did before.
+
+        Or the untrained model, which is explained first, would settle which classes are shown.
+        """
+        self.steady.begin()
+        seen = self.explainer.explain(
+            trainer,
+            ranks,
+            lambda: pl_module,
+            samples,
+            self.question.at_a_glance(),
+            found_names=None,
+            trees=self.batch.trees,
+        )
+        if isinstance(seen, str):
+            self.explainer.begin()  # it will be asked again, and refuse again
+        else:
+            self.steady.keep(seen[0])
 
     def _picked(self, shortlist: Shortlist) -> list[Prediction]:
         if self.batch.by_predictions == "mixed":

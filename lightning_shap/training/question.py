@@ -83,6 +83,10 @@ class Question:
         """The same for so many evaluations a sample."""
         return replace(self, max_evals=max_evals)
 
+    def at_a_glance(self) -> "Question":
+        """The same of the two rows that show a model's outputs, and so what would be explained."""
+        return replace(self, method="partition", max_evals=2, grid=None, regions=None)
+
     def of_classes(self, classes: np.ndarray, against: np.ndarray | None) -> "Question":
         """The same of given classes (N, K'), compared with others (N,)."""
         return replace(self, targets=classes, topk=None, against=against)

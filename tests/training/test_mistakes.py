@@ -218,6 +218,14 @@ def test_mistakes_have_a_control_and_a_story_of_their_own(tmp_path):
     assert all(one.right == (False,) * 4 for one in chapters[1:])
 
 
+@pytest.mark.parametrize("method", ["partition", "kernel", "gradient"])
+def test_mistakes_are_explained_for_what_they_were_taken_for(tmp_path, method):
+    ours = callback(n_samples=4, topk=2, method=method)
+    trainer = fit(tmp_path, ours, epochs=2)
+    assert ours.steady.classes.tolist() == [[0, 2], [0, 1], [0, 2], [0, 1]]
+    assert trainer.logger.pictures
+
+
 def test_the_control_of_mistakes_is_of_the_weights_before_training(tmp_path):
     torch.manual_seed(0)
     module = TinyClassifier(dropout=0.0, learning_rate=0.002)

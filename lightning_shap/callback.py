@@ -85,7 +85,7 @@ class ShapCallback(EitherCallback):
             value of the pixels as the model receives them.
         grid: Patches of "kernel", a side or [rows, columns]; None for what the budget resolves.
         regions: "image" for regions that follow each sample's image, found once for all epochs;
-            "boxes" for SHAP's rectangles, or the patches of "kernel". None for the image, or for
+            "boxes" for SHAP's rectangles, or the patches of "kernel". None for "image", or for
             patches where a grid is given.
         output: What is explained: "logit", which is the model's output as it is, "probability",
             "value" where the outputs are no classes, or a function from the model's output to

@@ -13,6 +13,7 @@ photographs from random views of them. Without shap-bpt its row is left out.
 
 import argparse
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from torchvision.transforms import v2
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
 from lightning_shap.maskers import background_of
+from lightning_shap.pictures.pixels import map_cell
 
 Explained = Callable[[nn.Module, torch.Tensor, int, int], np.ndarray]
 
@@ -50,6 +52,9 @@ class Remembered(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Outputs (N, K) of images (N, C, H, W)."""
+        if images.requires_grad:
+            scores: torch.Tensor = self.model(images)
+            return scores
         names = [image.numpy().tobytes() for image in images]
         new = {name: row for row, name in enumerate(names) if name not in self.outputs}
         if new:
@@ -89,7 +94,7 @@ def trained(name: str, size: int, seconds: float) -> nn.Module:
     return model.eval()
 
 
-def ours(method: str, regions: str) -> Explained:
+def ours(method: str, regions: str | None) -> Explained:
     """A map (H, W) by :func:`lightning_shap.explain`."""
 
     def explained(model: nn.Module, image: torch.Tensor, target: int, max_evals: int) -> np.ndarray:
@@ -129,7 +134,14 @@ METHODS: dict[str, Explained] = {
     "shap-bpt": shap_bpt,
     "kernel, boxes": ours("kernel", "boxes"),
     "kernel, image": ours("kernel", "image"),
+    "gradient": ours("gradient", None),
 }
+
+
+def smoothed(found: np.ndarray, part: int) -> np.ndarray:
+    """A map (H, W), averaged over a part of its side as :func:`lightning_shap.plot` does."""
+    height, width = found.shape
+    return map_cell(found, (width, height), max(height, width) / part)
 
 
 def gain(
@@ -154,6 +166,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="of the curves")
     parser.add_argument("--evals", type=int, nargs="+", default=[50, 100, 200, 500])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=tuple(METHODS))
+    parser.add_argument(
+        "--smooth",
+        type=int,
+        nargs="+",
+        default=[],
+        help="also smooth maps, as pictures do, over the side divided by each of these",
+    )
     parser.add_argument("--save", type=Path, help="an .npz file for each view's gain")
     args = parser.parse_args()
     lite = args.network.removeprefix("lite")
@@ -161,25 +180,30 @@ def main() -> None:
         model = network(int(lite))
     else:
         model = trained(args.network, args.size, args.seconds)
-    gains: dict[str, list[list[float]]] = {name: [] for name in args.methods}  # per view, budget
+    # Of each method and smoothing, for each view and budget.
+    gains: dict[str, list[list[float]]] = defaultdict(list)
+    methods = list(args.methods)
     for name in args.photographs:
         for where, part, mirrored in VIEWS:
             image = square(name, args.size, where=where, part=part, mirrored=mirrored)
             remembered = Remembered(model).eval()
             with torch.no_grad():
                 target = int(remembered(image[None]).argmax())
-            for method in list(gains):
+            for method in list(methods):
                 try:
                     maps = [
                         METHODS[method](remembered, image, target, evals) for evals in args.evals
                     ]
                 except ModuleNotFoundError as error:
                     print(f"{method}: left out: {error}", flush=True)
-                    del gains[method]
+                    methods.remove(method)
                     continue
-                gains[method].append(
-                    [gain(remembered, image, target, found, args.steps) for found in maps]
-                )
+                for part in (None, *args.smooth):
+                    row = method if part is None else f"{method}, over 1/{part}"
+                    drawn = maps if part is None else [smoothed(found, part) for found in maps]
+                    gains[row].append(
+                        [gain(remembered, image, target, found, args.steps) for found in drawn]
+                    )
             if args.save:
                 np.savez(args.save, **{key: np.array(value) for key, value in gains.items()})
     first = np.array(next(iter(gains.values())))
@@ -190,7 +214,7 @@ def main() -> None:
             f"{evals}: {table[:, budget].mean():.3f} ({(table > first)[:, budget].sum():2})"
             for budget, evals in enumerate(args.evals)
         ]
-        print(f"{method:18} {'  '.join(columns)}")
+        print(f"{method:24} {'  '.join(columns)}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from games import Game
 
-from lightning_shap.methods.kernel.estimate import ShapleyEstimate, design, estimate
+from lightning_shap.methods.kernel.estimate import ShapleyEstimate, estimate
+from lightning_shap.methods.kernel.search import Search
 from lightning_shap.regions.boxes import Box
 
 Estimator = Callable[[Game, int, int], np.ndarray | None]
@@ -21,10 +22,12 @@ Estimator = Callable[[Game, int, int], np.ndarray | None]
 
 def ours(game: Game, budget: int, seed: int) -> ShapleyEstimate:
     """This package's `method="kernel"`."""
-    coalitions = design(game.grid, budget, seed)
-    ends = game.value(np.stack([np.zeros(game.players, bool), np.ones(game.players, bool)]))
-    values = game.value(coalitions) if len(coalitions) else np.empty(0)
-    return estimate(coalitions, values[:, None], ends[:1], ends[1:], game.grid)
+    base, full = game.value(np.stack([np.zeros(game.players, bool), np.ones(game.players, bool)]))
+    ends = np.array([base]), np.array([full])
+    search = Search(game.grid, *ends, max_evals=budget, seed=seed)
+    while len(asked := search.ask()):
+        search.answer(asked, game.value(asked)[:, None])
+    return estimate(search.coalitions, search.values, *ends, game.grid)
 
 
 def shap_kernel(game: Game, budget: int, seed: int) -> np.ndarray:

@@ -170,9 +170,11 @@ def test_segments_lie_where_the_patches_lie_for_which_they_stand():
 def test_painted_masks_are_the_segments_pixel_by_pixel(images, rows, data):
     random = np.random.default_rng(data.draw(st.integers(0, 99)))
     segments = [Segments(image_tree(random.random((1, 6, 7))), (2, 3)) for _ in range(images)]
-    present = random.random((rows, 6)) < 0.5
-    coalitions = SegmentCoalitions(present, segments)
-    expected = np.concatenate([present[:, each.labels] for each in segments])[:, None]
+    present = random.random((rows * images, 6)) < 0.5
+    owners = np.sort(random.integers(images, size=len(present)))
+    coalitions = SegmentCoalitions(present, owners, segments)
+    labels = np.stack([segments[owner].labels for owner in owners])
+    expected = np.stack([row[own] for row, own in zip(present, labels, strict=True)])[:, None]
     assert len(coalitions) == images * rows
     start = data.draw(st.integers(0, len(coalitions) - 1))
     stop = data.draw(st.integers(start + 1, len(coalitions)))

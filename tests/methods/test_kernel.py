@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap.game import CoalitionGame
+from lightning_shap.methods.descent import Descent
+from lightning_shap.methods.kernel.design import coalitions_of_boxes, tree_of
 from lightning_shap.methods.kernel.estimate import design, estimate
 from lightning_shap.methods.kernel.estimator import kernel_values
+from lightning_shap.methods.kernel.search import Search
 from lightning_shap.regions.patches import PatchCoalitions, PatchGrid, choose_grid
 
 GRID = (3, 4)
@@ -25,12 +28,19 @@ def rough_game(present, outputs=2):
     return hidden @ rng.standard_normal((24, outputs)) + 3.0
 
 
-def solve(value, max_evals, grid=GRID, seed=0):
+def search(value, max_evals, grid=GRID, seed=0):
     players = grid[0] * grid[1]
     ends = value(np.stack([np.zeros(players, bool), np.ones(players, bool)]))
-    coalitions = design(grid, max_evals, seed)
-    assert len(coalitions) + 2 <= max_evals
-    return estimate(coalitions, value(coalitions), ends[0], ends[1], grid), ends
+    found = Search(grid, *ends, max_evals=max_evals, seed=seed)
+    while len(asked := found.ask()):
+        found.answer(asked, value(asked))
+    assert len(found.coalitions) + 2 <= max_evals
+    return found, ends
+
+
+def solve(value, max_evals, grid=GRID, seed=0):
+    found, ends = search(value, max_evals, grid, seed)
+    return estimate(found.coalitions, found.values, *ends, grid), ends
 
 
 def relative_error(found, exact):
@@ -117,8 +127,11 @@ def test_the_summary_of_errors_is_that_of_the_patches():
 
 
 def test_few_evaluations_are_spent_on_coalitions_of_all_sizes_and_of_patches_that_hang_together():
+    def game(present):
+        return np.tanh(present.reshape(-1, 4, 4)[:, 1:3, :2].sum((1, 2)))[:, None]
+
     for max_evals, largest in ((16, 11), (32, 12), (64, 13)):
-        chosen = design((4, 4), max_evals, 0)
+        chosen = search(game, max_evals, (4, 4))[0].coalitions
         sizes = chosen.sum(1)
         assert sizes.max() >= largest
         assert sizes.min() <= 16 - largest + 1
@@ -143,7 +156,51 @@ def test_a_budget_of_two_and_a_half_evaluations_a_patch_chooses_that_grid(player
     assert choose_grid(budget, (224, 224)) == (players_a_side, players_a_side)
 
 
-def test_the_seed_alone_chooses_the_coalitions():
+def test_few_evaluations_go_where_the_output_changes():
+    def game(present):  # the upper left quarter matters most, and most where little else is
+        maps = present.reshape(-1, 4, 4)
+        return np.sqrt(5 * maps[:, :2, :2].sum((1, 2)) + maps.sum((1, 2)))[:, None]
+
+    maps = search(game, 32, (4, 4))[0].coalitions.reshape(-1, 4, 4)
+    quarters = [
+        maps[:, down : down + 2, across : across + 2] for down in (0, 2) for across in (0, 2)
+    ]
+    first, *others = [(each.any((1, 2)) & ~each.all((1, 2))).sum() for each in quarters]
+    assert first > 1.5 * max(others)
+
+
+@pytest.mark.parametrize(("max_evals", "scale"), [(16, 2.0), (32, 2.0), (32, 4.0), (32, 6.0)])
+def test_few_evaluations_are_hardly_worse_than_owen_values_of_the_same(max_evals, scale):
+    weights = np.full(16, 0.5)
+    weights[[4, 5]] = 1.5, 2.5
+
+    def game(present):  # as a network's: it saturates, and one part of the image matters most
+        return 20 * np.tanh((present @ weights)[:, None] / scale) ** 2
+
+    exact, ends = solve(game, 2**16, grid=(4, 4))
+    found, _ = solve(game, max_evals, grid=(4, 4))
+    descent = Descent(tree_of((4, 4)), *ends, max_rows=max_evals - 2, rows_per_round=10)
+    while boxes := descent.ask():
+        descent.answer(game(coalitions_of_boxes((4, 4), boxes)))
+    owen = np.empty((4, 4, 1, 1))
+    for box, value in descent.leaves():
+        owen[box.slices] = value
+    owen_error = relative_error(owen.reshape(16, 1), exact.values)
+    assert relative_error(found.values, exact.values) < 1.5 * owen_error
+
+
+def test_a_nearly_additive_game_is_resolved_patch_by_patch():
+    effects = np.random.default_rng(3).standard_normal((64, 1))
+
+    def game(present):
+        return present @ effects + 0.01 * np.sin(present @ effects)
+
+    exact = effects + 0.01 * np.sin(effects.sum()) / 64
+    found, _ = solve(game, 128, grid=(8, 8))
+    assert relative_error(found.values, exact) < 0.01
+
+
+def test_the_seed_alone_chooses_the_coalitions_of_a_design():
     np.testing.assert_array_equal(design(GRID, 64, 3), design(GRID, 64, 3))
     assert (design(GRID, 64, 3) != design(GRID, 64, 4)).any()
 
@@ -156,7 +213,8 @@ def test_the_seed_alone_chooses_the_coalitions():
 @settings(max_examples=40, deadline=None)
 def test_coalitions_are_distinct_and_in_pairs_once_these_outnumber_players(grid, max_evals, seed):
     players = grid[0] * grid[1]
-    coalitions = design(grid, max_evals, seed)
+    effects = np.linspace(-1, 2, players)
+    coalitions = search(lambda s: np.exp(s @ effects)[:, None], max_evals, grid, seed)[0].coalitions
     assert coalitions.shape[1] == players
     assert len(np.unique(coalitions, axis=0)) == len(coalitions) <= max_evals - 2
     assert not (coalitions.all(1) | ~coalitions.any(1)).any()

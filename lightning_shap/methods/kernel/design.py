@@ -8,23 +8,27 @@ where patches hang together. The prior is fixed beforehand, so a design depends 
 seed alone and serves every model, image, output and epoch.
 
 Coalitions come in pairs with their complements, which show the odd part of a game, all that Shapley
-values are made of, from the even part. Where they are hardly more than players, single coalitions
-in twice as many directions are worth more.
+values are made of, from the even part. Where they are hardly more than players and the game is
+nearly additive, single coalitions in twice as many directions are worth more.
 
 Sources: Covert & Lee, "Improving KernelSHAP" (AISTATS 2021) for pairs; Krause et al., "Near-optimal
 sensor placements in Gaussian processes" (JMLR 9, 2008) for greedy designs.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
+from lightning_shap.methods.descent import Descent
 from lightning_shap.methods.kernel.prior import PatchKernel, shapley_of_noise
+from lightning_shap.regions.boxes import Box, BoxTree
 
 POOL_PER_PAIR = 4
 SMALLEST_POOL, LARGEST_POOL = 800, 3000
 MOST_PICKED = 1024  # pairs; beyond, picking takes minutes and most of the pool is taken anyway
 LENGTHS = (0.0, 0.25, 0.5)  # over which patches of the pool hang together, of the image's side
+LOOKS = 10  # coalitions of the first two rounds of a descent: two halves, and eight with quarters
 
 
 @lru_cache(maxsize=16)
@@ -47,13 +51,45 @@ def coalition_pairs(grid: tuple[int, int], pairs: int, seed: int) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def single_coalitions(grid: tuple[int, int], count: int, seed: int) -> np.ndarray:
-    """``count`` coalitions as +-1 (count, n), most of them without their complements."""
-    whole = np.ones((1, grid[0] * grid[1]))
+    """``count`` coalitions as +-1 (count, n), each without its complement, for the odd part alone.
+
+    They complete the :func:`first_looks` of a descent, of which none comes again.
+    """
+    known = np.vstack([np.ones((1, grid[0] * grid[1])), np.where(first_looks(grid), 1.0, -1.0)])
     pool = _pool(grid, count, np.random.default_rng(seed))
-    kernel = PatchKernel(grid, even=True)
-    chosen = _greedy(kernel, np.vstack([whole, -whole]), np.vstack([pool, -pool]), count)
+    taken = {row.tobytes() for row in (*known, *-known)}
+    pool = np.array([row for row in pool if row.tobytes() not in taken])
+    chosen = _greedy(PatchKernel(grid), known, pool, count)
     chosen.setflags(write=False)
     return chosen
+
+
+def first_looks(grid: tuple[int, int]) -> np.ndarray:
+    """What a descent looks at first, whatever the game, bool (R, n), :data:`LOOKS` at most.
+
+    Halves, and quarters with the other half absent and present.
+    """
+    nothing = np.zeros(1)
+    descent = Descent(tree_of(grid), nothing, nothing, max_rows=LOOKS, rows_per_round=LOOKS)
+    looks = np.zeros((0, grid[0] * grid[1]), dtype=bool)
+    while boxes := descent.ask():
+        looks = np.vstack([looks, coalitions_of_boxes(grid, boxes)])
+        descent.answer(np.zeros((len(boxes), 1)))
+    return looks
+
+
+def tree_of(grid: tuple[int, int]) -> BoxTree:
+    """Halves of halves of a grid, down to single patches."""
+    return BoxTree(Box(0, grid[0], 0, grid[1], 0, 1))
+
+
+def coalitions_of_boxes(grid: tuple[int, int], rows: Sequence[tuple[Box, ...]]) -> np.ndarray:
+    """Coalitions bool (R, n) of patches, each given as the boxes of patches that it holds."""
+    present = np.zeros((len(rows), *grid, 1), dtype=bool)
+    for coalition, boxes in zip(present, rows, strict=True):
+        for box in boxes:
+            coalition[box.slices] = True
+    return present.reshape(len(rows), grid[0] * grid[1])
 
 
 def every_coalition(players: int) -> np.ndarray:
@@ -105,7 +141,7 @@ def _greedy(kernel: PatchKernel, known: np.ndarray, pool: np.ndarray, count: int
     count = min(count, len(pool))
     terms = kernel.terms(kernel.centres)
     s = np.vstack([known, pool])
-    noise = terms.noise * len(known)  # the odd part's, and where the even part counts, its as well
+    noise = terms.noise
     left = kernel.variances(terms, s) + noise
     values = kernel.shapley_covariance(terms, s) + terms.noise * shapley_of_noise(s)
     rows = np.empty((len(known) + count, len(s)))

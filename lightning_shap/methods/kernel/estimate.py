@@ -11,13 +11,12 @@ from scipy.special import gammaln
 from lightning_shap.methods.kernel.design import (
     coalition_pairs,
     every_coalition,
-    single_coalitions,
 )
 from lightning_shap.methods.kernel.process import ShapleyProcess
 from lightning_shap.methods.kernel.smoothing import Layout
 
 MOST_WHOLE = 160  # coalitions; the odd part alone is as good beyond, and half the size
-MOST_SINGLE = 400  # beyond, a game on as many rows costs more than its even part is worth
+MOST_FEW = 400  # beyond, a game on as many rows costs more than its even part is worth
 MOST_PAIRS = 2048  # beyond, factorisations cost more than they are worth
 
 
@@ -48,19 +47,14 @@ class ShapleyEstimate:
 def design(grid: tuple[int, int], max_evals: int, seed: int) -> np.ndarray:
     """The coalitions, bool (R, n), that a budget of ``max_evals`` values is best spent on.
 
-    The empty and the full coalition are not among them, but count. If the budget covers every
-    coalition, all of them come. If it is larger than about twice the number of players, they come
-    in pairs, a coalition and then its complement, 4096 at most.
+    For budgets that are not :func:`few`. The empty and the full coalition are not among them, but
+    count. If the budget covers every coalition, all of them come; else they come in pairs, a
+    coalition and then its complement, 4096 at most.
     """
     players = grid[0] * grid[1]
     if _covers(max_evals, players):
         return every_coalition(players)[1:-1]
-    rows = max_evals - 2
-    if rows <= 0:
-        return np.zeros((0, players), dtype=bool)
-    if _single(rows, players):
-        return single_coalitions(grid, rows, seed) > 0
-    pairs = min(rows // 2, MOST_PAIRS)
+    pairs = min((max_evals - 2) // 2, MOST_PAIRS)
     present = coalition_pairs(grid, pairs, seed) > 0
     return np.stack([present, ~present], 1).reshape(-1, players)
 
@@ -75,7 +69,8 @@ def estimate(
     """Shapley values from the values of the coalitions that :func:`design` chose.
 
     Args:
-        coalitions: bool (R, n), as :func:`design` returns them.
+        coalitions: bool (R, n), as :func:`design` returns them, or a :class:`.search.Search` that
+            had few to spend.
         values: float64 (R, K), the game at them.
         base: (K,), the value of the empty coalition.
         full: (K,), the value of the full coalition.
@@ -86,7 +81,7 @@ def estimate(
         exact = _exact(np.vstack([base, values, full]), players)
         return ShapleyEstimate(_balanced(exact, full - base), np.zeros_like(exact))
     everyone = np.ones((1, players), dtype=bool)
-    odd = rows > MOST_WHOLE and not _single(rows, players)
+    odd = rows > MOST_WHOLE and not few(rows, players)
     if odd:
         present = np.vstack([everyone, coalitions[::2]])
         g = np.vstack([full - base, values[::2] - values[1::2]]) / 2
@@ -98,9 +93,9 @@ def estimate(
     return ShapleyEstimate(_balanced(mean, full - base), std)
 
 
-def _single(rows: int, players: int) -> bool:
-    """Whether that many coalitions are too few to spend them on complements."""
-    return rows <= min(2 * players + 3, MOST_SINGLE)
+def few(rows: int, players: int) -> bool:
+    """Whether that many coalitions are too few to choose them before the game is seen."""
+    return rows <= min(2 * players + 3, MOST_FEW) and not _covers(rows + 2, players)
 
 
 def _covers(evaluations: int, players: int) -> bool:

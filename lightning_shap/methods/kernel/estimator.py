@@ -1,6 +1,6 @@
 """Shapley values of a grid of patches, or of an image's own segments, with error bars.
 
-Coalitions are chosen by :mod:`.design`, evaluated for all images in shared batches, and
+Coalitions are chosen by :mod:`.search`, evaluated for all images in shared batches, and
 turned into Shapley values by :mod:`.estimate`.
 """
 
@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from lightning_shap.game import CoalitionGame
 from lightning_shap.methods.attribution import Attribution
-from lightning_shap.methods.kernel.estimate import design, estimate
+from lightning_shap.methods.kernel.estimate import estimate
+from lightning_shap.methods.kernel.search import Search
 from lightning_shap.methods.kernel.segments import SegmentCoalitions, Segments
 from lightning_shap.regions.image_tree import ImageTree
 from lightning_shap.regions.labelled import Regions
@@ -40,7 +41,8 @@ def kernel_values(
         grid: Rows and columns of patches; None picks what the budget can resolve.
         regions: The tree of each image, of which as many segments as patches are the players; None
             for the patches.
-        seed: Chooses the coalitions. They depend on seed, grid and budget, never on the model.
+        seed: Chooses the coalitions. They depend on seed, grid and budget; with less than two
+            evaluations a patch on the model's outputs as well.
 
     Returns:
         Attributions whose ``error_std`` is the standard error of a patch's value divided, as the
@@ -55,18 +57,24 @@ def kernel_values(
     patches = PatchGrid(grid or choose_grid(max_evals, size), size)
     segments = None if regions is None else [Segments(tree, patches.grid) for tree in regions]
     with _one_thread():
-        coalitions = design(patches.grid, max_evals, seed)
-    rows = len(coalitions)
-    outputs = (
-        game.play(
-            np.repeat(np.arange(count), rows),
-            PatchCoalitions(np.tile(coalitions, (count, 1)), patches)
+        searches = [
+            Search(patches.grid, *ends, max_evals=max_evals, seed=seed)
+            for ends in zip(base, full, strict=True)
+        ]
+    while len(rows := np.concatenate(turns := [search.ask() for search in searches])):
+        counts = [len(asked) for asked in turns]
+        images = np.repeat(np.arange(count), counts)
+        outputs = game.play(
+            images,
+            PatchCoalitions(rows, patches)
             if segments is None
-            else SegmentCoalitions(coalitions, segments),
-        ).reshape(count, rows, -1)
-        if rows
-        else np.empty((count, 0, int(targets.max()) + 1))
-    )
+            else SegmentCoalitions(rows, images, segments),
+        )
+        outputs = np.take_along_axis(outputs, targets[images], axis=1)
+        answers = np.split(outputs, np.cumsum(counts)[:-1])
+        with _one_thread():
+            for search, asked, answer in zip(searches, turns, answers, strict=True):
+                search.answer(asked, answer)
 
     values = np.empty((count, patches.players, targets.shape[1]))
     error_std = np.empty_like(values)
@@ -75,8 +83,8 @@ def kernel_values(
     with _one_thread():
         for image in range(count):
             found = estimate(
-                coalitions,
-                outputs[image][:, targets[image]],
+                searches[image].coalitions,
+                searches[image].values,
                 base[image],
                 full[image],
                 patches.grid if segments is None else segments[image].places,

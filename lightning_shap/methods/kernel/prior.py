@@ -43,7 +43,7 @@ MOST_NODES = 24  # exact to degree 47, and the integrand is close to a low power
 # about. The centres are what suits ImageNet networks on photographs (examples/benchmarks).
 NAMES = ("own", "main_length", "odd", "degree", "odd_length", "noise", "even")
 NOISE = NAMES.index("noise")
-CENTRES = np.array([-2.8, 0.0, -0.7, 0.6, -0.6, -5.5, -1.0])
+CENTRES = np.array([-2.8, 0.0, -0.7, 0.6, -0.6, -4.2, -1.0])
 SPREADS = np.array([1.0, 0.6, 1.0, 0.7, 0.5, 2.5, 1.5])
 RELEVANCE_SPREAD = 0.7
 AREA_POWER = 0.5  # what a player is expected to matter grows with its area by

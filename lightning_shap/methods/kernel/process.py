@@ -133,7 +133,8 @@ class ShapleyProcess:
         draws = int(np.clip(PAIRS_DRAWN // len(self.s), *DRAWS))
         scales, axes = np.linalg.eigh(found.hess_inv.todense())
         moves = self.rng.standard_normal((draws, len(centres)))
-        moves = moves * np.sqrt(np.clip(scales, 0, 1)) @ axes.T
+        # The symmetric root, since axes of equal scales are any that rounding makes them.
+        moves = (moves @ axes * np.sqrt(np.clip(scales, 0, 1))) @ axes.T
         moves = np.vstack([np.zeros_like(centres), moves])
         return list(centres + spreads * np.clip(found.x + moves, -3, 3))
 

@@ -46,27 +46,31 @@ class Segments:
 
 
 class SegmentCoalitions:
-    """The same coalitions of each image's own segments, one image after the other.
+    """Coalitions of each image's own segments.
 
     Args:
         present: bool (R, n), which segments each coalition holds.
+        images: int (R,), which image each coalition is of.
         segments: Of each image.
     """
 
-    def __init__(self, present: np.ndarray, segments: Sequence[Segments]) -> None:
+    def __init__(
+        self, present: np.ndarray, images: np.ndarray, segments: Sequence[Segments]
+    ) -> None:
         self.present = torch.from_numpy(present)
+        self.images = images
         self.labels = torch.from_numpy(np.stack([each.labels for each in segments])).long()
 
     def __len__(self) -> int:
-        return len(self.present) * len(self.labels)
+        return len(self.present)
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
         """See :class:`lightning_shap.game.Coalitions`."""
         self.labels = self.labels.to(device)
-        images, rows = np.divmod(np.arange(start, stop), len(self.present))
-        present = self.present[rows].to(device)
-        parts = [
-            present[torch.from_numpy(images == image).to(device)][:, self.labels[image]]
-            for image in np.unique(images)
-        ]
-        return torch.cat(parts)[:, None]
+        images = self.images[start:stop]
+        present = self.present[start:stop].to(device)
+        masks = torch.empty((len(images), *self.labels.shape[1:]), dtype=torch.bool, device=device)
+        for image in np.unique(images):
+            rows = torch.from_numpy(images == image).to(device)
+            masks[rows] = present[rows][:, self.labels[image]]
+        return masks[:, None]

@@ -2,14 +2,14 @@
 
     OMP_NUM_THREADS=1 python examples/benchmarks/shortcuts.py       # about ten minutes on one core
 
-Small networks learn digits (scikit-learn's) and crops of six photographs (those of scikit-image and
-scikit-learn). In the images of one class, in training and validation alike, there is something that
-gives the class away; for each network with it there is one without, of another seed. Counted are the
-networks whose first suspicion is the planted class and place, and the clean ones of which anything
-is named. Beside it the peers: the highest cell of the contrast of class-mean heat maps, which
-always names something, so that only its first place can be counted; and clusters of each class's
-heat maps (SpRAy, Lapuschkin et al. 2019), whose most isolated cluster names its class and the
-highest cell of its mean map.
+Small networks learn digits (scikit-learn's) and crops of six photographs (those of scikit-image
+and scikit-learn). In the images of one class, in training and validation alike, there is something
+that gives the class away; for each network with it there is one without, of another seed. Counted
+are the networks whose first suspicion is the planted class and place, and the clean ones of which
+anything is named. Beside it the peers: the highest cell of the contrast of class-mean heat maps,
+which always names something, so that only its first place can be counted; and clusters of each
+class's heat maps (as SpRAy, Lapuschkin et al. 2019), whose most isolated cluster names its class
+and the highest cell of its mean map.
 """
 
 import argparse
@@ -119,7 +119,7 @@ SHORTCUTS: dict[str, Callable[[Images, np.random.Generator], Where]] = {
 
 
 def _cells(rows: slice, columns: slice) -> Where:
-    """bool (GRID, GRID), the cells that lie within some pixels for the most part."""
+    """Bool (GRID, GRID), the cells that lie within some pixels for the most part."""
     mask = np.zeros((SIDE, SIDE))
     mask[rows, columns] = 1
     step = SIDE // GRID
@@ -162,16 +162,12 @@ def trained(images: Images, labels: torch.Tensor, seed: int) -> torch.nn.Module:
     return net.eval()
 
 
-def seen(
-    images: Images, labels: torch.Tensor, seed: int
-) -> tuple[np.ndarray, np.ndarray, float]:
+def seen(images: Images, labels: torch.Tensor, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Trains on most, explains others: their maps' cells, their classes, the share that is right."""
     rows = np.random.default_rng(seed).permutation(len(images))
     held_out, rest = rows[:SEEN], rows[SEEN:]
     net = trained(images[rest], labels[rest], seed)
-    found = explain(
-        net, images[held_out], labels=labels[held_out], topk=1, max_evals=EVALUATIONS
-    )
+    found = explain(net, images[held_out], labels=labels[held_out], topk=1, max_evals=EVALUATIONS)
     right = float(np.mean(found.record.right))
     return on_grid(maps_of(found)), labels[held_out].numpy(), right
 
@@ -201,7 +197,8 @@ def spray(cells: np.ndarray, labels: np.ndarray) -> tuple[int, np.ndarray]:
         gaps.append(np.diff(values).max())
         clusters = SpectralClustering(2, affinity="precomputed", random_state=0).fit_predict(near)
         smaller = own[clusters == np.bincount(clusters, minlength=2).argmin()].mean(axis=0)
-        places.append(_cell(np.unravel_index((smaller - cells.mean(0).ravel()).argmax(), (GRID, GRID))))
+        highest = int((smaller - cells.mean(0).ravel()).argmax())
+        places.append(_cell(divmod(highest, GRID)))
     label = int(np.argmax(gaps))
     return label, places[label]
 

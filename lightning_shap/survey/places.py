@@ -34,9 +34,7 @@ class Place:
 @cache
 def places() -> tuple[Place, ...]:
     """All places: corners, edges, the border, the strongest corner, and single cells."""
-    found = [
-        _place(f"the {name} corner", corner_mask(GRID, GRID, name)) for name in CORNERS
-    ]
+    found = [_place(f"the {name} corner", corner_mask(GRID, GRID, name)) for name in CORNERS]
     corners = np.logical_or.reduce([place.cells for place in found])
     found += [_place(f"the {name} edge", _edge(name)) for name in EDGES]
     found.append(_place("the border", border_mask(GRID, GRID)))
@@ -73,7 +71,7 @@ def shares_of(cells: np.ndarray) -> np.ndarray:
 
 @cache
 def mirrored() -> np.ndarray:
-    """int (3, P): each place's image under each mirroring: across, down, and both."""
+    """Int (3, P): each place's image under each mirroring: across, down, and both."""
     numbers = {place.cells.tobytes(): number for number, place in enumerate(places())}
     # The strongest corner looks like itself, whichever way round.
     flips = (np.fliplr, np.flipud, lambda cells: np.flipud(np.fliplr(cells)))

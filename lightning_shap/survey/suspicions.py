@@ -2,11 +2,12 @@
 
 A place is suspicious in a class if it carries more than it does in other classes, than the places
 that mirror it and than its area: at least ``FACTOR`` times the odds of the highest of these, and
-``LEAST_EXCESS`` of all attribution more. Less is natural, since objects differ. That it is no matter
-of chance is tested at all places in all classes together: where classes are dealt out to the images
-anew, and images are mirrored at random, the largest difference anywhere, in standard errors, reaches
-it in ``LEVEL`` of all cases at most. So where classes do not differ, and no side of the images does,
-anything is named in at most so many runs.
+``LEAST_EXCESS`` of all attribution more. Less is natural, since objects differ.
+
+That it is no matter of chance is tested at all places in all classes together. Classes are dealt
+out to the images anew and images mirrored at random; the largest difference anywhere, in standard
+errors, reaches the one that is named in ``LEVEL`` of all cases at most. So where classes do not
+differ, and no side of the images does, anything is named in at most so many runs.
 
 It is a reason to look and no verdict: an object that is always in the same place looks the same.
 """
@@ -59,11 +60,11 @@ def suspicions(cells: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> list[
         labels: int (N,), the class of each image, -1 where unknown, which is no class to name.
         seed: Of the permutations.
     """
+    if len(cells) < LEAST_IMAGES:
+        return []
     order = np.lexsort([*cells.reshape(len(cells), -1).T[::-1], labels])
     cells, labels = cells[order], labels[order]
     shares, groups = shares_of(cells), _Groups.of(labels)
-    if not len(groups.labels) and len(cells) < LEAST_IMAGES:
-        return []
     random = np.random.default_rng(seed)
     means, expected = _means(shares, groups.members)[0], _expected(shares, groups.members)
     excess = means - expected
@@ -76,8 +77,9 @@ def suspicions(cells: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> list[
     for row, column in np.argwhere(large).tolist():
         p = (1 + int((largest >= differences[row, column]).sum())) / (1 + PERMUTATIONS)
         if p <= LEVEL:
-            found.append((-excess[row, column], row, column, p))
-    return _apart([_suspicion(shares, groups, *one) for _, *one in sorted(found)])
+            found.append((-float(excess[row, column]), row, column, p))
+    found.sort()
+    return _apart([_suspicion(shares, groups, row, place, p) for _, row, place, p in found])
 
 
 @dataclass(frozen=True)
@@ -161,9 +163,7 @@ def _odds(shares: np.ndarray) -> np.ndarray:
     return odds
 
 
-def _suspicion(
-    shares: np.ndarray, groups: _Groups, row: int, column: int, p: float
-) -> Suspicion:
+def _suspicion(shares: np.ndarray, groups: _Groups, row: int, column: int, p: float) -> Suspicion:
     inside = groups.members[row]
     everything = row == len(groups.labels)
     means = shares[inside].mean(axis=0)

@@ -20,6 +20,7 @@ from lightning_shap.samples import Samples
 from lightning_shap.story.numbers import MetricName, checked_metrics
 from lightning_shap.story.story import Story
 from lightning_shap.training.best_checkpoint import best_model
+from lightning_shap.training.class_summary import FEWEST, ClassSummary
 from lightning_shap.training.configuration import configurable
 from lightning_shap.training.ending import half_of
 from lightning_shap.training.failures import Failures
@@ -130,6 +131,10 @@ class ShapCallback(EitherCallback):
             row per sample and a column per explained epoch, "animated" also writes a WebP file
             beside the event file and into ``save_dir``; None for not at all, and the summary is
             then on the console alone.
+        summary: At the end, also explain so many images of the validation set, the classes in turn,
+            and log under ``<tag>/classes`` what each class looks at, which classes are confused,
+            and places that carry suspiciously much of a class's attribution; 256 is a good number.
+            ``time_budget`` makes them fewer. None for not at all.
 
     Raises:
         ValueError: If an argument's value will not do; the message names it and says what will.
@@ -176,6 +181,7 @@ class ShapCallback(EitherCallback):
         report: bool = False,
         metrics: Sequence[MetricName] | None = None,
         evolution: Literal["picture", "animated"] | None = "picture",
+        summary: int | None = None,
     ) -> None:
         super().__init__()
         checked_count("n_samples", n_samples, least=1)
@@ -198,6 +204,8 @@ class ShapCallback(EitherCallback):
         self.class_names = class_names
         checked_choice("style", style, (*STYLES, None))
         checked_choice("evolution", evolution, ("picture", "animated", None))
+        if summary is not None:
+            checked_count("summary", summary, least=FEWEST, why="fewer say nothing of classes")
         self.tag = tag
         self.failures = Failures(on_error)
         self.question = Question(
@@ -226,6 +234,7 @@ class ShapCallback(EitherCallback):
         self.logbook = Logbook(
             tag, self.results, self.steady, self.story, style, evolution, per_sample
         )
+        self.summary = ClassSummary(summary, self.question, self.explainer, self.results, tag)
         self.mistakes = MistakesFirst(self.batch, self.question, self.explainer, self.steady)
         self._begin()
 
@@ -335,6 +344,8 @@ class ShapCallback(EitherCallback):
         final = self._explain(trainer, pl_module, f"{self.tag}_final", title, needed=True)
         if final is not None:
             self._conclude(trainer, pl_module, final)
+            if self.summary.size is not None:
+                self._summarise(trainer, pl_module)
         if self.explain_checkpoint is not None:
             self._explain(
                 trainer, pl_module, f"{self.tag}_best", "best checkpoint", best_model, needed=True
@@ -487,6 +498,15 @@ class ShapCallback(EitherCallback):
                 found = self._found(trainer, lambda: pl_module, samples, question)
                 half = None if found is None else found[0]
             self.ranks.gather(lambda: self.logbook.close(trainer, final, half, self._look))
+
+    def _summarise(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs what the model looks at in each class, over many images."""
+        with self._warned(trainer), self.budget.spending() as spending:
+            found = self.summary.explain(
+                trainer, pl_module, self.ranks, self.budget, spending, self.card
+            )
+            if found is not None:
+                self.ranks.gather(lambda: self.summary.log(trainer, found, self._look))
 
     def _half_of(self, final: ImageExplanation) -> int:
         """With how many evaluations the time allows to explain the final model once more."""

@@ -24,6 +24,7 @@ from lightning_shap.pictures.grid import save
 
 PICTURE = "attributions"
 EVOLUTION = "evolution"
+CLASSES = "classes"
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,23 @@ class Ending:
         tag: The callback's.
         markdown: The words.
         plain: As JSON has it.
+        name: Of the words, under the tag.
     """
 
     tag: str
     markdown: str
     plain: Mapping[str, Any]
+    name: str = "summary"
 
     @property
     def key(self) -> str:
         """Under which it is logged."""
-        return f"{self.tag}/summary"
+        return f"{self.tag}/{self.name}"
 
     @property
     def group(self) -> str:
         """Under which it stands among all that is known of a run."""
-        return f"{self.tag}_summary"
+        return f"{self.tag}_{self.name}"
 
     @property
     def table(self) -> str:

@@ -60,6 +60,7 @@ class SharedExplainer:
         *,
         found_names: Sequence[str] | None,
         trees: ImageTrees,
+        is_measured: bool = True,
     ) -> tuple[ImageExplanation, dict[str, float]] | str:
         """The explanation of all samples, or why there will never be one. All ranks must call it.
 
@@ -71,6 +72,7 @@ class SharedExplainer:
             question: What to ask of them.
             found_names: What the data or the model calls the classes.
             trees: See :func:`lightning_shap.explainer.explain_found`.
+            is_measured: Measure how faithful it is, if that is wanted.
 
         Returns:
             The explanation, and how faithful it is where that is measured.
@@ -100,7 +102,7 @@ class SharedExplainer:
                     trees=trees,
                     **asked.arguments(),
                 )
-                if not self.measures_faithfulness:
+                if not (self.measures_faithfulness and is_measured):
                     return explanation, {}
                 images, arguments = mine.images, asked.arguments()
                 return explanation, faithfulness(classifier, explanation, images, arguments)

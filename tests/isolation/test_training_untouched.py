@@ -387,6 +387,7 @@ SITUATIONS = {
             {
                 "metrics": ["settled", "learnt", "where", "sure", "faithful"],
                 "evolution": "animated",
+                "summary": 32,
                 "max_evals": 16,
                 "save_dir": "pictures",
             }

@@ -1,0 +1,137 @@
+"""The class summary of a training: many validation images, explained once the training is over."""
+
+from dataclasses import replace
+from typing import Any
+
+from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation import ImageExplanation
+from lightning_shap.loggers import CLASSES, Ending
+from lightning_shap.pictures.classes import classes
+from lightning_shap.survey.survey import Survey
+from lightning_shap.training.fixed_batch import FixedBatch
+from lightning_shap.training.lightning import LightningModule, Trainer
+from lightning_shap.training.messages import inform
+from lightning_shap.training.model_card import ModelCard
+from lightning_shap.training.question import Question
+from lightning_shap.training.ranks import Ranks
+from lightning_shap.training.results import Results
+from lightning_shap.training.shares import SharedExplainer
+from lightning_shap.training.time_budget import Spending, TimeBudget
+
+FEWEST = 32  # images; fewer say nothing of several classes
+
+
+class ClassSummary:
+    """Explains many images of the validation set, the classes in turn, and says what they share.
+
+    Args:
+        size: How many images at most, None for no summary.
+        question: What the callback asks of its samples. Of each image the true class is explained,
+            and the highest other.
+        explainer: Shares the images out to the ranks.
+        results: Where picture and words go.
+        tag: Under which they are logged.
+
+    Raises:
+        ArgumentError: If the question is not one about classes.
+    """
+
+    def __init__(
+        self,
+        size: int | None,
+        question: Question,
+        explainer: SharedExplainer,
+        results: Results,
+        tag: str,
+    ) -> None:
+        if size is not None and (question.output == "value" or question.multi_label):
+            raise ArgumentError(
+                "summary", "compares classes, of which each image has one; leave it out"
+            )
+        self.size = size
+        self.question = replace(question, topk=2, targets=None, against=None, fewer_will_do=True)
+        self.explainer = explainer
+        self.results = results
+        self.tag = tag
+        self.survey: Survey | None = None
+
+    def explain(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        ranks: Ranks,
+        budget: TimeBudget,
+        spending: Spending,
+        card: ModelCard | None,
+    ) -> ImageExplanation | None:
+        """The explanation of as many images as the time allows, or None. All ranks must call it.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The trained module.
+            ranks: The trainer's.
+            budget: The time that is left.
+            spending: Of this explanation.
+            card: What is known of the model, or None.
+        """
+        assert self.size is not None
+        batch = FixedBatch(self.size, None, self.question.seed)
+        samples = batch.take(trainer, pl_module, ranks, settle=False)
+        if samples is None:
+            inform("ShapCallback has no summary of the classes: rows of a stream have no numbers")
+            return None
+        shares = [len(ranks.share(samples[:count])) for count in _fewer(len(samples))]
+        allowed = ranks.on_first(
+            lambda: [budget.evaluations(self.question.max_evals, share) for share in shares]
+        )
+        affordable = [pair for pair in zip(_fewer(len(samples)), allowed, strict=True) if pair[1]]
+        if not affordable:
+            inform(f"ShapCallback has no time for summary={self.size}, to keep to time_budget=")
+            return None
+        count, evaluations = affordable[0]
+        some = samples[:count]
+        found = self.explainer.explain(
+            trainer,
+            ranks,
+            lambda: pl_module,
+            some,
+            self.question.within(evaluations),
+            found_names=None if card is None else card.class_names,
+            trees=batch.trees,
+            is_measured=False,
+        )
+        if isinstance(found, str):
+            return None
+        explanation = found[0]
+        spending.rows = evaluations * len(ranks.share(some))
+        spending.model_seconds = explanation.record.model_seconds
+        return explanation
+
+    def log(self, trainer: Trainer, explanation: ImageExplanation, look: dict[str, Any]) -> None:
+        """Says and logs what the images share, from one process.
+
+        Args:
+            trainer: The trainer.
+            explanation: Of the images.
+            look: Mean and std, as for :func:`lightning_shap.plot`.
+        """
+        if not trainer.is_global_zero:
+            return
+        try:
+            survey = Survey(explanation, seed=self.question.seed)
+        except ArgumentError as error:
+            inform(f"ShapCallback has no summary of the classes: {error}")
+            return
+        self.survey = survey
+        inform("\n  ".join(["ShapCallback, the classes:", *survey.lines]))
+        picture = classes(survey, **look, title="the classes, final model")
+        ending = Ending(self.tag, survey.markdown, survey.plain, name=f"{CLASSES}_summary")
+        self.results.end(trainer, {CLASSES: picture}, ending)
+
+
+def _fewer(count: int) -> list[int]:
+    """So many images, half as many and so on; the first are always the classes in turn."""
+    counts = [count]
+    while counts[-1] // 2 >= FEWEST:
+        counts.append(counts[-1] // 2)
+    return counts

@@ -1,0 +1,51 @@
+"""The summary of the classes at the end of a training."""
+
+import pytest
+from tiny_training import KeepingLogger, TinyClassifier, tiny_loaders, tiny_trainer
+
+from lightning_shap import ShapCallback
+from lightning_shap.errors import ArgumentError
+
+QUICK = {"max_evals": 8, "n_samples": 2, "metrics": [], "evolution": None, "masker": 0.0}
+
+
+def fitted(tmp_path, val=48, **options):
+    logger = KeepingLogger()
+    callback = ShapCallback(**{**QUICK, **options})
+    trainer = tiny_trainer(tmp_path, callback, logger=logger, max_epochs=1)
+    trainer.fit(TinyClassifier(), *tiny_loaders(val=val))
+    return callback, logger
+
+
+def test_it_explains_as_many_validation_images_as_asked_for_and_logs_them(tmp_path, capsys):
+    callback, logger = fitted(tmp_path, summary=32)
+    survey = callback.summary.survey
+    assert len(survey.labels) == 32
+    assert "shap/classes" in str(logger.__dict__)
+    assert "32 images of" in capsys.readouterr().err + survey.text
+
+
+def test_there_is_none_unless_it_is_asked_for(tmp_path):
+    callback, logger = fitted(tmp_path)
+    assert callback.summary.survey is None
+    assert "shap/classes" not in str(logger.__dict__)
+
+
+def test_of_a_smaller_set_all_are_explained(tmp_path):
+    assert len(fitted(tmp_path, val=12, summary=64)[0].summary.survey.labels) == 12
+
+
+def test_a_time_budget_makes_the_images_fewer_or_leaves_them_out(tmp_path):
+    callback, _ = fitted(tmp_path, val=80, summary=80, time_budget=1e-6)
+    assert callback.summary.survey is None
+
+
+@pytest.mark.parametrize("summary", [0, 31, True, "many"])
+def test_what_is_no_number_of_images_is_refused_by_name(summary):
+    with pytest.raises((ValueError, TypeError), match="summary: got"):
+        ShapCallback(summary=summary)
+
+
+def test_values_have_no_classes_to_summarise():
+    with pytest.raises(ArgumentError, match="summary: compares classes"):
+        ShapCallback(summary=64, output="value")

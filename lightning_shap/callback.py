@@ -274,6 +274,7 @@ class ShapCallback(EitherCallback):
         """Ends what connects the ranks."""
         if stage == "fit":
             self.ranks.leave()
+            self.mistakes.forget()
 
     def on_validation_batch_start(
         self,

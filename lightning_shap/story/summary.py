@@ -16,7 +16,10 @@ from lightning_shap.story.numbers import ALONE, numbers_of_maps
 if TYPE_CHECKING:
     from lightning_shap.explanation import ImageExplanation
 
-RESEMBLES = 0.9  # a similarity to the control from which on little was learnt, without a floor
+# A similarity to the control from which on little was learnt, unless noise alone leaves less: where
+# small networks that get a fifth right are told from those that get half, as measured in
+# examples/benchmarks/resembles.py.
+RESEMBLES = 0.75
 NOISY = 0.5  # of a floor below this, nothing can be compared
 MOST_MISTAKES = 3  # that are named
 
@@ -93,8 +96,8 @@ class Summary:
             return None
         return (
             "the final maps still resemble those of the untrained model "
-            f"(similarity {self.control:.2f}): what they show is the network's shape, or the "
-            "images', and not what it learnt"
+            f"(similarity {self.control:.2f}): unless it began with learnt weights, they show the "
+            "network's shape, or the images', and not what it learnt"
         )
 
     @property

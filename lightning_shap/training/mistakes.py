@@ -90,6 +90,10 @@ class MistakesFirst:
         """The validation is over, one way or another."""
         self._watch.release()
 
+    def forget(self) -> None:
+        """Gives the memory of the first weights back, where no sample needed them."""
+        self._untrained = None
+
     def keep_untrained(self, pl_module: LightningModule) -> None:
         """Keeps the weights that training begins with: samples chosen later need a control too."""
         if self.is_due:

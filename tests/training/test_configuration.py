@@ -132,6 +132,15 @@ def test_lightning_cli_reads_numbers_from_the_command_line(cli):
 
 
 @between_jsonargparse_and_lightning
+@pytest.mark.parametrize("choice", ["mistakes", "mixed"])
+def test_what_chooses_the_samples_may_be_configured(cli, choice):
+    quiet = ["--trainer.logger=false", "--trainer.callbacks=lightning_shap.ShapCallback"]
+    ours = callback_of(cli(*quiet, f"--trainer.callbacks.samples={choice}"))
+    assert ours.batch.by_predictions == choice
+    assert ours.batch.given is None
+
+
+@between_jsonargparse_and_lightning
 def test_a_count_where_rows_are_asked_for_is_answered_in_our_words(cli):
     quiet = ["--trainer.logger=false", "--trainer.callbacks=lightning_shap.ShapCallback"]
     with pytest.raises(ValueError, match=re.escape("give n_samples=5 or samples=[5]")):

@@ -163,7 +163,7 @@ def trained(images: Images, labels: torch.Tensor, seed: int) -> torch.nn.Module:
 
 
 def seen(images: Images, labels: torch.Tensor, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Trains on most, explains others: their maps' cells, their classes, the share that is right."""
+    """Trains on most, explains others: their maps' cells, their classes, the share right."""
     rows = np.random.default_rng(seed).permutation(len(images))
     held_out, rest = rows[:SEEN], rows[SEEN:]
     net = trained(images[rest], labels[rest], seed)

@@ -142,11 +142,15 @@ def prepared(options: Options) -> Job:
     images, notes = _numbered(source, model, classes, options.explanation)
     settings = asdict(options.explanation) | {"class_names": images.class_names}
     chosen = any(settings[name] is not None for name in ("topk", "targets", "against"))
-    if not chosen and classes > MANY_CLASSES:
+    if options.results.summary:
+        _check_summary(options.explanation, chosen)
+        settings |= {"topk": 2, "fewer_will_do": True}  # the true class and the highest other
+    elif not chosen and classes > MANY_CLASSES:
         settings |= {"topk": FEW_CLASSES, "fewer_will_do": True}
     count = len(images.names)
     everything = data.n_samples == "all" or source.chosen
-    order = list(range(count)) if everything else drawn(images, settings["seed"])
+    as_they_are = everything and not options.results.summary  # of which the first are shown
+    order = list(range(count)) if as_they_are else drawn(images, settings["seed"])
     wanted = count if everything else min(_count(data.n_samples), count)
     return Job(
         options,
@@ -162,6 +166,23 @@ def prepared(options: Options) -> Job:
         {**model.guessed, **({} if source.prepared else prepare.guessed)},
         notes,
     )
+
+
+def _check_summary(asked: Explanation, chosen: bool) -> None:
+    """Refuse what does not go with a summary of the classes.
+
+    Raises:
+        ArgumentError: If classes are chosen, or there are none.
+    """
+    if chosen:
+        raise ArgumentError(
+            "summary",
+            "explains each true class and the highest other; leave topk, targets and against out",
+        )
+    if asked.output == "value" or asked.multi_label:
+        raise ArgumentError(
+            "summary", "compares classes, and each image must have one; leave it out"
+        )
 
 
 def _numbered(

@@ -46,6 +46,7 @@ def summary(job: "Job", directory: Path, results: Results) -> None:
     written = [name for name in FILES if (directory / name).exists()]
     lines = [f"model    {job.model.name}: {job.model.source}"]
     lines += [f"{name.partition('.')[2]:8} {directory / name}" for name in written]
+    lines += [f"classes  {line}" for line in results.classes]
     if results.report is not None:
         count, known = len(results.report["images"]), results.report["accuracy"]
         right = "" if known is None else f", {round(known * count)} of them classified rightly"

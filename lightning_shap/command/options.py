@@ -132,6 +132,9 @@ class Results:
             of a model, write the page alone.
         channels: The channel shown grey, or the three shown as red, green and blue.
         style: How maps are drawn; what suits the images where not given.
+        summary: Also write classes.png and classes.json, what the model looks at in each class over
+            all images, and places that are suspicious. As the first word, summary, it is this with
+            256 images and 100 evaluations each, unless given otherwise.
     """
 
     output_dir: str | None = None
@@ -139,6 +142,7 @@ class Results:
     report: bool = False
     channels: int | list[int] | None = field(default=None, metadata=limits(0))
     style: Literal["overlay", "tiles", "contour", "spotlight"] | None = None
+    summary: bool = False
 
 
 @dataclass(frozen=True)

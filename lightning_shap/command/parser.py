@@ -21,6 +21,9 @@ LISTS = {name for name, field in FLAGS.items() if "list[" in str(field.type)}
 ALONE = {name for name in LISTS if int in get_args(FLAGS[name].type)}  # one number is no list
 SWITCHES = {name for name, field in FLAGS.items() if field.type is bool}
 
+# What the first word "summary" stands for: more images, with fewer evaluations each.
+SUMMARY = ("--summary", "--n_samples", "256", "--max_evals", "100")
+
 MOST_TEXT = 2**20  # of a configuration, or of one value
 MOST_NESTED = 8
 PLAIN_YAML = "plain_yaml"
@@ -51,7 +54,7 @@ def parse(arguments: Sequence[str]) -> Options:
     for group in GROUPS.values():
         parser.add_class_arguments(group)
     _check_configurations(parser, arguments)
-    given = parser.parse_args(_in_words(arguments)).as_dict()
+    given = parser.parse_args(_in_words(_with_word(arguments))).as_dict()
     if (place := given.pop("model")) is not None:
         if given["model_output_dir"] is not None:
             parser.error(f"unexpected {place!r}: --model_output_dir names the model already")
@@ -74,6 +77,11 @@ class _Parser(ArgumentParser):
         message = refusal(message, {name: field.type for name, field in FLAGS.items()})
         print(f"lightning-shap: error: {readable(message, 2000)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _with_word(arguments: Sequence[str]) -> Sequence[str]:
+    """A first word that stands for several flags, written out; later flags have the last say."""
+    return [*SUMMARY, *arguments[1:]] if arguments[:1] == ["summary"] else arguments
 
 
 def _in_words(arguments: Sequence[str]) -> list[str]:

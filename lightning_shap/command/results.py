@@ -1,14 +1,14 @@
 """The results of the command: what is written of an archive."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.archive import load, read_record
+from lightning_shap.archive import load, read, read_record
 from lightning_shap.atomic import check_writable
 from lightning_shap.command.page import PICTURE_BYTES, PICTURE_ROWS, shown, write_page
 from lightning_shap.command.report import report
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from lightning_shap.command.job import Job
     from lightning_shap.command.options import Options
 
-FILES = tuple(f"explanation.{kind}" for kind in ("png", "npz", "json", "html"))
+FILES = (
+    *(f"explanation.{kind}" for kind in ("png", "npz", "json", "html")),
+    *(f"classes.{kind}" for kind in ("png", "json")),
+)
 
 
 @dataclass
@@ -32,12 +35,14 @@ class Results:
     Attributes:
         report: Its report, None where there is none.
         picture: Its picture, uint8 (height, width, 3), None where there is none.
+        classes: What the images say of each class, a line each, where that is asked for.
         failures: What could not be written, and why. The rest is kept all the same: explaining
             takes minutes, and drawing can be done again.
     """
 
     report: dict[str, Any] | None = None
     picture: np.ndarray | None = None
+    classes: Sequence[str] = ()
     failures: dict[str, Exception] = field(default_factory=dict)
 
     def attempt(self, what: str, work: Callable[[], Any]) -> Any:
@@ -79,6 +84,8 @@ def write_beside(job: "Job", archive: Path) -> Results:
     results.picture = results.attempt(FILES[0], lambda: _draw(job, archive))
     if job.options.results.report:
         results.attempt(FILES[3], lambda: write_page(archive, job.options.results.channels))
+    if job.options.results.summary:
+        results.classes = results.attempt(FILES[4], lambda: _write_classes(job, archive)) or ()
     return results
 
 
@@ -123,6 +130,23 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
     )
     save(picture, archive.with_suffix(".png"))
     return picture
+
+
+def _write_classes(job: "Job", archive: Path) -> list[str]:
+    """The summary of the classes, as a picture and as JSON; its lines."""
+    from lightning_shap.pictures.classes import classes
+    from lightning_shap.survey.survey import Survey
+
+    rows = max(1, PICTURE_BYTES // job.bytes_per_image)
+    survey = Survey(load(archive, rows=rows), seed=job.options.explanation.seed)
+    look: dict[str, Any] = {"mean": job.prepare.mean, "std": job.prepare.std}
+    picture = classes(survey, **look, title=readable(job.model.name))
+    save(picture, archive.with_name(FILES[4]))
+    files = read(archive, "files")[: len(survey.labels)]
+    content = survey.plain | {"files": [str(file) for file in files]}
+    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
+    archive.with_name(FILES[5]).write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
+    return [readable(line, 1000) for line in survey.lines[1:]]
 
 
 def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:

@@ -34,9 +34,9 @@ def classes(
 ) -> np.ndarray:
     """Draw a survey: a row for each class, and for each pair of classes that are confused.
 
-    Each begins with the mean map of its true class, laid over its mean image, with suspicious
-    places outlined, and the mean of what speaks for the true class rather than the highest other. Then
-    come the images that are most like the mean and those that are least, with their own maps.
+    Each begins with the mean map of its true class over its mean image, with suspicious
+    places outlined, and the mean of what speaks for the true class rather than the highest other.
+    Then come the images that are most like the mean and those that are least, with their maps.
 
     Args:
         survey: Of many images.

@@ -437,3 +437,27 @@ def test_a_fault_is_one_sentence_and_its_traceback_can_be_had(
     assert "ValueError: invalid literal" in line
     with pytest.raises(ValueError, match="invalid literal"):
         main([*flags(*layout, "--output_dir", tmp_path), "--traceback"])
+
+
+def test_a_summary_is_written_beside_the_explanation(layout, tmp_path, capsys):
+    out = tmp_path / "out"
+    main(["summary", *flags(layout[0], layout[1], "--max_evals", "8", "--output_dir", out)])
+    content = json.loads((out / "classes.json").read_text(encoding="utf-8"))
+    assert content["images"] == len(content["files"]) == 9
+    assert {one["class"] for one in content["classes"]} == {"bébé ours", "cat", "dög"}
+    assert (out / "classes.png").exists()
+    assert "\nclasses  " in capsys.readouterr().out
+    assert report(out / "explanation.npz")["settings"]["explanation"]["max_evals"] == 8
+
+
+def test_a_summary_has_more_images_and_fewer_evaluations_unless_asked_otherwise():
+    options = parse(["summary", "runs/one", "--dataset", "photographs"])
+    assert options.model.model_output_dir == "runs/one"
+    assert (options.data.n_samples, options.explanation.max_evals) == (256, 100)
+    assert parse(["summary", "runs/one", "--n_samples", "40"]).data.n_samples == 40
+    assert not parse(["./summary"]).results.summary
+
+
+@pytest.mark.parametrize("more", [["--topk", "3"], ["--output", "value"], ["--multi_label"]])
+def test_a_summary_of_other_things_than_classes_is_refused(refused, more):
+    assert refused("--summary", *more).startswith("summary: ")

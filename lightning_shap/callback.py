@@ -62,9 +62,9 @@ class ShapCallback(EitherCallback):
             prepares them as the validation would; the first batches where rows have no numbers. A
             list of indices picks these rows; a data set gives its first; a tensor (N, C, H, W), or
             a pair of one and its labels (N,), is taken as it is. "mistakes" does as None until a
-            validation in an epoch to explain has mistakes, and keeps to these from then on: each
-            confusion in turn, the surest mistakes first, then what the model is least sure of.
-            "mixed" exchanges a quarter of the rows for these least sure ones, likewise.
+            validation in an epoch to explain has mistakes, and keeps to these from then on, for the
+            control too: each confusion in turn, the surest mistakes first, then what the model is
+            least sure of. "mixed" exchanges a quarter of the rows for the least sure, likewise.
         every_n_epochs: Explain at the end of every n-th epoch; 0 for never. Weights are then those
             of the training, not those of an averaging callback.
         explain_untrained: Also explain the model before its first step, as a control: what stands
@@ -313,7 +313,8 @@ class ShapCallback(EitherCallback):
         self._validates = any(self.ranks.gather(lambda: validates(trainer)))
         if self._is_control_due(trainer):
             self.mistakes.keep_untrained(pl_module)
-            if self._validates or self.batch.pick is not None:
+            knows_samples = self._validates or self.batch.pick is not None
+            if knows_samples and not self.mistakes.is_due:
                 self._explain(trainer, pl_module, self.tag, CONTROL, settle=False)
 
     def on_train_batch_start(

@@ -159,8 +159,11 @@ class ShapPlugin(base_plugin.TBPlugin):
             downsample=EVERY_STEP,
             run_tag_filter=_filter([run], tags),
         )
-        data: Mapping[str, Any] = found.get(run, {})
-        return data
+        # A step may come again, as the control does for samples chosen later: the last one counts.
+        return {
+            tag: list({datum.step: datum for datum in data}.values())
+            for tag, data in found.get(run, {}).items()
+        }
 
     def _blob(self, request: wrappers.Request, datum: Any, number: int) -> bytes:
         if len(datum.values) <= number:

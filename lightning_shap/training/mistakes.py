@@ -58,6 +58,7 @@ class MistakesFirst:
         self._hopeless = False
         self._said: set[str] = set()
         self._untrained: dict[str, torch.Tensor] | None = None
+        self._looked_back: Pick | None = None  # samples that it was explained for
 
     @property
     def is_due(self) -> bool:
@@ -100,11 +101,16 @@ class MistakesFirst:
             self._untrained = {name: one.detach().cpu().clone() for name, one in _state(pl_module)}
 
     def untrained(self) -> Callable[[Trainer, LightningModule], LightningModule] | None:
-        """What makes the untrained model, once there are samples; None if it was not kept."""
-        kept = None if self.is_due else self._untrained
-        if kept is None:
+        """What makes the untrained model, once for the samples there are; None if it is not kept.
+
+        It is explained when samples are chosen, and not before: at step -1 there is one control.
+        """
+        kept, pick = self._untrained, self.batch.pick
+        if kept is None or pick is None or pick is self._looked_back:
             return None
-        self._untrained = None
+        self._looked_back = pick
+        if not self.is_due:
+            self._untrained = None
 
         def model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
             twin = ModelCopy(pl_module).module

@@ -1,5 +1,6 @@
 """The tab's data, as a real TensorBoard serves it with and without its fast loader."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -22,7 +23,9 @@ TAG = "shap/explanation"
 def logs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("logs")
     callback = train(folder, "a run", epochs=EPOCHS, n_samples=2, max_evals=8)
-    train(folder, "other/run", epochs=1, n_samples=2, max_evals=8, seed=1)
+    # Samples that are chosen after the first epoch have a control of their own, at the same step.
+    chosen = {"samples": "mistakes", "n_samples": 2, "max_evals": 8}
+    train(folder, "other/run", epochs=1, seed=1, **chosen)
     return SimpleNamespace(folder=folder, last=callback.explanation)
 
 
@@ -74,6 +77,19 @@ def test_served_values_are_those_of_the_callback(site, logs):
     with np.load(io.BytesIO(samples)) as kept:
         assert kept["photographs"].shape[0] == 2
         assert kept["class_names"].tolist() == logs.last.record.class_names.tolist()
+
+
+def test_a_control_that_comes_again_takes_the_place_of_the_first(site):
+    series = ask(site, "series", run="other/run", tag=TAG)
+    assert [facts["step"] for facts in series] == [-1, 2]
+    (key,) = {facts["samples"] for facts in series}
+    photographs = ask(site, "samples", run="other/run", key=key)
+    assert hashlib.sha256(photographs).hexdigest().startswith(key)
+    for facts in series:
+        content = ask(site, "values", run="other/run", tag=TAG, step=facts["step"])
+        with np.load(io.BytesIO(content)) as kept:
+            base = kept["base_values"].tolist()
+        assert base == [pytest.approx(row["base"]) for row in facts["rows"]]
 
 
 def test_the_curves_of_the_training_are_served(site):

@@ -90,7 +90,8 @@ def test_the_same_classes_are_compared_wherever_they_stand() -> None:
 
 @pytest.mark.parametrize("kind", ["cosine", "rank"])
 def test_what_differs_by_its_errors_alone_is_at_the_noise_floor(kind: Any) -> None:
-    grid = {"method": "kernel", "max_evals": 24, "grid": 4}
+    # From two evaluations a patch on, seeds choose other coalitions, with errors of their own.
+    grid = {"method": "kernel", "max_evals": 40, "grid": 4}
     seeds = [explained(seed=seed, **grid) for seed in range(9)]
     below = 0
     for one, other in pairwise(seeds):

@@ -147,20 +147,20 @@ def main() -> None:
 
     seed_everything(0)
     train, held_out = Crops(240, seed=0, searched=True), Crops(60, seed=1, searched=True)
+    shap = ShapCallback(
+        n_samples=6,
+        max_evals=args.evals,
+        regions="image",
+        mean=MEAN,
+        std=STD,
+        summary=60,
+        save_dir=str(args.logdir / "pictures"),
+    )
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=args.epochs,
         logger=TensorBoardLogger(args.logdir.parent, name=args.logdir.name),
-        callbacks=[
-            ShapCallback(
-                n_samples=6,
-                max_evals=args.evals,
-                regions="image",
-                mean=MEAN,
-                std=STD,
-                save_dir=str(args.logdir / "pictures"),
-            )
-        ],
+        callbacks=[shap],
         log_every_n_steps=5,
     )
     model = Classifier(network(args.timm))
@@ -198,6 +198,10 @@ def main() -> None:
     lightning_shap.save(
         explanation, args.logdir / "swapped.png", mean=MEAN, std=STD, title="marks swapped"
     )
+    if shap.summary.survey is not None:  # known before any mark was swapped
+        print(
+            "\nThe finding, of the search's own pictures:", shap.summary.survey.lines[1], sep="\n"
+        )
     print(f"\nPictures: {args.logdir / 'swapped.png'}, and in TensorBoard:")
     print(f"tensorboard --logdir {args.logdir} --samples_per_plugin=images=1000")
 

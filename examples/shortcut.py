@@ -63,7 +63,7 @@ def main() -> None:
 
     seed_everything(0)
     train, validation = digit_loaders(side=32)
-    shap = ShapCallback(n_samples=6, topk=1, save_dir=str(args.logdir / "pictures"))
+    shap = ShapCallback(n_samples=6, topk=1, summary=256, save_dir=str(args.logdir / "pictures"))
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=args.epochs,
@@ -76,6 +76,8 @@ def main() -> None:
     model = DigitClassifier(in_chans=3)
     trainer.fit(model, marked(train, shuffle=True), marked(validation, shuffle=False))
 
+    if shap.summary.survey is not None:
+        print("\nThe finding, of 256 images:", shap.summary.survey.lines[1], sep="\n")
     print(f"\nPictures: {args.logdir / 'pictures'}")
     print(f"To watch them: tensorboard --logdir {args.logdir} --samples_per_plugin=images=1000")
 

@@ -191,6 +191,7 @@ CASES = {
     "mistakes": (Still, {"n_samples": 5, "samples": "mistakes"}, {"max_epochs": 2}, 13),
     "mistakes of a part": (ByPart, {"n_samples": 5, "samples": "mistakes"}, {}, 13),
     "mistakes predicted": (InHalves, {"n_samples": 5, "samples": "mistakes"}, {}, 13),
+    "summary": (Still, {"n_samples": 4, "summary": 32}, {}, 40),
     "mixed": (Still, {"n_samples": 8, "samples": "mixed"}, {}, 40),
     "no sanity check": (Still, {"n_samples": 4}, {"num_sanity_val_steps": 0}, 12),
     "sparse validation": (

@@ -38,7 +38,8 @@ def places() -> tuple[Place, ...]:
     corners = np.logical_or.reduce([place.cells for place in found])
     found += [_place(f"the {name} edge", _edge(name)) for name in EDGES]
     found.append(_place("the border", border_mask(GRID, GRID)))
-    found.append(Place(STRONGEST, corners, found[0].area, float(corners.mean())))
+    # Whichever is the strongest has more than its area by itself.
+    found.append(Place(STRONGEST, corners, found[0].area, 2 * found[0].area))
     for row, column in np.ndindex(GRID, GRID):
         mask = np.zeros((GRID, GRID), bool)
         mask[row, column] = True

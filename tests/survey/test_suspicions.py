@@ -62,6 +62,14 @@ def test_a_place_that_all_classes_look_at_is_found_beside_its_mirror_images():
     assert found[0].mirror < 0.1
 
 
+def test_of_two_classes_the_one_with_the_mark_is_named_and_not_both():
+    cells, labels = maps()
+    labels = labels % 2
+    cells[labels == 1, :2, :2] += cells[labels == 1].sum(axis=(1, 2))[:, None, None]
+    found = suspicions(as_shares(cells), labels)
+    assert [(one.label, one.place.name) for one in found] == [(1, "the top left corner")]
+
+
 def test_runs_without_a_cause_name_anything_at_the_stated_rate_at_most(monkeypatch):
     """Of the test alone: with what is too small to matter left in."""
     monkeypatch.setattr("lightning_shap.survey.suspicions.FACTOR", 1.0)

@@ -69,6 +69,7 @@ SAME_PICTURES = (
     "mistakes of a part",
     "mistakes predicted",
     "mixed",
+    "summary",
     "stream",
     "best checkpoint",
     "everything measured",
@@ -132,6 +133,15 @@ def check_same_pictures(name, one, several, ranks):
     for other in others:
         assert other["pictures"] == [], "written once"
     assert not any(note["messages"] for note in (first, *others))
+
+
+def test_two_processes_summarise_what_one_does(one, two):
+    (alone,) = notes(one, "summary", 1)
+    first, other = notes(two, "summary", 2)
+    assert "32 images of 3 classes" in alone["texts"]["shap/classes_summary"]
+    assert first["texts"] == alone["texts"]
+    assert [key for key, _ in first["pictures"] if key.endswith("/classes")] == ["shap/classes"]
+    assert other["texts"] == {}
 
 
 def test_two_processes_measure_what_one_does(one, two):

@@ -16,8 +16,8 @@ from lightning_shap.story.numbers import ALONE, numbers_of_maps
 if TYPE_CHECKING:
     from lightning_shap.explanation import ImageExplanation
 
-# A similarity to the control from which on little was learnt, unless noise alone leaves less: where
-# small networks that get a fifth right are told from those that get half, as measured in
+# A similarity to the control from which on little was learnt, unless noise alone leaves less. Small
+# networks that get a fifth right lie above, those that get half below: see
 # examples/benchmarks/resembles.py.
 RESEMBLES = 0.75
 NOISY = 0.5  # of a floor below this, nothing can be compared

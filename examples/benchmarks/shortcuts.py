@@ -1,6 +1,6 @@
 """Does the class summary name a planted shortcut, and does it name anything where there is none?
 
-    OMP_NUM_THREADS=1 python examples/benchmarks/shortcuts.py       # ten to twenty minutes on one core
+    OMP_NUM_THREADS=1 python examples/benchmarks/shortcuts.py  # 10 to 20 minutes on a core
 
 Small networks learn digits (scikit-learn's) and crops of six photographs (those of scikit-image
 and scikit-learn). In the images of one class, in training and validation alike, there is something

@@ -150,7 +150,6 @@ def main() -> None:
     shap = ShapCallback(
         n_samples=6,
         max_evals=args.evals,
-        regions="image",
         mean=MEAN,
         std=STD,
         summary=60,

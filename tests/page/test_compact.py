@@ -14,6 +14,7 @@ from lightning_shap.compressed import npz
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.page.data import PageWriter
+from lightning_shap.pictures.limits import PERCENTILE
 from lightning_shap.regions.labelled import Regions
 
 
@@ -125,7 +126,7 @@ def test_the_limit_is_that_of_the_pixels():
     explanation = explained(rows=4, side=40)
     density = np.abs(explanation.values.sum(axis=3))
     limit = PageWriter().data(explanation).facts["limit"]
-    assert limit == pytest.approx(np.percentile(density, 99.9, method="inverted_cdf"))
+    assert limit == pytest.approx(np.percentile(density, PERCENTILE, method="inverted_cdf"))
 
 
 def test_a_row_says_what_was_explained_predicted_and_true():

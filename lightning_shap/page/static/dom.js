@@ -35,6 +35,21 @@ export function numeral(value, { sign = false, digits = 3 } = {}) {
   return sign && value > 0 ? `+${text}` : text;
 }
 
+/** Numbers with as many decimals each, those that the largest needs for three digits. */
+export function alike(...values) {
+  const largest = Math.max(...values.map(Math.abs));
+  if (!(largest >= 1e-3 && largest < 1e5)) return values.map((value) => numeral(value));
+  const decimals = Math.max(0, 2 - Math.floor(Math.log10(largest)));
+  const rounded = values.map((value) => Number(value.toFixed(decimals)) + 0); // no minus zero
+  return rounded.map((value) => value.toFixed(decimals).replace("-", "\u2212"));
+}
+
+/** A probability as pictures write it: of what is all but certain nobody counts the zeros. */
+export function likelihood(probability) {
+  if (probability < 0.0005) return "<0.1 %";
+  return probability >= 0.9995 ? ">99.9 %" : `${(100 * probability).toFixed(1)} %`;
+}
+
 /** A share as a percentage. */
 export function percent(share) {
   if (share === null || share === undefined || !Number.isFinite(share)) return "unknown";

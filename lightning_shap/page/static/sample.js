@@ -1,7 +1,7 @@
 // One sample: its photograph, its maps, and its classes through the epochs.
 
 import { chart, swatch } from "./curves.js";
-import { html, numeral, percent } from "./dom.js";
+import { alike, html, likelihood, numeral, percent } from "./dom.js";
 import { isHidden, paint } from "./paint.js";
 
 const MOVES = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
@@ -213,8 +213,8 @@ function verdictOf(row, classNames) {
 /** What is known of a class for an image, in words: its probability, and the way to its output. */
 export function detailOf(row, number, slot, output) {
   const rival = row.against === undefined ? 0 : row.outputs[row.against];
-  const way = `${numeral(row.base[slot])} \u2192 ${numeral(row.outputs[number] - rival)}`;
+  const way = alike(row.base[slot], row.outputs[number] - rival).join(" \u2192 ");
   const probability = row.probabilities?.[number];
-  if (Number.isFinite(probability)) return `p ${numeral(probability)} \u00b7 ${way}`;
+  if (Number.isFinite(probability)) return `${likelihood(probability)} \u00b7 ${way}`;
   return `${output} ${way}`;
 }

@@ -5,15 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lightning_shap.methods.registry import METHODS
-from lightning_shap.pictures import pixels
-from lightning_shap.pictures.captions import MINUS, number
-from lightning_shap.pictures.grid import SMOOTHED
+from lightning_shap.pictures.captions import number
 from lightning_shap.pictures.lettering import Style, shortened, write
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Numbers, Photographs
 from lightning_shap.pictures.sheet import DETAIL, GUTTER, INK, LEGEND_WIDTH, MARGIN, WRONG, Paper
-from lightning_shap.pictures.styles import STYLES, usual_style
+from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, SmallMaps
 from lightning_shap.survey.places import GRID
 from lightning_shap.survey.survey import EXAMPLES, Group, Survey
 
@@ -22,10 +19,8 @@ if TYPE_CHECKING:
 
     from lightning_shap.survey.suspicions import Suspicion
 
-SIDE = 144  # pixels of a cell's longer side
-HEADING = 28  # over the columns
 CAPTION = 52  # two lines under each row
-COLUMN_TITLE, WARNING = Style(15, INK, bold=True), Style(15, WRONG, bold=True)
+WARNING = Style(15, WRONG, bold=True)
 OUTLINE = 3  # pixels around a suspicious place
 
 
@@ -49,11 +44,8 @@ def classes(
     """
     drawing = _Drawing(survey, mean, std)
     groups = [*survey.classes, *survey.pairs]
-    sheet = _Sheet(drawing.size, len(groups), title, [survey.lines[0], *drawing.notes])
-    end = f"{number(100 * drawing.limit, digits=2)} %"
-    ramp = drawing.style.ramp(np.linspace(-1, 1, LEGEND_WIDTH))
-    if ramp is not None:
-        sheet.legend(ramp, f"{MINUS}{end} lowers", f"raises +{end}")
+    sheet = _Sheet(drawing.small.size, len(groups), title, [survey.lines[0], *drawing.notes])
+    drawing.small.explain(sheet, f"{number(100 * drawing.limit, digits=2)} %")
     sheet.headings(
         ["mean map", "against the next", *["typical"] * EXAMPLES, *["strange"] * EXAMPLES]
     )
@@ -91,16 +83,8 @@ class _Drawing:
 
     def __init__(self, survey: Survey, mean: Numbers, std: Numbers) -> None:
         self._survey = survey
-        _, height, width, count = survey.maps.images.shape
-        self._drawn = pixels.drawn_size(height, width)
-        scale = SIDE / max(height, width)
-        if scale >= 1:
-            scale = int(scale)
-        self.size = max(1, round(width * scale)), max(1, round(height * scale))
-        self.style = STYLES[usual_style(height, width, len(pixels.shown_channels(None, count)))]
-        method = METHODS.get(survey.explanation.record.method)
-        by_pixel = method is not None and not method.has_regions
-        self._smooth = max(height, width) / SMOOTHED if by_pixel else 0.0
+        _, height, width, _ = survey.maps.images.shape
+        self.small = SmallMaps(survey.maps.images.shape, survey.explanation.record.method)
         self._percent = height * width / 100
         groups = [*survey.classes, *survey.pairs]
         examples = list(
@@ -109,7 +93,7 @@ class _Drawing:
         means = np.stack([survey.mean_image(one) for one in groups])
         data = np.concatenate([means, np.asarray(survey.maps.images[examples])])
         shown = Photographs(data, mean, std)
-        under = shown.under(self.style.ground)
+        under = shown.under(self.small.style.ground)
         self._of_group = {id(one): under[place] for place, one in enumerate(groups)}
         self._of_row = {row: under[len(groups) + place] for place, row in enumerate(examples)}
         self.limit = common_limit(np.stack([self._sized(survey.mean_map(one)) for one in groups]))
@@ -121,7 +105,7 @@ class _Drawing:
         cell = self._cell(self._survey.mean_map(group), self._of_group[id(group)])
         draw = ImageDraw.Draw(cell)
         for mask in places:
-            _outline(draw, mask, self.size)
+            _outline(draw, mask, self.small.size)
         return cell
 
     def contrast(self, group: Group) -> Image.Image | None:
@@ -134,14 +118,10 @@ class _Drawing:
         return self._cell(self._survey.map_of(row), self._of_row[row])
 
     def _sized(self, one: np.ndarray) -> np.ndarray:
-        return pixels.map_cell(one * self._percent, self._drawn, self._smooth)
+        return self.small.reduced(one * self._percent)
 
     def _cell(self, one: np.ndarray, under: Image.Image) -> Image.Image:
-        shares = self._sized(one) / np.float32(self.limit)
-        cell = self.style.cell(shares, None, under)
-        enlarged = cell.width < self.size[0]
-        how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
-        return cell.resize(self.size, how)
+        return self.small.cell(self._sized(one), self.limit, under)
 
 
 def _outline(draw: ImageDraw.ImageDraw, mask: np.ndarray, size: tuple[int, int]) -> None:

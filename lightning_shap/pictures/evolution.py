@@ -8,10 +8,7 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap.maps import maps_of
-from lightning_shap.methods.registry import METHODS
-from lightning_shap.pictures import pixels
-from lightning_shap.pictures.captions import MINUS, Captions, number
-from lightning_shap.pictures.grid import SMOOTHED
+from lightning_shap.pictures.captions import Captions, number
 from lightning_shap.pictures.lettering import Style, shortened, write
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album, Numbers
@@ -25,7 +22,7 @@ from lightning_shap.pictures.sheet import (
     WRONG,
     Paper,
 )
-from lightning_shap.pictures.styles import STYLES, usual_style
+from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, SmallMaps
 
 if TYPE_CHECKING:
     from lightning_shap.explanation import ImageExplanation
@@ -33,12 +30,9 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 8
 MOST_ROWS = 8
-SIDE = 144  # pixels of a cell's longer side
-HEADING = 28  # over the columns
 CAPTION = 30  # under each cell
 MARK_WIDTH = 16
 
-COLUMN_TITLE = Style(15, "#1f2328", bold=True)
 MISTAKE = Style(15, WRONG, bold=True)
 
 SECONDS = 0.7  # an epoch lasts in an animation
@@ -151,17 +145,12 @@ class _Cells:
         album: Album | None,
     ) -> None:
         maps = maps_of(explanation)
-        _, height, width, count = maps.images.shape
+        _, height, width, _ = maps.images.shape
         self._photographs = (album or Album()).photographs(maps.images, mean, std)
         self._captions = Captions(explanation)
-        self._drawn = pixels.drawn_size(height, width)
-        self.size = _fitted(width, height)
-        self._style = STYLES[usual_style(height, width, len(pixels.shown_channels(None, count)))]
-        self._under = self._photographs.under(self._style.ground)
-        record = explanation.record
-        method = METHODS.get(record.method)
-        by_pixel = method is not None and not method.has_regions
-        self._smooth = max(height, width) / SMOOTHED if by_pixel else 0.0
+        self._small = SmallMaps(maps.images.shape, explanation.record.method)
+        self.size = self._small.size
+        self._under = self._photographs.under(self._small.style.ground)
         self._unit, self._unit_pixels = self._captions.unit(height, width)
         # The untrained model's values are of another size, and would pale all others.
         everyone = all(one.is_control for one in chapters)
@@ -186,28 +175,18 @@ class _Cells:
 
     def photograph(self, row: int) -> Image.Image:
         """As people know it."""
-        return self._sized(self._photographs.cells[row])
+        return self._small.sized(self._photographs.cells[row])
 
     def map(self, chapter: int, row: int) -> Image.Image:
         """The map of a chapter, by its number, laid over its photograph."""
-        shares = self._maps[chapter][row] / np.float32(self._limit)
-        return self._sized(self._style.cell(shares, None, self._under[row]))
+        return self._small.cell(self._maps[chapter][row], self._limit, self._under[row])
 
     def explain(self, paper: Paper) -> None:
         """Draws the legend, where colours stand for values."""
-        ramp = self._style.ramp(np.linspace(-1, 1, LEGEND_WIDTH))
-        if ramp is not None:
-            end = number(self._limit, digits=2)
-            paper.legend(ramp, f"{MINUS}{end} lowers", f"raises +{end}")
+        self._small.explain(paper, number(self._limit, digits=2))
 
     def _values(self, chapter: "Chapter", row: int) -> np.ndarray:
-        one = chapter.maps.of(row)[0] * self._unit_pixels
-        return pixels.map_cell(one, self._drawn, self._smooth)
-
-    def _sized(self, cell: Image.Image) -> Image.Image:
-        enlarged = cell.width < self.size[0]
-        how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
-        return cell.resize(self.size, how)
+        return self._small.reduced(chapter.maps.of(row)[0] * self._unit_pixels)
 
 
 class _Sheet(Paper):
@@ -251,10 +230,3 @@ def _spread(chapters: Sequence["Chapter"]) -> list["Chapter"]:
         return list(chapters)
     places = np.linspace(0, len(chapters) - 1, MOST_COLUMNS).round().astype(int)
     return [chapters[place] for place in places]
-
-
-def _fitted(width: int, height: int) -> tuple[int, int]:
-    """Width and height of a cell; small images grow by a whole number."""
-    side = max(width, height)
-    scale = SIDE / side if side > SIDE else max(1, SIDE // side)
-    return max(1, round(width * scale)), max(1, round(height * scale))

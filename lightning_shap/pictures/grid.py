@@ -182,6 +182,13 @@ def save(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def usual_smooth(method: str, height: int, width: int) -> float:
+    """Over how many pixels maps are averaged if nobody says: those of single pixels alone."""
+    known = METHODS.get(method)
+    by_pixel = known is not None and not known.has_regions
+    return max(height, width) / SMOOTHED if by_pixel else 0.0
+
+
 def _shown_rows(rows: Sequence[int] | None, max_rows: int | None, available: int) -> list[int]:
     """The numbers of the images that are shown."""
     if max_rows is not None and max_rows < 1:
@@ -202,9 +209,11 @@ def _shown_rows(rows: Sequence[int] | None, max_rows: int | None, available: int
 def _checked_smooth(smooth: float | None, maps: Maps) -> float:
     """Over how many pixels maps are averaged."""
     if smooth is None:
-        method = None if maps.record is None else METHODS.get(maps.record.method)
-        by_pixel = method is not None and not method.has_regions
-        return max(maps.images.shape[1:3]) / SMOOTHED if by_pixel else 0.0
+        return (
+            0.0
+            if maps.record is None
+            else usual_smooth(maps.record.method, *maps.images.shape[1:3])
+        )
     if isinstance(smooth, bool) or not isinstance(smooth, (int, float, np.number)):
         raise ArgumentTypeError(
             "smooth", f"got {type(smooth).__name__}; give a number of pixels or None"

@@ -80,11 +80,12 @@ class ClassSummary:
         if samples is None:
             inform("ShapCallback has no summary of the classes: rows of a stream have no numbers")
             return None
-        shares = [len(ranks.share(samples[:count])) for count in _fewer(len(samples))]
+        counts = _fewer(len(samples))
+        shares = [len(ranks.share(samples[:count])) for count in counts]
         allowed = ranks.on_first(
             lambda: [budget.evaluations(self.question.max_evals, share) for share in shares]
         )
-        affordable = [pair for pair in zip(_fewer(len(samples)), allowed, strict=True) if pair[1]]
+        affordable = [pair for pair in zip(counts, allowed, strict=True) if pair[1]]
         if not affordable:
             inform(f"ShapCallback has no time for summary={self.size}, to keep to time_budget=")
             return None

@@ -1,7 +1,7 @@
 """One explanation of a training's samples, of which every rank explains its share."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -82,9 +82,7 @@ class SharedExplainer:
 
         def explained(twin: LightningModule) -> Share:
             with (
-                visiting(twin, trainer.strategy.root_device),
-                trainer.precision_plugin.forward_context(),
-                unlogged(twin),
+                _hosted(trainer, twin),
                 reporting(trainer, self.progress) as report,
                 nullcontext() if checked or ranks.size == 1 else no_collectives(),
             ):
@@ -141,9 +139,7 @@ class SharedExplainer:
 
         def called(twin: LightningModule) -> Result:
             with (
-                visiting(twin, trainer.strategy.root_device),
-                trainer.precision_plugin.forward_context(),
-                unlogged(twin),
+                _hosted(trainer, twin),
                 evaluation_mode(twin),
                 nullcontext() if ranks.size == 1 else no_collectives(),
             ):
@@ -163,3 +159,14 @@ class SharedExplainer:
                 "module",
                 f"{type(pl_module).__name__} has no {self.module!r}; give one of {children}",
             ) from error
+
+
+@contextmanager
+def _hosted(trainer: Trainer, twin: LightningModule) -> Iterator[None]:
+    """A copy of a module where its trainer would have it: on its device, in its precision."""
+    with (
+        visiting(twin, trainer.strategy.root_device),
+        trainer.precision_plugin.forward_context(),
+        unlogged(twin),
+    ):
+        yield

@@ -270,6 +270,7 @@ def _check_whole(explanation: ImageExplanation) -> None:
         **{name: [by_output] for name in ("outputs", "probabilities")},
         **{name: [one] for name in ("evaluations", "regions", "against")},
         "labels": [one, by_output, (images, classes)],
+        "swaps": [(images, 0 if record.swaps is None else record.swaps.shape[-1])],
         "class_names": [(classes,)],
     }
     arrays = {**_arrays(explanation), "error_std": explanation.error_std}

@@ -54,6 +54,8 @@ class Record:
             value, or None likewise.
         against: int (N,), of contrasts the output that each explained one is compared with, by
             index, or None. What was explained is then the difference of the two.
+        swaps: float64 (N, P), what each part of an image decides, NaN where nothing is known, or
+            None; see :mod:`lightning_shap.survey.swaps`. Only a summary of classes measures it.
         follows_image: Regions followed what is in each image, and were no boxes or patches.
         isolation: What kept the calls from the model: ``"copy"``, ``"restored"`` where it would not
             be copied, ``"none"`` for a function with no module behind it.
@@ -80,6 +82,7 @@ class Record:
     clear: np.ndarray | None = None
     relative_error: np.ndarray | None = None
     against: np.ndarray | None = None
+    swaps: np.ndarray | None = None
 
     @property
     def classes(self) -> Classes:
@@ -124,6 +127,7 @@ PER_IMAGE = (
     "clear",
     "relative_error",
     "against",
+    "swaps",
 )
 """The fields that have a row for each image."""
 

@@ -28,6 +28,7 @@ from lightning_shap.command.trainer import quiet_lightning, trainer_of
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation
+from lightning_shap.survey.swaps import measure_swaps_among
 from lightning_shap.training.lightning import pl
 
 if TYPE_CHECKING:
@@ -155,7 +156,10 @@ class _Explainer(pl.LightningModule):
             return []
         settings = {**self._job.settings, "progress": False}  # the trainer's bar counts shards
         labels = self._job.labels(read.indices)
-        return [explain_found(self.model, read.images, labels=labels, **settings)]
+        explanation = explain_found(self.model, read.images, labels=labels, **settings)
+        if self._job.options.results.summary:
+            measure_swaps_among(self.model, explanation, read.images, settings)
+        return [explanation]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, loader: int) -> Any:
         return batch  # the engine moves what it needs

@@ -11,7 +11,7 @@ from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Numbers, Photographs
 from lightning_shap.pictures.sheet import DETAIL, GUTTER, INK, LEGEND_WIDTH, MARGIN, WRONG, Paper
 from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, SmallMaps
-from lightning_shap.survey.places import GRID
+from lightning_shap.survey.places import FINE
 from lightning_shap.survey.survey import EXAMPLES, Group, Survey
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def _detail(group: Group, suspects: "Sequence[Suspicion]") -> str:
         parts.append(f"{group.right} of {group.judged} right")
     for one in suspects:
         others = "" if one.others is None else f", of other classes' {one.others:.0%}"
-        parts.append(f"{one.place.name}: {one.share:.0%} of the attribution{others}")
+        of_what = "of the attribution" if one.place.measure == "attribution" else "by swaps"
+        parts.append(f"{one.place.name}: {one.share:.0%} {of_what}{others}")
     return " · ".join(parts)
 
 
@@ -126,7 +127,7 @@ class _Drawing:
 
 def _outline(draw: ImageDraw.ImageDraw, mask: np.ndarray, size: tuple[int, int]) -> None:
     """A line along the edges of a place's cells."""
-    width, height = (side / GRID for side in size)
+    width, height = (side / FINE for side in size)
     padded = np.pad(mask, 1)
     for row, column in np.argwhere(mask).tolist():
         left, top = column * width, row * height

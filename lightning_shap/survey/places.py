@@ -1,7 +1,9 @@
-"""Places of an image, the same for all images: where a class's attribution may be suspicious."""
+"""Places of an image, the same for all images, and what share of what decides lies in them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -9,41 +11,92 @@ from PIL import Image
 from lightning_shap.maps import Maps
 from lightning_shap.metrics.where import CORNERS, border_mask, corner_mask
 
-GRID = 8  # cells a side; the border is one cell wide, a corner two
+Measure = Literal["attribution", "swap"]
+"""How a share was measured: as attribution that lies in a place, or by swapping what is there."""
+
+GRID = 8  # cells a side that maps are reduced to; the border is one cell wide, a corner two
+FINE = 2 * GRID  # cells a side that places are drawn on
 EDGES = ("upper", "lower", "left", "right")
 STRONGEST = "the strongest corner of each image"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where attribution may lie.
+    """Where that which decides may lie.
 
     Attributes:
         name: In words.
-        cells: bool (GRID, GRID), its cells; of the strongest corner, those of all four.
-        area: The share of an even map that it has at most.
-        expected: The share from which on it may be suspicious at all.
+        cells: bool (FINE, FINE), its cells; of the strongest corner, those of all four.
+        measure: What its shares are shares of.
+        natural: The share that is not suspicious in any case.
     """
 
     name: str
     cells: np.ndarray
-    area: float
-    expected: float
+    measure: Measure
+    natural: float
+
+    @property
+    def area(self) -> float:
+        """The share of the image that it has."""
+        return float(self.cells.mean()) / (len(CORNERS) if self.name == STRONGEST else 1)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What share of what decides about each image lies in each place.
+
+    Attributes:
+        places: P of them.
+        values: float64 (N, P), NaN where an image says nothing.
+    """
+
+    places: tuple[Place, ...]
+    values: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Shares"]) -> "Shares":
+        """Those of the same images in several ways."""
+        places = tuple(place for part in parts for place in part.places)
+        return cls(places, np.hstack([part.values for part in parts]))
+
+    @cached_property
+    def mirrored(self) -> np.ndarray:
+        """Int (3, P): each place's image under each mirroring: across, down, and both."""
+        numbers = {
+            (place.measure, place.cells.tobytes()): number
+            for number, place in enumerate(self.places)
+        }
+        flips = (np.fliplr, np.flipud, lambda cells: np.flipud(np.fliplr(cells)))
+        return np.array(
+            [
+                [
+                    # What looks the same either way round is itself, whatever else looks like it.
+                    number
+                    if (turned := np.ascontiguousarray(flip(place.cells))).tobytes()
+                    == place.cells.tobytes()
+                    else numbers[place.measure, turned.tobytes()]
+                    for number, place in enumerate(self.places)
+                ]
+                for flip in flips
+            ]
+        )
 
 
 @cache
-def places() -> tuple[Place, ...]:
-    """All places: corners, edges, the border, the strongest corner, and single cells."""
-    found = [_place(f"the {name} corner", corner_mask(GRID, GRID, name)) for name in CORNERS]
+def attributed_places() -> tuple[Place, ...]:
+    """Where attribution is looked for: corners, edges, the border, and single cells."""
+    found = [_place(f"the {name} corner", corner_mask(FINE, FINE, name)) for name in CORNERS]
     corners = np.logical_or.reduce([place.cells for place in found])
-    found += [_place(f"the {name} edge", _edge(name)) for name in EDGES]
-    found.append(_place("the border", border_mask(GRID, GRID)))
+    found += [_place(f"the {name} edge", edge_mask(FINE, FINE, name)) for name in EDGES]
+    found.append(_place("the border", border_mask(FINE, FINE)))
     # Whichever is the strongest has more than its area by itself.
-    found.append(Place(STRONGEST, corners, found[0].area, 2 * found[0].area))
+    found.append(Place(STRONGEST, corners, "attribution", 2 * found[0].area))
     for row, column in np.ndindex(GRID, GRID):
         mask = np.zeros((GRID, GRID), bool)
         mask[row, column] = True
-        found.append(_place(f"row {row + 1}, column {column + 1} of {GRID} x {GRID}", mask))
+        name = f"row {row + 1}, column {column + 1} of {GRID} x {GRID}"
+        found.append(_place(name, np.kron(mask, np.ones((2, 2), bool))))
     return tuple(found)
 
 
@@ -57,31 +110,29 @@ def on_grid(maps: Maps) -> np.ndarray:
     return np.where(totals > 0, cells / np.where(totals > 0, totals, 1), 1 / GRID**2)
 
 
-def shares_of(cells: np.ndarray) -> np.ndarray:
-    """float64 (N, P): the share of each image's attribution in each place.
+def attributed(cells: np.ndarray) -> Shares:
+    """The share of each image's attribution in each place.
 
     Args:
         cells: (N, GRID, GRID), as :func:`on_grid`.
     """
-    masks = np.stack([place.cells for place in places()]).reshape(len(places()), -1)
-    shares: np.ndarray = cells.reshape(len(cells), -1) @ masks.T.astype(np.float64)
-    strongest = [place.name for place in places()].index(STRONGEST)
+    places = attributed_places()
+    fine = np.kron(cells, np.full((1, 2, 2), 1 / 4)).reshape(len(cells), -1)
+    masks = np.stack([place.cells for place in places]).reshape(len(places), -1)
+    shares: np.ndarray = fine @ masks.T.astype(np.float64)
+    strongest = [place.name for place in places].index(STRONGEST)
     shares[:, strongest] = shares[:, : len(CORNERS)].max(axis=1)
-    return shares
+    return Shares(places, shares)
 
 
-@cache
-def mirrored() -> np.ndarray:
-    """Int (3, P): each place's image under each mirroring: across, down, and both."""
-    numbers = {place.cells.tobytes(): number for number, place in enumerate(places())}
-    # The strongest corner looks like itself, whichever way round.
-    flips = (np.fliplr, np.flipud, lambda cells: np.flipud(np.fliplr(cells)))
-    return np.array(
-        [
-            [numbers[np.ascontiguousarray(flip(place.cells)).tobytes()] for place in places()]
-            for flip in flips
-        ]
-    )
+def edge_mask(height: int, width: int, edge: str, share: float = 1 / 8) -> np.ndarray:
+    """Bool (H, W), the border's part along one edge, of at least a pixel's width."""
+    down, across = (max(1, round(share * side)) for side in (height, width))
+    mask = np.zeros((height, width), bool)
+    rows = {"upper": slice(None, down), "lower": slice(height - down, None)}
+    columns = {"left": slice(None, across), "right": slice(width - across, None)}
+    mask[rows.get(edge, slice(None)), columns.get(edge, slice(None))] = True
+    return mask
 
 
 def _reduced(one: np.ndarray) -> np.ndarray:
@@ -91,15 +142,4 @@ def _reduced(one: np.ndarray) -> np.ndarray:
 
 
 def _place(name: str, cells: np.ndarray) -> Place:
-    area = float(cells.mean())
-    return Place(name, cells, area, area)
-
-
-def _edge(name: str) -> np.ndarray:
-    mask = np.zeros((GRID, GRID), bool)
-    place = 0 if name in ("upper", "left") else GRID - 1
-    if name in ("upper", "lower"):
-        mask[place] = True
-    else:
-        mask[:, place] = True
-    return mask
+    return Place(name, cells, "attribution", float(cells.mean()))

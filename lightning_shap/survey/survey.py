@@ -9,8 +9,9 @@ import numpy as np
 
 from lightning_shap.errors import ArgumentError
 from lightning_shap.maps import Maps, maps_of
-from lightning_shap.survey.places import on_grid, places
+from lightning_shap.survey.places import Shares, attributed, on_grid
 from lightning_shap.survey.suspicions import LEVEL, Suspicion, suspicions
+from lightning_shap.survey.swaps import PARTS, swapped
 
 if TYPE_CHECKING:
     from lightning_shap.explanation import ImageExplanation
@@ -55,7 +56,8 @@ class Survey:
         names: str (C,), of the classes.
         labels: int (N,), the class of each image, -1 for none.
         cells: float64 (N, GRID, GRID), see :func:`lightning_shap.survey.places.on_grid`.
-        suspicions: Places that carry more attribution than they should, the worst first.
+        shares: What share of what decides about each image lies in each place.
+        suspicions: Places that decide more than they should, the worst first.
 
     Raises:
         ArgumentError: If it does not explain classes.
@@ -76,7 +78,8 @@ class Survey:
         self.labels: np.ndarray = record.labels if known else self._predicted
         self._right: list[bool | None] = record.right
         self.cells = on_grid(self.maps)
-        self.suspicions: Sequence[Suspicion] = suspicions(self.cells, self.labels, seed=seed)
+        self.shares = _shares(self.cells, record.swaps)
+        self.suspicions: Sequence[Suspicion] = suspicions(self.shares, self.labels, seed=seed)
 
     @cached_property
     def classes(self) -> list[Group]:
@@ -127,7 +130,9 @@ class Survey:
         right = f", {sum(judged)} of {len(judged)} right" if judged else ""
         first = f"{len(self.labels)} images of {len(np.unique(self.labels))} classes{right}"
         found = [self._suspicion(one) for one in self.suspicions]
-        nothing = f"no place stands out (tested at {LEVEL:.0%} over all {len(places())} places)"
+        nothing = (
+            f"no place stands out (tested at {LEVEL:.0%} over all {len(self.shares.places)} places)"
+        )
         pairs = [
             f"{self.names[one.label]} taken for {self.names[one.taken_for]}: "
             f"{len(one.rows)} image{'s' * (len(one.rows) != 1)}"
@@ -157,10 +162,12 @@ class Survey:
                 {
                     "class": None if one.label is None else str(self.names[one.label]),
                     "place": one.place.name,
+                    "measure": one.place.measure,
                     "share": one.share,
                     "area": one.place.area,
                     "others": one.others,
                     "mirror": one.mirror,
+                    "surprise": one.surprise,
                     "p": one.p,
                     "images": one.images,
                 }
@@ -187,15 +194,17 @@ class Survey:
 
     def _suspicion(self, one: Suspicion) -> str:
         who = "all classes" if one.label is None else str(self.names[one.label])
-        verb = "carry" if one.place.name.startswith("row") else "carries"
+        name = one.place.name
+        if one.place.measure == "swap":
+            said = f"swapped between images, {name} decides {one.share:.0%} of the class"
+        else:
+            verb = "carry" if name.startswith("row") else "carries"
+            said = f"{name} {verb} {one.share:.0%} of the attribution on {one.place.area:.0%} of "
+            said += "the area"
         others = "" if one.others is None else f", in other classes {one.others:.0%}"
         mirror = "" if one.mirror is None else f", opposite it at most {one.mirror:.0%}"
-        return (
-            f"{who}: {one.place.name} {verb} {one.share:.0%} of the attribution on "
-            f"{one.place.area:.0%} of the area{others}{mirror} "
-            f"(p = {one.p:.3f} over all {len(places())} places and all classes, "
-            f"{one.images} images)"
-        )
+        tested = f"(p = {one.p:.3f} over all {len(self.shares.places)} places and all classes"
+        return f"{who}: {said}{others}{mirror} {tested}, {one.images} images)"
 
     def _group(self, label: int, taken_for: int | None = None) -> Group:
         inside = self.labels == label
@@ -215,6 +224,14 @@ class Survey:
         total = sum(_as_shares(picked(self.maps.of(row))) for row in group.rows.tolist())
         mean: np.ndarray = np.asarray(total) / len(group.rows)
         return mean
+
+
+def _shares(cells: np.ndarray, swaps: np.ndarray | None) -> Shares:
+    """Those of attribution, and those of swaps where there were some, with today's parts."""
+    of_attribution = attributed(cells)
+    if swaps is None or swaps.shape[1] != len(PARTS):
+        return of_attribution
+    return Shares.joined([of_attribution, swapped(swaps)])
 
 
 def _as_shares(one: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Suspicions: places that carry more attribution than they should, tested against chance.
+"""Suspicions: places that decide more than they should, tested against chance.
 
-A place is suspicious in a class if it carries more than it does in other classes, than the places
-that mirror it and than its area: at least ``FACTOR`` times the odds of the highest of these, and
-``LEAST_EXCESS`` of all attribution more. Less is natural, since objects differ.
+A place is suspicious in a class if its share there is a surprise: its relative entropy to what is
+natural, which is the share in other classes or, of attribution, the area, or in places that mirror
+it, is at least ``LEAST`` nats. Less is natural, since objects differ.
 
 That it is no matter of chance is tested at all places in all classes together. Classes are dealt
 out to the images anew and images mirrored at random; the largest difference anywhere, in standard
@@ -17,26 +17,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightning_shap.survey.places import Place, mirrored, places, shares_of
+from lightning_shap.survey.places import Place, Shares
 
 LEVEL = 0.05
-# Measured in examples/benchmarks/shortcuts.py, on networks with nothing planted.
-FACTOR = 3.0  # of the odds that are natural
-LEAST_EXCESS = 0.1
+LEAST = 0.15  # measured in examples/benchmarks/shortcuts.py, on networks with nothing planted
 PERMUTATIONS = 999
 LEAST_IMAGES = 5  # of a class, and of all others
 
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A place that carries more attribution than it should.
+    """A place that decides more than it should.
 
     Attributes:
         label: The class, None for all of them together.
-        place: Where.
-        share: Of the class's attribution, the mean over its images.
+        place: Where, and how its share was measured.
+        share: Of what decides about the class, the mean over its images.
         others: The share in the images of other classes, None for all classes together.
         mirror: The largest share of the places that mirror it, None where it mirrors itself.
+        surprise: The relative entropy of the share to what is natural, in nats.
         p: How often chance gives an excess as large at any place in any class.
         images: How many were seen of the class.
     """
@@ -46,46 +45,47 @@ class Suspicion:
     share: float
     others: float | None
     mirror: float | None
+    surprise: float
     p: float
     images: int
 
 
-def suspicions(cells: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
+def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
     """The suspicious places, the worst first; of those that overlap in a class, the worst alone.
 
-    What most classes look at comes first, and is then not said of each of them.
+    What most classes look at comes first, and is then not said of each of them. What has no place,
+    such as fine detail, comes last: where a place stands out as well, it says more.
 
     The order of the images is of no effect.
 
     Args:
-        cells: float64 (N, GRID, GRID), as :func:`lightning_shap.survey.places.on_grid`.
+        shares: Of N images.
         labels: int (N,), the class of each image, -1 where unknown, which is no class to name.
         seed: Of the permutations.
     """
-    if len(cells) < LEAST_IMAGES:
+    if len(labels) < LEAST_IMAGES:
         return []
-    order = np.lexsort([*cells.reshape(len(cells), -1).T[::-1], labels])
-    cells, labels = cells[order], labels[order]
-    shares, groups = shares_of(cells), _Groups.of(labels)
+    order = np.lexsort([*shares.values.T[::-1], labels])
+    labels = labels[order]
+    shares = Shares(shares.places, _filled(shares.values[order]))
+    groups = _Groups.of(labels)
     random = np.random.default_rng(seed)
-    means, expected = _means(shares, groups.members)[0], _expected(shares, groups.members)
-    excess = means - expected
-    large = (_odds(means) >= FACTOR * _odds(expected)) & (excess >= LEAST_EXCESS)
+    means, natural = _means(shares.values, groups.members)[0], _natural(shares, groups.members)
+    surprise = _surprise(means, natural)
     if len(groups.labels):  # what all classes look at, most of them must
         most = np.quantile(means[:-1], 1 / 4, axis=0, method="lower")
-        large[-1] &= _odds(most) >= FACTOR * _odds(expected[-1])
-    if not large.any():
+        surprise[-1] = np.minimum(surprise[-1], _surprise(most, natural[-1]))
+    if not (surprise >= LEAST).any():
         return []
-    differences = _differences(shares, shares, groups.members)
+    differences = _differences(shares, shares.values, groups.members)
     largest = np.array([_by_chance(shares, groups.members, random) for _ in range(PERMUTATIONS)])
     found = []
-    for row, column in np.argwhere(large).tolist():
+    for row, column in np.argwhere(surprise >= LEAST).tolist():
         p = (1 + int((largest >= differences[row, column]).sum())) / (1 + PERMUTATIONS)
         if p <= LEVEL:
-            of_one = row < len(groups.labels)
-            found.append((of_one, -float(excess[row, column]), row, column, p))
-    found.sort()
-    return _apart([_suspicion(shares, groups, row, place, p) for *_, row, place, p in found])
+            found.append(_suspicion(shares, groups, row, column, surprise[row, column], p))
+    found.sort(key=lambda one: (one.label is not None, not one.place.cells.any(), -one.surprise))
+    return _apart(found)
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,13 @@ class _Groups:
         return cls(numbers, np.vstack([members, np.ones((1, len(labels)), bool)]))
 
 
+def _filled(values: np.ndarray) -> np.ndarray:
+    """What an image does not say is what the others say on average, which changes nothing."""
+    known = ~np.isnan(values)
+    means = np.where(known, values, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known, values, means)
+
+
 def _means(shares: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of the mean, (G, P), of each group at each place."""
     counts = members.sum(axis=1, keepdims=True).astype(np.float64)
@@ -118,68 +125,77 @@ def _means(shares: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndar
     return means, np.maximum(spread, 0) / np.maximum(counts - 1, 1)
 
 
-def _expected(shares: np.ndarray, members: np.ndarray) -> np.ndarray:
+def _natural(shares: Shares, members: np.ndarray) -> np.ndarray:
     """What is natural at each place in each group, (G, P), the last of which is everything."""
-    means, others = _means(shares, members)[0], _means(shares, ~members)[0]
-    others[-1] = 0
-    area = np.array([place.expected for place in places()])
-    expected: np.ndarray = np.maximum(np.maximum(others, _mirrors(means)), area)
-    return expected
+    means, others = _means(shares.values, members)[0], _means(shares.values, ~members)[0]
+    # Of all together there are no others; then no place has more than its area for a reason.
+    others[-1] = [place.area for place in shares.places]
+    floor = np.array([place.natural for place in shares.places])
+    natural: np.ndarray = np.maximum(np.maximum(others, _mirrors(shares, means)), floor)
+    return natural
 
 
-def _mirrors(means: np.ndarray) -> np.ndarray:
+def _surprise(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
+    """The relative entropy of shares to natural ones, in nats, 0 where they are no more."""
+    shares, natural = (np.clip(one, 1e-9, 1 - 1e-9) for one in (shares, natural))
+    inside = shares * np.log(shares / natural)
+    outside = (1 - shares) * np.log((1 - shares) / (1 - natural))
+    return np.where(shares > natural, inside + outside, 0.0)
+
+
+def _mirrors(shares: Shares, means: np.ndarray) -> np.ndarray:
     """The largest mean, (G, P), of the other places that each place is mirrored to, else 0."""
     same = np.arange(means.shape[1])
     largest: np.ndarray = np.max(
-        [np.where(flip == same, 0, means[:, flip]) for flip in mirrored()], axis=0
+        [np.where(flip == same, 0, means[:, flip]) for flip in shares.mirrored], axis=0
     )
     return largest
 
 
-def _differences(shares: np.ndarray, turned: np.ndarray, members: np.ndarray) -> np.ndarray:
+def _differences(shares: Shares, turned: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Each class's mean less that of the others, all images' less the mirrored, in standard errors.
 
     Args:
         shares: (N, P).
-        turned: The same of the images as all of them are to be seen.
+        turned: The same of the images as all of them are to be seen, (N, P).
         members: (G, N).
     """
-    means, variance = _means(shares, members)
-    others, of_others = _means(shares, ~members)
+    means, variance = _means(shares.values, members)
+    others, of_others = _means(shares.values, ~members)
     whole, of_whole = _means(turned, members[-1:])
     means[-1], variance[-1] = whole[0], of_whole[0]
     # A place that mirrors itself has nothing to be compared with where there are no other classes.
-    alone = (mirrored() == np.arange(len(places()))).all(axis=0)
-    others[-1] = np.where(alone, whole[0], _mirrors(whole)[0])
+    alone = (shares.mirrored == np.arange(len(shares.places))).all(axis=0)
+    others[-1] = np.where(alone, whole[0], _mirrors(shares, whole)[0])
     of_others[-1] = 0
     differences: np.ndarray = (means - others) / (np.sqrt(variance + of_others) + 1e-9)
     return differences
 
 
-def _by_chance(shares: np.ndarray, members: np.ndarray, random: np.random.Generator) -> float:
+def _by_chance(shares: Shares, members: np.ndarray, random: np.random.Generator) -> float:
     """The largest difference anywhere, where there is none but by chance."""
-    order = random.permutation(len(shares))
-    ways = np.vstack([np.arange(len(places())), mirrored()])
-    turned = np.take_along_axis(shares, ways[random.integers(len(ways), size=len(shares))], axis=1)
+    images, places = shares.values.shape
+    order = random.permutation(images)
+    ways = np.vstack([np.arange(places), shares.mirrored])
+    flips = ways[random.integers(len(ways), size=images)]
+    turned = np.take_along_axis(shares.values, flips, axis=1)
     return float(_differences(shares, turned, members[:, order]).max())
 
 
-def _odds(shares: np.ndarray) -> np.ndarray:
-    odds: np.ndarray = shares / np.maximum(1 - shares, 1e-12)
-    return odds
-
-
-def _suspicion(shares: np.ndarray, groups: _Groups, row: int, column: int, p: float) -> Suspicion:
+def _suspicion(
+    shares: Shares, groups: _Groups, row: int, column: int, surprise: float, p: float
+) -> Suspicion:
     inside = groups.members[row]
     everything = row == len(groups.labels)
-    means = shares[inside].mean(axis=0)
-    mirrors = [int(flip[column]) for flip in mirrored() if flip[column] != column]
+    means = shares.values[inside].mean(axis=0)
+    mirrors = [int(flip[column]) for flip in shares.mirrored if flip[column] != column]
     return Suspicion(
         None if everything else int(groups.labels[row]),
-        places()[column],
+        shares.places[column],
         float(means[column]),
-        None if everything else float(shares[~inside, column].mean()),
+        None if everything else float(shares.values[~inside, column].mean()),
         float(means[mirrors].max()) if mirrors else None,
+        float(surprise),
         p,
         int(inside.sum()),
     )

@@ -3,11 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import torch
+
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.loggers import CLASSES, Ending
 from lightning_shap.pictures.classes import classes
+from lightning_shap.samples import Samples
 from lightning_shap.survey.survey import Survey
+from lightning_shap.survey.swaps import ROWS, partners
 from lightning_shap.training.fixed_batch import FixedBatch
 from lightning_shap.training.lightning import LightningModule, Trainer
 from lightning_shap.training.messages import inform
@@ -16,7 +21,7 @@ from lightning_shap.training.question import Question
 from lightning_shap.training.ranks import Ranks
 from lightning_shap.training.results import Results
 from lightning_shap.training.shares import SharedExplainer
-from lightning_shap.training.time_budget import Spending, TimeBudget
+from lightning_shap.training.time_budget import LEAST, Spending, TimeBudget
 
 FEWEST = 32  # images; fewer say nothing of several classes
 
@@ -82,29 +87,32 @@ class ClassSummary:
             return None
         counts = _fewer(len(samples))
         shares = [len(ranks.share(samples[:count])) for count in counts]
-        allowed = ranks.on_first(
-            lambda: [budget.evaluations(self.question.max_evals, share) for share in shares]
-        )
-        affordable = [pair for pair in zip(counts, allowed, strict=True) if pair[1]]
+        wanted = self.question.max_evals + ROWS
+        allowed = ranks.on_first(lambda: [budget.evaluations(wanted, share) for share in shares])
+        # Swaps take their rows whatever the regions take, of which too few say nothing.
+        least = min(LEAST, self.question.max_evals) + ROWS
+        affordable = [pair for pair in zip(counts, allowed, strict=True) if pair[1] >= least]
         if not affordable:
             inform(f"ShapCallback has no time for summary={self.size}, to keep to time_budget=")
             return None
-        count, evaluations = affordable[0]
+        count, rows = affordable[0]
         some = samples[:count]
+        swapped = partners(_classes(some), count, self.question.seed)
         found = self.explainer.explain(
             trainer,
             ranks,
             lambda: pl_module,
             some,
-            self.question.within(evaluations),
+            self.question.within(rows - ROWS),
             found_names=None if card is None else card.class_names,
             trees=batch.trees,
             is_measured=False,
+            partners=some.images[torch.from_numpy(swapped)],
         )
         if isinstance(found, str):
             return None
         explanation = found[0]
-        spending.rows = evaluations * len(ranks.share(some))
+        spending.rows = rows * len(ranks.share(some))
         spending.model_seconds = explanation.record.model_seconds
         return explanation
 
@@ -128,6 +136,14 @@ class ClassSummary:
         picture = classes(survey, **look, title="the classes, final model")
         ending = Ending(self.tag, survey.markdown, survey.plain, name=f"{CLASSES}_summary")
         self.results.end(trainer, {CLASSES: picture}, ending)
+
+
+def _classes(samples: Samples) -> np.ndarray | None:
+    """The class of each image, where each is known to have one."""
+    labels = samples.labels
+    if labels is None or labels.ndim != 1 or labels.is_floating_point():
+        return None
+    return labels.numpy()
 
 
 def _fewer(count: int) -> list[int]:

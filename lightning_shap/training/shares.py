@@ -14,6 +14,7 @@ from lightning_shap.isolation.modes import evaluation_mode, unlogged, visiting
 from lightning_shap.regions.image_tree import ImageTrees
 from lightning_shap.samples import Samples
 from lightning_shap.story.numbers import faithfulness, means
+from lightning_shap.survey.swaps import measure_swaps
 from lightning_shap.training.lightning import LightningModule, Trainer
 from lightning_shap.training.progress import reporting
 from lightning_shap.training.question import Question
@@ -61,6 +62,7 @@ class SharedExplainer:
         found_names: Sequence[str] | None,
         trees: ImageTrees,
         is_measured: bool = True,
+        partners: torch.Tensor | None = None,
     ) -> tuple[ImageExplanation, dict[str, float]] | str:
         """The explanation of all samples, or why there will never be one. All ranks must call it.
 
@@ -73,12 +75,14 @@ class SharedExplainer:
             found_names: What the data or the model calls the classes.
             trees: See :func:`lightning_shap.explainer.explain_found`.
             is_measured: Measure how faithful it is, if that is wanted.
+            partners: With what each sample's parts are swapped, (N, C, H, W); None for no swaps.
 
         Returns:
             The explanation, and how faithful it is where that is measured.
         """
         checked, self._forward_checked = self._forward_checked, True
         mine, asked = ranks.share(samples), question.of_rows(ranks.rows)
+        others = None if partners is None else ranks.share(partners)
 
         def explained(twin: LightningModule) -> Share:
             with (
@@ -100,9 +104,11 @@ class SharedExplainer:
                     trees=trees,
                     **asked.arguments(),
                 )
+                images, arguments = mine.images, asked.arguments()
+                if others is not None:
+                    measure_swaps(classifier, explanation, images, others, arguments)
                 if not (self.measures_faithfulness and is_measured):
                     return explanation, {}
-                images, arguments = mine.images, asked.arguments()
                 return explanation, faithfulness(classifier, explanation, images, arguments)
 
         def share() -> Share | str | None:

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap.maps import Maps
-from lightning_shap.survey.places import GRID, STRONGEST, on_grid, places, shares_of
+from lightning_shap.survey.places import GRID, STRONGEST, Shares, attributed, on_grid
 from lightning_shap.survey.suspicions import LEVEL, suspicions
+from lightning_shap.survey.swaps import FINE_DETAIL, PARTS, swapped
 
 CLASSES = 4
 
@@ -20,7 +21,11 @@ def maps(images=120, seed=0):
 
 
 def as_shares(cells):
-    return cells / cells.sum(axis=(1, 2), keepdims=True)
+    return attributed(cells / cells.sum(axis=(1, 2), keepdims=True))
+
+
+def some(shares, rows):
+    return Shares(shares.places, shares.values[rows])
 
 
 def first(cells, labels):
@@ -72,8 +77,7 @@ def test_of_two_classes_the_one_with_the_mark_is_named_and_not_both():
 
 def test_runs_without_a_cause_name_anything_at_the_stated_rate_at_most(monkeypatch):
     """Of the test alone: with what is too small to matter left in."""
-    monkeypatch.setattr("lightning_shap.survey.suspicions.FACTOR", 1.0)
-    monkeypatch.setattr("lightning_shap.survey.suspicions.LEAST_EXCESS", 0.0)
+    monkeypatch.setattr("lightning_shap.survey.suspicions.LEAST", 0.0)
     monkeypatch.setattr("lightning_shap.survey.suspicions.PERMUTATIONS", 39)
     runs = 40
     named = sum(
@@ -90,7 +94,7 @@ def _seeded(seed):
 
 def test_differences_too_small_to_matter_are_not_named():
     cells, labels = maps(400)
-    cells = as_shares(cells + 1)
+    cells = (cells + 1) / (cells + 1).sum(axis=(1, 2), keepdims=True)
     cells[labels == 0, :2, :2] *= 1.5
     assert first(cells, labels) is None
 
@@ -101,7 +105,7 @@ def test_the_order_of_the_images_is_of_no_effect(order):
     cells, labels = maps(60)
     cells[labels == 3, 0, :] += 2
     before, after = (
-        suspicions(as_shares(cells)[rows], labels[rows]) for rows in (np.arange(60), order)
+        suspicions(some(as_shares(cells), rows), labels[rows]) for rows in (np.arange(60), order)
     )
     assert [(a.label, a.place.name, a.p) for a in before] == [
         (a.label, a.place.name, a.p) for a in after
@@ -111,7 +115,7 @@ def test_the_order_of_the_images_is_of_no_effect(order):
 @pytest.mark.parametrize("images", [0, 1, 4])
 def test_of_few_images_nothing_is_said(images):
     cells, labels = maps(60)
-    assert suspicions(as_shares(cells)[:images], labels[:images]) == []
+    assert suspicions(some(as_shares(cells), slice(images)), labels[:images]) == []
 
 
 def test_images_of_unknown_classes_are_no_class():
@@ -131,5 +135,46 @@ def test_cells_share_out_all_attribution_whatever_the_size(height, width):
 
 
 def test_an_even_map_has_each_place_s_area():
-    shares = shares_of(np.full((1, GRID, GRID), GRID**-2))
-    assert np.allclose(shares[0], [place.area for place in places()])
+    shares = attributed(np.full((1, GRID, GRID), GRID**-2))
+    assert np.allclose(shares.values[0], [place.area for place in shares.places])
+
+
+def swaps(images=80, seed=0):
+    """Swaps that say nothing of their class."""
+    random = np.random.default_rng(seed)
+    return random.beta(1, 6, size=(images, len(PARTS))), np.arange(images) % CLASSES
+
+
+@pytest.mark.parametrize("part", ["the outermost frame", "the lower edge", FINE_DETAIL])
+def test_a_part_that_decides_a_class_alone_is_named_by_its_swaps(part):
+    shares, labels = swaps()
+    shares[labels == 1, PARTS.index(part)] = 0.8
+    found = suspicions(swapped(shares), labels)
+    assert [(one.label, one.place.name, one.place.measure) for one in found] == [(1, part, "swap")]
+
+
+def test_what_no_place_has_comes_after_what_one_has():
+    shares, labels = swaps()
+    shares[labels == 1, PARTS.index(FINE_DETAIL)] = 0.9
+    shares[labels == 1, PARTS.index("the lower edge")] = 0.6
+    found = suspicions(swapped(shares), labels)
+    assert [one.place.name for one in found] == ["the lower edge", FINE_DETAIL]
+
+
+def test_images_that_say_nothing_change_nothing():
+    shares, labels = swaps()
+    shares[::7] = np.nan
+    assert suspicions(swapped(shares), labels) == []
+    shares[labels == 1, 0] = 0.9
+    assert suspicions(swapped(shares), labels)[0].place.name == "the top left corner"
+
+
+def test_mirrored_twice_each_place_is_itself():
+    cells, _ = maps(8)
+    shares = Shares.joined([as_shares(cells), swapped(swaps(8)[0])])
+    assert shares.values.shape == (8, len(shares.places))
+    for flip in shares.mirrored:
+        assert (flip[flip] == np.arange(len(flip))).all()
+        # Shares of attribution turn into no shares of swaps.
+        measures = np.array([place.measure for place in shares.places])
+        assert (measures[flip] == measures).all()

@@ -1,0 +1,174 @@
+"""Swaps show which part of an image decides, whatever the model makes of it."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import lightning_shap
+from lightning_shap.survey.survey import Survey
+from lightning_shap.survey.swaps import (
+    FINE_DETAIL,
+    MASKS,
+    PARTS,
+    ROWS,
+    measure_swaps,
+    measure_swaps_among,
+    partners,
+)
+
+SIDE = 16
+QUESTION = {"output": "logit", "multi_label": False, "batch_size": 8, "seed": 0}
+
+
+class Reads(torch.nn.Module):
+    """As many outputs as functions of the images, each their mean."""
+
+    def __init__(self, *functions):
+        super().__init__()
+        self.functions = functions
+
+    def forward(self, images):
+        return torch.stack([f(images).flatten(1).mean(1) for f in self.functions], dim=1)
+
+
+def corner(images):
+    return images[:, :, :4, :4]
+
+
+def stripes(images):
+    return (images[..., 1:] - images[..., :-1]).abs()
+
+
+def rest(images):
+    return images[:, :, 4:, 4:]
+
+
+def measured(model, images, labels, topk=2):
+    found = lightning_shap.explain(model, images, labels=labels, topk=topk, max_evals=4)
+    measure_swaps_among(model, found, images, QUESTION)
+    return found
+
+
+def share(found, part):
+    return found.record.swaps[:, PARTS.index(part)]
+
+
+def test_the_part_that_a_model_reads_decides_all_and_others_nothing():
+    labels = torch.arange(6) % 2
+    images = torch.zeros(6, 1, SIDE, SIDE)
+    images[labels == 0, :, :4, :4] = 1
+    images[labels == 1, :, 4:, 4:] = 0.1
+    found = measured(Reads(corner, lambda x: 0.5 - corner(x)), images, labels)
+    assert np.allclose(share(found, "the top left corner"), 1)
+    assert np.allclose(share(found, "the bottom right corner"), 0)
+
+
+def test_a_texture_anywhere_is_fine_detail():
+    labels = torch.arange(8) % 2
+    images = torch.rand(8, 1, 1, 1).expand(8, 1, SIDE, SIDE).clone()
+    images[labels == 1, :, :, ::2] += 0.5
+    found = measured(Reads(lambda x: 0.1 - stripes(x), stripes), images, labels)
+    assert (share(found, FINE_DETAIL) > 0.8).all()
+
+
+def test_the_shares_of_an_additive_model_are_its_differences():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(SIDE**2, 3)).double()
+    images, others = torch.rand(2, 5, 1, SIDE, SIDE, dtype=torch.float64)
+    found = lightning_shap.explain(model, images, topk=1, max_evals=4)
+    measure_swaps(model, found, images, others, QUESTION)
+    own, rival = found.output_indexes[:, 0], model(others).argmax(1)
+    for image in range(5):
+        if own[image] == rival[image]:
+            assert np.isnan(found.record.swaps[image]).all()
+            continue
+        weight = (model[1].weight[own[image]] - model[1].weight[rival[image]]).view(SIDE, SIDE)
+        terms = (weight * (images[image, 0] - others[image, 0])).detach().numpy()
+        for part, mask in MASKS.items():
+            expected = np.clip(terms[mask(SIDE, SIDE)].sum() / terms.sum(), 0, 1)
+            found_share = found.record.swaps[image, PARTS.index(part)]
+            assert np.isclose(found_share, expected) or np.isnan(found_share)
+
+
+def test_of_a_single_output_both_classes_are_known():
+    labels = torch.arange(6) % 2
+    images = labels.view(6, 1, 1, 1) * torch.ones(6, 1, SIDE, SIDE)
+    found = measured(Reads(lambda x: corner(x) - 0.5), images, labels, topk=1)
+    assert np.allclose(share(found, "the top left corner"), 1)
+
+
+def test_an_image_without_another_class_says_nothing():
+    images = torch.rand(4, 1, SIDE, SIDE)
+    found = measured(Reads(corner, rest), images, torch.zeros(4, dtype=torch.long))
+    assert np.isnan(found.record.swaps).all()
+
+
+def test_it_costs_the_stated_rows():
+    images, labels = torch.rand(6, 1, SIDE, SIDE), torch.arange(6) % 2
+    read, rows = Reads(corner, rest), []
+
+    def model(images):
+        rows.append(len(images))
+        return read(images)
+
+    found = lightning_shap.explain(model, images, labels=labels, topk=2, max_evals=4)
+    rows.clear()
+    measure_swaps_among(model, found, images, QUESTION)
+    assert sum(rows) == 6 * ROWS
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 9, 33])
+def test_images_of_any_size_can_be_swapped(side):
+    images, labels = torch.rand(4, 3, side, side + 1), torch.arange(4) % 2
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * side * (side + 1), 3))
+    found = measured(model, images, labels)
+    assert found.record.swaps.shape == (4, len(PARTS))
+
+
+@given(arrays(int, st.integers(0, 30), elements=st.integers(-1, 4)), st.integers(0, 9))
+def test_each_image_swaps_with_one_of_another_class_where_there_is_one(labels, seed):
+    found = partners(labels, len(labels), seed)
+    assert (found == partners(labels, len(labels), seed)).all()
+    several = len(set(labels.tolist())) > 1
+    assert all(labels[a] != labels[b] for a, b in enumerate(found)) or not several
+
+
+def test_where_no_class_is_known_each_image_swaps_with_another():
+    found = partners(None, 9, 0)
+    assert sorted(found) == list(range(9))
+    assert (found != np.arange(9)).all()
+
+
+def test_a_slice_and_an_archive_keep_them(tmp_path):
+    from lightning_shap.archive import save
+
+    images, labels = torch.rand(4, 1, SIDE, SIDE), torch.arange(4) % 2
+    found = measured(Reads(corner, rest), images, labels)
+    path = save(found, tmp_path / "explanation.npz")
+    kept = lightning_shap.load(path).record.swaps
+    assert np.array_equal(kept, found.record.swaps, equal_nan=True)
+    assert found[1:3].record.swaps.shape == (2, len(PARTS))
+
+
+def test_the_survey_says_what_decides_and_what_it_decides_elsewhere():
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(60) % 3
+    images = torch.rand(60, 1, SIDE, SIDE, generator=random) / 4
+    images[labels == 0, :, 4:8, 4:12] += 0.5
+    images[labels == 2, :, 8:12, 4:12] += 0.5
+    frame = torch.from_numpy(MASKS["the outermost frame"](SIDE, SIDE))
+    images[labels == 1] = torch.where(frame, 0.9, images[labels == 1])
+    model = Reads(
+        lambda x: x[:, :, 4:8, 4:12],
+        lambda x: 0.8 * x[:, :, frame],
+        lambda x: x[:, :, 8:12, 4:12],
+    )
+    survey = Survey(measured(model, images, labels))
+    first = survey.suspicions[0]
+    assert (first.label, first.place.name) == (1, "the outermost frame")
+    assert survey.lines[1].startswith(
+        "class 1: swapped between images, the outermost frame decides "
+    )

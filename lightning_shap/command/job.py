@@ -25,6 +25,7 @@ from lightning_shap.game import raw_output
 from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.outputs import logits_of
 from lightning_shap.pictures.pixels import shown_channels
+from lightning_shap.survey.survey import check_comparable
 
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few
 SAMPLES = 8  # where neither the command nor the checkpoint says how many
@@ -179,10 +180,7 @@ def _check_summary(asked: Explanation, chosen: bool) -> None:
             "summary",
             "explains each true class and the highest other; leave topk, targets and against out",
         )
-    if asked.output == "value" or asked.multi_label:
-        raise ArgumentError(
-            "summary", "compares classes, and each image must have one; leave it out"
-        )
+    check_comparable(asked.output, asked.multi_label)
 
 
 def _numbered(

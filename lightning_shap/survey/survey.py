@@ -21,6 +21,18 @@ MOST_PAIRS = 4  # of classes that are taken for one another
 EXAMPLES = 2  # typical images, and as many strange ones
 
 
+def check_comparable(output: Any, multi_label: bool) -> None:
+    """Makes sure that a summary of classes has classes to compare.
+
+    Raises:
+        ArgumentError: If outputs are values, or images have several classes.
+    """
+    if output == "value" or multi_label:
+        raise ArgumentError(
+            "summary", "compares classes, and each image must have one; leave it out"
+        )
+
+
 @dataclass(frozen=True)
 class Group:
     """Some images: those of a class, or those of one that are taken for another.

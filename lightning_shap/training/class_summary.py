@@ -11,7 +11,7 @@ from lightning_shap.explanation import ImageExplanation
 from lightning_shap.loggers import CLASSES, Ending
 from lightning_shap.pictures.classes import classes
 from lightning_shap.samples import Samples
-from lightning_shap.survey.survey import Survey
+from lightning_shap.survey.survey import Survey, check_comparable
 from lightning_shap.survey.swaps import ROWS, partners
 from lightning_shap.training.fixed_batch import FixedBatch
 from lightning_shap.training.lightning import LightningModule, Trainer
@@ -49,10 +49,8 @@ class ClassSummary:
         results: Results,
         tag: str,
     ) -> None:
-        if size is not None and (question.output == "value" or question.multi_label):
-            raise ArgumentError(
-                "summary", "compares classes, of which each image has one; leave it out"
-            )
+        if size is not None:
+            check_comparable(question.output, question.multi_label)
         self.size = size
         self.question = replace(question, topk=2, targets=None, against=None, fewer_will_do=True)
         self.explainer = explainer

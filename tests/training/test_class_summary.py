@@ -1,10 +1,13 @@
 """The summary of the classes at the end of a training."""
 
+import numpy as np
 import pytest
 from tiny_training import KeepingLogger, TinyClassifier, tiny_loaders, tiny_trainer
 
 from lightning_shap import ShapCallback
 from lightning_shap.errors import ArgumentError
+from lightning_shap.survey.swaps import PARTS, ROWS
+from lightning_shap.training.class_summary import ClassSummary
 
 QUICK = {"max_evals": 8, "n_samples": 2, "metrics": [], "evolution": None, "masker": 0.0}
 
@@ -49,3 +52,34 @@ def test_what_is_no_number_of_images_is_refused_by_name(summary):
 def test_values_have_no_classes_to_summarise():
     with pytest.raises(ArgumentError, match="summary: compares classes"):
         ShapCallback(summary=64, output="value")
+
+
+class Allows:
+    """A budget for so many rows in all."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def evaluations(self, wanted, samples):
+        return wanted if wanted * samples <= self.rows else 16
+
+
+def test_a_smaller_budget_explains_fewer_images_rather_than_none(tmp_path, monkeypatch):
+    rows = 40 * (QUICK["max_evals"] + ROWS)
+    explain = ClassSummary.explain
+
+    def within(self, trainer, pl_module, ranks, budget, spending, card):
+        found = explain(self, trainer, pl_module, ranks, Allows(rows), spending, card)
+        assert spending.rows <= rows
+        return found
+
+    monkeypatch.setattr(ClassSummary, "explain", within)
+    callback, _ = fitted(tmp_path, val=80, summary=80)
+    assert len(callback.summary.survey.labels) == 40
+
+
+def test_parts_are_swapped_with_images_of_other_classes(tmp_path):
+    callback, _ = fitted(tmp_path, summary=48)
+    record = callback.summary.survey.explanation.record
+    assert record.swaps.shape == (48, len(PARTS))
+    assert not np.isnan(record.swaps).all()

@@ -23,6 +23,7 @@ from lightning_shap.command.text import readable
 from lightning_shap.errors import ArgumentError
 from lightning_shap.game import raw_output
 from lightning_shap.isolation.modes import evaluation_mode
+from lightning_shap.methods.registry import those_with
 from lightning_shap.outputs import logits_of
 from lightning_shap.pictures.pixels import shown_channels
 from lightning_shap.survey.survey import check_comparable
@@ -146,6 +147,8 @@ def prepared(options: Options) -> Job:
     if options.results.summary:
         _check_summary(options.explanation, chosen)
         settings |= {"topk": 2, "fewer_will_do": True}  # the true class and the highest other
+        if _may_follow_image(options.explanation):
+            settings["regions"] = "image"  # as the callback's do, which show marks and borders best
     elif not chosen and classes > MANY_CLASSES:
         settings |= {"topk": FEW_CLASSES, "fewer_will_do": True}
     count = len(images.names)
@@ -181,6 +184,11 @@ def _check_summary(asked: Explanation, chosen: bool) -> None:
             "explains each true class and the highest other; leave topk, targets and against out",
         )
     check_comparable(asked.output, asked.multi_label)
+
+
+def _may_follow_image(asked: Explanation) -> bool:
+    """Whether nothing was asked of the regions, and the method has some."""
+    return asked.regions is None and asked.grid is None and asked.method in those_with("regions")
 
 
 def _numbered(

@@ -133,8 +133,9 @@ class Results:
         channels: The channel shown grey, or the three shown as red, green and blue.
         style: How maps are drawn; what suits the images where not given.
         summary: Also write classes.png and classes.json, what the model looks at in each class over
-            all images, and places that are suspicious. As the first word, summary, it is this with
-            256 images and 100 evaluations each, unless given otherwise.
+            all images, and places that are suspicious; regions follow the image where neither
+            regions nor a grid is given. As the first word, summary, it is this with 256 images and
+            100 evaluations each, unless given otherwise.
     """
 
     output_dir: str | None = None

@@ -18,6 +18,7 @@ from finished_model import ARCHITECTURE, class_folders, flags, network, picture,
 from PIL import Image
 
 import lightning_shap
+from lightning_shap import load
 from lightning_shap.archive import save
 from lightning_shap.command.main import main
 from lightning_shap.command.options import Explanation
@@ -448,6 +449,25 @@ def test_a_summary_is_written_beside_the_explanation(layout, tmp_path, capsys):
     assert (out / "classes.png").exists()
     assert "\nclasses  " in capsys.readouterr().out
     assert report(out / "explanation.npz")["settings"]["explanation"]["max_evals"] == 8
+    record = load(out / "explanation.npz").record
+    assert record.follows_image
+    assert record.swaps is not None
+
+
+@pytest.mark.parametrize(
+    ("more", "follows"),
+    [
+        (["--regions", "boxes"], False),
+        (["--method", "gradient"], False),
+        (["--method", "kernel"], True),
+    ],
+)
+def test_a_summary_has_regions_of_the_image_where_nothing_else_is_asked(
+    layout, tmp_path, more, follows
+):
+    out = tmp_path / "out"
+    main(["summary", *flags(layout[0], layout[1], "--max_evals", "8", *more, "--output_dir", out)])
+    assert load(out / "explanation.npz").record.follows_image == follows
 
 
 def test_a_summary_has_more_images_and_fewer_evaluations_unless_asked_otherwise():

@@ -4,6 +4,9 @@ A place is suspicious in a class if its share there is a surprise: its relative 
 natural, which is the share in other classes or, of attribution, the area, or in places that mirror
 it, is at least ``LEAST`` nats. Less is natural, since objects differ.
 
+Attribution is a hint and a swap the experiment. So where a place is swapped as well, its
+attribution surprises as much as the geometric mean of both; where it is not, more is needed.
+
 That it is no matter of chance is tested at all places in all classes together. Classes are dealt
 out to the images anew and images mirrored at random; the largest difference anywhere, in standard
 errors, reaches the one that is named in ``LEVEL`` of all cases at most. So where classes do not
@@ -20,7 +23,9 @@ import numpy as np
 from lightning_shap.survey.places import Place, Shares
 
 LEVEL = 0.05
-LEAST = 0.15  # measured in examples/benchmarks/shortcuts.py, on networks with nothing planted
+# Measured in examples/benchmarks/shortcuts.py, on networks with nothing planted.
+LEAST = 0.15
+LEAST_UNSWAPPED = 0.25
 PERMUTATIONS = 999
 LEAST_IMAGES = 5  # of a class, and of all others
 
@@ -35,7 +40,8 @@ class Suspicion:
         share: Of what decides about the class, the mean over its images.
         others: The share in the images of other classes, None for all classes together.
         mirror: The largest share of the places that mirror it, None where it mirrors itself.
-        surprise: The relative entropy of the share to what is natural, in nats.
+        surprise: The relative entropy of the share to what is natural, in nats; with what swaps
+            say of the same place.
         p: How often chance gives an excess as large at any place in any class.
         images: How many were seen of the class.
     """
@@ -75,12 +81,13 @@ def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Sus
     if len(groups.labels):  # what all classes look at, most of them must
         most = np.quantile(means[:-1], 1 / 4, axis=0, method="lower")
         surprise[-1] = np.minimum(surprise[-1], _surprise(most, natural[-1]))
-    if not (surprise >= LEAST).any():
+    surprise, least = _confirmed(surprise, shares.places)
+    if not (surprise >= least).any():
         return []
     differences = _differences(shares, shares.values, groups.members)
     largest = np.array([_by_chance(shares, groups.members, random) for _ in range(PERMUTATIONS)])
     found = []
-    for row, column in np.argwhere(surprise >= LEAST).tolist():
+    for row, column in np.argwhere(surprise >= least).tolist():
         p = (1 + int((largest >= differences[row, column]).sum())) / (1 + PERMUTATIONS)
         if p <= LEVEL:
             found.append(_suspicion(shares, groups, row, column, surprise[row, column], p))
@@ -141,6 +148,19 @@ def _surprise(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
     inside = shares * np.log(shares / natural)
     outside = (1 - shares) * np.log((1 - shares) / (1 - natural))
     return np.where(shares > natural, inside + outside, 0.0)
+
+
+def _confirmed(surprise: np.ndarray, places: Sequence[Place]) -> tuple[np.ndarray, np.ndarray]:
+    """Surprises (G, P) that count what swaps say of the same places, and what is needed (P,)."""
+    swaps = {place.name: column for column, place in enumerate(places) if place.measure == "swap"}
+    found, least = surprise.copy(), np.full(len(places), LEAST)
+    for column, place in enumerate(places):
+        if place.measure == "attribution":
+            if place.name in swaps:
+                found[:, column] = np.sqrt(surprise[:, column] * surprise[:, swaps[place.name]])
+            else:
+                least[column] = LEAST_UNSWAPPED
+    return found, least
 
 
 def _mirrors(shares: Shares, means: np.ndarray) -> np.ndarray:

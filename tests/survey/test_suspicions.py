@@ -78,6 +78,7 @@ def test_of_two_classes_the_one_with_the_mark_is_named_and_not_both():
 def test_runs_without_a_cause_name_anything_at_the_stated_rate_at_most(monkeypatch):
     """Of the test alone: with what is too small to matter left in."""
     monkeypatch.setattr("lightning_shap.survey.suspicions.LEAST", 0.0)
+    monkeypatch.setattr("lightning_shap.survey.suspicions.LEAST_UNSWAPPED", 0.0)
     monkeypatch.setattr("lightning_shap.survey.suspicions.PERMUTATIONS", 39)
     runs = 40
     named = sum(
@@ -167,6 +168,19 @@ def test_images_that_say_nothing_change_nothing():
     assert suspicions(swapped(shares), labels) == []
     shares[labels == 1, 0] = 0.9
     assert suspicions(swapped(shares), labels)[0].place.name == "the top left corner"
+
+
+def test_attribution_that_no_swap_confirms_is_not_named():
+    """As of an object that is always in the same place, and is not all that decides."""
+    cells, labels = maps(160)
+    cells[labels == 2, 0, :] = 0.1 * cells[labels == 2].sum(axis=(1, 2))[:, None]
+    attribution = as_shares(cells)
+    assert suspicions(attribution, labels)[0].place.name == "the upper edge"
+    shares = np.random.default_rng(0).beta(1, 6, size=(160, len(PARTS)))
+    assert suspicions(Shares.joined([attribution, swapped(shares)]), labels) == []
+    shares[labels == 2, PARTS.index("the upper edge")] += 0.3
+    found = suspicions(Shares.joined([attribution, swapped(shares)]), labels)
+    assert [(one.label, one.place.name) for one in found] == [(2, "the upper edge")]
 
 
 def test_mirrored_twice_each_place_is_itself():

@@ -133,8 +133,9 @@ class ShapCallback(EitherCallback):
             then on the console alone.
         summary: At the end, also explain so many images of the validation set, the classes in turn,
             and log under ``<tag>/classes`` what each class looks at, which classes are confused,
-            and places that carry suspiciously much of a class's attribution; 256 is a good number.
-            ``time_budget`` makes them fewer. None for not at all.
+            and places that decide suspiciously much of a class; 256 is a good number. Swapping
+            parts between images costs 25 rows an image more. ``time_budget`` makes the images
+            fewer. None for not at all.
 
     Raises:
         ValueError: If an argument's value will not do; the message names it and says what will.

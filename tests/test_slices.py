@@ -58,7 +58,11 @@ def whole(request):
     explanation.record.evaluations[:] += np.arange(IMAGES)
     explanation.record.regions[:] += 10 * np.arange(IMAGES)
     explanation.record.clear[:] = np.arange(2 * IMAGES).reshape(IMAGES, OUTPUTS) / 9
-    explanation.record = replace(explanation.record, against=np.arange(IMAGES))
+    explanation.record = replace(
+        explanation.record,
+        against=np.arange(IMAGES),
+        swaps=np.arange(3.0 * IMAGES).reshape(IMAGES, 3),
+    )
     explanation.record.additivity_gap[:] = np.arange(2 * IMAGES).reshape(IMAGES, OUTPUTS)
     return explanation
 

@@ -1,11 +1,11 @@
 """Which coalitions to evaluate: those from which most is learnt about the Shapley values.
 
 They are picked one by one from a random pool, each the one that lowers the summed posterior
-variance of the Shapley values most under the prior's centre. The pool holds coalitions of all sizes
-alike, as Shapley values weigh them, and of all shapes from a half of the image to scattered
-patches: few coalitions resolve coarse shapes only, and a network's output says more about these
-where patches hang together. The prior is fixed beforehand, so a design depends on grid, budget and
-seed alone and serves every model, image, output and epoch.
+variance of the Shapley values most under the prior's centre. The pool holds coalitions as Shapley
+values weigh them, of all sizes alike and any patches of a size: where patches hang together a
+network's output says more, but of other coalitions than those that Shapley values average over.
+The prior is fixed beforehand, so a design depends on grid, budget and seed alone and serves every
+model, image, output and epoch.
 
 Coalitions come in pairs with their complements, which show the odd part of a game, all that Shapley
 values are made of, from the even part. Where they are hardly more than players and the game is
@@ -27,7 +27,6 @@ from lightning_shap.regions.boxes import Box, BoxTree
 POOL_PER_PAIR = 4
 SMALLEST_POOL, LARGEST_POOL = 800, 3000
 MOST_PICKED = 1024  # pairs; beyond, picking takes minutes and most of the pool is taken anyway
-LENGTHS = (0.0, 0.25, 0.5)  # over which patches of the pool hang together, of the image's side
 LOOKS = 10  # coalitions of the first two rounds of a descent: two halves, and eight with quarters
 
 
@@ -100,7 +99,7 @@ def every_coalition(players: int) -> np.ndarray:
 def _pool(grid: tuple[int, int], wanted: int, rng: np.random.Generator) -> np.ndarray:
     """Distinct pairs to pick from, (R, n), each given as its coalition without the last player.
 
-    A coalition is the highest patches of a smooth random field; how many, is uniform over sizes.
+    Sizes are uniform, and so are the patches of a size.
     """
     count = min(max(SMALLEST_POOL, POOL_PER_PAIR * wanted), max(wanted, LARGEST_POOL))
     players = grid[0] * grid[1]
@@ -108,29 +107,10 @@ def _pool(grid: tuple[int, int], wanted: int, rng: np.random.Generator) -> np.nd
         return np.where(every_coalition(players)[1 : 2 ** (players - 1)], 1.0, -1.0)
     pool = np.empty((0, players), dtype=bool)
     while len(pool) < count:
-        fields = [_fields(grid, length, count // len(LENGTHS) + 1, rng) for length in LENGTHS]
-        ranks = np.concatenate(fields).argsort(1).argsort(1)
-        present = ranks < rng.integers(1, players, (len(ranks), 1))
+        ranks = rng.random((count, players)).argsort(1)
+        present = ranks < rng.integers(1, players, (count, 1))
         pool = np.unique(np.vstack([pool, present ^ present[:, -1:]]), axis=0)
     return np.where(pool[rng.permutation(len(pool))[:count]], 1.0, -1.0)
-
-
-def _fields(
-    grid: tuple[int, int], length: float, count: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Gaussian random fields (count, n) of a correlation length, in sides of the image."""
-    fields = rng.standard_normal((count, *grid))
-    if length:
-        scale = length * np.sqrt(grid[0] * grid[1])
-        down, across = (
-            np.linalg.cholesky(
-                np.exp(-((np.arange(side)[:, None] - np.arange(side)) ** 2) / (2 * scale**2))
-                + 1e-6 * np.eye(side)
-            )
-            for side in grid
-        )
-        fields = down @ fields @ across.T
-    return fields.reshape(count, -1)
 
 
 def _greedy(kernel: PatchKernel, known: np.ndarray, pool: np.ndarray, count: int) -> np.ndarray:

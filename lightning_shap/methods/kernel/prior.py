@@ -3,13 +3,15 @@
 A coalition is a vector s in {-1, 1}^n. Shapley values depend on a game f only through its odd part
 g(s) = (f(s) - f(-s)) / 2, for which the prior covariance is
 
-    C(s, s') = s'A s' + a e (sinh(x) - x) / (sinh(c) - c) + noise,    x = c s'B s'
+    C(s, s') = s'A s' w + a e (sinh(x) - x) / (sinh(c) - c) + noise,    x = c s'B s'
 
 The even part, which shows the scale and the place of interactions, has
 
     e (cosh(x) - 1) / (cosh(c) - 1) + a constant + noise
 
 - `A`: main effects, alike in neighbouring patches;
+- `w`: how alike main effects are in coalitions of the sizes of s and s'. A network that sees half
+  of a picture cares for other patches than one that sees nearly all of it (:mod:`.sizes`);
 - `B`: interactions of every order from two up between smoothed coalitions, as a network sees them;
 - noise: whatever is left, independent from coalition to coalition but still part of the game.
 
@@ -17,8 +19,8 @@ Both matrices carry one relevance per patch: a patch that matters interacts more
 distance smooths in both (:mod:`.smoothing`).
 
 Shapley values are linear in the game, so their covariance with g(s') is the Shapley value of
-C(., s'). It is closed for each term: 2 A s' for main effects, and for exp(s'u), a product over
-players, Owen's multilinear extension turns it into
+C(., s'). It is closed for each term: a sum over sizes for main effects, and for exp(s'u), a product
+over players, Owen's multilinear extension turns it into
 
     2 sinh(u_i) integral_0^1 prod_{j != i} (q exp(u_j) + (1 - q) exp(-u_j)) dq
 
@@ -33,6 +35,7 @@ from functools import cache
 import numpy as np
 from scipy.special import gammaln
 
+from lightning_shap.methods.kernel.sizes import Sizes
 from lightning_shap.methods.kernel.smoothing import Layout, Places, Smoothing, players_of
 
 MOST_NODES = 24  # exact to degree 47, and the integrand is close to a low power of exp(q)
@@ -41,10 +44,20 @@ MOST_NODES = 24  # exact to degree 47, and the integrand is close to a low power
 # Main effects have unit scale: the scale of the whole is each output's own. Lengths are in quarters
 # of the image's side. "own" is the part of a patch's main effect that its neighbours say nothing
 # about. The centres are what suits ImageNet networks on photographs (examples/benchmarks).
-NAMES = ("own", "main_length", "odd", "degree", "odd_length", "noise", "even")
-NOISE = NAMES.index("noise")
-CENTRES = np.array([-2.8, 0.0, -0.7, 0.6, -0.6, -4.2, -1.0])
-SPREADS = np.array([1.0, 0.6, 1.0, 0.7, 0.5, 2.5, 1.5])
+# Lengths in sizes are those of :class:`.sizes.Sizes`.
+PRIOR = {  # centre and spread
+    "own": (-2.8, 1.0),
+    "main_length": (0.0, 0.6),
+    "varying": (-2.0, 2.0),
+    "size_length": (-0.8, 0.6),
+    "odd": (-0.7, 1.0),
+    "degree": (0.6, 0.7),
+    "odd_length": (-0.6, 0.5),
+    "noise": (-4.2, 2.5),
+    "even": (-1.0, 1.5),
+}
+NOISE = [*PRIOR].index("noise")
+CENTRES, SPREADS = np.array([*PRIOR.values()]).T
 RELEVANCE_SPREAD = 0.7
 AREA_POWER = 0.5  # what a player is expected to matter grows with its area by
 CONSTANT = 10.0  # prior variance of the even part's mean
@@ -59,6 +72,7 @@ class Terms:
     relevance: np.ndarray  # (n,)
     own: float
     main: Smoothing
+    sizes: Sizes
     odd: Smoothing
     total: float  # of all entries of B before it is scaled to one
     odd_scale: float  # a e / (sinh(c) - c)
@@ -92,8 +106,10 @@ class PatchKernel:
 
     def terms(self, theta: np.ndarray) -> Terms:
         """The parts of the prior at the hyper-parameters `theta` (logarithms)."""
-        own, main_length, odd, degree, odd_length, noise, even = theta[: len(NAMES)]
-        relevance = np.exp(theta[len(NAMES) :])
+        own, main_length, varying, size_length, odd, degree, odd_length, noise, even = theta[
+            : len(PRIOR)
+        ]
+        relevance = np.exp(theta[len(PRIOR) :])
         root = np.sqrt(relevance)[None]
         c = np.exp(degree)
         smooth = Smoothing(self.layout, odd_length)
@@ -101,6 +117,7 @@ class PatchKernel:
             relevance=relevance,
             own=np.exp(own),
             main=Smoothing(self.layout, main_length),
+            sizes=Sizes(self.players, varying, size_length),
             odd=smooth,
             total=float((smooth(root) * root).sum()),
             odd_scale=np.exp(odd + even) / (np.sinh(c) - c),
@@ -121,12 +138,16 @@ class PatchKernel:
     def covariance(self, terms: Terms, s: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Prior covariance (R, R') of the game without its noise."""
         exponent = self.odd_side(terms, s) @ other.T
-        return self.main_side(terms, s) @ other.T + self._interactions(terms, exponent)
+        result = self.main_side(terms, s) @ other.T
+        result *= terms.sizes.weights[np.ix_(_sizes(s), _sizes(other))]
+        result += self._interactions(terms, exponent)
+        return result
 
     def variances(self, terms: Terms, s: np.ndarray) -> np.ndarray:
         """Prior variances (R,) of the game without its noise: the diagonal of `covariance`."""
         exponent = (self.odd_side(terms, s) * s).sum(1)
-        return (self.main_side(terms, s) * s).sum(1) + self._interactions(terms, exponent)
+        weights = terms.sizes.weights.diagonal()[_sizes(s)]
+        return weights * (self.main_side(terms, s) * s).sum(1) + self._interactions(terms, exponent)
 
     def _interactions(self, terms: Terms, exponent: np.ndarray) -> np.ndarray:
         up = np.exp(exponent)
@@ -147,18 +168,24 @@ class PatchKernel:
         side = s * terms.root
         main, odd = terms.main(side), terms.odd(side)
         exponent = (odd * (terms.degree / terms.total)) @ side.T
-        covariance = (main @ side.T + (terms.own * terms.relevance * s) @ s.T) / self.players
-        covariance += self._interactions(terms, exponent)
+        plain = (main @ side.T + (terms.own * terms.relevance * s) @ s.T) / self.players
+        pair = np.ix_(_sizes(s), _sizes(s))
+        likeness = terms.sizes.weights[pair]
+        covariance = likeness * plain + self._interactions(terms, exponent)
 
         def pullback(weight: np.ndarray) -> np.ndarray:
+            weighted = weight * plain
+            by_varying = float(np.vdot(weighted, terms.sizes.by_varying[pair]))
+            by_size_length = float(np.vdot(weighted, terms.sizes.by_length[pair]))
+            by_plain = weight * likeness
             up = np.exp(exponent)
             sinh, cosh_less = (up - 1 / up) / 2, (up + 1 / up) / 2 - 1
             c = terms.degree
             by_odd = terms.odd_scale * float(np.vdot(weight, sinh - exponent))
             by_even = terms.even_scale * float(np.vdot(weight, cosh_less))
             inner = weight * (cosh_less * terms.odd_scale + sinh * terms.even_scale)
-            pulled, pulled_odd = weight @ side, inner @ side
-            own = terms.own * terms.relevance * (s * (weight @ s)).sum(0)
+            pulled, pulled_odd = by_plain @ side, inner @ side
+            own = terms.own * terms.relevance * (s * (by_plain @ s)).sum(0)
             by_relevance = (main * pulled).sum(0)
             by_odd_relevance = (odd * pulled_odd).sum(0)
             by_degree = by_odd_relevance.sum() * c / terms.total
@@ -171,6 +198,8 @@ class PatchKernel:
                     [
                         own.sum() / self.players,
                         (terms.main.slope(side) * pulled).sum() / self.players,
+                        by_varying,
+                        by_size_length,
                         by_odd,
                         by_degree
                         - by_odd * c * (np.cosh(c) - 1) / (np.sinh(c) - c)
@@ -191,7 +220,15 @@ class PatchKernel:
         """Prior covariance (n, R) of the Shapley values with the game, its noise left out."""
         u = self.odd_side(terms, s)
         odd = _shapley_of_exponential(u) - 2 * u.T
-        return 2 * self.main_side(terms, s).T + terms.odd_scale * odd
+        own, others = (part[_sizes(s)] for part in terms.sizes.shapley_values())
+        main = self.main_side(terms, s).T
+        return main * (own - others) + main.sum(0) * others + terms.odd_scale * odd
+
+
+def _sizes(s: np.ndarray) -> np.ndarray:
+    """Int (R,), how many players are present in each coalition."""
+    sizes: np.ndarray = (s > 0).sum(1)
+    return sizes
 
 
 def shapley_of_noise(s: np.ndarray) -> np.ndarray:

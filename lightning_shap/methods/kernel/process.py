@@ -25,7 +25,7 @@ from lightning_shap.methods.kernel.smoothing import Layout
 
 EXACT = 1e-8  # noise of the pair {full, empty}, whose weight is what makes the values add up
 JITTER = 1e-9
-MOST_PAIRS_SEARCHED = 200
+MOST_PAIRS_SEARCHED = 500
 STEPS, TOLERANCE = 40, 1e-5
 DRAWS = (2, 12)  # other settings of the hyper-parameters that the error bars allow for:
 PAIRS_DRAWN = 1000  # fewer of them when there are many coalitions

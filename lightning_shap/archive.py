@@ -268,7 +268,7 @@ def _check_whole(explanation: ImageExplanation) -> None:
         **{name: [by_map] for name in ("base_values", "output_indexes", "additivity_gap")},
         **{name: [by_map] for name in ("clear", "relative_error")},
         **{name: [by_output] for name in ("outputs", "probabilities")},
-        **{name: [one] for name in ("evaluations", "regions", "against")},
+        **{name: [one] for name in ("evaluations", "regions", "against", "swapped")},
         "labels": [one, by_output, (images, classes)],
         "swaps": [(images, 0 if record.swaps is None else record.swaps.shape[-1])],
         "class_names": [(classes,)],

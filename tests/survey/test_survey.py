@@ -46,7 +46,7 @@ def survey():
         masker=0.0,
         class_names=["sky", "cat", "grass"],
     )
-    return Survey(found)
+    return Survey([found])
 
 
 def test_the_finding_is_said_in_words(survey):
@@ -97,4 +97,4 @@ def test_what_has_no_classes_is_refused_by_name():
         ReadsTheCorner(), marked(6)[0], output="value", max_evals=10, masker=0.0
     )
     with pytest.raises(ArgumentError, match="explanation: has no single predicted class"):
-        Survey(found)
+        Survey([found])

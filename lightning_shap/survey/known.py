@@ -63,6 +63,21 @@ class Known:
         return Groups(counts, means, variance, others, variance_of_others)
 
 
+    def turned(self, ways: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means of all images and their variances, (P,), each image's places changed in one way.
+
+        Args:
+            ways: int (W, P), which place each becomes.
+            chosen: int (N,), the way of each image.
+        """
+        by_way = (chosen == np.arange(len(ways))[:, None]).astype(np.float64) @ self.sides
+        sums = sum(
+            one.reshape(3, -1)[:, way].ravel() for one, way in zip(by_way, ways, strict=True)
+        )
+        _, means, variance = _moments(np.asarray(sums)[None])
+        return means[0], variance[0]
+
+
 def _moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Counts, means and variances of the means, (G, P) each, of sums (G, 3 P)."""
     totals, squares, known = np.split(sums, 3, axis=1)

@@ -83,6 +83,12 @@ class Shares:
         )
 
 
+    @cached_property
+    def ways(self) -> np.ndarray:
+        """Int (4, P): each place as it is, and its image under each mirroring."""
+        return np.vstack([np.arange(len(self.places)), self.mirrored])
+
+
 @cache
 def attributed_places() -> tuple[Place, ...]:
     """Where attribution is looked for: corners, edges, the border, and single cells."""

@@ -77,7 +77,8 @@ def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Sus
     named = tested_classes(labels)
     members = np.vstack([labels == named[:, None], np.ones((1, len(labels)), bool)])
     random = np.random.default_rng(seed)
-    groups = Known.of(shares.values).groups(members)
+    known = Known.of(shares.values)
+    groups = known.groups(members)
     natural = _natural(shares, groups.means, groups.others)
     surprise = surprise_of(groups.means, natural)
     if len(named):  # what all classes look at, most of them must
@@ -86,8 +87,9 @@ def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Sus
     surprising = ~np.isnan(surprise) & (surprise >= least)
     if not surprising.any():
         return []
-    differences = _differences(shares, shares.values, members)
-    largest = np.array([_by_chance(shares, members, random) for _ in range(PERMUTATIONS)])
+    as_they_are = np.zeros(len(labels), int)
+    differences = _differences(shares, known, members, as_they_are)
+    largest = np.array([_by_chance(shares, known, members, random) for _ in range(PERMUTATIONS)])
     found = []
     for row, column in np.argwhere(surprising).tolist():
         p = (1 + int((largest >= differences[row, column]).sum())) / (1 + PERMUTATIONS)
@@ -180,35 +182,38 @@ def _mirrors(shares: Shares, means: np.ndarray) -> np.ndarray:
     return largest
 
 
-def _differences(shares: Shares, turned: np.ndarray, members: np.ndarray) -> np.ndarray:
+def _differences(
+    shares: Shares, known: Known, members: np.ndarray, flips: np.ndarray
+) -> np.ndarray:
     """Each class's mean less that of the others, all images' less the mirrored, in standard errors.
 
     NaN where too few images say anything.
 
     Args:
         shares: (N, P).
-        turned: The same of the images as all of them are to be seen, (N, P).
+        known: Of these.
         members: bool (G, N), the last of all images.
+        flips: int (N,), how each is mirrored where all are seen together, 0 for not at all.
     """
-    groups, whole = Known.of(shares.values).groups(members), Known.of(turned).groups(members[-1:])
-    groups.means[-1], groups.variance[-1] = whole.means[0], whole.variance[0]
+    groups = known.groups(members)
+    means, groups.variance[-1] = known.turned(shares.ways, flips)
+    groups.means[-1] = means
     # A place that mirrors itself has nothing to be compared with where there are no other classes.
     alone = mirrors_itself(shares)
-    groups.others[-1] = np.where(alone, whole.means[0], _mirrors(shares, whole.means)[0])
+    groups.others[-1] = np.where(alone, means, _mirrors(shares, means[None])[0])
     groups.variance_of_others[-1] = 0
     errors = np.sqrt(groups.variance + groups.variance_of_others) + 1e-9
     differences: np.ndarray = (groups.means - groups.others) / errors
     return differences
 
 
-def _by_chance(shares: Shares, members: np.ndarray, random: np.random.Generator) -> float:
+def _by_chance(
+    shares: Shares, known: Known, members: np.ndarray, random: np.random.Generator
+) -> float:
     """The largest difference anywhere, where there is none but by chance."""
-    images, places = shares.values.shape
-    order = random.permutation(images)
-    ways = np.vstack([np.arange(places), shares.mirrored])
-    flips = ways[random.integers(len(ways), size=images)]
-    turned = np.take_along_axis(shares.values, flips, axis=1)
-    differences = _differences(shares, turned, members[:, order])
+    images = len(shares.values)
+    order, flips = random.permutation(images), random.integers(len(shares.ways), size=images)
+    differences = _differences(shares, known, members[:, order], flips)
     return float(np.where(np.isnan(differences), -np.inf, differences).max())
 
 

@@ -62,7 +62,6 @@ class Known:
         _, others, variance_of_others = _moments(self.sides.sum(axis=0) - sums)
         return Groups(counts, means, variance, others, variance_of_others)
 
-
     def turned(self, ways: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means of all images and their variances, (P,), each image's places changed in one way.
 

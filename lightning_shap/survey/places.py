@@ -82,7 +82,6 @@ class Shares:
             ]
         )
 
-
     @cached_property
     def ways(self) -> np.ndarray:
         """Int (4, P): each place as it is, and its image under each mirroring."""

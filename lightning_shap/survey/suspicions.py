@@ -62,8 +62,9 @@ class Suspicion:
 def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
     """The suspicious places, the worst first; of those that overlap in a class, the worst alone.
 
-    What most classes look at comes first, and is then not said of each of them. What has no place,
-    such as fine detail, comes last: where a place stands out as well, it says more.
+    What most classes look at is not said of each of them, and what one class looks at more is not
+    said of all: the others swap with its images, and so its places decide some of them, too. What
+    has no place, such as fine detail, comes last: where a place stands out as well, it says more.
 
     The order of the images is of no effect.
 
@@ -110,7 +111,7 @@ def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Sus
                 int(groups.counts[row, column]),
             )
         )
-    found.sort(key=lambda one: (one.label is not None, not one.place.cells.any(), -one.surprise))
+    found.sort(key=lambda one: (not one.place.cells.any(), -one.surprise))
     return _apart(found)
 
 
@@ -218,10 +219,12 @@ def _by_chance(
 
 
 def _apart(named: Sequence[Suspicion]) -> list[Suspicion]:
-    """Of the places that overlap in one class, the first."""
+    """Of the places that overlap in one class, the first; all of them together are each of them."""
     kept: list[Suspicion] = []
     for one in named:
-        rivals = [other for other in kept if other.label in (one.label, None)]
+        rivals = [
+            other for other in kept if one.label == other.label or None in (one.label, other.label)
+        ]
         if not any((one.place.cells & other.place.cells).any() for other in rivals):
             kept.append(one)
     return kept

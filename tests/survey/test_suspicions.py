@@ -160,6 +160,16 @@ def test_a_part_that_decides_a_class_alone_is_named_by_its_swaps(part):
     assert [(one.label, one.place.name, one.place.measure) for one in found] == [(1, part, "swap")]
 
 
+def test_a_place_that_decides_a_class_is_not_said_of_all_that_swap_with_it():
+    shares, labels = swaps()
+    corner = PARTS.index("the top right corner")
+    shares[:, corner] += 0.25
+    assert suspicions(of_one(shares, labels), labels)[0].label is None
+    shares[labels == 1, corner] = 0.9
+    found = suspicions(of_one(shares, labels), labels)
+    assert [(one.label, one.place.name) for one in found] == [(1, "the top right corner")]
+
+
 def test_what_no_place_has_comes_after_what_one_has():
     shares, labels = swaps()
     shares[labels == 1, PARTS.index(FINE_DETAIL)] = 0.9

@@ -164,6 +164,44 @@ def test_one_image_is_one_image_of_one_class():
     assert wrong.shape[0] == picture.shape[0]
 
 
+@pytest.fixture
+def words(monkeypatch):
+    """What is written into pictures."""
+    written = []
+    for room in ("sheet", "classes"):
+        monkeypatch.setattr(
+            f"lightning_shap.pictures.{room}.write", lambda *given: written.append(given[3])
+        )
+    return written
+
+
+def test_the_picture_says_that_no_place_stands_out_and_how_many_classes_it_leaves_out(words):
+    classes(some(np.arange(45) % 3))
+    assert any("no place stands out (tested at 5%" in line for line in words)
+    assert not any("not shown" in line for line in words)
+
+    class Many(torch.nn.Module):
+        def forward(self, images):
+            return ReadsTheCorner()(images).repeat(1, 4)
+
+    classes(some(np.arange(36) % 11, model=Many()))
+    assert any("3 more classes not shown" in line for line in words)
+
+
+def test_the_picture_tells_a_class_s_share_from_that_of_others(survey, words):
+    classes(survey)
+    assert any(
+        "the top left corner: " in line and "in other classes" in line and "of the attr" in line
+        for line in words
+    )
+
+
+def test_headings_are_over_columns_that_show_something(words):
+    classes(some(np.array([0])))
+    assert "typical" in words
+    assert "strange" not in words
+
+
 def test_classes_of_one_name_are_told_apart():
     assert distinct(["cat", "dog", "cat"]).tolist() == ["cat (0)", "dog", "cat (2)"]
     survey = some(np.ones(12, int), class_names=["cat", "dog", "cat"])

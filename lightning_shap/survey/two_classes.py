@@ -16,7 +16,7 @@ from lightning_shap.survey.places import STRONGEST, Place, Shares
 from lightning_shap.survey.suspicions import LEAST, Suspicion, mirrors_itself, surprise_of
 from lightning_shap.survey.swaps import FINE_DETAIL, MASKS
 
-MOST = 0.5  # of what has no area to compare with, what is more is said
+HALF = 0.5  # is natural where there is no area to compare with
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def facts(
             continue
         share = float(np.clip(shares.values[known, column].mean(), 0, 1))
         area = _area(place, size)
-        natural = max(place.natural, MOST if area is None else area)
+        natural = max(place.natural, HALF if area is None else area)
         surprise = float(surprise_of(np.array(share), np.array(natural)))
-        if share > natural if area is None else surprise >= LEAST:
+        if surprise >= LEAST:
             found.append((surprise, Fact(place, share, area, int(known.sum()))))
     found.sort(key=lambda one: (one[1].area is None, -one[0]))
     taken = [one.place.cells for one in named]

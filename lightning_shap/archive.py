@@ -166,7 +166,7 @@ def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
 def read(path: Path, name: str, rows: int | None = None) -> np.ndarray:
     """One array of an archive, or only its first rows."""
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-        shape, dtype = _header(file, rows)
+        shape, dtype = header(file, rows)
         content = bytearray(file.read(math.prod(shape) * dtype.itemsize))
     array: np.ndarray = np.frombuffer(content, dtype).reshape(shape)
     return array
@@ -220,7 +220,7 @@ def _load(file: Path, rows: int | None) -> ImageExplanation:
     return explanation
 
 
-def _header(file: Any, rows: int | None) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def header(file: Any, rows: int | None = None) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """What an array says of itself, of its first rows if only these are wanted."""
     np.lib.format.read_magic(file)
     shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
@@ -248,7 +248,7 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             with archive.open(name) as file:
-                headers[name.removesuffix(".npy")] = _header(file, None)
+                headers[name.removesuffix(".npy")] = header(file)
     return headers
 
 
@@ -268,7 +268,7 @@ def _check_whole(explanation: ImageExplanation) -> None:
         **{name: [by_map] for name in ("base_values", "output_indexes", "additivity_gap")},
         **{name: [by_map] for name in ("clear", "relative_error")},
         **{name: [by_output] for name in ("outputs", "probabilities")},
-        **{name: [one] for name in ("evaluations", "regions", "against")},
+        **{name: [one] for name in ("evaluations", "regions", "against", "swapped")},
         "labels": [one, by_output, (images, classes)],
         "swaps": [(images, 0 if record.swaps is None else record.swaps.shape[-1])],
         "class_names": [(classes,)],

@@ -341,6 +341,7 @@ class ShapCallback(EitherCallback):
         wherever it stands in the list. The strategy has moved the module to the CPU by then, so it
         visits its device once more.
         """
+        self.failures.end()
         if self.every_n_epochs == 0:
             self._choose(trainer, pl_module)
         title = f"final model · {Moment.of(trainer)}"

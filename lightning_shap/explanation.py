@@ -54,8 +54,11 @@ class Record:
             value, or None likewise.
         against: int (N,), of contrasts the output that each explained one is compared with, by
             index, or None. What was explained is then the difference of the two.
-        swaps: float64 (N, P), what each part of an image decides, NaN where nothing is known, or
-            None; see :mod:`lightning_shap.survey.swaps`. Only a summary of classes measures it.
+        swaps: float64 (N, P), what each part of an image decides, in units of the output, or None;
+            see :mod:`lightning_shap.survey.swaps`. Only a summary of classes measures it.
+        swapped: float64 (N,), the whole difference that parts were measured against, above 0, or
+            None. Where the model does not take an image for its class rather than the other's,
+            both are NaN.
         follows_image: Regions followed what is in each image, and were no boxes or patches.
         isolation: What kept the calls from the model: ``"copy"``, ``"restored"`` where it would not
             be copied, ``"none"`` for a function with no module behind it.
@@ -83,6 +86,7 @@ class Record:
     relative_error: np.ndarray | None = None
     against: np.ndarray | None = None
     swaps: np.ndarray | None = None
+    swapped: np.ndarray | None = None
 
     @property
     def classes(self) -> Classes:
@@ -128,6 +132,7 @@ PER_IMAGE = (
     "relative_error",
     "against",
     "swaps",
+    "swapped",
 )
 """The fields that have a row for each image."""
 

@@ -62,6 +62,7 @@ def whole(request):
         explanation.record,
         against=np.arange(IMAGES),
         swaps=np.arange(3.0 * IMAGES).reshape(IMAGES, 3),
+        swapped=np.arange(1.0, 1 + IMAGES),
     )
     explanation.record.additivity_gap[:] = np.arange(2 * IMAGES).reshape(IMAGES, OUTPUTS)
     return explanation

@@ -173,7 +173,7 @@ def surveyed(
     found = explain(net, images, labels=labels, topk=2, max_evals=EVALUATIONS, regions="image")
     question = {"output": "logit", "multi_label": False, "batch_size": 64, "seed": 0}
     measure_swaps_among(net, found, images, question)
-    survey = Survey(found)
+    survey = Survey([found])
     return survey, survey.cells, float(np.mean(found.record.right))
 
 

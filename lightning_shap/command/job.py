@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from lightning_shap.command.data.evaluation import preprocessing_of
 from lightning_shap.command.data.folders import find_images
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.data.numbering import known_classes, numbered_as, numbering_note
+from lightning_shap.command.data.partners import Partners
 from lightning_shap.command.data.preprocessing import Preprocessing
-from lightning_shap.command.data.reading import drawn
+from lightning_shap.command.data.reading import PreparedImages, drawn
 from lightning_shap.command.data.source import Source, images_of_training
 from lightning_shap.command.device import device_of
 from lightning_shap.command.model.find import find_weights
@@ -72,6 +74,20 @@ class Job:
         several = self.classes if targets is None else np.size(targets)
         explained = several if topk is None else min(topk, self.classes)
         return 8 * height * width * self.prepare.channels * explained
+
+    @cached_property
+    def partners(self) -> Partners | None:
+        """With which images parts are swapped, None where nothing asks for that."""
+        if not self.options.results.summary:
+            return None
+        return Partners(self.images, self.order, self.settings["seed"])
+
+    def others(self, read: PreparedImages) -> torch.Tensor | None:
+        """The partners of images that were read, (N, C, H, W), None where nothing asks for them."""
+        if self.partners is None or not read.indices:
+            return None
+        threads = self.options.data.num_workers
+        return self.partners.read(read.indices, read.images, self.prepare, threads=threads)
 
     def about(self, skipped: Mapping[str, str]) -> dict[str, Any]:
         """What an archive and a report say beside the explanation."""

@@ -134,16 +134,15 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
 
 def _write_classes(job: "Job", archive: Path) -> list[str]:
     """The summary of the classes, as a picture and as JSON; its lines."""
+    from lightning_shap.archive_blocks import ArchiveBlocks
     from lightning_shap.pictures.classes import classes
     from lightning_shap.survey.survey import Survey
 
-    rows = max(1, PICTURE_BYTES // job.bytes_per_image)
-    survey = Survey(load(archive, rows=rows), seed=job.options.explanation.seed)
+    survey = Survey(ArchiveBlocks(archive), seed=job.options.explanation.seed)
     look: dict[str, Any] = {"mean": job.prepare.mean, "std": job.prepare.std}
     picture = classes(survey, **look, title=readable(job.model.name))
     save(picture, archive.with_name(FILES[4]))
-    files = read(archive, "files")[: len(survey.labels)]
-    content = survey.plain | {"files": [str(file) for file in files]}
+    content = survey.plain | {"files": [str(file) for file in read(archive, "files")]}
     text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
     archive.with_name(FILES[5]).write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
     return [readable(line, 1000) for line in survey.lines[1:]]

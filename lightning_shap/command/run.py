@@ -16,7 +16,7 @@ from lightning_shap.command.page import given_archive, write_given_page
 from lightning_shap.command.processes import end_with_parent
 from lightning_shap.command.results import FILES, Results, log, output_directory, write_beside
 from lightning_shap.explainer import explain_found
-from lightning_shap.survey.swaps import measure_swaps_among
+from lightning_shap.survey.swaps import measure_swaps
 
 if TYPE_CHECKING:
     from lightning_shap.command.shards import Shards
@@ -90,6 +90,7 @@ def _explain_at_once(job: Job, archive: Path) -> None:
     model = job.model.module.to(job.device)
     labels = job.labels(read.indices)
     explanation = explain_found(model, read.images, labels=labels, **job.settings)
-    if job.options.results.summary:
-        measure_swaps_among(model, explanation, read.images, job.settings)
+    others = job.others(read)
+    if others is not None:
+        measure_swaps(model, explanation, read.images, others, job.settings)
     save(explanation, archive, about=job.about(read.skipped), files=job.files(read.indices))

@@ -28,7 +28,7 @@ from lightning_shap.command.trainer import quiet_lightning, trainer_of
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation
-from lightning_shap.survey.swaps import measure_swaps_among
+from lightning_shap.survey.swaps import measure_swaps
 from lightning_shap.training.lightning import pl
 
 if TYPE_CHECKING:
@@ -125,7 +125,15 @@ def _explain_missing(
             raise RuntimeError(message) from error
 
 
-class _ShardImages(Dataset[tuple[int, PreparedImages]]):
+class _Read(NamedTuple):
+    """The images of a shard, and with which they are swapped, (N, C, H, W), where that is asked."""
+
+    shard: int
+    read: PreparedImages
+    others: torch.Tensor | None
+
+
+class _ShardImages(Dataset[_Read]):
     """The images of some shards, a shard an item."""
 
     def __init__(self, job: "Job", numbers: Sequence[Sequence[int]], shards: list[int]) -> None:
@@ -134,11 +142,12 @@ class _ShardImages(Dataset[tuple[int, PreparedImages]]):
     def __len__(self) -> int:
         return len(self._shards)
 
-    def __getitem__(self, item: int) -> tuple[int, PreparedImages]:
+    def __getitem__(self, item: int) -> _Read:
         job, shard = self._job, self._shards[item]
         indices = self._numbers[shard]
         threads = job.options.data.num_workers
-        return shard, read_samples(job.images, indices, len(indices), job.prepare, threads=threads)
+        read = read_samples(job.images, indices, len(indices), job.prepare, threads=threads)
+        return _Read(shard, read, job.others(read))
 
 
 class _Explainer(pl.LightningModule):
@@ -149,16 +158,16 @@ class _Explainer(pl.LightningModule):
         self.model = job.model.module
         self._job = job
 
-    def predict_step(self, item: tuple[int, PreparedImages]) -> list[ImageExplanation]:
+    def predict_step(self, item: _Read) -> list[ImageExplanation]:
         """One explanation of the shard's images, or none where none could be read."""
-        read = item[1]
+        read = item.read
         if not read.indices:
             return []
         settings = {**self._job.settings, "progress": False}  # the trainer's bar counts shards
         labels = self._job.labels(read.indices)
         explanation = explain_found(self.model, read.images, labels=labels, **settings)
-        if self._job.options.results.summary:
-            measure_swaps_among(self.model, explanation, read.images, settings)
+        if item.others is not None:
+            measure_swaps(self.model, explanation, read.images, item.others, settings)
         return [explanation]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, loader: int) -> Any:
@@ -182,12 +191,11 @@ class _ShardWriter(pl.callbacks.BasePredictionWriter):
         pl_module: pl.LightningModule,
         prediction: list[ImageExplanation],
         batch_indices: Sequence[int] | None,
-        batch: tuple[int, PreparedImages],
+        batch: _Read,
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        shard, read = batch
-        receipt = _receipt(self._folder, shard)
+        receipt, read = _receipt(self._folder, batch.shard), batch.read
         for explanation in prediction:
             save(explanation, receipt.with_suffix(".npz"), files=self._job.files(read.indices))
         with replacing(receipt) as partial:
@@ -207,11 +215,14 @@ def _numbers(job: "Job") -> list[list[int]]:
 def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
     """What sets shards of this job apart from those of other weights, images or settings."""
     weights = find_weights(str(job.options.model.model_output_dir)).path
+    names, partners = job.images.names, job.partners
     job_itself = {
         "weights": [str(weights.resolve()), weights.stat().st_size, weights.stat().st_mtime_ns],
         "options": [asdict(job.options.model), asdict(job.options.data)],
         "settings": {**job.settings, "progress": None},
-        "images": [[job.images.names[index] for index in indices] for indices in numbers],
+        "images": [[names[index] for index in indices] for indices in numbers],
+        "partners": partners
+        and [[names[partners.of(index)] for index in indices] for indices in numbers],
     }
     return hashlib.sha256(json.dumps(job_itself, sort_keys=True).encode()).hexdigest()[:12]
 

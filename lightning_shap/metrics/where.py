@@ -87,8 +87,8 @@ class BorderShare(_PlaceShare):
     """The share of the magnitude of attributions along the border, which is rarely the object.
 
     Args:
-        width: Of the border, as a share of each side. An even map has 1 - (1 - 2 * width)**2 there,
-            0.44 with the usual eighth.
+        width: Of the border, as a share of each side, rounded to whole pixels. An even map has
+            about 1 - (1 - 2 * width)**2 there, 0.44 with the usual eighth.
         per_target: Average over all the explained classes of an image, instead of its first.
         kwargs: See ``torchmetrics.Metric``.
 

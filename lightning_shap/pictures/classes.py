@@ -11,8 +11,10 @@ from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Numbers, Photographs
 from lightning_shap.pictures.sheet import DETAIL, GUTTER, INK, LEGEND_WIDTH, MARGIN, WRONG, Paper
 from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, SmallMaps
+from lightning_shap.survey.groups import EXAMPLES, Group
 from lightning_shap.survey.places import FINE
-from lightning_shap.survey.survey import EXAMPLES, Group, Survey
+from lightning_shap.survey.survey import Survey
+from lightning_shap.survey.words import fact_in_words, nothing_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +33,8 @@ def classes(
 
     Each begins with the mean map of its true class over its mean image, with suspicious
     places outlined, and the mean of what speaks for the true class rather than the highest other.
-    Then come the images that are most like the mean and those that are least, with their maps.
+    Then come the images that are most like the mean and those that are least, with their maps. A
+    pair that has all images of its class would show the same once more and has no row.
 
     Args:
         survey: Of many images.
@@ -44,85 +47,118 @@ def classes(
     """
     drawing = _Drawing(survey, mean, std)
     groups = [*survey.classes, *survey.pairs]
-    sheet = _Sheet(drawing.small.size, len(groups), title, [survey.lines[0], *drawing.notes])
-    drawing.small.explain(sheet, f"{number(100 * drawing.limit, digits=2)} %")
-    sheet.headings(
-        ["mean map", "against the next", *["typical"] * EXAMPLES, *["strange"] * EXAMPLES]
-    )
-    for row, group in enumerate(groups):
+    shown = [place for place, group in enumerate(groups) if not _is_whole_class(group, survey)]
+    sheet = _Sheet(drawing.small.size, len(shown), title, _notes(survey) + drawing.notes)
+    drawing.small.explain(sheet)
+    for row, place in enumerate(shown):
+        group = groups[place]
         of_class = group.taken_for is None
         suspects = [
             one for one in survey.suspicions if of_class and one.label in (group.label, None)
         ]
         places = [one.place.cells for one in suspects]
-        sheet.cell(row, 0, drawing.mean(group, places))
-        contrast = drawing.contrast(group)
+        sheet.cell(row, "mean map", 0, drawing.mean(place, places))
+        contrast = drawing.contrast(place)
         if contrast is not None:
-            sheet.cell(row, 1, contrast)
+            sheet.cell(row, "against the next", 1, contrast)
         for column, image in enumerate(group.typical, start=2):
-            sheet.cell(row, column, drawing.one(image))
+            sheet.cell(row, "typical", column, drawing.one(image))
         for column, image in enumerate(group.strange, start=2 + EXAMPLES):
-            sheet.cell(row, column, drawing.one(image))
-        sheet.caption(row, survey.name(group), _detail(group, suspects), warns=bool(places))
+            sheet.cell(row, "strange", column, drawing.one(image))
+        detail = _detail(group, suspects, survey)
+        sheet.caption(row, survey.name(group), detail, warns=bool(places))
     return np.array(sheet.canvas)
 
 
-def _detail(group: Group, suspects: "Sequence[Suspicion]") -> str:
+def _is_whole_class(group: Group, survey: Survey) -> bool:
+    """Whether it is a class that has a row already, all of which is taken for another."""
+    return group.taken_for is not None and any(
+        one.label == group.label and len(one.rows) == len(group.rows) for one in survey.classes
+    )
+
+
+def _notes(survey: Survey) -> list[str]:
+    """What was seen, that nothing was found where that is so, and what is not shown."""
+    notes = [survey.lines[0]]
+    if not survey.suspicions:
+        notes += [fact_in_words(one, survey) for one in survey.facts] or [nothing_found(survey)]
+    left_out = len(np.unique(survey.labels)) - len(survey.classes)
+    if left_out:
+        notes.append(f"{left_out} more class{'es' * (left_out > 1)} not shown")
+    return notes
+
+
+def _detail(group: Group, suspects: "Sequence[Suspicion]", survey: Survey) -> str:
     """What is written below a group's name."""
     parts = [f"{len(group.rows)} image{'s' * (len(group.rows) != 1)}"]
     if group.judged and group.taken_for is None:
         parts.append(f"{group.right} of {group.judged} right")
+    if group.taken_for is None:
+        pairs = [one for one in survey.pairs if one.label == group.label]
+        parts += [
+            f"all taken for {survey.names[one.taken_for]}"
+            for one in pairs
+            if _is_whole_class(one, survey)
+        ]
     for one in suspects:
-        others = "" if one.others is None else f", of other classes' {one.others:.0%}"
-        of_what = "of the attribution" if one.place.measure == "attribution" else "by swaps"
-        parts.append(f"{one.place.name}: {one.share:.0%} {of_what}{others}")
+        others = "" if one.others is None else f", {one.others:.0%} in other classes"
+        if one.place.measure == "attribution":
+            parts.append(f"{one.place.name}: {one.share:.0%} of the attribution{others}")
+        else:
+            parts.append(f"swapped, {one.place.name} decides {one.share:.0%}{others}")
     return " · ".join(parts)
 
 
 class _Drawing:
-    """Maps over images, on one scale."""
+    """Maps over images: means on one scale, and single images, which are stronger, on another."""
 
     def __init__(self, survey: Survey, mean: Numbers, std: Numbers) -> None:
-        self._survey = survey
-        _, height, width, _ = survey.maps.images.shape
-        self.small = SmallMaps(survey.maps.images.shape, survey.explanation.record.method)
+        self._shown = survey.shown
+        height, width, _ = survey.size
+        self.small = SmallMaps((1, *survey.size), survey.method)
         self._percent = height * width / 100
-        groups = [*survey.classes, *survey.pairs]
-        examples = list(
-            dict.fromkeys(row for one in groups for row in (*one.typical, *one.strange))
-        )
-        means = np.stack([survey.mean_image(one) for one in groups])
-        data = np.concatenate([means, np.asarray(survey.maps.images[examples])])
-        shown = Photographs(data, mean, std)
-        under = shown.under(self.small.style.ground)
-        self._of_group = {id(one): under[place] for place, one in enumerate(groups)}
-        self._of_row = {row: under[len(groups) + place] for place, row in enumerate(examples)}
-        self.limit = common_limit(np.stack([self._sized(survey.mean_map(one)) for one in groups]))
-        self.limit = self.limit or 1.0
-        self.notes = ["share of the attribution per 1 % of the area, one scale", *shown.notes]
+        examples = list(self._shown.image_of.values())
+        shown = Photographs(np.concatenate([self._shown.images, np.stack(examples)]), mean, std)
+        self._under = shown.under(self.small.style.ground)
+        count = len(self._shown.images)
+        self._of_row = dict(zip(self._shown.image_of, self._under[count:], strict=True))
+        contrasts = self._shown.contrasts
+        means = [*self._shown.means, *([] if contrasts is None else contrasts)]
+        self._of_means = self._limit(means)
+        self._of_ones = self._limit(list(self._shown.map_of.values()))
+        full = [f"{number(100 * one, digits=2)} %" for one in (self._of_means, self._of_ones)]
+        self.notes = [
+            f"share of the attribution per 1 % of the area, full colour at {full[0]} in means and "
+            f"at {full[1]} in single images",
+            *shown.notes,
+        ]
 
-    def mean(self, group: Group, places: "Sequence[np.ndarray]") -> Image.Image:
-        """The mean map over the mean image, suspicious places outlined."""
-        cell = self._cell(self._survey.mean_map(group), self._of_group[id(group)])
+    def mean(self, group: int, places: "Sequence[np.ndarray]") -> Image.Image:
+        """The mean map of a group over its mean image, suspicious places outlined."""
+        cell = self._cell(self._shown.means[group], self._of_means, self._under[group])
         draw = ImageDraw.Draw(cell)
         for mask in places:
             _outline(draw, mask, self.small.size)
         return cell
 
-    def contrast(self, group: Group) -> Image.Image | None:
+    def contrast(self, group: int) -> Image.Image | None:
         """The mean contrast over the mean image."""
-        contrast = self._survey.contrast_map(group)
-        return None if contrast is None else self._cell(contrast, self._of_group[id(group)])
+        if self._shown.contrasts is None:
+            return None
+        return self._cell(self._shown.contrasts[group], self._of_means, self._under[group])
 
     def one(self, row: int) -> Image.Image:
         """The map of one image over it."""
-        return self._cell(self._survey.map_of(row), self._of_row[row])
+        return self._cell(self._shown.map_of[row], self._of_ones, self._of_row[row])
+
+    def _limit(self, maps: "Sequence[np.ndarray]") -> float:
+        return common_limit(np.stack([self._sized(one) for one in maps])) or 1.0
 
     def _sized(self, one: np.ndarray) -> np.ndarray:
         return self.small.reduced(one * self._percent)
 
-    def _cell(self, one: np.ndarray, under: Image.Image) -> Image.Image:
-        return self.small.cell(self._sized(one), self.limit, under)
+    def _cell(self, one: np.ndarray, limit: float, under: Image.Image) -> Image.Image:
+        return self.small.cell(self._sized(one), limit, under)
 
 
 def _outline(draw: ImageDraw.ImageDraw, mask: np.ndarray, size: tuple[int, int]) -> None:
@@ -155,14 +191,13 @@ class _Sheet(Paper):
         room = rows * (size[1] + CAPTION)
         super().__init__(size, content, title, notes, gap=GUTTER + HEADING, room=room)
         self._content = content
+        self._headed: set[int] = set()
 
-    def headings(self, names: list[str]) -> None:
-        """The names of the columns."""
-        for column, name in enumerate(names):
+    def cell(self, row: int, name: str, column: int, picture: Image.Image) -> None:
+        """A picture in a column, which has a heading once there is one."""
+        if column not in self._headed:
+            self._headed.add(column)
             write(self._draw, self._x(column), self.top - 10, name, COLUMN_TITLE)
-
-    def cell(self, row: int, column: int, picture: Image.Image) -> None:
-        """A picture."""
         self.framed(picture, self._x(column), self._y(row))
 
     def caption(self, row: int, name: str, detail: str, *, warns: bool) -> None:

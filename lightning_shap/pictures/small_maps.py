@@ -48,11 +48,12 @@ class SmallMaps:
         how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
         return cell.resize(self.size, how)
 
-    def explain(self, paper: Paper, end: str) -> None:
-        """Draws the legend up to a value in words, where colours stand for values."""
+    def explain(self, paper: Paper, end: str | None = None) -> None:
+        """Draws the legend, where colours stand for values, up to one in words if it is known."""
         ramp = self.style.ramp(np.linspace(-1, 1, LEGEND_WIDTH))
         if ramp is not None:
-            paper.legend(ramp, f"{MINUS}{end} lowers", f"raises +{end}")
+            lowers, raises = ("", "") if end is None else (f"{MINUS}{end} ", f" +{end}")
+            paper.legend(ramp, f"{lowers}lowers", f"raises{raises}")
 
 
 def _fitted(width: int, height: int) -> tuple[int, int]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.maps import Maps
+from lightning_shap.maps import Maps, maps_of
 from lightning_shap.metrics.similarity import Similarity
-from lightning_shap.metrics.where import CORNERS
+from lightning_shap.metrics.where import CORNERS, border_mask, corner_mask
 from lightning_shap.story.chapter import Chapter, first_maps
 from lightning_shap.story.numbers import ALONE, numbers_of_maps
 
@@ -165,7 +165,8 @@ def summary_of(
 def lines_of(explanation: "ImageExplanation") -> list[str]:
     """What an explanation says by itself: what is right, where it looks, and how sure it is."""
     numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
-    return [_result(explanation), _where(numbers), *_sure(numbers, explanation)]
+    size = maps_of(explanation).images.shape[1:3]
+    return [_result(explanation), _where(numbers, size), *_sure(numbers, explanation)]
 
 
 def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, float]:
@@ -201,14 +202,19 @@ def _mistake(explanation: "ImageExplanation", image: int) -> str:
     return f"{names[0]} taken for {names[1]} (image {image})"
 
 
-def _where(numbers: dict[str, float]) -> str:
+def _where(numbers: dict[str, float], size: tuple[int, ...]) -> str:
+    """Where maps of a height and a width lie, and how much of the image these places are."""
     if "where_border" not in numbers:
         return "where: nowhere, all maps are zero"
     corner = max(CORNERS, key=lambda one: numbers[f"where_{one.replace(' ', '_')}"])
     share = numbers[f"where_{corner.replace(' ', '_')}"]
+    height, width = size
+    # Widths are whole pixels, so that of small images these places are larger than is usual.
+    border, square = border_mask(height, width).mean(), corner_mask(height, width, corner).mean()
     return (
-        f"where: {numbers['where_border']:.0%} along the border (44% if even), {share:.0%} in the "
-        f"{corner} corner (6%), {numbers['where_top_tenth']:.0%} on the strongest tenth (10%)"
+        f"where: {numbers['where_border']:.0%} along the border, which is {border:.0%} of the "
+        f"image; {share:.0%} in the {corner} corner, which is {square:.0%}; "
+        f"{numbers['where_top_tenth']:.0%} on the strongest tenth"
     )
 
 

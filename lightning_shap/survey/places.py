@@ -82,6 +82,11 @@ class Shares:
             ]
         )
 
+    @cached_property
+    def ways(self) -> np.ndarray:
+        """Int (4, P): each place as it is, and its image under each mirroring."""
+        return np.vstack([np.arange(len(self.places)), self.mirrored])
+
 
 @cache
 def attributed_places() -> tuple[Place, ...]:

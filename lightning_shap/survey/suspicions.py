@@ -10,7 +10,8 @@ attribution surprises as much as the geometric mean of both; where it is not, mo
 That it is no matter of chance is tested at all places in all classes together. Classes are dealt
 out to the images anew and images mirrored at random; the largest difference anywhere, in standard
 errors, reaches the one that is named in ``LEVEL`` of all cases at most. So where classes do not
-differ, and no side of the images does, anything is named in at most so many runs.
+differ, and no side of the images does, anything is named in at most so many runs. An image that
+says nothing of a place has no part in its mean, in its variance or in what it is mirrored to.
 
 It is a reason to look and no verdict: an object that is always in the same place looks the same.
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightning_shap.survey.known import Known, tested_classes
 from lightning_shap.survey.places import Place, Shares
 
 LEVEL = 0.05
@@ -27,7 +29,6 @@ LEVEL = 0.05
 LEAST = 0.15
 LEAST_UNSWAPPED = 0.25
 PERMUTATIONS = 999
-LEAST_IMAGES = 5  # of a class, and of all others
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Suspicion:
         surprise: The relative entropy of the share to what is natural, in nats; with what swaps
             say of the same place.
         p: How often chance gives an excess as large at any place in any class.
-        images: How many were seen of the class.
+        images: How many there are of the class.
+        known: How many of them say something of the place.
     """
 
     label: int | None
@@ -54,13 +56,15 @@ class Suspicion:
     surprise: float
     p: float
     images: int
+    known: int
 
 
 def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
     """The suspicious places, the worst first; of those that overlap in a class, the worst alone.
 
-    What most classes look at comes first, and is then not said of each of them. What has no place,
-    such as fine detail, comes last: where a place stands out as well, it says more.
+    What most classes look at is not said of each of them, and what one class looks at more is not
+    said of all: the others swap with its images, and so its places decide some of them, too. What
+    has no place, such as fine detail, comes last: where a place stands out as well, it says more.
 
     The order of the images is of no effect.
 
@@ -69,72 +73,86 @@ def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Sus
         labels: int (N,), the class of each image, -1 where unknown, which is no class to name.
         seed: Of the permutations.
     """
-    if len(labels) < LEAST_IMAGES:
-        return []
     order = np.lexsort([*shares.values.T[::-1], labels])
-    labels = labels[order]
-    shares = Shares(shares.places, _filled(shares.values[order]))
-    groups = _Groups.of(labels)
+    labels, shares = labels[order], Shares(shares.places, shares.values[order])
+    named = tested_classes(labels)
+    members = np.vstack([labels == named[:, None], np.ones((1, len(labels)), bool)])
     random = np.random.default_rng(seed)
-    means, natural = _means(shares.values, groups.members)[0], _natural(shares, groups.members)
-    surprise = _surprise(means, natural)
-    if len(groups.labels):  # what all classes look at, most of them must
-        most = np.quantile(means[:-1], 1 / 4, axis=0, method="lower")
-        surprise[-1] = np.minimum(surprise[-1], _surprise(most, natural[-1]))
+    known = Known.of(shares.values)
+    groups = known.groups(members)
+    natural = _natural(shares, groups.means, groups.others)
+    surprise = surprise_of(groups.means, natural)
+    if len(named):  # what all classes look at, most of them must
+        surprise[-1] = np.minimum(surprise[-1], surprise_of(_most(groups.means), natural[-1]))
     surprise, least = _confirmed(surprise, shares.places)
-    if not (surprise >= least).any():
+    surprising = ~np.isnan(surprise) & (surprise >= least)
+    if not surprising.any():
         return []
-    differences = _differences(shares, shares.values, groups.members)
-    largest = np.array([_by_chance(shares, groups.members, random) for _ in range(PERMUTATIONS)])
+    as_they_are = np.zeros(len(labels), int)
+    differences = _differences(shares, known, members, as_they_are)
+    largest = np.array([_by_chance(shares, known, members, random) for _ in range(PERMUTATIONS)])
     found = []
-    for row, column in np.argwhere(surprise >= least).tolist():
+    for row, column in np.argwhere(surprising).tolist():
         p = (1 + int((largest >= differences[row, column]).sum())) / (1 + PERMUTATIONS)
-        if p <= LEVEL:
-            found.append(_suspicion(shares, groups, row, column, surprise[row, column], p))
-    found.sort(key=lambda one: (one.label is not None, not one.place.cells.any(), -one.surprise))
+        if p > LEVEL:
+            continue
+        whole = row == len(named)
+        mirror = _mirrors(shares, groups.means)[row, column]
+        found.append(
+            Suspicion(
+                None if whole else int(named[row]),
+                shares.places[column],
+                _as_share(groups.means[row, column]),
+                None if whole else _as_share(groups.others[row, column]),
+                None if mirrors_itself(shares)[column] else _as_share(mirror),
+                float(surprise[row, column]),
+                p,
+                int(members[row].sum()),
+                int(groups.counts[row, column]),
+            )
+        )
+    found.sort(key=lambda one: (not one.place.cells.any(), -one.surprise))
     return _apart(found)
 
 
-@dataclass(frozen=True)
-class _Groups:
-    """Which images are of which class; the last group is all of them.
+def surprise_of(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
+    """The relative entropy of shares to natural ones, in nats, 0 where they are no more.
 
-    Attributes:
-        labels: int (G - 1,).
-        members: bool (G, N).
+    NaN where either is not known.
     """
-
-    labels: np.ndarray
-    members: np.ndarray
-
-    @classmethod
-    def of(cls, labels: np.ndarray) -> "_Groups":
-        numbers, counts = np.unique(labels, return_counts=True)
-        enough = (counts >= LEAST_IMAGES) & (len(labels) - counts >= LEAST_IMAGES) & (numbers >= 0)
-        numbers = numbers[enough]
-        members = labels == numbers[:, None]
-        return cls(numbers, np.vstack([members, np.ones((1, len(labels)), bool)]))
+    shares, natural = (np.clip(one, 1e-9, 1 - 1e-9) for one in (shares, natural))
+    inside = shares * np.log(shares / natural)
+    outside = (1 - shares) * np.log((1 - shares) / (1 - natural))
+    # Of shares that are all but the same, rounding leaves less than nothing.
+    nats = np.where(shares > natural, np.maximum(inside + outside, 0), 0.0)
+    return np.where(np.isnan(shares) | np.isnan(natural), np.nan, nats)
 
 
-def _filled(values: np.ndarray) -> np.ndarray:
-    """What an image does not say is what the others say on average, which changes nothing."""
-    known = ~np.isnan(values)
-    means = np.where(known, values, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.where(known, values, means)
+def mirrors_itself(shares: Shares) -> np.ndarray:
+    """Bool (P,), whether each place is the same however the image is mirrored."""
+    same: np.ndarray = (shares.mirrored == np.arange(len(shares.places))).all(axis=0)
+    return same
 
 
-def _means(shares: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of the mean, (G, P), of each group at each place."""
-    counts = members.sum(axis=1, keepdims=True).astype(np.float64)
-    weights = members.astype(np.float64)
-    means = weights @ shares / np.maximum(counts, 1)
-    spread = weights @ shares**2 / np.maximum(counts, 1) - means**2
-    return means, np.maximum(spread, 0) / np.maximum(counts - 1, 1)
+def _as_share(mean: float) -> float:
+    return float(np.clip(mean, 0, 1))
 
 
-def _natural(shares: Shares, members: np.ndarray) -> np.ndarray:
+def _most(means: np.ndarray) -> np.ndarray:
+    """What three quarters of the classes have at least, (P,), of (G, P); NaN where none is known.
+
+    The last group is everything, and no class.
+    """
+    ordered = np.sort(means[:-1], axis=0)  # NaN come last
+    known = (~np.isnan(ordered)).sum(axis=0)
+    place = np.maximum(known - 1, 0) // 4
+    most: np.ndarray = np.take_along_axis(ordered, place[None], axis=0)[0]
+    return np.where(known > 0, most, means[-1])
+
+
+def _natural(shares: Shares, means: np.ndarray, others: np.ndarray) -> np.ndarray:
     """What is natural at each place in each group, (G, P), the last of which is everything."""
-    means, others = _means(shares.values, members)[0], _means(shares.values, ~members)[0]
+    others = others.copy()
     # Of all together there are no others; then no place has more than its area for a reason.
     others[-1] = [place.area for place in shares.places]
     floor = np.array([place.natural for place in shares.places])
@@ -142,24 +160,17 @@ def _natural(shares: Shares, members: np.ndarray) -> np.ndarray:
     return natural
 
 
-def _surprise(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
-    """The relative entropy of shares to natural ones, in nats, 0 where they are no more."""
-    shares, natural = (np.clip(one, 1e-9, 1 - 1e-9) for one in (shares, natural))
-    inside = shares * np.log(shares / natural)
-    outside = (1 - shares) * np.log((1 - shares) / (1 - natural))
-    return np.where(shares > natural, inside + outside, 0.0)
-
-
 def _confirmed(surprise: np.ndarray, places: Sequence[Place]) -> tuple[np.ndarray, np.ndarray]:
-    """Surprises (G, P) that count what swaps say of the same places, and what is needed (P,)."""
+    """Surprises (G, P) that count what swaps say of the same places, and what is needed (G, P)."""
     swaps = {place.name: column for column, place in enumerate(places) if place.measure == "swap"}
-    found, least = surprise.copy(), np.full(len(places), LEAST)
+    found, least = surprise.copy(), np.full(surprise.shape, LEAST)
     for column, place in enumerate(places):
         if place.measure == "attribution":
-            if place.name in swaps:
-                found[:, column] = np.sqrt(surprise[:, column] * surprise[:, swaps[place.name]])
-            else:
-                least[column] = LEAST_UNSWAPPED
+            swap = surprise[:, swaps[place.name]] if place.name in swaps else np.nan
+            known = ~np.isnan(swap)
+            both = np.sqrt(surprise[:, column] * np.where(known, swap, 0))
+            found[:, column] = np.where(known, both, surprise[:, column])
+            least[:, column] = np.where(known, LEAST, LEAST_UNSWAPPED)
     return found, least
 
 
@@ -172,60 +183,48 @@ def _mirrors(shares: Shares, means: np.ndarray) -> np.ndarray:
     return largest
 
 
-def _differences(shares: Shares, turned: np.ndarray, members: np.ndarray) -> np.ndarray:
+def _differences(
+    shares: Shares, known: Known, members: np.ndarray, flips: np.ndarray
+) -> np.ndarray:
     """Each class's mean less that of the others, all images' less the mirrored, in standard errors.
+
+    NaN where too few images say anything.
 
     Args:
         shares: (N, P).
-        turned: The same of the images as all of them are to be seen, (N, P).
-        members: (G, N).
+        known: Of these.
+        members: bool (G, N), the last of all images.
+        flips: int (N,), how each is mirrored where all are seen together, 0 for not at all.
     """
-    means, variance = _means(shares.values, members)
-    others, of_others = _means(shares.values, ~members)
-    whole, of_whole = _means(turned, members[-1:])
-    means[-1], variance[-1] = whole[0], of_whole[0]
+    groups = known.groups(members)
+    means, groups.variance[-1] = known.turned(shares.ways, flips)
+    groups.means[-1] = means
     # A place that mirrors itself has nothing to be compared with where there are no other classes.
-    alone = (shares.mirrored == np.arange(len(shares.places))).all(axis=0)
-    others[-1] = np.where(alone, whole[0], _mirrors(shares, whole)[0])
-    of_others[-1] = 0
-    differences: np.ndarray = (means - others) / (np.sqrt(variance + of_others) + 1e-9)
+    alone = mirrors_itself(shares)
+    groups.others[-1] = np.where(alone, means, _mirrors(shares, means[None])[0])
+    groups.variance_of_others[-1] = 0
+    errors = np.sqrt(groups.variance + groups.variance_of_others) + 1e-9
+    differences: np.ndarray = (groups.means - groups.others) / errors
     return differences
 
 
-def _by_chance(shares: Shares, members: np.ndarray, random: np.random.Generator) -> float:
+def _by_chance(
+    shares: Shares, known: Known, members: np.ndarray, random: np.random.Generator
+) -> float:
     """The largest difference anywhere, where there is none but by chance."""
-    images, places = shares.values.shape
-    order = random.permutation(images)
-    ways = np.vstack([np.arange(places), shares.mirrored])
-    flips = ways[random.integers(len(ways), size=images)]
-    turned = np.take_along_axis(shares.values, flips, axis=1)
-    return float(_differences(shares, turned, members[:, order]).max())
-
-
-def _suspicion(
-    shares: Shares, groups: _Groups, row: int, column: int, surprise: float, p: float
-) -> Suspicion:
-    inside = groups.members[row]
-    everything = row == len(groups.labels)
-    means = shares.values[inside].mean(axis=0)
-    mirrors = [int(flip[column]) for flip in shares.mirrored if flip[column] != column]
-    return Suspicion(
-        None if everything else int(groups.labels[row]),
-        shares.places[column],
-        float(means[column]),
-        None if everything else float(shares.values[~inside, column].mean()),
-        float(means[mirrors].max()) if mirrors else None,
-        float(surprise),
-        p,
-        int(inside.sum()),
-    )
+    images = len(shares.values)
+    order, flips = random.permutation(images), random.integers(len(shares.ways), size=images)
+    differences = _differences(shares, known, members[:, order], flips)
+    return float(np.where(np.isnan(differences), -np.inf, differences).max())
 
 
 def _apart(named: Sequence[Suspicion]) -> list[Suspicion]:
-    """Of the places that overlap in one class, the first."""
+    """Of the places that overlap in one class, the first; all of them together are each of them."""
     kept: list[Suspicion] = []
     for one in named:
-        rivals = [other for other in kept if other.label in (one.label, None)]
+        rivals = [
+            other for other in kept if one.label == other.label or None in (one.label, other.label)
+        ]
         if not any((one.place.cells & other.place.cells).any() for other in rivals):
             kept.append(one)
     return kept

@@ -2,11 +2,15 @@
 
 Of an image and one of another class, each part is swapped in turn, and what the model says of both
 is compared with what it said before. A part and the rest of the image are two players of a game
-whose empty coalition is the other image; the part's share is its Shapley value in "this class
-rather than the other", as a share of the whole difference:
+whose empty coalition is the other image; what the part decides is its Shapley value in "this class
+rather than the other", and the whole is what both players share:
 
-    ((f(other with part) - f(other)) + (f(image) - f(image with the other's part)))
-        / (2 (f(image) - f(other)))
+    part = ((f(other with part) - f(other)) + (f(image) - f(image with the other's part))) / 2
+    whole = f(image) - f(other)
+
+A class's share is the sum of its parts over the sum of its wholes. An image by itself has none: one
+that is hardly taken for its class would count as much as any, and a share that is cut off at 0 and
+1 is no longer right on average.
 
 So nothing stands for what is absent but what other images show there: a border of one colour, which
 a blur leaves as it is, decides here what it decides in the data. And a part need not be a place:
@@ -34,12 +38,13 @@ from lightning_shap.metrics.where import CORNERS, border_mask, corner_mask
 from lightning_shap.survey.places import EDGES, FINE, STRONGEST, Place, Shares, edge_mask
 
 if TYPE_CHECKING:
-    from lightning_shap.explanation import ImageExplanation
+    from lightning_shap.explanation import ImageExplanation, Record
 
 FRAME, BORDER, OUTER = 1 / 16, 1 / 8, 3 / 16  # widths of what runs around an image, of its sides
 DETAIL = 1 / 32  # of the image's side, at least a pixel: the blur that takes fine detail away
 NATURAL = 0.02  # shares are not known better
 AT_ONCE = 32  # images whose detail is swapped together
+MIDDLE = {"logit": 0.0, "probability": 0.5}  # above, a single output predicts the second class
 
 MASKS: Mapping[str, Callable[[int, int], np.ndarray]] = {
     **{f"the {name} corner": partial(corner_mask, corner=name) for name in CORNERS},
@@ -59,13 +64,13 @@ def partners(labels: np.ndarray | None, count: int, seed: int) -> np.ndarray:
     """Int (N,), with which image each swaps: any of another class; itself where there is none.
 
     Args:
-        labels: int (N,), or None where they are not known.
+        labels: int (N,), -1 where unknown, which may be any class, or None for that everywhere.
         count: How many images, N.
         seed: Chooses them.
     """
     order = np.random.default_rng(seed).permutation(count)
     found = np.arange(count)
-    if labels is None:
+    if labels is None or (labels < 0).all():
         found[order] = np.roll(order, 1)
         return found
     for label in np.unique(labels):
@@ -86,8 +91,9 @@ def measure_swaps(
     """How much of "the explained class rather than the other image's" each part decides.
 
     It costs :data:`ROWS` model rows an image. The explanation's record gets them as ``swaps``,
-    float64 (N, len(PARTS)): shares between 0 and 1, NaN where the model does not take the image for
-    its class rather than the other's.
+    float64 (N, len(PARTS)), and the whole difference as ``swapped``, float64 (N,), both in units of
+    the output, and NaN where the model does not take the image for its class rather than the
+    other's.
 
     Args:
         model: That was explained.
@@ -107,16 +113,10 @@ def measure_swaps(
         draws=Draws(question["seed"]),
     )
     every = np.arange(len(images))
-    own, full = np.asarray(explanation.output_indexes)[:, 0], explanation.record.outputs
-    empty = game.play_whole(others)
-    rival = empty.argmax(axis=1)
+    full, empty = explanation.record.outputs, game.play_whole(others)
+    difference = _difference(explanation, empty)
 
-    def difference(outputs: np.ndarray) -> np.ndarray:
-        if outputs.shape[1] == 1:  # of two classes, one above and one below
-            return outputs[:, 0] * np.sign(full[:, 0] - empty[:, 0])
-        return outputs[every, own] - outputs[every, rival]
-
-    def share(with_part: np.ndarray, without: np.ndarray) -> np.ndarray:
+    def decided(with_part: np.ndarray, without: np.ndarray) -> np.ndarray:
         gained = difference(with_part) - difference(empty)
         lost = difference(full) - difference(without)
         return (gained + lost) / 2
@@ -124,15 +124,15 @@ def measure_swaps(
     found = []
     for mask in MASKS.values():
         part = _Same(torch.from_numpy(mask(*images.shape[-2:])), len(images))
-        found.append(share(game.play(every, part), game.play(every, part.rest)))
-    found.append(share(*_detail_swapped(game, images, others)))
-    whole = difference(full) - difference(empty)
-    known = (whole > 0)[:, None]
-    shares = np.stack(found, axis=1) / np.where(known, whole[:, None], 1)
+        found.append(decided(game.play(every, part), game.play(every, part.rest)))
+    found.append(decided(*_detail_swapped(game, images, others)))
+    parts, whole = np.stack(found, axis=1), difference(full) - difference(empty)
+    known = (whole > 0) & np.isfinite(whole) & np.isfinite(parts).all(axis=1)
     record = explanation.record
     explanation.record = replace(
         record,
-        swaps=np.where(known, np.clip(shares, 0, 1), np.nan),
+        swaps=np.where(known[:, None], parts, np.nan),
+        swapped=np.where(known, whole, np.nan),
         seconds=record.seconds + time.perf_counter() - started,
         model_seconds=record.model_seconds + game.model_seconds,
     )
@@ -151,8 +151,22 @@ def measure_swaps_among(
     measure_swaps(model, explanation, images, images[chosen], question)
 
 
-def swapped(shares: np.ndarray) -> Shares:
-    """Shares (N, len(PARTS)) with their places, and the strongest corner of each image."""
+def swapped(parts: np.ndarray, wholes: np.ndarray, labels: np.ndarray) -> Shares:
+    """The shares that parts decide, with their places, and the strongest corner of each image.
+
+    An image's is in units of the mean whole of its class, so that the mean of a class is the sum of
+    its parts over that of its wholes.
+
+    Args:
+        parts: (N, len(PARTS)), in units of the output, NaN where nothing is known.
+        wholes: (N,), likewise.
+        labels: int (N,), the class of each image.
+    """
+    numbers = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    known = ~np.isnan(wholes)
+    totals = np.bincount(numbers, np.where(known, wholes, 0))
+    means = totals / np.maximum(np.bincount(numbers, known), 1)
+    shares = parts / np.where(known, means[numbers], 1)[:, None]
     strongest = shares[:, : len(CORNERS)].max(axis=1, keepdims=True)
     return Shares(_swapped_places(), np.hstack([shares, strongest]))
 
@@ -165,6 +179,36 @@ def _swapped_places() -> tuple[Place, ...]:
     found.append(Place(FINE_DETAIL, nowhere, "swap", NATURAL))
     found.append(Place(STRONGEST, corners, "swap", NATURAL))
     return tuple(found)
+
+
+def _difference(
+    explanation: "ImageExplanation", empty: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What outputs (N, K) say for each image's class rather than that of the other image, (N,).
+
+    Args:
+        explanation: Of the images.
+        empty: The outputs for the other images, (N, K).
+    """
+    record, every = explanation.record, np.arange(len(empty))
+    if empty.shape[1] > 1:
+        own, rival = np.asarray(explanation.output_indexes)[:, 0], empty.argmax(axis=1)
+        return lambda outputs: outputs[every, own] - outputs[every, rival]
+    # A single output speaks for the second of two classes, and against the first.
+    unknown = np.full(len(empty), -1)
+    own = _class_of(record, record.outputs, unknown)
+    if record.labels is not None and record.labels.ndim == 1:
+        own = np.where(record.labels < 0, own, record.labels)
+    rival = _class_of(record, empty, 1 - own)
+    sign = np.where((own < 0) | (own == rival), 0, 2 * own - 1)
+    return lambda outputs: outputs[:, 0] * sign
+
+
+def _class_of(record: "Record", outputs: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """Int (N,), which of two classes single outputs (N, 1) predict, else what is given."""
+    if record.output not in MIDDLE:
+        return otherwise
+    return (outputs[:, 0] > MIDDLE[record.output]).astype(int)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class ClassSummary:
         if not trainer.is_global_zero:
             return
         try:
-            survey = Survey(explanation, seed=self.question.seed)
+            survey = Survey([explanation], seed=self.question.seed)
         except ArgumentError as error:
             inform(f"ShapCallback has no summary of the classes: {error}")
             return

@@ -35,6 +35,12 @@ class Failures:
         self._epochs: set[int] = set()  # that failed since the last success
         self._declined = False
         self._succeeded = False
+        self._is_over = False
+        self._told: set[str] = set()  # since the training is over
+
+    def end(self) -> None:
+        """The training is over: nothing goes on that a failure could be made good in."""
+        self._is_over = True
 
     def decline(self) -> None:
         """Do not try at all."""
@@ -67,6 +73,9 @@ class Failures:
                 if hint:
                     error.add_note(hint)
                 raise
+            if self._is_over:
+                self._tell_at_end(error, hint)
+                return
             # The hooks of one epoch meet the same fault, and are one failure.
             if trainer.current_epoch in self._epochs:
                 return
@@ -76,8 +85,18 @@ class Failures:
                 if self.gave_up
                 else "the training goes on and the next explanation is a retry"
             )
-            words = [f"{type(error).__name__}: {error}", hint, then]
-            warn(f"ShapCallback could not explain: {'; '.join(filter(None, words))}")
+            _warn(error, hint, then)
+
+    def _tell_at_end(self, error: Exception, hint: str) -> None:
+        """What is still to do is done one after the other, and may meet the same fault."""
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            _warn(error, hint, "the training is done, and what was logged before stays")
+
+
+def _warn(error: Exception, hint: str, then: str) -> None:
+    words = [f"{type(error).__name__}: {error}", hint, then]
+    warn(f"ShapCallback could not explain: {'; '.join(filter(None, words))}")
 
 
 def _hint(trainer: Any) -> str:

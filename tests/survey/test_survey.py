@@ -7,9 +7,14 @@ import pytest
 import torch
 
 import lightning_shap
+from lightning_shap.archive import save
+from lightning_shap.archive_blocks import ArchiveBlocks
 from lightning_shap.errors import ArgumentError
+from lightning_shap.maps import maps_of
 from lightning_shap.pictures.classes import classes
+from lightning_shap.survey.shown import as_shares, gathered
 from lightning_shap.survey.survey import Survey
+from lightning_shap.survey.words import distinct
 
 SIDE = 16
 
@@ -34,10 +39,10 @@ def marked(images=45, channels=1):
 
 
 @pytest.fixture(scope="module")
-def survey():
+def found():
     images, labels = marked()
     labels[-1] = 0  # which is a mark, and so a mistake
-    found = lightning_shap.explain(
+    return lightning_shap.explain(
         ReadsTheCorner(),
         images,
         labels=labels,
@@ -46,7 +51,11 @@ def survey():
         masker=0.0,
         class_names=["sky", "cat", "grass"],
     )
-    return Survey(found)
+
+
+@pytest.fixture(scope="module")
+def survey(found):
+    return Survey([found])
 
 
 def test_the_finding_is_said_in_words(survey):
@@ -64,9 +73,7 @@ def test_suspicious_classes_come_first_then_those_with_mistakes(survey):
 def test_confused_pairs_are_those_of_the_predictions(survey):
     names = [survey.name(one) for one in survey.pairs]
     assert "sky as grass" in names
-    assert sum(len(one.rows) for one in survey.pairs) == survey.explanation.record.right.count(
-        False
-    )
+    assert sum(len(one.rows) for one in survey.pairs) == survey.right.count(False)
 
 
 def test_typical_and_strange_images_are_of_their_class_and_no_image_is_both(survey):
@@ -76,13 +83,16 @@ def test_typical_and_strange_images_are_of_their_class_and_no_image_is_both(surv
         assert set(shown) <= set(group.rows.tolist())
 
 
-def test_a_mean_map_is_in_shares_of_each_image_s_attribution(survey):
-    group = survey.classes[0]
-    one = survey.map_of(int(group.rows[0]))
-    assert np.isclose(np.abs(one).sum(), 1)
-    assert np.allclose(
-        survey.mean_map(group), np.mean([survey.map_of(int(row)) for row in group.rows], axis=0)
-    )
+def test_a_mean_map_is_in_shares_of_each_image_s_attribution(survey, found):
+    shown = gathered([found], survey.classes)
+    maps = [as_shares(one[0]) for one in maps_of(found).values]
+    assert np.isclose(np.abs(maps[0]).sum(), 1)
+    for group, mean, image in zip(survey.classes, shown.means, shown.images, strict=True):
+        assert np.allclose(mean, np.mean([maps[row] for row in group.rows], axis=0))
+        assert np.allclose(image, found.data[group.rows].mean(axis=0))
+        for row in (*group.typical, *group.strange):
+            assert np.allclose(shown.map_of[row], maps[row])
+            assert np.array_equal(shown.image_of[row], found.data[row])
 
 
 def test_the_picture_has_a_row_for_each_class_and_pair(survey):
@@ -92,9 +102,117 @@ def test_the_picture_has_a_row_for_each_class_and_pair(survey):
     assert picture.shape[0] > rows * 144
 
 
+@pytest.mark.parametrize("rows", [1, 7, 100])
+def test_an_archive_says_and_shows_the_same_some_images_at_a_time(
+    survey, found, rows, tmp_path, monkeypatch
+):
+    path = save(found, tmp_path / "explanation.npz")
+    monkeypatch.setattr("lightning_shap.archive_blocks.BYTES_AT_ONCE", rows * 8 * SIDE**2 * 2)
+    blocks = ArchiveBlocks(path)
+    assert len([*blocks]) == -(-len(found) // rows)
+    read = Survey(blocks)
+    assert read.plain == survey.plain
+    assert np.array_equal(classes(read), classes(survey))
+
+
+def some(labels, images=None, model=None, **more):
+    """A survey of images of noise, of the classes that are given."""
+    images = marked(len(labels))[0] if images is None else images
+    settings = {"topk": 2, "max_evals": 4, "masker": 0.0} | more
+    return Survey(
+        [lightning_shap.explain(model or ReadsTheCorner(), images, labels=labels, **settings)]
+    )
+
+
+def test_an_image_without_a_label_counts_by_its_prediction_and_is_not_judged(found):
+    labels = np.arange(45) % 3
+    labels[::2] = -1
+    partly, unknown = some(labels), some(np.full(45, -1))
+    predicted = found.record.predicted.argmax(1)
+    assert (partly.labels == np.where(labels < 0, predicted, labels)).all()
+    assert [one is None for one in partly.right] == (labels < 0).tolist()
+    assert (unknown.labels == predicted).all()
+    assert set(unknown.right) == {None}
+    assert "right" not in unknown.lines[0]
+    for survey in (partly, unknown):
+        assert classes(survey).dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0, 1], "too few images to test, which takes 5 at least"),
+        ([0, 1, 2] * 4, "3 of 3 classes have fewer than 5 images and are not tested by themselves"),
+        ([0, 1] * 6 + [2], "1 of 3 classes has fewer than 5 images and is not tested by itself"),
+        ([0] * 12, "all images are of one class, which has no others to be compared with"),
+        ([0] * 12 + [1], "sky is not tested by itself: fewer than 5 images are of other classes"),
+    ],
+)
+def test_what_was_not_tested_is_said(labels, said):
+    lines = some(np.array(labels), class_names=["sky", "cat", "grass"]).lines
+    assert said in lines
+    tested = [line for line in lines if line.startswith("no place stands out")]
+    alone = len(labels) >= 5 and len(set(labels)) < 3
+    assert not tested or "in all images together" in tested[0] or not alone
+
+
+def test_one_image_is_one_image_of_one_class():
+    survey = some(np.array([0]))
+    assert survey.lines[0].startswith("1 image of 1 class, ")
+    picture = classes(survey)
+    wrong = classes(some(np.array([1])))  # whose pair is the class over again, and has no row
+    assert wrong.shape[0] == picture.shape[0]
+
+
+@pytest.fixture
+def words(monkeypatch):
+    """What is written into pictures."""
+    written = []
+    for room in ("sheet", "classes"):
+        monkeypatch.setattr(
+            f"lightning_shap.pictures.{room}.write", lambda *given: written.append(given[3])
+        )
+    return written
+
+
+def test_the_picture_says_that_no_place_stands_out_and_how_many_classes_it_leaves_out(words):
+    classes(some(np.arange(45) % 3))
+    assert any("no place stands out (tested at 5%" in line for line in words)
+    assert not any("not shown" in line for line in words)
+
+    class Many(torch.nn.Module):
+        def forward(self, images):
+            return ReadsTheCorner()(images).repeat(1, 4)
+
+    classes(some(np.arange(36) % 11, model=Many()))
+    assert any("3 more classes not shown" in line for line in words)
+
+
+def test_the_picture_tells_a_class_s_share_from_that_of_others(survey, words):
+    classes(survey)
+    assert any(
+        "the top left corner: " in line and "in other classes" in line and "of the attr" in line
+        for line in words
+    )
+
+
+def test_headings_are_over_columns_that_show_something(words):
+    classes(some(np.array([0])))
+    assert "typical" in words
+    assert "strange" not in words
+
+
+def test_classes_of_one_name_are_told_apart():
+    assert distinct(["cat", "dog", "cat"]).tolist() == ["cat (0)", "dog", "cat (2)"]
+    survey = some(np.ones(12, int), class_names=["cat", "dog", "cat"])
+    taken = [line for line in survey.lines if "taken for" in line]
+    assert taken
+    assert all(len(set(line.partition(":")[0].split(" taken for "))) == 2 for line in taken)
+
+
 def test_what_has_no_classes_is_refused_by_name():
     found = lightning_shap.explain(
         ReadsTheCorner(), marked(6)[0], output="value", max_evals=10, masker=0.0
     )
     with pytest.raises(ArgumentError, match="explanation: has no single predicted class"):
-        Survey(found)
+        Survey([found])

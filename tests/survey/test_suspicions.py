@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lightning_shap.maps import Maps
 from lightning_shap.survey.places import GRID, STRONGEST, Shares, attributed, on_grid
-from lightning_shap.survey.suspicions import LEVEL, suspicions
+from lightning_shap.survey.suspicions import LEVEL, surprise_of, suspicions
 from lightning_shap.survey.swaps import FINE_DETAIL, PARTS, swapped
 
 CLASSES = 4
@@ -146,28 +146,100 @@ def swaps(images=80, seed=0):
     return random.beta(1, 6, size=(images, len(PARTS))), np.arange(images) % CLASSES
 
 
+def of_one(shares, labels):
+    """Shares that are of a whole of 1."""
+    wholes = np.where(np.isnan(shares).any(axis=1), np.nan, 1.0)
+    return swapped(shares, wholes, labels)
+
+
 @pytest.mark.parametrize("part", ["the outermost frame", "the lower edge", FINE_DETAIL])
 def test_a_part_that_decides_a_class_alone_is_named_by_its_swaps(part):
     shares, labels = swaps()
     shares[labels == 1, PARTS.index(part)] = 0.8
-    found = suspicions(swapped(shares), labels)
+    found = suspicions(of_one(shares, labels), labels)
     assert [(one.label, one.place.name, one.place.measure) for one in found] == [(1, part, "swap")]
+
+
+def test_a_place_that_decides_a_class_is_not_said_of_all_that_swap_with_it():
+    shares, labels = swaps()
+    corner = PARTS.index("the top right corner")
+    shares[:, corner] += 0.35
+    assert suspicions(of_one(shares, labels), labels)[0].label is None
+    shares[labels == 1, corner] = 0.9
+    found = suspicions(of_one(shares, labels), labels)
+    assert [(one.label, one.place.name) for one in found] == [(1, "the top right corner")]
 
 
 def test_what_no_place_has_comes_after_what_one_has():
     shares, labels = swaps()
     shares[labels == 1, PARTS.index(FINE_DETAIL)] = 0.9
     shares[labels == 1, PARTS.index("the lower edge")] = 0.6
-    found = suspicions(swapped(shares), labels)
+    found = suspicions(of_one(shares, labels), labels)
     assert [one.place.name for one in found] == ["the lower edge", FINE_DETAIL]
 
 
 def test_images_that_say_nothing_change_nothing():
     shares, labels = swaps()
     shares[::7] = np.nan
-    assert suspicions(swapped(shares), labels) == []
+    assert suspicions(of_one(shares, labels), labels) == []
     shares[labels == 1, 0] = 0.9
-    assert suspicions(swapped(shares), labels)[0].place.name == "the top left corner"
+    shares[::7] = np.nan
+    first = suspicions(of_one(shares, labels), labels)[0]
+    assert first.place.name == "the top left corner"
+    assert (first.known, first.images) == ((~np.isnan(shares[labels == 1, 0])).sum(), 20)
+    rest = np.arange(len(labels)) % 7 != 0
+    alone = suspicions(of_one(shares[rest], labels[rest]), labels[rest])[0]
+    assert np.isclose(first.share, alone.share)
+    assert np.isclose(first.surprise, alone.surprise)
+
+
+@pytest.mark.parametrize("unknown", [0.0, 0.6, 0.9])
+def test_chance_is_not_taken_for_a_cause_however_many_images_say_nothing(monkeypatch, unknown):
+    """Of the test alone: with what is too small to matter left in."""
+    monkeypatch.setattr("lightning_shap.survey.suspicions.LEAST", 0.0)
+    monkeypatch.setattr("lightning_shap.survey.suspicions.PERMUTATIONS", 39)
+
+    def is_named(seed):
+        random = np.random.default_rng(seed)
+        labels = random.integers(3, size=64)
+        wholes = random.gamma(2, size=64)
+        wholes[random.random(64) < unknown] = np.nan
+        parts = random.normal(0.1, 0.3, size=(64, len(PARTS))) * wholes[:, None]
+        return bool(suspicions(swapped(parts, wholes, labels), labels))
+
+    # At 5 % there are more than 6 of 40 in one of 70 series; these are the same every time.
+    assert sum(map(is_named, range(40))) <= 6
+
+
+def test_a_class_of_which_too_few_images_say_something_is_not_named():
+    shares, labels = swaps()
+    own = np.flatnonzero(labels == 1)
+    shares[own, 0] = 0.9
+    shares[own[4:]] = np.nan
+    assert suspicions(of_one(shares, labels), labels) == []
+    shares[own[4]] = shares[own[0]]
+    assert [one.known for one in suspicions(of_one(shares, labels), labels)] == [5]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 99))
+def test_the_share_of_a_class_is_what_its_parts_decide_of_what_decides_in_all(seed):
+    """However small the whole of some images is, and whatever a part of them decides."""
+    random = np.random.default_rng(seed)
+    labels, wholes = random.integers(3, size=30), random.exponential(size=30) ** 4
+    wholes[random.random(30) < 0.2] = np.nan
+    parts = random.normal(size=(30, len(PARTS))) * np.sqrt(wholes)[:, None]
+    values = swapped(parts, wholes, labels).values[:, : len(PARTS)]
+    for label in range(3):
+        inside = (labels == label) & ~np.isnan(wholes)
+        if inside.any():
+            expected = parts[inside].sum(axis=0) / wholes[inside].sum()
+            assert np.allclose(values[inside].mean(axis=0), expected)
+
+
+@given(st.floats(0, 1), st.floats(-1e-9, 1e-9))
+def test_no_surprise_is_less_than_none(share, apart):
+    assert surprise_of(np.array(share), np.array(np.clip(share + apart, 0, 1))) >= 0
 
 
 def test_attribution_that_no_swap_confirms_is_not_named():
@@ -177,15 +249,15 @@ def test_attribution_that_no_swap_confirms_is_not_named():
     attribution = as_shares(cells)
     assert suspicions(attribution, labels)[0].place.name == "the upper edge"
     shares = np.random.default_rng(0).beta(1, 6, size=(160, len(PARTS)))
-    assert suspicions(Shares.joined([attribution, swapped(shares)]), labels) == []
+    assert suspicions(Shares.joined([attribution, of_one(shares, labels)]), labels) == []
     shares[labels == 2, PARTS.index("the upper edge")] += 0.3
-    found = suspicions(Shares.joined([attribution, swapped(shares)]), labels)
+    found = suspicions(Shares.joined([attribution, of_one(shares, labels)]), labels)
     assert [(one.label, one.place.name) for one in found] == [(2, "the upper edge")]
 
 
 def test_mirrored_twice_each_place_is_itself():
     cells, _ = maps(8)
-    shares = Shares.joined([as_shares(cells), swapped(swaps(8)[0])])
+    shares = Shares.joined([as_shares(cells), of_one(*swaps(8))])
     assert shares.values.shape == (8, len(shares.places))
     for flip in shares.mirrored:
         assert (flip[flip] == np.arange(len(flip))).all()

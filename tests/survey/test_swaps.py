@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import lightning_shap
+from lightning_shap.archive import merge, save
+from lightning_shap.explanation import interleaved
 from lightning_shap.survey.survey import Survey
 from lightning_shap.survey.swaps import (
     FINE_DETAIL,
@@ -53,7 +55,8 @@ def measured(model, images, labels, topk=2):
 
 
 def share(found, part):
-    return found.record.swaps[:, PARTS.index(part)]
+    """What a part decides of each image, as a share of the whole."""
+    return found.record.swaps[:, PARTS.index(part)] / found.record.swapped
 
 
 def test_the_part_that_a_model_reads_decides_all_and_others_nothing():
@@ -88,9 +91,11 @@ def test_the_shares_of_an_additive_model_are_its_differences():
         weight = (model[1].weight[own[image]] - model[1].weight[rival[image]]).view(SIDE, SIDE)
         terms = (weight * (images[image, 0] - others[image, 0])).detach().numpy()
         for part, mask in MASKS.items():
-            expected = np.clip(terms[mask(SIDE, SIDE)].sum() / terms.sum(), 0, 1)
-            found_share = found.record.swaps[image, PARTS.index(part)]
-            assert np.isclose(found_share, expected) or np.isnan(found_share)
+            decided, whole = found.record.swaps[image], found.record.swapped[image]
+            assert np.isnan(whole) == np.isnan(decided).any() == (terms.sum() <= 0)
+            if not np.isnan(whole):
+                assert np.isclose(whole, terms.sum())
+                assert np.isclose(decided[PARTS.index(part)], terms[mask(SIDE, SIDE)].sum())
 
 
 def test_of_a_single_output_both_classes_are_known():
@@ -98,6 +103,42 @@ def test_of_a_single_output_both_classes_are_known():
     images = labels.view(6, 1, 1, 1) * torch.ones(6, 1, SIDE, SIDE)
     found = measured(Reads(lambda x: corner(x) - 0.5), images, labels, topk=1)
     assert np.allclose(share(found, "the top left corner"), 1)
+
+
+@pytest.mark.parametrize("output", ["logit", "probability"])
+@given(arrays(int, 24, elements=st.integers(-1, 1)), st.integers(0, 9))
+@settings(max_examples=8, deadline=None)
+def test_a_single_output_says_what_two_that_are_apart_by_it_say(output, labels, seed):
+    """Of images that are taken for the other class as well, and of some without a label."""
+    torch.manual_seed(seed)
+    images, one = torch.rand(24, 1, 8, 8), torch.nn.Linear(64, 1)
+
+    def logit(images):
+        return one(images.flatten(1)) - one(torch.full((1, 64), 0.5))
+
+    def two(images):
+        return torch.cat([torch.zeros(len(images), 1), logit(images)], dim=1)
+
+    question = QUESTION | {"output": output}
+    records = []
+    for model, topk in ((logit, 1), (two, 2)):
+        found = lightning_shap.explain(
+            model, images, labels=labels, topk=topk, max_evals=4, output=output
+        )
+        measure_swaps_among(model, found, images, question)
+        records.append(found.record)
+    factor = 1 if output == "logit" else 2  # probabilities of both classes move
+    for name in ("swaps", "swapped"):
+        single, both = (getattr(record, name) for record in records)
+        assert np.allclose(factor * single, both, atol=1e-5, equal_nan=True)
+
+
+def test_images_that_are_taken_for_the_other_class_are_left_out_of_a_single_output_too():
+    labels = torch.arange(6) % 2
+    images = labels.view(6, 1, 1, 1) * torch.ones(6, 1, SIDE, SIDE)
+    found = measured(Reads(lambda x: 0.5 - corner(x)), images, labels, topk=1)
+    assert np.isnan(found.record.swaps).all()
+    assert np.isnan(found.record.swapped).all()
 
 
 def test_an_image_without_another_class_says_nothing():
@@ -136,21 +177,27 @@ def test_each_image_swaps_with_one_of_another_class_where_there_is_one(labels, s
     assert all(labels[a] != labels[b] for a, b in enumerate(found)) or not several
 
 
-def test_where_no_class_is_known_each_image_swaps_with_another():
-    found = partners(None, 9, 0)
+@pytest.mark.parametrize("labels", [None, np.full(9, -1)])
+def test_where_no_class_is_known_each_image_swaps_with_any_other(labels):
+    found = partners(labels, 9, 0)
     assert sorted(found) == list(range(9))
     assert (found != np.arange(9)).all()
 
 
 def test_a_slice_and_an_archive_keep_them(tmp_path):
-    from lightning_shap.archive import save
-
     images, labels = torch.rand(4, 1, SIDE, SIDE), torch.arange(4) % 2
     found = measured(Reads(corner, rest), images, labels)
     path = save(found, tmp_path / "explanation.npz")
-    kept = lightning_shap.load(path).record.swaps
-    assert np.array_equal(kept, found.record.swaps, equal_nan=True)
+    kept = lightning_shap.load(path).record
+    assert np.array_equal(kept.swaps, found.record.swaps, equal_nan=True)
+    assert np.array_equal(kept.swapped, found.record.swapped, equal_nan=True)
     assert found[1:3].record.swaps.shape == (2, len(PARTS))
+    assert found[1:3].record.swapped.shape == (2,)
+    together = interleaved([found[::2], found[1::2]]).record
+    assert np.array_equal(together.swaps, found.record.swaps, equal_nan=True)
+    assert np.array_equal(together.swapped, found.record.swapped, equal_nan=True)
+    merged = merge([save(found[:1], tmp_path / "a.npz"), save(found[1:], tmp_path / "b.npz")], path)
+    assert np.array_equal(lightning_shap.load(merged).record.swapped, kept.swapped, equal_nan=True)
 
 
 def test_the_survey_says_what_decides_and_what_it_decides_elsewhere():
@@ -166,7 +213,7 @@ def test_the_survey_says_what_decides_and_what_it_decides_elsewhere():
         lambda x: 0.8 * x[:, :, frame],
         lambda x: x[:, :, 8:12, 4:12],
     )
-    survey = Survey(measured(model, images, labels))
+    survey = Survey([measured(model, images, labels)])
     first = survey.suspicions[0]
     assert (first.label, first.place.name) == (1, "the outermost frame")
     assert survey.lines[1].startswith(

@@ -242,3 +242,12 @@ def test_a_chapter_says_what_was_predicted():
         share = explanation.record.probabilities[image, best]
         assert words == f"class {best} {100 * share:.0f} %"
     assert list(chapter.right) == explanation.record.right
+
+
+@pytest.mark.parametrize(("side", "border", "corner"), [(4, 75, 6), (28, 49, 6), (32, 44, 6)])
+def test_where_maps_lie_is_said_beside_how_much_of_the_image_that_is(side, border, corner):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(side**2, 2))
+    found = explain(model, torch.rand(2, 1, side, side), topk=1, max_evals=8)
+    (where,) = (line for line in found.summary().splitlines() if line.startswith("where: "))
+    assert f"along the border, which is {border}% of the image" in where
+    assert f"corner, which is {corner}%" in where

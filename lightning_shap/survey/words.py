@@ -1,0 +1,118 @@
+"""A survey in words: what was seen, what is suspicious, and what was not tested."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lightning_shap.survey.known import LEAST_IMAGES, tested_classes
+from lightning_shap.survey.places import STRONGEST
+from lightning_shap.survey.suspicions import LEVEL, Suspicion
+from lightning_shap.survey.two_classes import Fact
+
+if TYPE_CHECKING:
+    from lightning_shap.survey.survey import Survey
+
+HINT = "look at these places; an object that is always there looks the same"
+
+
+def lines_of(survey: "Survey") -> list[str]:
+    """What was seen, what is suspicious, and what is taken for what, a line each."""
+    judged = [one for one in survey.right if one is not None]
+    right = f", {sum(judged)} of {len(judged)} right" if judged else ""
+    classes = _counted(len(np.unique(survey.labels)), "class", "classes")
+    found = [_suspicion(one, survey) for one in survey.suspicions]
+    found += [HINT] if found else []
+    facts = [fact_in_words(one, survey) for one in survey.facts]
+    taken = [
+        f"{survey.names[one.label]} taken for {survey.names[one.taken_for]}: "
+        f"{_counted(len(one.rows), 'image')}"
+        for one in survey.pairs
+    ]
+    return [
+        f"{_counted(len(survey.labels), 'image')} of {classes}{right}",
+        *(found + facts or [nothing_found(survey)]),
+        *_untested(survey),
+        *taken,
+    ]
+
+
+def nothing_found(survey: "Survey") -> str:
+    """That nothing was, and how it was looked for."""
+    count = len(survey.labels)
+    if count < LEAST_IMAGES:
+        return f"too few images to test, which takes {LEAST_IMAGES} at least"
+    where = "" if len(tested_classes(survey.labels)) else " in all images together"
+    said = f"tested at {LEVEL:.0%} over all {len(survey.shares.places)} places"
+    known = int((~np.isnan(survey.shares.values).any(axis=1)).sum())
+    unknown = f"; of swaps {known} of {count} images say something" if known < count else ""
+    return f"no place stands out{where} ({said}{unknown})"
+
+
+def distinct(names: Iterable[str]) -> np.ndarray:
+    """Names of which no two are the same, str (C,): those that are get the class's number."""
+    names = list(map(str, names))
+    often = Counter(names)
+    return np.array(
+        [f"{name} ({number})" if often[name] > 1 else name for number, name in enumerate(names)]
+    )
+
+
+def _untested(survey: "Survey") -> list[str]:
+    """Which classes are not compared with the others."""
+    labels = survey.labels
+    if len(labels) < LEAST_IMAGES:
+        return []
+    numbers, counts = np.unique(labels, return_counts=True)
+    if len(numbers) == 1:
+        return ["all images are of one class, which has no others to be compared with"]
+    few = int((counts < LEAST_IMAGES).sum())
+    lines = []
+    if few:
+        have = "have" if few > 1 else "has"
+        are = "are not tested by themselves" if few > 1 else "is not tested by itself"
+        lines.append(
+            f"{few} of {len(numbers)} classes {have} fewer than {LEAST_IMAGES} images and {are}"
+        )
+    alone = numbers[(counts >= LEAST_IMAGES) & (len(labels) - counts < LEAST_IMAGES)]
+    lines += [
+        f"{survey.names[one]} is not tested by itself: fewer than {LEAST_IMAGES} images are of "
+        "other classes"
+        for one in alone
+    ]
+    return lines
+
+
+def _suspicion(one: Suspicion, survey: "Survey") -> str:
+    who = "all classes" if one.label is None else str(survey.names[one.label])
+    name = one.place.name
+    if one.place.measure == "swap":
+        said = f"swapped between images, {name} decides {one.share:.0%} of the class"
+    else:
+        verb = "carry" if name.startswith("row") else "carries"
+        said = f"{name} {verb} {one.share:.0%} of the attribution on {one.place.area:.0%} of "
+        said += "the area"
+    others = "" if one.others is None else f", in other classes {one.others:.0%}"
+    mirror = "" if one.mirror is None else f", opposite it at most {one.mirror:.0%}"
+    tested = f"(p = {one.p:.3f} over all {len(survey.shares.places)} places and all classes"
+    known = f"{one.known} of " if one.known < one.images else ""
+    return f"{who}: {said}{others}{mirror} {tested}, {known}{_counted(one.images, 'image')})"
+
+
+def fact_in_words(one: Fact, survey: "Survey") -> str:
+    """What a part decides of two classes, and that it is not tested."""
+    who = " and ".join(str(survey.names[label]) for label in np.unique(survey.labels))
+    area = "" if one.area is None else f", on {one.area:.0%} of the area"
+    if one.place.name == STRONGEST and one.area is not None:
+        area = f", on {one.area / 2:.0%} of the area"
+    count = len(survey.labels)
+    known = f" ({one.known} of {count} images)" if one.known < count else ""
+    return (
+        f"{who}: swapped between images, {one.place.name} decides {one.share:.0%} of the "
+        f"class{area}{known}; two classes leave nothing to test that against"
+    )
+
+
+def _counted(count: int, one: str, many: str | None = None) -> str:
+    return f"{count} {one if count == 1 else many or f'{one}s'}"

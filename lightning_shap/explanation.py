@@ -106,6 +106,16 @@ class Record:
             return [None] * len(self.outputs)
         return self.classes.right(self.labels, self.predicted)
 
+    @property
+    def exact(self) -> np.ndarray:
+        """Whether every coalition of an image's regions was evaluated, bool (N,).
+
+        Values are then exact, and there is nothing to spend what ``max_evals`` allows beyond on.
+        """
+        if self.clear is None:
+            return np.zeros(len(self.regions), dtype=bool)
+        return self.evaluations >= np.exp2(self.regions)
+
     def explained(self, indexes: np.ndarray) -> np.ndarray:
         """float64 (N, K'), what the maps of some outputs (N, K') add up to; see ``against``."""
         outputs = np.take_along_axis(self.outputs, indexes, axis=1)

@@ -212,3 +212,16 @@ def test_some_images_can_be_saved_and_other_slices_are_refused(whole, tmp_path):
         with pytest.raises(ValueError, match="explanation: has lost the axis of its images or out"):
             save(slice_, tmp_path / "lost.npz")
     assert not (tmp_path / "lost.npz").exists()
+
+
+@pytest.mark.parametrize(("max_evals", "exact"), [(16, True), (50, True), (15, False)])
+def test_values_are_exact_and_said_to_be_once_every_coalition_is_evaluated(max_evals, exact):
+    found = explain(
+        MODEL, generic_images(2, *SHAPE, seed=5), method="kernel", grid=2, max_evals=max_evals
+    )
+    assert (found.record.exact == exact).all()
+    assert found.record.evaluations.max() <= 16
+    said = ", ".join(Captions(found).method([0, 1]))
+    assert ("every coalition: exact" in said) == exact
+    boxes = explain(MODEL, generic_images(2, *SHAPE, seed=5), max_evals=max_evals)
+    assert not boxes.record.exact.any()

@@ -11,6 +11,7 @@ On two quiet CPU cores the default run takes about ten minutes, ``--quick`` abou
 
     python examples/benchmarks/engine.py
     python examples/benchmarks/engine.py --models resnet18 --evals 10 100 --repeats 5
+    python examples/benchmarks/engine.py --only kernel --models resnet18 test_resnet
 
 Forward passes run half before and half after what they are compared with, and every figure is the
 median over repetitions. On a machine that others use too, trust the ratios of CPU time more.
@@ -32,6 +33,7 @@ from typing import Any, NamedTuple
 IMAGES = 4
 TOPK = 4
 BATCH_SIZES = (8, 16, 32, 64)
+QUESTIONS = ("warm", "cold", "memory", "kernel")
 KERNEL_SETTINGS = ((4, 100), (8, 512), (14, 500))  # patches a side, evaluations
 MOST_FORWARD_ROWS = 400  # a row costs what a row costs: more are extrapolated
 
@@ -274,6 +276,7 @@ def main() -> None:
     parser.add_argument("--device", default=None, help="cpu or cuda; cuda where there is one")
     parser.add_argument("--size", type=int, default=224, help="pixels a side")
     parser.add_argument("--threads", type=int, default=None, help="torch's CPU threads")
+    parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=QUESTIONS)
     parser.add_argument("--quick", action="store_true", help="10 and 50 evaluations, once")
     args = parser.parse_args()
     if args.quick:
@@ -290,7 +293,11 @@ def main() -> None:
     print(f"{machine(device)}; {IMAGES} photographs of {args.size} px\n")
     images = photographs(args.size)
     models = {name: network(name, device) for name in args.models}
-    batch_sizes = {name: best_batch_size(model, images) for name, model in models.items()}
+    batch_sizes = {
+        name: best_batch_size(model, images)
+        for name, model in models.items()
+        if {"warm", "cold"} & {*args.only}
+    }
 
     setting = (args.size, device)
     differences: list[float] = []
@@ -334,18 +341,24 @@ def main() -> None:
                 cells += [f"{beyond[0]:.2f} s", f"{beyond[1]:.2f} s"]
                 yield [name, *cells, f"**{beyond[1] / again.model_seconds:.1%}**"]
 
-    print("Warm; ratios to the bare forward passes on the clock (and in CPU time)\n")
-    columns = ["model, best batch size", "evaluations", "forward passes", "ours", "ratio"]
-    table([*columns, "outside the model", "shap", "ratio"], warm_rows())
-    print(f"Largest difference of the values, of the largest value: {max(differences):.1e}\n")
-    print(f"Cold; the first explanation in a process, {args.evals[0]} evaluations\n")
-    columns = ["model", "forward passes", "ours", "ratio", "its imports", "shap", "its imports"]
-    table(columns, cold_rows())
-    print("Peak memory beyond a model that needs none, MiB\n")
-    table(["evaluations", *map(str, args.evals)], memory_rows())
-    print(f"Kernel method, one image, {TOPK} classes; the first time it also picks coalitions\n")
-    columns = ["model", "patches", "evaluations", "in the model", "beside it, first", "again"]
-    table([*columns, "of the model's"], kernel_rows())
+    if "warm" in args.only:
+        print("Warm; ratios to the bare forward passes on the clock (and in CPU time)\n")
+        columns = ["model, best batch size", "evaluations", "forward passes", "ours", "ratio"]
+        table([*columns, "outside the model", "shap", "ratio"], warm_rows())
+        print(f"Largest difference of the values, of the largest value: {max(differences):.1e}\n")
+    if "cold" in args.only:
+        print(f"Cold; the first explanation in a process, {args.evals[0]} evaluations\n")
+        columns = ["model", "forward passes", "ours", "ratio", "its imports", "shap", "its imports"]
+        table(columns, cold_rows())
+    if "memory" in args.only:
+        print("Peak memory beyond a model that needs none, MiB\n")
+        table(["evaluations", *map(str, args.evals)], memory_rows())
+    if "kernel" in args.only:
+        print(
+            f"Kernel method, one image, {TOPK} classes; the first time it also picks coalitions\n"
+        )
+        columns = ["model", "patches", "evaluations", "in the model", "beside it, first", "again"]
+        table([*columns, "of the model's"], kernel_rows())
     print(f"Measured in {time.perf_counter() - started:.0f} s.")
 
 

@@ -147,10 +147,12 @@ class Captions:
         regions = _counted(record.regions[rows], "region")
         regions += " that follow the image" * record.follows_image
         named = record.masker.endswith(("masker", "background"))
+        evaluations = _counted(record.evaluations[rows], "evaluation")
+        evaluations += ", every coalition: exact" * bool(record.exact[rows].all())
         return [
             record.method,
             *grid,
-            _counted(record.evaluations[rows], "evaluation"),
+            evaluations,
             regions if _has_regions(record.method) else "every pixel",
             record.masker if named else f"{record.masker} masker",
             *missing,

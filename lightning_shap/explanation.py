@@ -114,7 +114,8 @@ class Record:
         """
         if self.clear is None:
             return np.zeros(len(self.regions), dtype=bool)
-        return self.evaluations >= np.exp2(self.regions)
+        found: np.ndarray = np.log2(self.evaluations) >= self.regions
+        return found
 
     def explained(self, indexes: np.ndarray) -> np.ndarray:
         """float64 (N, K'), what the maps of some outputs (N, K') add up to; see ``against``."""

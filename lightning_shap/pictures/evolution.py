@@ -1,5 +1,6 @@
 """Evolution: how the maps of the same images change while a network learns, in one picture."""
 
+import re
 from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -221,7 +222,14 @@ class _Sheet(Paper):
             write(self._draw, x, baseline, "✓" if right else "✗", mark)
             left, room = x + MARK_WIDTH, room - MARK_WIDTH
             style = DETAIL if right else MISTAKE
-        write(self._draw, left, baseline, shortened(caption, style, room), style)
+        name, share = _share_apart(caption)
+        write(self._draw, left, baseline, shortened(name, style, room, end=share), style)
+
+
+def _share_apart(caption: str) -> tuple[str, str]:
+    """A caption such as ``"cat 93 %"`` as the name, which may be cut, and what may not."""
+    name, *share = re.split(r"(?= \S+ %$)", caption, maxsplit=1)
+    return name, "".join(share)
 
 
 def _spread(chapters: Sequence["Chapter"]) -> list["Chapter"]:

@@ -28,19 +28,26 @@ def width_of(text: str, style: Style) -> float:
     return sum(_font(file, style.size).getlength(run) for file, run in _runs(text, style.bold))
 
 
-def shortened(text: str, style: Style, width: float) -> str:
-    """A text that fits into ``width`` pixels, cut with an ellipsis where it must be."""
+def shortened(text: str, style: Style, width: float, *, end: str = "") -> str:
+    """A text that fits into ``width`` pixels, cut with an ellipsis where it must be.
+
+    Args:
+        text: That may be cut.
+        style: How it is written.
+        width: What there is for it, with its end.
+        end: What comes after it and is never cut, such as a number.
+    """
     text = legible(text)
-    if width_of(text, style) <= width:
-        return text
+    if width_of(text + end, style) <= width:
+        return text + end
     fits, too_long = 0, len(text)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        if width_of(text[:middle].rstrip() + ELLIPSIS, style) <= width:
+        if width_of(text[:middle].rstrip() + ELLIPSIS + end, style) <= width:
             fits = middle
         else:
             too_long = middle
-    return text[:fits].rstrip() + ELLIPSIS
+    return text[:fits].rstrip() + ELLIPSIS + end
 
 
 def wrapped(parts: list[str], separator: str, style: Style, width: float) -> list[str]:

@@ -3,11 +3,20 @@
 from io import BytesIO
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image, ImageColor
 
 from lightning_shap import explain
-from lightning_shap.pictures.evolution import MOST_COLUMNS, _spread, animation, evolution
+from lightning_shap.pictures.evolution import (
+    MISTAKE,
+    MOST_COLUMNS,
+    _share_apart,
+    _spread,
+    animation,
+    evolution,
+)
+from lightning_shap.pictures.lettering import shortened, width_of
 from lightning_shap.pictures.sheet import RIGHT, WRONG
 from lightning_shap.story.chapter import Chapter
 
@@ -60,6 +69,24 @@ def test_mistakes_are_marked():
         seen = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
         assert ImageColor.getrgb(colour) in seen
         assert ImageColor.getrgb(other) not in seen
+
+
+@pytest.mark.parametrize(
+    ("caption", "apart"),
+    [
+        ("astronaut 28 %", ("astronaut", " 28 %")),
+        ("great white shark <0.1 %", ("great white shark", " <0.1 %")),
+        ("cat", ("cat", "")),
+        ("", ("", "")),
+    ],
+)
+def test_a_long_name_is_cut_and_its_probability_is_not(caption, apart):
+    name, share = _share_apart(caption)
+    assert (name, share) == apart
+    for width in (100, 130, 400):
+        written = shortened(name, MISTAKE, width, end=share)
+        assert written.endswith(share)
+        assert width_of(written, MISTAKE) <= width
 
 
 def test_many_epochs_are_thinned_evenly_and_keep_their_ends():

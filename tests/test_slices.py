@@ -221,7 +221,7 @@ def test_values_are_exact_and_said_to_be_once_every_coalition_is_evaluated(max_e
     )
     assert (found.record.exact == exact).all()
     assert found.record.evaluations.max() <= 16
-    said = ", ".join(Captions(found).method([0, 1]))
-    assert ("every coalition: exact" in said) == exact
+    words = ", ".join(Captions(found).method([0, 1]))
+    assert ("every coalition: exact" in words) == exact
     boxes = explain(MODEL, generic_images(2, *SHAPE, seed=5), max_evals=max_evals)
     assert not boxes.record.exact.any()

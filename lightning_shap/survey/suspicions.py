@@ -62,8 +62,8 @@ class Suspicion:
 def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
     """The suspicious places, the worst first; of those that overlap in a class, the worst alone.
 
-    What most classes look at is not said of each of them, and what one class looks at more is not
-    said of all: the others swap with its images, and so its places decide some of them, too. What
+    What most classes look at is not named in each of them, and what one class looks at more is not
+    named in all: the others swap with its images, and so its places decide some of them, too. What
     has no place, such as fine detail, comes last: where a place stands out as well, it says more.
 
     The order of the images is of no effect.

@@ -2,7 +2,7 @@
 
 An image swaps with one of another class. Of two classes each swaps with the other, and what a part
 decides for the one it decides for the other: no class stands out. Nor do the images as a whole
-where a part mirrors itself, such as a frame. It is said all the same, as a fact and no suspicion.
+where a part mirrors itself, such as a frame. It is stated all the same, as a fact and no suspicion.
 """
 
 from collections.abc import Sequence

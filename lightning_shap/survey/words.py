@@ -44,10 +44,10 @@ def nothing_found(survey: "Survey") -> str:
     if count < LEAST_IMAGES:
         return f"too few images to test, which takes {LEAST_IMAGES} at least"
     where = "" if len(tested_classes(survey.labels)) else " in all images together"
-    said = f"tested at {LEVEL:.0%} over all {len(survey.shares.places)} places"
+    how = f"tested at {LEVEL:.0%} over all {len(survey.shares.places)} places"
     known = int((~np.isnan(survey.shares.values).any(axis=1)).sum())
     unknown = f"; of swaps {known} of {count} images say something" if known < count else ""
-    return f"no place stands out{where} ({said}{unknown})"
+    return f"no place stands out{where} ({how}{unknown})"
 
 
 def distinct(names: Iterable[str]) -> np.ndarray:
@@ -88,16 +88,16 @@ def _suspicion(one: Suspicion, survey: "Survey") -> str:
     who = "all classes" if one.label is None else str(survey.names[one.label])
     name = one.place.name
     if one.place.measure == "swap":
-        said = f"swapped between images, {name} decides {one.share:.0%} of the class"
+        what = f"swapped between images, {name} decides {one.share:.0%} of the class"
     else:
         verb = "carry" if name.startswith("row") else "carries"
-        said = f"{name} {verb} {one.share:.0%} of the attribution on {one.place.area:.0%} of "
-        said += "the area"
+        what = f"{name} {verb} {one.share:.0%} of the attribution on {one.place.area:.0%} of "
+        what += "the area"
     others = "" if one.others is None else f", in other classes {one.others:.0%}"
     mirror = "" if one.mirror is None else f", opposite it at most {one.mirror:.0%}"
     tested = f"(p = {one.p:.3f} over all {len(survey.shares.places)} places and all classes"
     known = f"{one.known} of " if one.known < one.images else ""
-    return f"{who}: {said}{others}{mirror} {tested}, {known}{_counted(one.images, 'image')})"
+    return f"{who}: {what}{others}{mirror} {tested}, {known}{_counted(one.images, 'image')})"
 
 
 def fact_in_words(one: Fact, survey: "Survey") -> str:

@@ -36,7 +36,7 @@ class Failures:
         self._declined = False
         self._succeeded = False
         self._is_over = False
-        self._told: set[str] = set()  # since the training is over
+        self._warned: set[str] = set()  # since the training is over
 
     def end(self) -> None:
         """The training is over: nothing goes on that a failure could be made good in."""
@@ -74,7 +74,7 @@ class Failures:
                     error.add_note(hint)
                 raise
             if self._is_over:
-                self._tell_at_end(error, hint)
+                self._warn_at_end(error, hint)
                 return
             # The hooks of one epoch meet the same fault, and are one failure.
             if trainer.current_epoch in self._epochs:
@@ -87,10 +87,10 @@ class Failures:
             )
             _warn(error, hint, then)
 
-    def _tell_at_end(self, error: Exception, hint: str) -> None:
+    def _warn_at_end(self, error: Exception, hint: str) -> None:
         """What is still to do is done one after the other, and may meet the same fault."""
-        if str(error) not in self._told:
-            self._told.add(str(error))
+        if str(error) not in self._warned:
+            self._warned.add(str(error))
             _warn(error, hint, "the training is done, and what was logged before stays")
 
 

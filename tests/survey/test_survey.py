@@ -139,7 +139,7 @@ def test_an_image_without_a_label_counts_by_its_prediction_and_is_not_judged(fou
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "words"),
     [
         ([0, 1], "too few images to test, which takes 5 at least"),
         ([0, 1, 2] * 4, "3 of 3 classes have fewer than 5 images and are not tested by themselves"),
@@ -148,9 +148,9 @@ def test_an_image_without_a_label_counts_by_its_prediction_and_is_not_judged(fou
         ([0] * 12 + [1], "sky is not tested by itself: fewer than 5 images are of other classes"),
     ],
 )
-def test_what_was_not_tested_is_said(labels, said):
+def test_what_was_not_tested_is_named(labels, words):
     lines = some(np.array(labels), class_names=["sky", "cat", "grass"]).lines
-    assert said in lines
+    assert words in lines
     tested = [line for line in lines if line.startswith("no place stands out")]
     alone = len(labels) >= 5 and len(set(labels)) < 3
     assert not tested or "in all images together" in tested[0] or not alone

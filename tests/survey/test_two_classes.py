@@ -1,4 +1,4 @@
-"""Of two classes, what swaps say is said, and nothing that was not tested."""
+"""Of two classes, what swaps show is stated, and that nothing tests it."""
 
 import numpy as np
 import pytest

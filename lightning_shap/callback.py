@@ -81,9 +81,9 @@ class ShapCallback(EitherCallback):
             model is explained for its own.
         against: Explain instead why the first of these classes rather than another: "runner-up" for
             the highest other, or the number of a class.
-        masker: What absent regions show: "blur" (4/7 of the sides), "blur(kh,kw)" with a kernel of
-            so many pixels (height first), "mean" (the image's mean colour) or a number, which is a
-            value of the pixels as the model receives them.
+        masker: What absent regions show: "blur" (4/7 of the sides), "blur(kw,kh)" with a kernel of
+            so many pixels (width first, as in shap), "mean" (the image's mean colour) or a number,
+            which is a value of the pixels as the model receives them.
         grid: Patches of "kernel", a side or [rows, columns]; None for what the budget resolves.
         regions: "image" for regions that follow each sample's image, found once for all epochs;
             "boxes" for SHAP's rectangles, or the patches of "kernel". None for "image", or for

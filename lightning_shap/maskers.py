@@ -24,8 +24,8 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
     """What the absent pixels of ``images`` show.
 
     Args:
-        masker: ``"blur"`` (kernel 4/7 of the image's sides), ``"blur(kh,kw)"`` (height and width of
-            the kernel in pixels), ``"mean"`` (each image's mean colour), a number, a tensor of
+        masker: ``"blur"`` (kernel 4/7 of the image's sides), ``"blur(kw,kh)"`` (width and height of
+            the kernel in pixels, as in shap and ``cv2.blur``), ``"mean"`` (each image's mean colour), a number, a tensor of
             shape (C, H, W) or (N, C, H, W), or a function of the images.
         images: Float tensor (N, C, H, W).
 
@@ -69,7 +69,7 @@ def checked_masker(masker: Any) -> None:
     ):
         raise ArgumentTypeError(
             "masker",
-            f"got {_shown(masker)}; give 'blur', 'blur(kh,kw)', 'mean', a number, "
+            f"got {_shown(masker)}; give 'blur', 'blur(kw,kh)', 'mean', a number, "
             "a tensor (C, H, W) or (N, C, H, W), or a function of the images",
         )
 
@@ -89,14 +89,15 @@ def describe(masker: Any, images: torch.Tensor) -> str:
 
 
 def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
-    """Mean over a window of ``kernel`` = (height, width) pixels, edges mirrored.
+    """Mean over a window of ``kernel`` = (width, height) pixels, edges mirrored.
 
-    Gives the numbers of ``cv2.blur(image, (width, height))``. It is two running means in float64,
-    down and across, made on the host, once per explanation: a pixel costs the same whatever the
+    Gives the numbers of ``cv2.blur(image, kernel)``. It is two running means in float64, down and
+    across, made on the host, once per explanation: a pixel costs the same whatever the
     kernel, and beside the result there is one channel of one image in double precision.
     """
     from scipy.ndimage import uniform_filter1d
 
+    width, height = kernel
     exact = images.detach().cpu()
     if exact.dtype not in (torch.float32, torch.float64):  # the others are SciPy's no more
         exact = exact.float()
@@ -105,8 +106,8 @@ def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
         exact.flatten(0, 1).numpy(), blurred.flatten(0, 1).numpy(), strict=True
     ):
         # What SciPy calls "mirror" does not repeat the edge pixel.
-        down = uniform_filter1d(channel, kernel[0], axis=0, output=np.float64, mode="mirror")
-        uniform_filter1d(down, kernel[1], axis=1, output=result, mode="mirror")
+        down = uniform_filter1d(channel, height, axis=0, output=np.float64, mode="mirror")
+        uniform_filter1d(down, width, axis=1, output=result, mode="mirror")
     return blurred.to(images)
 
 
@@ -118,7 +119,7 @@ def _paint(masker: Any, images: torch.Tensor) -> Any:
     if isinstance(masker, str):
         kernel = _blur_kernel(masker, images.shape[-2:])
         if kernel is not None:
-            for length, side in zip(kernel, images.shape[-2:], strict=True):
+            for length, side in zip(kernel, images.shape[:-3:-1], strict=True):
                 if length > WIDEST * side:
                     raise ArgumentError(
                         "masker",
@@ -138,18 +139,21 @@ def _paint(masker: Any, images: torch.Tensor) -> Any:
 
 
 def _blur_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
-    """The kernel that a name asks for on images of a size; None for ``"mean"``, which has none."""
+    """The kernel (width, height) that a name asks for on images (height, width).
+
+    None for ``"mean"``, which has none.
+    """
     if name == "mean":
         return None
     if name == "blur":
         height, width = size
-        return max(1, round(height * BLUR_SHARE)), max(1, round(width * BLUR_SHARE))
+        return max(1, round(width * BLUR_SHARE)), max(1, round(height * BLUR_SHARE))
     # A side of ten digits is no kernel, and one of ten thousand is not even a number to Python.
     match = re.fullmatch(r"blur\(\s*([1-9]\d{0,8})\s*,\s*([1-9]\d{0,8})\s*\)", name)
     if match is None:
         raise ArgumentError(
             "masker",
-            f"unknown {name!r}; give 'blur', 'blur(kh,kw)' with a kernel of whole pixels, "
+            f"unknown {name!r}; give 'blur', 'blur(kw,kh)' with a kernel of whole pixels, "
             "'mean', a number or a tensor",
         )
     return int(match[1]), int(match[2])

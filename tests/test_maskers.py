@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+import shap
 import torch
 from generic_model import generic_images
 from hypothesis import example, given, settings
@@ -18,16 +19,26 @@ sides = st.integers(1, 12)
 @example(8, 1, 3, 4, 1)  # a side of one
 def test_blur_gives_the_numbers_of_cv2(height, width, kernel_height, kernel_width, channels):
     images = generic_images(2, channels, height, width)
-    blurred = background_of(f"blur({kernel_height},{kernel_width})", images)
+    blurred = background_of(f"blur({kernel_width},{kernel_height})", images)
     for image, ours in zip(images, blurred, strict=True):
         pixels = image.movedim(0, -1).contiguous().numpy()
         theirs = cv2.blur(pixels, (kernel_width, kernel_height)).reshape(pixels.shape)
         np.testing.assert_allclose(ours.movedim(0, -1), theirs, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [(20, 45), (45, 20)])
+def test_the_same_string_means_what_it_means_to_shap(size):
+    images = generic_images(1, 3, *size)
+    pixels = images[0].movedim(0, -1).contiguous().numpy()
+    (theirs,) = shap.maskers.Image("blur(22,13)", pixels.shape)(None, pixels)
+    ours = background_of("blur(22,13)", images)
+    np.testing.assert_allclose(ours.movedim(1, -1), theirs, atol=1e-12)
+    assert describe("blur(22,13)", images) == "blur(22,13)"
+
+
 def test_blur_of_float32_is_that_of_cv2():
     images = 10 * generic_images(1, 3, 33, 47, dtype=torch.float32) - 5
-    ours = background_of("blur(9, 14)", images)
+    ours = background_of("blur(14, 9)", images)
     assert ours.dtype == torch.float32
     theirs = cv2.blur(images[0].movedim(0, -1).contiguous().numpy(), (14, 9))
     np.testing.assert_allclose(ours[0].movedim(0, -1), theirs, atol=1e-5)
@@ -35,8 +46,8 @@ def test_blur_of_float32_is_that_of_cv2():
 
 def test_the_blur_grows_with_the_image():
     images = generic_images(1, 3, 224, 56)
-    assert describe("blur", images) == "blur(128,32)"
-    assert torch.equal(background_of("blur", images), background_of("blur(128,32)", images))
+    assert describe("blur", images) == "blur(32,128)"
+    assert torch.equal(background_of("blur", images), background_of("blur(32,128)", images))
 
 
 def test_mean_is_each_images_own_colour():

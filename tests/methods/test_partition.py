@@ -37,11 +37,8 @@ def shap_explanation(model, image, *, max_evals, masker, outputs, batch_size=10)
 def assert_as_shap(shape, images, max_evals, *, targets=None, topk=None, masker="blur", rows=10):
     model = Generic(shape, classes=4)
     pictures = generic_images(images, *shape)
-    if masker == "blur":  # shap says the width first
-        height, width = shape[1] // 2 + 2, shape[2] // 2 + 1
-        masker, theirs = f"blur({height},{width})", f"blur({width},{height})"
-    else:
-        theirs = masker
+    if masker == "blur":
+        masker = f"blur({shape[2] // 2 + 1},{shape[1] // 2 + 2})"
     if rows == 10:
         ours = explain(
             model, pictures, max_evals=max_evals, targets=targets, topk=topk, masker=masker
@@ -62,7 +59,7 @@ def assert_as_shap(shape, images, max_evals, *, targets=None, topk=None, masker=
     outputs = list(targets) if topk is None else shap.Explanation.argsort.flip[:topk]
     for image, value, base_value in zip(pictures, values, base_values, strict=True):
         expected = shap_explanation(
-            model, image, max_evals=max_evals, masker=theirs, outputs=outputs, batch_size=rows
+            model, image, max_evals=max_evals, masker=masker, outputs=outputs, batch_size=rows
         )
         largest = np.abs(expected.values).max()
         # The order of topk is part of it: the columns would not agree in another.

@@ -159,7 +159,7 @@ def test_help_says_what_every_argument_may_be(cli, capsys):
     for may_be in (
         *get_args(MethodName),
         "blur",
-        "blur(kh,kw)",
+        "blur(kw,kh)",
         "mean",
         "logit",
         "probability",

@@ -14,6 +14,7 @@ from lightning_shap.compressed import Layout, layout_of
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.maps import maps_of
 from lightning_shap.page.compact import FORMAT, pack, pack_samples
+from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
 
 TRACKED = 24  # classes at most whose outputs are followed through the epochs
@@ -91,6 +92,7 @@ class PageWriter:
             **moment,
             "samples": key,
             "limit": layout.limit,
+            "unit": unit_of(explanation.record),
             "cell": layout.cell,
             "area": maps.images.shape[1] * maps.images.shape[2],
             "has_errors": layout.error_std is not None,

@@ -159,17 +159,8 @@ class Captions:
         ]
 
     def unit(self, height: int, width: int) -> tuple[str, float]:
-        """What the colours count, in words, and how many pixels it is counted over.
-
-        A value of one pixel says nothing to a reader. A patch has a value of its own; where regions
-        differ in size, a hundredth of the picture is what can be compared.
-        """
-        record, what = self._record, "output"
-        if record is not None and record.output != "custom":
-            what = record.output
-        if record is not None and record.grid is not None:
-            return f"{what} per patch", height * width / (record.grid[0] * record.grid[1])
-        return f"{what} per 1 % of the area", height * width / 100
+        """Returns what the colours count, see :func:`unit_of`, and over how many pixels."""
+        return unit_of(self._record), height * width / 100
 
     @property
     def _explains_probability(self) -> bool:
@@ -274,6 +265,16 @@ class Captions:
                 f"give one whole number for each of {images} images",
             )
         return checked
+
+
+def unit_of(record: "Record | None") -> str:
+    """Returns what the colours of a map count, in words.
+
+    A value of one pixel says nothing to a reader, and regions, patches and pixels of different
+    sizes cannot be compared: a hundredth of the image is the same for every method and image.
+    """
+    what = "output" if record is None or record.output == "custom" else record.output
+    return f"{what} per 1 % of the image"
 
 
 def number(value: float, digits: int = 3) -> str:

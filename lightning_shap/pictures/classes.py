@@ -128,7 +128,7 @@ class _Drawing:
         self._of_ones = self._limit(list(self._shown.map_of.values()))
         full = [f"{number(100 * one, digits=2)} %" for one in (self._of_means, self._of_ones)]
         self.notes = [
-            f"share of the attribution per 1 % of the area, full colour at {full[0]} in means and "
+            f"share of the attribution per 1 % of the image, full colour at {full[0]} in means and "
             f"at {full[1]} in single images",
             *shown.notes,
         ]

@@ -399,7 +399,7 @@ def test_values_are_said_with_what_they_should_be_and_are_neither_right_nor_wron
     outputs = np.array([[51.94, -0.5], [1234.56, 2e12]])
     explanation = an_explanation(outputs=outputs, probabilities=None, output="value")
     captions = Captions(explanation, class_names=["age", "speed"])
-    assert captions.unit(20, 30) == ("value per 1 % of the area", 6)
+    assert captions.unit(20, 30) == ("value per 1 % of the image", 6)
     assert captions.image(0) == Heading("image 0")
     assert captions.output(0, 0) == Heading("age", "0.0 → 51.9")
     assert captions.output(1, 0).detail == "0 → 1235"
@@ -445,7 +445,7 @@ def test_where_no_probability_is_known_the_output_is_said():
         values, channels=1, outputs=outputs, probabilities=None, output="custom"
     )
     assert Captions(explanation).output(0, 0).detail == "0.00 → \N{MINUS SIGN}1.00"
-    assert Captions(explanation).unit(16, 16)[0] == "output per 1 % of the area"
+    assert Captions(explanation).unit(16, 16)[0] == "output per 1 % of the image"
 
 
 @pytest.mark.parametrize("names", [None, ["cat", "dog"], np.array([["cat", "dog"], ["ox", "cat"]])])

@@ -175,11 +175,12 @@ def test_the_limit_is_that_of_the_legend(words):  # noqa: F811
     assert "raises +2.5" in words
 
 
-def test_patches_count_in_the_units_of_their_values(words):  # noqa: F811
-    """A patch of 28 x 28 pixels whose value is 784 times that of its pixels."""
-    plot(with_values([half()], grid=(4, 4)))
-    assert "raises +784" in words or "raises +780" in words
-    assert any("logit per patch" in word for word in words)
+@pytest.mark.parametrize("grid", [None, (4, 4)])
+def test_every_method_counts_in_the_same_unit(words, grid):  # noqa: F811
+    """Half of 112 x 112 pixels at 1: a hundredth of the image holds 125.44, whatever a patch is."""
+    plot(with_values([half()], grid=grid))
+    assert "raises +125" in words
+    assert any("logit per 1 % of the image" in word for word in words)
 
 
 # Maps of single pixels

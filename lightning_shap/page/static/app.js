@@ -379,10 +379,8 @@ export class App {
 }
 
 /** What colours count, and over how many pixels: one alone says nothing to a reader. */
-function unitOf({ grid, area, output }) {
-  const what = UNITS[output] ?? "";
-  if (grid) return [`${what} per patch`, area / (grid[0] * grid[1])];
-  return [`${what} per 1 % of the image`, area / 100];
+function unitOf({ unit, area, output }) {
+  return [unit ?? `${output} per 1 % of the image`, area / 100]; // old logs do not say it
 }
 
 function usualTag(tags) {

@@ -6,10 +6,12 @@ that belong together through :func:`published`.
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 try:
@@ -19,6 +21,33 @@ except ImportError:  # Windows has no such locks: there, only one process may pu
 
 WORK = ".explanation."  # how folders of unfinished work begin
 ASIDE = f"{WORK}old"
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file to read it, and nothing that waits, acts or never ends.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        OSError: If it is no regular file, such as a folder, a pipe or a device, or unreadable.
+    """
+    _check_regular(path, os.stat(path))  # before it is opened, which is an act on a device
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _check_regular(path, os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def is_free(path: str | os.PathLike[str]) -> bool:
+    """Returns whether there is nothing at a path, not even a link that leads nowhere."""
+    return not os.path.lexists(path)
+
+
+def _check_regular(path: str | os.PathLike[str], found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{os.fspath(path)!r} is no regular file")
 
 
 @contextmanager

@@ -119,7 +119,8 @@ class ShapCallback(EitherCallback):
             seconds each. Evaluations are lowered, or epochs skipped, to keep to it; None for no
             limit. What is explained then depends on the clock.
         report: Also write everything as one interactive HTML file, ``<tag>.html`` in ``save_dir``
-            or else in the folder of the first logger.
+            or else where the first logger keeps this run's files, on this machine or not. A report
+            of another run there is left alone, and this one's is ``<tag>-v1.html``.
         metrics: Which numbers to log of the maps of the true class, or the highest, as a list.
             "settled" compares with the epoch explained before, "learnt" with the untrained model,
             "where" gives the shares along the border, in each corner and on the strongest tenth,

@@ -5,6 +5,7 @@ of ``pytorch_lightning`` and of ``lightning.pytorch`` both work; strangers by wh
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -196,13 +197,47 @@ def is_dummy(logger: Any) -> bool:
     return any(kind.__name__ == "DummyLogger" for kind in type(logger).__mro__)
 
 
+def place_of(logger: Any) -> str | None:
+    """Returns where a logger keeps the files of this run, a path or an address.
+
+    Returns:
+        Its ``log_dir``; else the folder in its ``save_dir`` that Lightning keeps the run's
+        checkpoints in. None if it has neither.
+    """
+    log_dir, save_dir = getattr(logger, "log_dir", None), getattr(logger, "save_dir", None)
+    if log_dir is not None:
+        return str(log_dir)
+    return None if save_dir is None else place_in(str(save_dir), logger)
+
+
+def place_in(folder: str, logger: Any) -> str:
+    """Returns the place of a logger's run in a folder, as Lightning's ``ModelCheckpoint`` does."""
+    return os.path.join(folder, *_names_of(logger))
+
+
+def name_of(logger: Any) -> str:
+    """Returns what a logger calls its run, such as ``"lightning_logs/version_3"``."""
+    called = getattr(getattr(logger, "experiment", None), "name", None)  # Weights & Biases' own
+    return called if called and isinstance(called, str) else "/".join(_names_of(logger))
+
+
+def _names_of(logger: Any) -> list[str]:
+    """Returns the logger's name and version, without those that it does not have."""
+    name, version = getattr(logger, "name", None), getattr(logger, "version", None)
+    version = f"version_{version}" if isinstance(version, int) else version
+    return [str(part) for part in (name, version) if part not in (None, "")]
+
+
 def folder_of(logger: Any) -> Path | None:
-    """Where on this machine a logger writes, None where it does not or does not say."""
-    for name in ("log_dir", "save_dir"):
-        folder = getattr(logger, name, None)
-        if folder is not None and "://" not in str(folder):
-            return Path(folder)
-    return None
+    """Returns where on this machine a logger keeps the files of this run, None if nowhere."""
+    place = place_of(logger)
+    return None if place is None else path_of(place)
+
+
+def path_of(place: str) -> Path | None:
+    """Returns the path of a place on this machine, None for an address of elsewhere."""
+    path = place.removeprefix("file://")
+    return None if "://" in path else Path(path)
 
 
 def picture_path(folder: str | Path, key: str, step: int) -> Path:

@@ -23,6 +23,7 @@ MODULES = (
     "app.js",
 )
 STYLE = "style.css"
+HEAD_BYTES = 4096  # of a page, within which it says whose it is
 TAB, FILE = "tab.js", "file.js"  # what begins in TensorBoard, and in a file
 
 _IMPORT = re.compile(r"^import\s[^;]*?from\s+\"\./[a-z_]+\.js\";\n", re.MULTILINE)
@@ -41,7 +42,7 @@ def script() -> str:
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", asset(name))) for name in (*MODULES, FILE))
 
 
-def html(data: str, title: str) -> str:
+def html(data: str, title: str, run: str | None = None) -> str:
     """The page with its data.
 
     Nothing in it can reach out, and nothing runs but the script that is named by its hash.
@@ -49,6 +50,7 @@ def html(data: str, title: str) -> str:
     Args:
         data: JSON.
         title: Plain text.
+        run: The id of the run that it is the report of, if it is one's.
     """
     code, style = script(), asset(STYLE)
     policy = (
@@ -57,9 +59,11 @@ def html(data: str, title: str) -> str:
     )
     # Within a script, "<" could end it; JSON has another way to say it.
     safe = data.replace("<", "\\u003c")
+    owner = "" if run is None else f'<meta name="shap-run" content="{escape(run)}">\n'
     return (
         "<!DOCTYPE html>\n"
         '<html lang="en"><head><meta charset="utf-8">\n'
+        f"{owner}"
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
@@ -70,6 +74,16 @@ def html(data: str, title: str) -> str:
         f'<script type="module">{code}</script>\n'
         "</body></html>\n"
     )
+
+
+def owner_in(page: str) -> str | None:
+    """Returns the id of the run whose report a page is, None if it is none's.
+
+    Args:
+        page: Its beginning.
+    """
+    found = re.search(r'<meta name="shap-run" content="([0-9a-f]+)">', page)
+    return None if found is None else found[1]
 
 
 def data_in(page: str) -> str:

@@ -3,8 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from lightning_shap.page.bundle import data_in, html
 from lightning_shap.page.data import PageData, PageWriter
 
 ARCHIVE = "explanation"  # the name of the run and of the tag where there is no training
-GROWTH = 1.1  # a report is written anew once it has so many times the explanations
 
 
 class Pages:
@@ -39,20 +37,18 @@ class Pages:
         one = f'{{"facts":{page.facts_with(numbers).decode()},"values":{values}}}'
         self._keep(run, tag, page.facts["step"], one)
 
-    def read(self, path: Path, run: str, before: int) -> None:
-        """Adds what the file of a run holds that another one resumes at a step.
+    def read(self, page: str, run: str, before: int) -> None:
+        """Adds what the page of a run holds that another one resumes at a step.
 
         Args:
-            path: Of the file; where there is none, nothing is added.
+            page: The text of its file.
             run: The name of the run that resumes it.
             before: The step.
 
         Raises:
-            ValueError: If the file is none of ours.
+            ValueError: If the page is none of ours.
         """
-        if not path.is_file():
-            return
-        data = json.loads(data_in(path.read_text(encoding="utf-8", errors="replace")))
+        data = json.loads(data_in(page))
         for known in data["runs"].values():
             for tag, explanations in known.items():
                 for one in explanations:
@@ -64,65 +60,29 @@ class Pages:
     def _keep(self, run: str, tag: str, step: int, text: str) -> None:
         self._runs.setdefault(run, {}).setdefault(tag, {})[step] = text
 
+    def html(self, title: str, run: str | None = None) -> str:
+        """Returns them as one HTML page.
+
+        Args:
+            title: Of the page.
+            run: The id of the run that they are of, if they are one's.
+        """
+        runs = _object(
+            {
+                name: _object({tag: f"[{','.join(steps.values())}]" for tag, steps in tags.items()})
+                for name, tags in self._runs.items()
+            }
+        )
+        return html(f'{{"runs":{runs},"samples":{json.dumps(self._samples)}}}', title, run)
+
     def write(self, path: str | os.PathLike[str], title: str) -> Path:
         """Writes them as one HTML file, which appears whole or not at all."""
         path = Path(path)
-        runs = _object(
-            {
-                run: _object({tag: f"[{','.join(steps.values())}]" for tag, steps in tags.items()})
-                for run, tags in self._runs.items()
-            }
-        )
-        data = f'{{"runs":{runs},"samples":{json.dumps(self._samples)}}}'
+        text = self.html(title)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
-            partial.write_text(html(data, title), encoding="utf-8", errors="replace")
+            partial.write_text(text, encoding="utf-8", errors="replace")
         return path
-
-
-class RunReport:
-    """The report of a training, which grows with it.
-
-    It is written anew when it has grown by a tenth, so that a run that is killed leaves nearly all
-    of it, and all of its writing together costs what ten of its final size do.
-
-    Args:
-        path: Where to.
-        resumed: The report of a run that this one resumes, or None.
-    """
-
-    def __init__(self, path: Path, resumed: Path | None = None) -> None:
-        self.path = path
-        self._resumed = resumed
-        self._pages = Pages()
-        self._written = 0
-
-    def add(
-        self,
-        *,
-        tag: str,
-        page: PageData,
-        record: Any,
-        metrics: Callable[[], Mapping[str, float]] = dict,
-        numbers: Mapping[str, float] | None = None,
-        **others: Any,
-    ) -> None:
-        """Adds an explanation, with the training's own numbers of that moment."""
-        numbers = {**metrics(), **numbers_of(tag, record, numbers)}
-        run = self.path.parent.name or tag
-        if self._resumed is not None:
-            with suppress(OSError, ValueError, LookupError, TypeError):  # or it begins anew
-                self._pages.read(self._resumed, run, page.facts["step"])
-            self._resumed = None
-        self._pages.add(run, tag, page, numbers)
-        if len(self._pages) >= GROWTH * self._written:
-            self.finish()
-
-    def finish(self, **others: Any) -> None:
-        """Writes what is not written yet."""
-        if len(self._pages) > self._written:
-            self._pages.write(self.path, f"SHAP · {self.path.parent.name}")
-            self._written = len(self._pages)
 
 
 def report(

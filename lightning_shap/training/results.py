@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lightning_shap.atomic import replacing
+from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import Record
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.loggers import (
@@ -22,10 +23,14 @@ from lightning_shap.loggers import (
     is_dummy,
     log_explanation,
     log_picture,
+    name_of,
+    path_of,
     picture_path,
+    place_in,
+    place_of,
 )
 from lightning_shap.page.data import PageData
-from lightning_shap.page.report import RunReport
+from lightning_shap.page.run_report import RunReport
 from lightning_shap.pictures.grid import save
 from lightning_shap.training.failures import MOST_FAILURES
 from lightning_shap.training.lightning import Trainer
@@ -83,6 +88,8 @@ class Results:
         on_error: Literal["warn", "raise"] = "warn",
         report: bool = False,
     ) -> None:
+        if save_dir is not None and "://" in str(save_dir):
+            raise ArgumentError("save_dir", f"got {save_dir!r}; give a folder of this machine")
         self.has_report = report
         self.settings = Settings(tag, settings)
         self.save_dir = save_dir
@@ -93,16 +100,15 @@ class Results:
         """A new fit: its loggers have no settings yet, and none has failed."""
         self._places: dict[int, _Place] = {}
         self._nobody_noted = False
-        self._report: RunReport | None = None
-        self._resumed: Path | None = None  # the report of the run that is resumed
+        self._report = RunReport(self.settings.tag, inform)
 
     def report_state(self) -> dict[str, str]:
         """Where the report of this run is, for one that resumes it."""
-        return {} if self._report is None else {"path": str(self._report.path.absolute())}
+        return self._report.state_dict()
 
     def load_report_state(self, state: Mapping[str, str]) -> None:
         """Begins this run's report with that of the run that is resumed, if it is still there."""
-        self._resumed = Path(state["path"]) if "path" in state else None
+        self._report = RunReport(self.settings.tag, inform, state)
 
     def write(
         self,
@@ -199,8 +205,10 @@ class Results:
 
     def _places_of(self, trainer: Trainer) -> list[_Place]:
         loggers = [logger for logger in trainer.loggers if not is_dummy(logger)]
-        if not loggers and self.save_dir is None:
-            self._say_nobody(is_trial=bool(trainer.loggers))
+        is_trial = len(loggers) < len(trainer.loggers)
+        reports = self.has_report and not is_trial
+        if not loggers and self.save_dir is None and not reports:
+            self._say_nobody(is_trial=is_trial)
         kinds = [type(logger).__name__ for logger in loggers]
         places = []
         for number, (logger, kind) in enumerate(zip(loggers, kinds, strict=True)):
@@ -213,19 +221,22 @@ class Results:
             save_there = partial(_save, folder)
             place = _Place("save_dir", folder, lambda: folder, save_there, save_there)
             places.append(self._places.setdefault(0, place))
-        if self.has_report:
+        if reports:
             places.append(self._report_place(trainer))
         return places
 
     def _report_place(self, trainer: Trainer) -> _Place:
-        """The page as one file: in ``save_dir``, else where the first logger writes."""
-        if self._report is None:
-            folders = [self.save_dir, *map(folder_of, trainer.loggers), trainer.default_root_dir]
-            folder = Path(next(folder for folder in folders if folder is not None))
-            self._report = RunReport(folder / f"{self.settings.tag}.html", self._resumed)
-        report = self._report
-        write = partial(report.add, metrics=lambda: _numbers(trainer.callback_metrics))
-        place = _Place("the report", report, lambda: report.path.parent, write, _nothing)
+        """The page as one file: in ``save_dir``, else where a logger keeps this run's files."""
+
+        def add(**explained: Any) -> None:
+            metrics = partial(_numbers, trainer.callback_metrics)
+            folder, name = _home_of(trainer, self.save_dir)
+            self._report.add(**explained, metrics=metrics, folder=folder, name=name)
+
+        def folder() -> Path | None:
+            return path_of(_home_of(trainer, self.save_dir)[0])
+
+        place = _Place("the report", self._report, folder, add, _nothing)
         return self._places.setdefault(1, place)
 
     def finish(self, trainer: Trainer) -> None:
@@ -234,9 +245,8 @@ class Results:
         Raises:
             Exception: If it cannot be written, with ``on_error="raise"`` alone.
         """
-        if self._report is not None and trainer.is_global_zero:
-            report = self._report
-            self._to_all([self._report_place(trainer)], lambda place: report.finish())
+        if self.has_report and trainer.is_global_zero:
+            self._to_all([self._report_place(trainer)], lambda place: self._report.finish())
 
     def _error_of(self, place: _Place, attempt: Callable[[_Place], str | None]) -> Exception | None:
         """Writes to one place; returns an error that is to be raised in the end."""
@@ -281,6 +291,16 @@ class Results:
             f"ShapCallback explains for nobody: the Trainer {why}. Give it one, or the callback "
             "save_dir=, unless another callback uses ShapCallback.explanation"
         )
+
+
+def _home_of(trainer: Trainer, save_dir: str | None) -> tuple[str, str]:
+    """Where a run keeps its report, a path or an address, and the run's name."""
+    loggers = [logger for logger in trainer.loggers if not is_dummy(logger)]
+    first, root = loggers[:1], str(trainer.default_root_dir)
+    places = [save_dir, *map(place_of, loggers), *[place_in(root, one) for one in first], root]
+    place = next(place for place in places if place is not None)
+    name = "".join(map(name_of, first)) or Path(place).absolute().name
+    return place, name or "a training"
 
 
 class NoRoomError(OSError):

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.page import bundle
 from lightning_shap.page.data import PageWriter
-from lightning_shap.page.report import Pages, RunReport
+from lightning_shap.page.report import Pages
 from lightning_shap.pictures import pixels, styles
 from lightning_shap.regions.labelled import Regions
 
@@ -108,23 +107,6 @@ def test_twenty_epochs_fit_into_ten_megabytes(tmp_path):
     assert size < 10e6
 
 
-def test_a_report_is_written_as_it_grows_and_whole_at_the_end(tmp_path):
-    report = RunReport(tmp_path / "run" / "shap.html")
-    explanation, writer = explained(), PageWriter()
-    writes = []
-    for step in range(60):
-        page = writer.data(explanation, step=step)
-        report.add(tag="shap", page=page, record=explanation.record, metrics=lambda: {"loss": 1.0})
-        writes.append(report.path.read_bytes())
-    assert len(writes[0]) > 0
-    assert len({*writes}) < 40
-    assert len(carried(report.path)["runs"]["run"]["shap"]) > 54
-    report.finish()
-    steps = carried(report.path)["runs"]["run"]["shap"]
-    assert len(steps) == 60
-    assert steps[0]["facts"]["numbers"]["loss"] == 1
-
-
 def test_the_modules_are_joined_without_a_clash():
     """In one file they share their top level, and can import nothing."""
     names = re.findall(r"^(?:async )?(?:function|class|const) (\w+)", bundle.script(), re.MULTILINE)
@@ -157,19 +139,3 @@ def test_nothing_is_fetched_from_elsewhere_and_no_text_becomes_markup():
         assert "http" not in text.replace("https?", ""), name
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
         assert not re.search(r"@import|url\(", text), name
-
-
-def test_the_callback_writes_a_report(tmp_path):
-    from page_site import train
-
-    callback = train(tmp_path, "run", epochs=2, n_samples=2, max_evals=6, report=True)
-    data = carried(tmp_path / "run" / "shap.html")
-    assert {tag: len(steps) for tag, steps in data["runs"]["run"].items()} == {
-        "shap": 3,
-        "shap_final": 1,
-    }
-    last = data["runs"]["run"]["shap"][-1]["facts"]
-    assert {"train/loss", "val/loss", "shap/seconds"} <= {*last["numbers"]}
-    assert SimpleNamespace(**last).samples in data["samples"]
-    assert len(data["samples"]) == 1
-    assert callback.explanation is not None

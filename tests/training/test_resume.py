@@ -179,7 +179,7 @@ def test_a_resumed_run_goes_on_with_its_story(tmp_path, method):
 
 def steps_in(folder):
     """The steps that a run's report holds, by tags."""
-    page = json.loads(data_in((folder / "shap.html").read_text()))
+    page = json.loads(data_in((folder / "kept" / "version_0" / "shap.html").read_text()))
     (run,) = page["runs"].values()
     steps = {tag: [one["facts"]["step"] for one in known] for tag, known in run.items()}
     assert len(page["samples"]) == 1

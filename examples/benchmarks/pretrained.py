@@ -10,6 +10,7 @@ minutes of one core.
 
 import argparse
 import importlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +45,16 @@ def table(lite: int, name: str) -> np.ndarray:
 
 
 def tables(folder: Path) -> list[Game]:
-    """The games of a folder of tables, of the highest output each."""
-    return [
-        tabulated(path.stem, GRID, np.load(path)[:, 0].astype(float), real=True)
-        for path in sorted(folder.glob("*.npy"))
-    ]
+    """Reads the games of a folder of tables, (2^n,) or (2^n, K), of the first output each."""
+    return [_read(path) for path in sorted(folder.glob("*.npy"))]
+
+
+def _read(path: Path) -> Game:
+    table = np.load(path).astype(float)
+    table = table.reshape(len(table), -1)[:, 0]
+    patches = len(table).bit_length() - 1
+    rows = max(side for side in range(1, math.isqrt(patches) + 1) if patches % side == 0)
+    return tabulated(path.stem, (rows, patches // rows), table, real=True)
 
 
 def main() -> None:

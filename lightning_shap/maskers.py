@@ -25,8 +25,9 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
 
     Args:
         masker: ``"blur"`` (kernel 4/7 of the image's sides), ``"blur(kw,kh)"`` (width and height of
-            the kernel in pixels, as in shap and ``cv2.blur``), ``"mean"`` (each image's mean colour), a number, a tensor of
-            shape (C, H, W) or (N, C, H, W), or a function of the images.
+            the kernel in pixels, as in shap and ``cv2.blur``), ``"mean"`` (each image's mean
+            colour), a number, a tensor of shape (C, H, W) or (N, C, H, W), or a function of the
+            images.
         images: Float tensor (N, C, H, W).
 
     Returns:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lightning_shap import __version__
-from lightning_shap.atomic import replacing, standing
+from lightning_shap.atomic import open_regular, replacing
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import PER_IMAGE, ImageExplanation, Record
 from lightning_shap.page import compact
@@ -62,17 +62,13 @@ def load(
         True
     """
     place = Path(path)
-    file = standing(place / NAME if place.is_dir() else place)
+    file = place / NAME if place.is_dir() else place
     if not file.exists():
         raise FileNotFoundError(f"path: there is no {str(file)!r}; give an explanation.npz")
-    try:
+    with _naming(file):
         stated = _stated_bytes(file, rows)
         if stated <= max_bytes:
             return _load(file, rows)
-    except Exception as error:  # a damaged file makes NumPy, zipfile and JSON raise anything
-        raise ArgumentError(
-            "path", f"{str(file)!r} is no explanation, or damaged ({error})"
-        ) from error
     raise ArgumentError(
         "path",
         f"{str(file)!r} unpacks to {stated / 2**30:.1f} GiB, and max_bytes allows "
@@ -153,7 +149,7 @@ def merge(
 
 def names_in(path: Path) -> list[str]:
     """The arrays of an archive."""
-    with zipfile.ZipFile(path) as archive:
+    with opened(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
     return [name for name in names if name != ABOUT]
 
@@ -165,7 +161,7 @@ def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
 
 def read(path: Path, name: str, rows: int | None = None) -> np.ndarray:
     """One array of an archive, or only its first rows."""
-    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+    with opened(path) as archive, archive.open(f"{name}.npy") as file:
         shape, dtype = header(file, rows)
         content = bytearray(file.read(math.prod(shape) * dtype.itemsize))
     array: np.ndarray = np.frombuffer(content, dtype).reshape(shape)
@@ -189,16 +185,44 @@ def read_more(path: Path) -> dict[str, Any]:
 
 
 def look_of(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """How to show the images of an archive: mean, std and names, as far as it knows them."""
+    """How to show the images of an archive: mean, std and names, as far as it knows them.
+
+    Raises:
+        ValueError: If it is no explanation, or damaged.
+    """
     place = Path(path)
-    file = standing(place / NAME if place.is_dir() else place)
+    file = place / NAME if place.is_dir() else place
+    known: dict[str, Any] = {}
     if not file.exists():
-        return {}
-    model = read_more(file).get("model", {})
-    known = {name: model[name] for name in ("mean", "std") if model.get(name) is not None}
-    for name in {"files", "names"} & {*names_in(file)}:
-        known["names"] = read(file, name).tolist()
+        return known
+    with _naming(file):
+        model = dict(read_more(file).get("model", {}))
+        known |= {name: model[name] for name in ("mean", "std") if model.get(name) is not None}
+        for name in {"files", "names"} & {*names_in(file)}:
+            known["names"] = read(file, name).tolist()
     return known
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Says of any error that it is of what a file holds.
+
+    Raises:
+        ArgumentError: For whatever is raised inside.
+    """
+    try:
+        yield
+    except Exception as error:  # a damaged file makes NumPy, zipfile and JSON raise anything
+        raise ArgumentError(
+            "path", f"{str(file)!r} is no explanation, or damaged ({error})"
+        ) from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Yields an archive to read, if it is a regular file."""
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        yield archive
 
 
 def _load(file: Path, rows: int | None) -> ImageExplanation:
@@ -245,7 +269,7 @@ def _stated_bytes(path: Path, rows: int | None) -> int:
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     headers = {}
-    with zipfile.ZipFile(path) as archive:
+    with opened(path) as archive:
         for name in archive.namelist():
             with archive.open(name) as file:
                 headers[name.removesuffix(".npy")] = header(file)

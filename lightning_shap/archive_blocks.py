@@ -1,14 +1,13 @@
 """Archives that are larger than the memory, some images at a time and one after the other."""
 
 import math
-import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from lightning_shap.archive import header, read, read_record, shapes_in
+from lightning_shap.archive import header, opened, read, read_record, shapes_in
 from lightning_shap.explanation import ImageExplanation
 
 BYTES_AT_ONCE = 2**28  # of attributions
@@ -34,9 +33,9 @@ class ArchiveBlocks:
         base, indexes = (read(self._path, name) for name in ("base_values", "output_indexes"))
         record = read_record(self._path)
         outputs = np.arange(indexes.shape[1])
-        with ExitStack() as opened:
-            archive = opened.enter_context(zipfile.ZipFile(self._path))
-            files = [opened.enter_context(archive.open(f"{n}.npy")) for n in ("values", "data")]
+        with ExitStack() as held:
+            archive = held.enter_context(opened(self._path))
+            files = [held.enter_context(archive.open(f"{n}.npy")) for n in ("values", "data")]
             headers = [header(file) for file in files]
             for start in range(0, self._images, self._rows):
                 images = np.arange(start, min(start + self._rows, self._images))

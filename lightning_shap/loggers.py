@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_shap.atomic import replacing
 from lightning_shap.event_files import writer_kept
 from lightning_shap.explanation import Record
 from lightning_shap.methods.registry import METHODS
@@ -344,7 +345,8 @@ def _to_files(logger: Any, entry: _Entry, settings: Text | None) -> str | None:
     save(entry.picture, picture_path(folder, entry.key, entry.step))
     if settings is not None:
         text = json.dumps(settings.plain, indent=2)
-        (folder / f"{settings.key}.json").write_text(f"{text}\n")
+        with replacing(folder / f"{settings.key}.json") as partial:
+            partial.write_text(f"{text}\n")
     return None
 
 

@@ -1,18 +1,30 @@
 import os
+import socket
+import stat
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pytest
 
 from lightning_shap import atomic
-from lightning_shap.atomic import published, replacing, standing, work_folder
+from lightning_shap.atomic import (
+    MARK,
+    check_writable,
+    open_regular,
+    published,
+    replacing,
+    work_folder,
+)
 from lightning_shap.pictures.grid import save
 
 FILES = ["explanation.json", "explanation.npz", "explanation.png"]
+FIRST = FILES[1]
 
 
 def publish(directory, text):
-    with published(directory) as folder:
+    with published(directory, FIRST, FILES) as folder:
         for name in FILES:
             (folder / name).write_text(text)
 
@@ -57,55 +69,29 @@ def failing_at(step, error, monkeypatch):
     monkeypatch.setattr(atomic.os, "replace", limited)
 
 
-@pytest.mark.parametrize("older", [True, False])
-@pytest.mark.parametrize("step", range(7))
-def test_a_failure_while_replacing_brings_the_older_set_back(tmp_path, monkeypatch, step, older):
-    if older:
-        publish(tmp_path, "1")
-    with monkeypatch.context() as patch:
-        replace, done = os.replace, []
-
-        def once(*paths):
-            done.append(paths)
-            if len(done) == step + 1:
-                raise PermissionError
-            replace(*paths)
-
-        patch.setattr(atomic.os, "replace", once)
-        try:
-            publish(tmp_path, "2")
-            failed = False
-        except PermissionError:
-            failed = True
-    now = contents(tmp_path)
-    if failed:
-        assert now == (dict.fromkeys(FILES, "1") if older else {})
-    else:
-        assert now == dict.fromkeys(FILES, "2")
-    assert not any(path.is_dir() for path in tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("step", range(7))
-def test_a_kill_while_replacing_never_leaves_a_mixture(tmp_path, monkeypatch, step):
+@pytest.mark.parametrize("step", range(3))
+@pytest.mark.parametrize("error", [Killed(), PermissionError()])
+def test_a_cut_off_replacement_leaves_no_mixture_and_always_the_first_file(
+    tmp_path, monkeypatch, step, error
+):
     publish(tmp_path, "1")
     with monkeypatch.context() as patch:
-        failing_at(step, Killed(), patch)
-        patch.setattr(atomic, "_put_back", lambda *_: None)
-        patch.setattr(atomic.Path, "unlink", lambda *_, **__: None)
-        with pytest.raises(Killed):
+        failing_at(step, error, patch)
+        with pytest.raises(type(error)):
             publish(tmp_path, "2")
-    assert len(set(contents(tmp_path).values())) <= 1
-    assert {standing(tmp_path / name).read_text() for name in FILES} == {"1"}
+    now = contents(tmp_path)
+    assert now[FIRST] == ("2" if step else "1")
+    assert len({*now.values()}) == 1
     publish(tmp_path, "3")
     assert contents(tmp_path) == dict.fromkeys(FILES, "3")
-    assert len(os.listdir(tmp_path)) == 3
+    assert sorted(os.listdir(tmp_path)) == FILES
 
 
 def test_a_file_that_the_new_set_lacks_goes(tmp_path):
     publish(tmp_path, "1")
-    with published(tmp_path, FILES) as folder:
-        (folder / FILES[0]).write_text("2")
-    assert contents(tmp_path) == {FILES[0]: "2"}
+    with published(tmp_path, FIRST, FILES) as folder:
+        (folder / FIRST).write_text("2")
+    assert contents(tmp_path) == {FIRST: "2"}
 
 
 def test_two_publishers_at_once_never_leave_a_mixture(tmp_path):
@@ -131,11 +117,141 @@ def test_two_publishers_at_once_never_leave_a_mixture(tmp_path):
 def test_leftovers_of_ended_processes_are_cleared_and_work_that_goes_on_is_not(tmp_path):
     for name in ("123.shards", "456.part"):
         (tmp_path / f".explanation.{name}").mkdir()
+        (tmp_path / f".explanation.{name}" / MARK).touch()
         (tmp_path / f".explanation.{name}" / "000001.npz").write_text("left over")
     with work_folder(tmp_path, "789.shards") as going_on:
         publish(tmp_path, "1")
         assert going_on.is_dir()
         assert sorted(os.listdir(tmp_path)) == [going_on.name, *FILES]
+
+
+@pytest.mark.integration
+def test_a_killed_process_leaves_a_file_that_the_next_one_clears(tmp_path):
+    code = """
+import os, signal, sys
+from lightning_shap.atomic import replacing
+with replacing(sys.argv[1] + "/x.png") as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
+    atomic._cleared.clear()  # as in another process
+    with replacing(tmp_path / "y.png") as partial:
+        partial.write_text("whole")
+        atomic._cleared.clear()
+        with replacing(tmp_path / "z.png") as other:  # whose process leaves ours alone
+            other.write_text("whole")
+    assert contents(tmp_path) == {"y.png": "whole", "z.png": "whole"}
+
+
+def make_kind(kind, path, tmp_path):
+    """Something at a path that is no regular file; returns what must be as it is afterwards."""
+    treasure = tmp_path / "treasure"
+    treasure.mkdir()
+    (treasure / "key").write_text("secret")
+    (treasure / "explanation.png").write_text("not ours")
+    if kind == "folder":
+        path.mkdir()
+        (path / "key").write_text("secret")
+    elif kind == "link to a folder":
+        path.symlink_to(treasure)
+    elif kind == "link to a file":
+        path.symlink_to(treasure / "key")
+    elif kind == "link to nowhere":
+        path.symlink_to(tmp_path / "nowhere")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        server = socket.socket(socket.AF_UNIX)
+        here = os.getcwd()
+        os.chdir(path.parent)  # a socket's path may not be long
+        server.bind(path.name)
+        os.chdir(here)
+        server.close()
+    else:
+        path.symlink_to("/dev/zero")
+
+
+KINDS = [
+    "folder",
+    "link to a folder",
+    "link to a file",
+    "link to nowhere",
+    "pipe",
+    "socket",
+    "link to a device",
+]
+
+
+def everything_below(folder):
+    """Kinds and contents of all that is there, links not followed."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        text = path.read_text() if stat.S_ISREG(mode) else None
+        found[path] = stat.S_IFMT(mode), os.readlink(path) if path.is_symlink() else text
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", FILES)
+def test_only_regular_files_are_replaced(tmp_path, kind, name):
+    place = tmp_path / "place"
+    place.mkdir()
+    make_kind(kind, place / name, tmp_path)
+    before = everything_below(tmp_path)
+    what = f"is a {kind.split()[0]} and no file; move it away, or give another"
+    with pytest.raises(OSError, match=what):
+        publish(place, "1")
+    with pytest.raises(OSError, match=what), replacing(place / name):
+        pass
+    with pytest.raises(OSError, match=what):
+        check_writable(place, FILES)
+    assert everything_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["old", "x.shards", f"{'0' * 32}.part"])
+def test_names_of_unfinished_work_prove_nothing(tmp_path, kind, name):
+    place = tmp_path / "place"
+    place.mkdir()
+    make_kind(kind, place / f".explanation.{name}", tmp_path)
+    before = everything_below(tmp_path)
+    publish(place, "1")
+    after = everything_below(tmp_path)
+    assert {path: after[path] for path in before} == before
+    assert {path.name for path in {*after} - {*before}} == {*FILES}
+    with (
+        pytest.raises(OSError, match="is not of lightning-shap's making; move it away"),
+        work_folder(place, name),
+    ):
+        pass
+    assert everything_below(tmp_path) == after
+
+
+def test_a_folder_of_ours_is_emptied_of_files_alone(tmp_path):
+    ours = tmp_path / ".explanation.x.shards"
+    (ours / "a folder").mkdir(parents=True)
+    (ours / "a folder" / "key").write_text("secret")
+    (ours / "a link").symlink_to(tmp_path)
+    (ours / "000001.npz").write_text("left over")
+    (ours / MARK).touch()
+    publish(tmp_path, "1")
+    assert sorted(path.name for path in ours.iterdir()) == ["a folder", "a link"]
+    assert (ours / "a folder" / "key").read_text() == "secret"
+
+
+@pytest.mark.parametrize(
+    "kind", ["folder", "pipe", "socket", "link to a folder", "link to a device"]
+)
+def test_only_regular_files_are_opened(tmp_path, kind):
+    make_kind(kind, tmp_path / "x", tmp_path)
+    with pytest.raises(OSError, match="and no file; move it away"):
+        open_regular(tmp_path / "x")
+    (tmp_path / "link").symlink_to(tmp_path / "treasure" / "key")
+    with open_regular(tmp_path / "link") as file:  # a user's own, as of a data set or a model hub
+        assert file.read() == b"secret"
 
 
 def test_a_work_folder_belongs_to_one_process_at_a_time(tmp_path):

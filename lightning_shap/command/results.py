@@ -71,7 +71,7 @@ def output_directory(options: "Options") -> Path:
     """
     place, asked = Path(str(options.model.model_output_dir)), options.results
     directory = Path(asked.output_dir or (place.parent if place.is_file() else place))
-    _make_sure_of("output_dir", directory)
+    _make_sure_of("output_dir", directory, FILES)
     if asked.logdir is not None:
         _make_sure_of("logdir", Path(asked.logdir))
     return directory
@@ -97,9 +97,9 @@ def log(job: "Job", archive: Path, results: Results) -> None:
         results.attempt("event", lambda: _log(job, archive, picture, logdir))
 
 
-def _make_sure_of(name: str, directory: Path) -> None:
+def _make_sure_of(name: str, directory: Path, files: Sequence[str] = ()) -> None:
     try:
-        check_writable(directory)
+        check_writable(directory, files)
     except (OSError, ValueError) as error:
         raise ArgumentError(
             name,

@@ -62,7 +62,7 @@ def run(options: Options) -> None:
 
 def _publish(job: Job, directory: Path, write: Callable[[Path], None]) -> Results:
     """Have an archive written, and all that belongs to it."""
-    with published(directory, FILES) as folder:
+    with published(directory, NAME, FILES) as folder:
         write(folder / NAME)
         return write_beside(job, folder / NAME)
 

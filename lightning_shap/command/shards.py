@@ -7,7 +7,6 @@ them out to devices and machines.
 
 import hashlib
 import json
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,13 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap.archive import save
-from lightning_shap.atomic import WORK, replacing, work_folder
+from lightning_shap.atomic import (
+    make_work_folder,
+    open_regular,
+    remove_work,
+    replacing,
+    work_folder,
+)
 from lightning_shap.command.data.reading import PreparedImages, check_any, read_samples
 from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.processes import end_with_parent, parent_of_processes
@@ -73,13 +78,14 @@ def explained_in_shards(job: "Job", directory: Path) -> Iterator[Shards | None]:
             return
         skipped: dict[str, str] = {}
         for shard in range(len(numbers)):
-            skipped |= json.loads(_receipt(folder, shard).read_text(encoding="utf-8"))
+            with open_regular(_receipt(folder, shard)) as receipt:
+                skipped |= json.load(receipt)
         archives = sorted(folder.glob("*.npz"))
         if not archives:
-            shutil.rmtree(folder)
+            remove_work(folder)
         check_any(archives, skipped)
         yield Shards(archives, skipped)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_work(folder)
 
 
 @contextmanager
@@ -96,8 +102,7 @@ def _folder(trainer: pl.Trainer, directory: Path, name: str) -> Iterator[Path]:
                     "wait for it, or give another --output_dir",
                 ) from error
         else:
-            folder = directory / f"{WORK}{name}"
-            folder.mkdir(exist_ok=True)
+            folder = make_work_folder(directory, name)
         yield folder
 
 

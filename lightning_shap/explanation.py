@@ -13,6 +13,7 @@ from lightning_shap.classes import Classes
 from lightning_shap.errors import ArgumentError
 from lightning_shap.regions.labelled import Regions, joined
 from lightning_shap.slices import Parts
+from lightning_shap.verdicts import verdicts_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -97,14 +98,12 @@ class Record:
     @property
     def predicted(self) -> np.ndarray | None:
         """Which classes are predicted for each image, bool (N, C), None if there is no saying."""
-        return self.classes.predicted(self.outputs, self.probabilities)
+        return verdicts_of(self).predicted
 
     @property
     def right(self) -> list[bool | None]:
         """Whether each image's predicted classes are its true ones, None if unknown."""
-        if self.labels is None:
-            return [None] * len(self.outputs)
-        return self.classes.right(self.labels, self.predicted)
+        return verdicts_of(self).right
 
     @property
     def exact(self) -> np.ndarray:

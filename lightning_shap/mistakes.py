@@ -11,6 +11,7 @@ import torch
 from lightning_shap.classes import Classes
 from lightning_shap.outputs import Output, probabilities_of, value_function
 from lightning_shap.samples import Samples
+from lightning_shap.verdicts import Verdicts
 
 DIGITS = 6  # of a probability: in other batches, its last ones are others
 
@@ -138,12 +139,11 @@ def predictions_of(
         return None
     classes = Classes(scores.shape[1], multi_label=multi_label)
     shares = _shares(scores, multi_label)
-    predicted = classes.predicted(scores.numpy(), shares)
-    assert predicted is not None  # values were sent back above
-    by_class = classes.probabilities(shares)
     labels = _fitting(samples.labels, classes)
-    true = np.zeros_like(predicted) if labels is None else classes.true(labels)
-    right = [None] * len(scores) if labels is None else classes.right(labels, predicted)
+    verdicts = Verdicts(classes, scores.numpy(), shares, labels)
+    true, predicted, by_class = verdicts.true, verdicts.predicted, verdicts.probabilities
+    assert predicted is not None  # values were sent back above
+    assert by_class is not None
     decided = np.maximum(by_class, 1 - by_class) if multi_label else by_class.max(1, keepdims=True)
     differ = predicted != true if multi_label else np.ones_like(decided, dtype=bool)
     mistaken = np.where(differ, decided, 0).max(axis=1).round(DIGITS)
@@ -153,7 +153,7 @@ def predictions_of(
             place,
             samples.images[row],
             None if samples.labels is None else samples.labels[row],
-            right[row],
+            verdicts.right[row],
             true[row].tobytes() + predicted[row].tobytes(),
             float(mistaken[row]),
             float(sure[row]),

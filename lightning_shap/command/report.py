@@ -9,6 +9,7 @@ import numpy as np
 
 from lightning_shap.archive import read, read_more, read_record
 from lightning_shap.explanation import Record
+from lightning_shap.verdicts import Verdict, Verdicts, verdicts_of
 
 PREDICTIONS = 5  # of the highest classes; the archive has them all
 PACKAGES = ("lightning-shap", "torch", "timm", "shap", "numpy", "pillow")
@@ -18,6 +19,7 @@ def report(path: Path) -> dict[str, Any]:
     """A report of ``explanation.npz``: how it came about, then its images one by one."""
     record = read_record(path)
     files, explained = read(path, "files"), read(path, "output_indexes")
+    verdicts = verdicts_of(record)
     return {
         **read_more(path),
         "accuracy": accuracy(record),
@@ -26,7 +28,7 @@ def report(path: Path) -> dict[str, Any]:
         "model_seconds": record.model_seconds,
         "versions": _versions(),
         "images": [
-            {"file": str(file), **_image(record, row, explained[row])}
+            {"file": str(file), **_image(record, verdicts, row, explained[row])}
             for row, file in enumerate(files)
         ],
     }
@@ -34,13 +36,16 @@ def report(path: Path) -> dict[str, Any]:
 
 def accuracy(record: Record) -> float | None:
     """The share of images whose predicted classes are the true ones, None if that is not known."""
-    known = [right for right in record.right if right is not None]
+    known = [right for right in verdicts_of(record).right if right is not None]
     return sum(known) / len(known) if known else None
 
 
-def _image(record: Record, row: int, explained: np.ndarray) -> dict[str, Any]:
+def _image(record: Record, verdicts: Verdicts, row: int, explained: np.ndarray) -> dict[str, Any]:
+    verdict = verdicts[row]
     return {
-        **_truth(record, row),
+        **_truth(record, verdict, row),
+        "verdict": verdict.words,
+        "right": verdict.right,
         "predictions": [_output(record, row, index) for index in _outputs(record, row, explained)],
         "explained": explained.tolist(),
         "additivity_gap": record.additivity_gap[row].tolist(),
@@ -51,21 +56,14 @@ def _image(record: Record, row: int, explained: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _truth(record: Record, row: int) -> dict[str, Any]:
+def _truth(record: Record, verdict: Verdict, row: int) -> dict[str, Any]:
     """The true class or the list of them, or the true values."""
     if record.classes.values:
         return {"values": None if record.labels is None else record.labels[row].tolist()}
-    if record.labels is None:
-        return {"label": None, "class": None}
-    if record.labels.ndim == 1:
-        label = int(record.labels[row])
-        known = label >= 0
-        return {
-            "label": label if known else None,
-            "class": str(record.class_names[label]) if known else None,
-        }
-    labels = np.flatnonzero(record.labels[row])
-    return {"label": labels.tolist(), "class": record.class_names[labels].tolist()}
+    numbers, names = [one.number for one in verdict.true], [one.name for one in verdict.true]
+    if record.labels is not None and record.labels.ndim == 2:
+        return {"label": numbers, "class": names}
+    return {"label": next(iter(numbers), None), "class": next(iter(names), None)}
 
 
 def _outputs(record: Record, row: int, explained: np.ndarray) -> list[int]:

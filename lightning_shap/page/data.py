@@ -16,6 +16,7 @@ from lightning_shap.maps import maps_of
 from lightning_shap.page.compact import FORMAT, pack, pack_samples
 from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
+from lightning_shap.verdicts import verdicts_of
 
 TRACKED = 24  # classes at most whose outputs are followed through the epochs
 
@@ -135,24 +136,20 @@ def _settings(record: Record) -> dict[str, Any]:
 def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]:
     """What is known of each image, classes by their numbers."""
     record = explanation.record
-    classes = record.classes
+    classes, verdicts = record.classes, verdicts_of(record)
     explained = classes.of(np.asarray(explanation.output_indexes))
-    nothing = np.zeros((len(explained), classes.count), dtype=bool)
-    true = nothing if record.labels is None else classes.true(record.labels)
-    predicted = nothing if record.predicted is None else record.predicted
-    by_class = record.probabilities
-    if by_class is not None:
-        by_class = classes.probabilities(by_class)
+    predicted = np.zeros_like(verdicts.true) if verdicts.predicted is None else verdicts.predicted
+    by_class = verdicts.probabilities
     numbers = classes.of(np.arange(record.outputs.shape[1]))
     # Whatever is explained, true or predicted for one image is followed for all of them.
     of_interest = np.zeros(classes.count, dtype=bool)
     of_interest[np.unique(explained)] = True
-    of_interest |= true.any(axis=0) | predicted.any(axis=0)
+    of_interest |= verdicts.true.any(axis=0) | predicted.any(axis=0)
     if record.against is not None:
         of_interest[classes.of(record.against)] = True
     tracked = np.flatnonzero(of_interest)[:TRACKED]
     rows = []
-    for image, right in enumerate(record.right):
+    for image, verdict in enumerate(verdicts):
         outputs = {
             int(number): _number(value)
             for number, value in zip(numbers, record.outputs[image], strict=True)
@@ -160,9 +157,10 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
         }
         row = {
             "explained": explained[image].tolist(),
-            "true": np.flatnonzero(true[image]).tolist(),
-            "predicted": np.flatnonzero(predicted[image]).tolist(),
-            "right": right,
+            "true": [one.number for one in verdict.true],
+            "predicted": [one.number for one in verdict.predicted or ()],
+            "right": verdict.right,
+            "verdict": verdict.words,
             "outputs": outputs,
             "base": [_number(value) for value in explanation.base_values[image]],
             "gap": [_number(value) for value in record.additivity_gap[image]],

@@ -1,7 +1,6 @@
 """Captions: what a picture says in words of its images, its classes and how they were explained."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,25 @@ import numpy as np
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.methods.registry import METHODS
+from lightning_shap.phrases import (
+    Name,
+    Phrase,
+    alike,
+    counted,
+    join,
+    number,
+    percent,
+    way,
+    whole_percent,
+)
+from lightning_shap.verdicts import (
+    Candidate,
+    Verdict,
+    Verdicts,
+    names_of,
+    probability_of,
+    verdicts_of,
+)
 
 if TYPE_CHECKING:
     import shap
@@ -17,7 +35,6 @@ if TYPE_CHECKING:
     from lightning_shap.classes import Classes
     from lightning_shap.explanation import Record
 
-MINUS = "\N{MINUS SIGN}"
 COARSE = 8  # regions; fewer say at best in which quarter something lies
 MISSING = 0.05  # a share of the change that a reader should know of
 
@@ -28,15 +45,17 @@ class Heading:
 
     Attributes:
         name: Of a class, of an image's true classes or of a value.
-        detail: Its probability or output.
+        share: What stands behind the name: its probability.
+        detail: What stands below: an output, or what is predicted instead.
         true: It is the image's true class, or one of them.
         right: Whether the model predicted what is true, None if that is not known.
-        note: What stands under the cell: how far to trust it.
+        note: What stands under the cell: how far to trust it, and what to know of it.
         warns: The note is a warning.
     """
 
     name: str
     detail: str = ""
+    share: str = ""
     true: bool = False
     right: bool | None = None
     note: str = ""
@@ -70,14 +89,16 @@ class Captions:
         self._record = maps.record
         self._classes: Classes | None = None  # what the outputs stand for
         self._numbers: np.ndarray | None = None  # of each map's class, (N, K')
-        self._probabilities: np.ndarray | None = None  # of all classes, (N, C)
-        self._predicted: np.ndarray | None = None  # classes of each image, bool (N, C)
+        self._verdicts: Sequence[Verdict] = [Verdict()] * len(sums)
+        self._judged: Verdicts | None = None  # the same, where there is a record
         self._class_names: list[str] = []  # of the first classes or all
         names = maps.names
         self._map_names = None if names is None else np.broadcast_to(names, sums.shape)
         if self._record is not None and maps.indexes is not None:
-            self._read(self._record, maps.indexes)
-            labels = self._record.labels if labels is None else labels
+            self._classes = self._record.classes
+            self._numbers = self._classes.of(maps.indexes)
+            self._outputs = self._record.explained(maps.indexes)
+            self._class_names = [str(name) for name in self._record.class_names]
         elif (names is None or names.ndim == 1) and (
             class_names is None or len(class_names) == sums.shape[1]
         ):
@@ -86,11 +107,8 @@ class Captions:
             self._class_names = [] if names is None else [str(name) for name in names]
         if class_names is not None:
             self._class_names = self._checked_names(class_names)
-        self._true: list[list[int]] = [[]] * len(sums)  # classes of each image
-        self._right: list[bool | None] = [None] * len(sums)
         self._targets: np.ndarray | None = None  # what the maps' outputs should be, (N, K')
-        if labels is not None:
-            self._judge(self._checked_labels(labels))
+        self._judge(None if labels is None else self._checked_labels(labels))
 
     def image(self, row: int) -> Heading:
         """The words at an image: its true classes, else the predicted ones."""
@@ -101,16 +119,19 @@ class Captions:
         return replace(self._image(row), note=f"{regions}: too coarse to locate", warns=True)
 
     def _image(self, row: int) -> Heading:
-        predicted = None if self._predicted is None else np.flatnonzero(self._predicted[row])
-        true, right = self._true[row], self._right[row]
-        if true or right is not None:
-            probability = self._probability(row, true[0]) if len(true) == 1 else ""
-            mistaken = "" if right or predicted is None else f"predicted {self._names(predicted)}"
-            detail = _joined(mistaken, probability)  # the map says how likely, were it cut off
-            return Heading(self._names(true), detail, true=True, right=right)
-        if predicted is not None:
-            probability = self._probability(row, predicted[0]) if len(predicted) == 1 else ""
-            return Heading(self._names(predicted), _joined("predicted", probability))
+        verdict = self._verdicts[row]
+        if verdict.is_true_known:
+            right = verdict.right or verdict.predicted is None
+            return Heading(
+                names_of(verdict.true),
+                "" if right else Phrase("predicted ", verdict.prediction),
+                probability_of(verdict.true),
+                true=True,
+                right=verdict.right,
+            )
+        if verdict.predicted is not None:
+            share = probability_of(verdict.predicted)
+            return Heading(names_of(verdict.predicted), "predicted", share)
         return Heading(f"image {row}")
 
     def output(self, row: int, column: int) -> Heading:
@@ -119,19 +140,21 @@ class Captions:
         That is the way from the base value to the output.
         """
         index = None if self._numbers is None else int(self._numbers[row, column])
-        way, clear = self._way(row, column), self._clear(row, column)
+        change, clear = self._way(row, column), self._clear(row, column)
         if index is None:
             names = self._map_names
             name = f"output {column}" if names is None else str(names[row, column])
-            return Heading(name, way, note=clear)
-        true = index in self._true[row]
+            return Heading(Name(name), change, note=clear)
+        true = index in [one.number for one in self._verdicts[row].true]
+        name = Name(self._name(index))
         other = self._other(row)
         if other is not None:
-            detail, note = f"rather than {self._name(other)}", _joined(way, clear)
-            return Heading(self._name(index), detail, true=true, note=note)
+            detail = Phrase("rather than ", Name(self._name(other)))
+            return Heading(name, detail, true=true, note=join(change, clear))
         # Of a probability that was explained the way says where it ends.
-        sure = "" if self._explains_probability else self._probability(row, index)
-        return Heading(self._name(index), _joined(sure, way), true=true, note=clear)
+        known = None if self._judged is None else self._judged.probability(row, index)
+        sure = "" if known is None or self._explains_probability else percent(known)
+        return Heading(name, join(sure, change), true=true, note=clear)
 
     def method(self, rows: list[int]) -> list[str]:
         """How some of the images were explained."""
@@ -144,10 +167,10 @@ class Captions:
             if record.grid
             else []
         )
-        regions = _counted(record.regions[rows], "region")
+        regions = counted(record.regions[rows], "region")
         regions += " that follow the image" * record.follows_image
         named = record.masker.endswith(("masker", "background"))
-        evaluations = _counted(record.evaluations[rows], "evaluation")
+        evaluations = counted(record.evaluations[rows], "evaluation")
         evaluations += ", every coalition: exact" * bool(record.exact[rows].all())
         return [
             record.method,
@@ -187,12 +210,12 @@ class Captions:
         base = None if self._base is None else self._base[row, column]
         output = self._outputs[row, column]
         if self._explains_probability:
-            way = _arrow(None if base is None else _percent(base), _percent(output))
+            change = way(None if base is None else percent(base), percent(output))
         else:
-            way = _arrow(*_alike(base, output))
+            change = way(*alike(base, output))
         if self._targets is None or np.isnan(self._targets[row, column]):
-            return way
-        return _joined(way, f"true {number(self._targets[row, column])}")
+            return change
+        return join(change, f"true {number(self._targets[row, column])}")
 
     def _clear(self, row: int, column: int) -> str:
         """How many regions are clear of zero, where standard errors are known."""
@@ -209,37 +232,24 @@ class Captions:
             return []
         change = float(np.abs(self._outputs - self._base)[rows].sum())
         share = float(record.additivity_gap[rows].sum()) / (change or 1)
-        return [f"{100 * share:.0f} % of the change is missing"] if share > MISSING else []
+        return [f"{whole_percent(share)} of the change is missing"] if share > MISSING else []
 
-    def _read(self, record: "Record", indexes: np.ndarray) -> None:
-        self._classes = record.classes
-        self._numbers = record.classes.of(indexes)
-        self._outputs = record.explained(indexes)
-        self._predicted = record.predicted
-        self._class_names = [str(name) for name in record.class_names]
-        if record.probabilities is not None:
-            self._probabilities = record.classes.probabilities(record.probabilities)
-
-    def _judge(self, labels: np.ndarray) -> None:
-        """Takes in what is true, as the record keeps it."""
-        if self._classes is None or self._numbers is None:
-            self._true = [[label] if label >= 0 else [] for label in labels.tolist()]
-        elif self._classes.values:
-            self._targets = np.take_along_axis(labels, self._numbers, axis=1)
-        else:
-            self._true = [np.flatnonzero(row).tolist() for row in self._classes.true(labels)]
-            self._right = self._classes.right(labels, self._predicted)
-
-    def _probability(self, row: int, index: int) -> str:
-        if self._probabilities is None:
-            return ""
-        return _percent(float(self._probabilities[row, index]))
+    def _judge(self, labels: np.ndarray | None) -> None:
+        """Takes in what is true, as checked; what the record says where None."""
+        if self._record is not None and self._classes is not None and self._numbers is not None:
+            self._judged = verdicts_of(self._record, labels, self._class_names)
+            self._verdicts = self._judged
+            labels = self._record.labels if labels is None else labels
+            if self._classes.values and labels is not None:
+                self._targets = np.take_along_axis(labels, self._numbers, axis=1)
+        elif labels is not None:
+            self._verdicts = [
+                Verdict((Candidate(label, self._name(label)),) if label >= 0 else ())
+                for label in labels.tolist()
+            ]
 
     def _name(self, index: int) -> str:
         return self._class_names[index] if index < len(self._class_names) else f"class {index}"
-
-    def _names(self, indices: Iterable[int]) -> str:
-        return ", ".join(map(self._name, indices)) or "no class"
 
     def _checked_names(self, names: Sequence[str]) -> list[str]:
         if self._classes is not None:
@@ -277,47 +287,5 @@ def unit_of(record: "Record | None") -> str:
     return f"{what} per 1 % of the image"
 
 
-def number(value: float, digits: int = 3) -> str:
-    """To so many digits, in full where that is short enough."""
-    text = f"{value:.{digits}g}"
-    if "e+0" in text:
-        text = f"{value:.0f}"
-    return text.replace("e-0", "e-").replace("-", MINUS)
-
-
-def _alike(base: float | None, output: float) -> tuple[str | None, str]:
-    """Two numbers with as many decimals, those that the larger needs for three digits."""
-    if base is None:
-        return None, number(output)
-    largest = max(abs(base), abs(output))
-    if not 1e-3 <= largest < 1e5:
-        return number(base), number(output)
-    decimals = max(0, 2 - math.floor(math.log10(largest)))
-    # Zero is added, since a number that rounds to zero would keep its sign.
-    rounded = (round(value, decimals) + 0.0 for value in (base, output))
-    first, second = (f"{value:.{decimals}f}".replace("-", MINUS) for value in rounded)
-    return first, second
-
-
 def _has_regions(method: str) -> bool:
     return method not in METHODS or METHODS[method].has_regions
-
-
-def _percent(share: float) -> str:
-    if share < 0.0005:
-        return "<0.1 %"
-    return ">99.9 %" if share >= 0.9995 else f"{100 * share:.1f} %"
-
-
-def _arrow(base: str | None, output: str) -> str:
-    return output if base is None else f"{base} \N{RIGHTWARDS ARROW} {output}"
-
-
-def _joined(*parts: str) -> str:
-    return " · ".join(filter(None, parts))
-
-
-def _counted(numbers: np.ndarray, noun: str) -> str:
-    low, high = int(numbers.min()), int(numbers.max())
-    span = f"{low}" if low == high else f"{low}\N{EN DASH}{high}"
-    return f"{span} {noun}{'s' * (high != 1)}"

@@ -5,11 +5,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lightning_shap.pictures.captions import number
-from lightning_shap.pictures.lettering import Style, shortened, write
+from lightning_shap.phrases import Name, Phrase, join, number, whole_percent
+from lightning_shap.pictures.lettering import Style, fitted, wrapped, write
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Numbers, Photographs
-from lightning_shap.pictures.sheet import DETAIL, GUTTER, INK, LEGEND_WIDTH, MARGIN, WRONG, Paper
+from lightning_shap.pictures.sheet import (
+    DETAIL,
+    DETAIL_LINE,
+    GUTTER,
+    INK,
+    LEGEND_WIDTH,
+    MARGIN,
+    WRONG,
+    Paper,
+)
 from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, SmallMaps
 from lightning_shap.survey.groups import EXAMPLES, Group
 from lightning_shap.survey.places import FINE
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
 
     from lightning_shap.survey.suspicions import Suspicion
 
-CAPTION = 52  # two lines under each row
+CAPTION = 52  # under each row, its name and a line of details
 WARNING = Style(15, WRONG, bold=True)
 OUTLINE = 3  # pixels around a suspicious place
 
@@ -48,15 +57,15 @@ def classes(
     drawing = _Drawing(survey, mean, std)
     groups = [*survey.classes, *survey.pairs]
     shown = [place for place, group in enumerate(groups) if not _is_whole_class(group, survey)]
-    sheet = _Sheet(drawing.small.size, len(shown), title, _notes(survey) + drawing.notes)
+    suspects = [
+        [one for one in survey.suspicions if _is_class(group) and one.label in (group.label, None)]
+        for group in groups
+    ]
+    details = [_detail(groups[place], suspects[place], survey) for place in shown]
+    sheet = _Sheet(drawing.small.size, details, title, _notes(survey) + drawing.notes)
     drawing.small.explain(sheet)
     for row, place in enumerate(shown):
-        group = groups[place]
-        of_class = group.taken_for is None
-        suspects = [
-            one for one in survey.suspicions if of_class and one.label in (group.label, None)
-        ]
-        places = [one.place.cells for one in suspects]
+        group, places = groups[place], [one.place.cells for one in suspects[place]]
         sheet.cell(row, "mean map", 0, drawing.mean(place, places))
         contrast = drawing.contrast(place)
         if contrast is not None:
@@ -65,9 +74,13 @@ def classes(
             sheet.cell(row, "typical", column, drawing.one(image))
         for column, image in enumerate(group.strange, start=2 + EXAMPLES):
             sheet.cell(row, "strange", column, drawing.one(image))
-        detail = _detail(group, suspects, survey)
-        sheet.caption(row, survey.name(group), detail, warns=bool(places))
+        sheet.caption(row, Name(survey.name(group)), warns=bool(places))
     return np.array(sheet.canvas)
+
+
+def _is_class(group: Group) -> bool:
+    """Whether it has all images of its class."""
+    return group.taken_for is None
 
 
 def _is_whole_class(group: Group, survey: Survey) -> bool:
@@ -88,25 +101,26 @@ def _notes(survey: Survey) -> list[str]:
     return notes
 
 
-def _detail(group: Group, suspects: "Sequence[Suspicion]", survey: Survey) -> str:
+def _detail(group: Group, suspects: "Sequence[Suspicion]", survey: Survey) -> Phrase:
     """What is written below a group's name."""
-    parts = [f"{len(group.rows)} image{'s' * (len(group.rows) != 1)}"]
+    parts: list[str] = [f"{len(group.rows)} image{'s' * (len(group.rows) != 1)}"]
     if group.judged and group.taken_for is None:
         parts.append(f"{group.right} of {group.judged} right")
     if group.taken_for is None:
         pairs = [one for one in survey.pairs if one.label == group.label]
         parts += [
-            f"all taken for {survey.names[one.taken_for]}"
+            Phrase("all taken for ", Name(survey.names[one.taken_for]))
             for one in pairs
             if _is_whole_class(one, survey)
         ]
     for one in suspects:
-        others = "" if one.others is None else f", {one.others:.0%} in other classes"
+        others = "" if one.others is None else f", {whole_percent(one.others)} in other classes"
+        share = whole_percent(one.share)
         if one.place.measure == "attribution":
-            parts.append(f"{one.place.name}: {one.share:.0%} of the attribution{others}")
+            parts.append(f"{one.place.name}: {share} of the attribution{others}")
         else:
-            parts.append(f"swapped, {one.place.name} decides {one.share:.0%}{others}")
-    return " · ".join(parts)
+            parts.append(f"swapped, {one.place.name} decides {share}{others}")
+    return join(*parts)
 
 
 class _Drawing:
@@ -180,15 +194,29 @@ def _outline(draw: ImageDraw.ImageDraw, mask: np.ndarray, size: tuple[int, int])
 
 
 class _Sheet(Paper):
-    """Where everything goes: cells in rows, a caption under each row, names over columns."""
+    """Where everything goes: cells in rows, a caption under each row, names over columns.
+
+    Args:
+        size: Width and height of a cell.
+        details: What stands under the name of each row.
+        title: Heading of the picture.
+        notes: What the footer says.
+    """
 
     def __init__(
-        self, size: tuple[int, int], rows: int, title: str | None, notes: list[str]
+        self,
+        size: tuple[int, int],
+        details: "Sequence[str]",
+        title: str | None,
+        notes: list[str],
     ) -> None:
         self._column = max(size[0], SIDE)
         columns = 2 + 2 * EXAMPLES
         content = max(columns * (self._column + GUTTER) - GUTTER, LEGEND_WIDTH)
-        room = rows * (size[1] + CAPTION)
+        self._details = [wrapped(detail, DETAIL, content) for detail in details]
+        lines = max(map(len, self._details), default=1)
+        self._down = size[1] + CAPTION + DETAIL_LINE * max(0, lines - 1)
+        room = len(details) * self._down
         super().__init__(size, content, title, notes, gap=GUTTER + HEADING, room=room)
         self._content = content
         self._headed: set[int] = set()
@@ -200,15 +228,16 @@ class _Sheet(Paper):
             write(self._draw, self._x(column), self.top - 10, name, COLUMN_TITLE)
         self.framed(picture, self._x(column), self._y(row))
 
-    def caption(self, row: int, name: str, detail: str, *, warns: bool) -> None:
+    def caption(self, row: int, name: str, *, warns: bool) -> None:
         """The words under a row."""
         y = self._y(row) + self._size[1]
         style = WARNING if warns else COLUMN_TITLE
-        write(self._draw, MARGIN, y + 17, shortened(name, style, self._content), style)
-        write(self._draw, MARGIN, y + 36, shortened(detail, DETAIL, self._content), DETAIL)
+        write(self._draw, MARGIN, y + 17, fitted(name, style, self._content), style)
+        for place, line in enumerate(self._details[row]):
+            write(self._draw, MARGIN, y + 36 + place * DETAIL_LINE, line, DETAIL)
 
     def _x(self, column: int) -> int:
         return MARGIN + column * (self._column + GUTTER)
 
     def _y(self, row: int) -> int:
-        return self.top + row * (self._size[1] + CAPTION)
+        return self.top + row * self._down

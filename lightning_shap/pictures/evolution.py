@@ -1,6 +1,5 @@
 """Evolution: how the maps of the same images change while a network learns, in one picture."""
 
-import re
 from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -9,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap.maps import maps_of
-from lightning_shap.pictures.captions import Captions, number
-from lightning_shap.pictures.lettering import Style, shortened, write
+from lightning_shap.phrases import number
+from lightning_shap.pictures.captions import Captions
+from lightning_shap.pictures.lettering import Style, fitted, write
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album, Numbers
 from lightning_shap.pictures.sheet import (
@@ -111,10 +111,9 @@ def animation(
     down = -(-len(rows) // across)
     frames = []
     for frame, chapter in enumerate(chapters):
-        name = chapter.title.split(" · ")[0]
-        heading = name if title is None else f"{title} · {name}"
-        sheet = _Sheet(cells.size, down, across, heading, cells.notes(None))
+        sheet = _Sheet(cells.size, down, across, title, cells.notes(None))
         cells.explain(sheet)
+        sheet.heading(0, chapter.title.split(" · ")[0])
         for place, row in enumerate(rows):
             cell = cells.map(frame, row)
             sheet.cell(*divmod(place, across), cell, chapter.verdicts[row], chapter.right[row])
@@ -204,8 +203,7 @@ class _Sheet(Paper):
     def heading(self, column: int, name: str) -> None:
         """The name of a column."""
         x = MARGIN + column * (self._column + GUTTER)
-        name = shortened(name, COLUMN_TITLE, self._column)
-        write(self._draw, x, self.top - 10, name, COLUMN_TITLE)
+        write(self._draw, x, self.top - 10, fitted(name, COLUMN_TITLE, self._column), COLUMN_TITLE)
 
     def cell(
         self, down: int, column: int, picture: Image.Image, caption: str, right: bool | None
@@ -222,14 +220,7 @@ class _Sheet(Paper):
             write(self._draw, x, baseline, "✓" if right else "✗", mark)
             left, room = x + MARK_WIDTH, room - MARK_WIDTH
             style = DETAIL if right else MISTAKE
-        name, share = _share_apart(caption)
-        write(self._draw, left, baseline, shortened(name, style, room, end=share), style)
-
-
-def _share_apart(caption: str) -> tuple[str, str]:
-    """A caption such as ``"cat 93 %"`` as the name, which may be cut, and what may not."""
-    name, *share = re.split(r"(?= \S+ %$)", caption, maxsplit=1)
-    return name, "".join(share)
+        write(self._draw, left, baseline, fitted(caption, style, room), style)
 
 
 def _spread(chapters: Sequence["Chapter"]) -> list["Chapter"]:

@@ -13,8 +13,9 @@ from lightning_shap.atomic import replacing
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.methods.registry import METHODS
+from lightning_shap.phrases import MINUS, number
 from lightning_shap.pictures import pixels
-from lightning_shap.pictures.captions import MINUS, Captions, number
+from lightning_shap.pictures.captions import Captions
 from lightning_shap.pictures.limits import Limit, checked_limit, chosen_limit, common_limit
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.sheet import LEGEND_WIDTH, Sheet
@@ -123,14 +124,8 @@ def plot(
         *_doubtful(maps, drawing),
         *remarks,
     ]
-    sheet = Sheet(
-        len(shown),
-        1 + cells.shape[1],
-        photographs.size,
-        title,
-        [*captions.method(shown), *filter(None, facts)],
-        noted=any(heading.note for block in headings for heading in block),
-    )
+    notes = [*captions.method(shown), *filter(None, facts)]
+    sheet = Sheet(headings, photographs.size, title, notes)
     if ramp is not None:
         end = number(full, digits=2)
         lowers = f"{MINUS}{end} lowers" if drawing.shows_sign else "0"

@@ -1,5 +1,6 @@
 """Lettering: text that is measured before it is drawn, in whatever script a class name has."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -10,8 +11,14 @@ import numpy as np
 from matplotlib.ft2font import FT2Font
 from PIL import ImageDraw, ImageFont
 
+from lightning_shap.phrases import SEPARATOR, Name, Phrase, parts_of
+
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # DejaVu Sans, on every machine
 ELLIPSIS = "…"
+_SPACES = re.compile(r"\s+")
+_WORDS = re.compile(r" (?!%)")  # a number stays with its unit
+_NUMBER = re.compile(r"\W*\d")
+LEAST_NAME = 2  # characters that are left of a name before the room for it is made wider
 
 
 @dataclass(frozen=True)
@@ -28,38 +35,62 @@ def width_of(text: str, style: Style) -> float:
     return sum(_font(file, style.size).getlength(run) for file, run in _runs(text, style.bold))
 
 
-def shortened(text: str, style: Style, width: float, *, end: str = "") -> str:
-    """A text that fits into ``width`` pixels, cut with an ellipsis where it must be.
+def fitted(text: str, style: Style, width: float, *, least: int = 0) -> str:
+    """Returns one line of a text that fits into ``width`` pixels if its names can be cut to that.
+
+    Names are cut in the middle, since many differ at their ends only, the longest first. All else,
+    such as a number, is never cut: a text of which too much is left is wider than there is room.
 
     Args:
-        text: That may be cut.
+        text: A :class:`lightning_shap.phrases.Phrase`, a name, or plain text.
         style: How it is written.
-        width: What there is for it, with its end.
-        end: What comes after it and is never cut, such as a number.
+        width: What there is for it.
+        least: Characters that are left of each name in any case.
     """
-    text = legible(text)
-    if width_of(text + end, style) <= width:
-        return text + end
-    fits, too_long = 0, len(text)
+    parts = [
+        (legible(part).strip() if isinstance(part, Name) else legible(part), isinstance(part, Name))
+        for part in parts_of(text)
+    ]
+
+    def cut(most: int) -> str:
+        return "".join(_cut(part, most) if is_name else part for part, is_name in parts)
+
+    fits, too_long = least, max((len(part) for part, is_name in parts if is_name), default=0)
+    if width_of(cut(too_long), style) <= width:
+        return cut(too_long)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        if width_of(text[:middle].rstrip() + ELLIPSIS + end, style) <= width:
+        if width_of(cut(middle), style) <= width:
             fits = middle
         else:
             too_long = middle
-    return text[:fits].rstrip() + ELLIPSIS + end
+    return cut(fits)
 
 
-def wrapped(parts: list[str], separator: str, style: Style, width: float) -> list[str]:
-    """Lines of at most ``width`` pixels that break between parts only."""
+def wrapped(text: str, style: Style, width: float) -> list[str]:
+    """Returns the lines of a text, broken between its pieces, or within one that is too wide.
+
+    A word that is wider than ``width`` pixels is cut, unless it is a number.
+    """
     lines: list[str] = []
-    for part in (shortened(part, style, width) for part in parts):
-        longer = lines[-1] + separator + part if lines else part
-        if lines and width_of(longer, style) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(part)
+    for piece in _pieces(text):
+        line = fitted(piece, style, width)
+        words = [line] if width_of(line, style) <= width else _WORDS.split(line)
+        for number, word in enumerate(words):
+            if not _NUMBER.match(word):
+                word = fitted(Name(word), style, width)
+            longer = lines[-1] + (" " if number else SEPARATOR) + word if lines else word
+            if lines and width_of(longer, style) <= width:
+                lines[-1] = longer
+            else:
+                lines.append(word)
     return lines
+
+
+def least_width(text: str, style: Style) -> float:
+    """Returns how many pixels a text takes, in as many lines as it has pieces, its names cut."""
+    pieces = (fitted(piece, style, 0, least=LEAST_NAME) for piece in _pieces(text))
+    return max((width_of(piece, style) for piece in pieces), default=0)
 
 
 def write(draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, style: Style) -> None:
@@ -75,10 +106,29 @@ def write(draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, style
 def legible(text: str) -> str:
     """One line of a text; a character that no font on this machine has is written as its number."""
     if text.isascii() and text.isprintable():  # as nearly all are
-        return " ".join(text.split())
+        return _SPACES.sub(" ", text)
     line = "".join(c if c.isprintable() else " " for c in text)
     known = (c if _file_with(c, False) else c.encode("unicode_escape").decode() for c in line)
-    return " ".join("".join(known).split())
+    return _SPACES.sub(" ", "".join(known))
+
+
+def _pieces(text: str) -> list[Phrase]:
+    """The pieces of a text, between which a line may break."""
+    pieces: list[list[str]] = [[]]
+    for part in parts_of(text):
+        if part == SEPARATOR:
+            pieces.append([])
+        else:
+            pieces[-1].append(part)
+    return [Phrase(*piece) for piece in pieces if piece]
+
+
+def _cut(name: str, most: int) -> str:
+    """A name of so many characters at most, its beginning and its end."""
+    if len(name) <= most:
+        return name
+    end = most // 2
+    return name[: most - end].rstrip() + ELLIPSIS + name[len(name) - end :].lstrip()
 
 
 def _runs(text: str, bold: bool) -> list[tuple[str, str]]:

@@ -1,12 +1,21 @@
 """The sheet: white paper with a header, blocks of cells under their headings, and a footer."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from lightning_shap.phrases import join
 from lightning_shap.pictures.captions import Heading
-from lightning_shap.pictures.lettering import Style, shortened, width_of, wrapped, write
+from lightning_shap.pictures.lettering import (
+    Style,
+    fitted,
+    least_width,
+    width_of,
+    wrapped,
+    write,
+)
 
 INK, GREY, HAIRLINE = "#1f2328", "#57606a", "#d0d7de"
 RIGHT, WRONG = "#1a7f37", "#b35900"  # neither is a colour of the maps
@@ -21,10 +30,10 @@ MARGIN = 32
 GUTTER = 16  # between columns
 BLOCK_GAP = 48  # between images that stand side by side
 ROW_GAP = 32
-HEADING = 48  # two lines over each cell
-NOTE = 32  # a line under each cell, where there is something to note
+HEADING = 48  # over each cell, its name and a line of details
+NOTE = 32  # under each cell, a line where there is something to note
 MARK_WIDTH = 22
-LEAST_COLUMN = 192  # narrow images still get a readable heading
+LEAST_COLUMN = 224  # of narrow images: ">99.9 % · -0.085 → -0.123" has a line to itself
 TITLE_LINE = 32
 LEGEND_WIDTH, LEGEND_HEIGHT, BAR_HEIGHT = 288, 32, 10
 DETAIL_LINE = 20
@@ -62,20 +71,21 @@ class Paper:
     ) -> None:
         self._size = size
         # Title and legend share a line where there is room for both.
-        title = shortened(title or "", TITLE, content)
-        taken = width_of(title, TITLE) + 2 * GUTTER if title else 0
-        stacked = taken + LEGEND_WIDTH > content
+        lines = wrapped(title or "", TITLE, content)
+        taken = width_of(lines[0], TITLE) + 2 * GUTTER if lines else 0
+        stacked = taken + LEGEND_WIDTH > content or len(lines) > 1
         self._legend_at = (
             MARGIN + (content - LEGEND_WIDTH if taken and not stacked else 0),
-            MARGIN + (TITLE_LINE if stacked else 0),
+            MARGIN + (TITLE_LINE * len(lines) if stacked else 0),
         )
         self.top = self._legend_at[1] + LEGEND_HEIGHT + gap
-        footer = wrapped(notes, " · ", DETAIL, content)
+        footer = wrapped(join(*notes), DETAIL, content)
         bottom = self.top + room
         height = bottom + len(footer) * DETAIL_LINE + MARGIN
         self.canvas = Image.new("RGB", (content + 2 * MARGIN, height), "white")
         self._draw = ImageDraw.Draw(self.canvas)
-        write(self._draw, MARGIN, MARGIN + 20, title, TITLE)
+        for number, line in enumerate(lines):
+            write(self._draw, MARGIN, MARGIN + 20 + number * TITLE_LINE, line, TITLE)
         for number, line in enumerate(footer):
             write(self._draw, MARGIN, bottom + 14 + number * DETAIL_LINE, line, DETAIL)
 
@@ -101,31 +111,54 @@ class Sheet(Paper):
     blocks stand side by side as bring the sheet nearest to the shape of a screen.
 
     Args:
-        blocks: How many images.
-        columns: Cells of each.
+        blocks: The headings of each image's cells, which say how much room they need.
         size: Width and height of a cell.
         title: Heading of the picture.
         notes: What the footer says.
-        noted: Whether there are notes under cells.
     """
 
     def __init__(
         self,
-        blocks: int,
-        columns: int,
+        blocks: Sequence[Sequence[Heading]],
         size: tuple[int, int],
         title: str | None,
         notes: list[str],
-        *,
-        noted: bool = False,
     ) -> None:
-        self._column = max(size[0], LEAST_COLUMN)
-        self._row = HEADING + size[1] + (NOTE if noted else 0) + ROW_GAP
+        headings = [heading for block in blocks for heading in block]
+        needed = max(_least_column(heading) for heading in headings)
+        self._column = max(size[0], LEAST_COLUMN, _grid(needed))
+        columns = len(blocks[0])
         self._block = columns * (self._column + GUTTER) - GUTTER + BLOCK_GAP
-        self._across = self._blocks_across(blocks)
+        details, under = (
+            max(len(lines(heading)) for heading in headings)
+            for lines in (self._details, self._notes)
+        )
+        self._heading = HEADING + _grid(DETAIL_LINE * max(0, details - 1))
+        note = NOTE + _grid(DETAIL_LINE * (under - 1)) if under else 0
+        self._row = self._heading + size[1] + note + ROW_GAP
+        self._across = self._blocks_across(len(blocks))
         content = self._across * self._block - BLOCK_GAP
-        room = -(-blocks // self._across) * self._row
+        room = -(-len(blocks) // self._across) * self._row
         super().__init__(size, content, title, notes, gap=ROW_GAP, room=room)
+
+    def _details(self, heading: Heading) -> list[str]:
+        """The lines below a name."""
+        style = WARNING if heading.right is False else DETAIL
+        share = "" if self._has_room_beside(heading) else heading.share.lstrip(": ")
+        return wrapped(join(share, heading.detail), style, self._column)
+
+    def _notes(self, heading: Heading) -> list[str]:
+        """The lines below a cell; a warning may be as wide as all cells of its image."""
+        if heading.warns:
+            return wrapped(heading.note, WARNING, self._block - BLOCK_GAP)
+        return wrapped(heading.note, DETAIL, self._column)
+
+    def _has_room_beside(self, heading: Heading) -> bool:
+        """Whether what stands behind a name fits there, or has to, as there is something below."""
+        mark = MARK_WIDTH * (heading.right is not None)
+        taken = width_of(fitted(heading.name, _name_style(heading), math.inf), _name_style(heading))
+        beside = mark + taken + width_of(heading.share, DETAIL) <= self._column
+        return beside or bool(heading.detail)
 
     def _blocks_across(self, blocks: int) -> int:
         """How many images stand side by side."""
@@ -142,21 +175,40 @@ class Sheet(Paper):
         down, across = divmod(block, self._across)
         x = MARGIN + across * self._block + column * (self._column + GUTTER)
         y = self.top + down * self._row
-        left, room = float(x), float(self._column)
+        left, right = float(x), float(x + self._column)
         if heading.right is not None:
             mark = Style(NAME.size, RIGHT if heading.right else WRONG, bold=True)
             write(self._draw, left, y + 16, "✓" if heading.right else "✗", mark)
-            left, room = left + MARK_WIDTH, room - MARK_WIDTH
-        name = TRUE_NAME if heading.true else NAME
-        write(self._draw, left, y + 16, shortened(heading.name, name, room), name)
+            left += MARK_WIDTH
+        style, share = _name_style(heading), heading.share * self._has_room_beside(heading)
+        name = fitted(heading.name, style, right - left - width_of(share, DETAIL))
+        write(self._draw, left, y + 16, name, style)
+        write(self._draw, left + width_of(name, style), y + 16, share, DETAIL)
         detail = WARNING if heading.right is False else DETAIL
-        write(self._draw, x, y + 37, shortened(heading.detail, detail, self._column), detail)
-        y += HEADING
+        for number, line in enumerate(self._details(heading)):
+            write(self._draw, x, y + 37 + number * DETAIL_LINE, line, detail)
+        y += self._heading
         if picture.size != self._size:  # of a small image, whose pixels become crisp squares
             picture = picture.resize(self._size, Image.Resampling.NEAREST)
         self.framed(picture, x, y)
-        if heading.note:
+        for number, line in enumerate(self._notes(heading)):
             note = WARNING if heading.warns else DETAIL
-            y += self._size[1] + 21
-            room = self._block - BLOCK_GAP if heading.warns else self._column
-            write(self._draw, x, y, shortened(heading.note, note, room), note)
+            write(self._draw, x, y + self._size[1] + 21 + number * DETAIL_LINE, line, note)
+
+
+def _name_style(heading: Heading) -> Style:
+    return TRUE_NAME if heading.true else NAME
+
+
+def _least_column(heading: Heading) -> float:
+    """How wide a column must be for what cannot be cut."""
+    mark = MARK_WIDTH * (heading.right is not None)
+    name = least_width(heading.name, _name_style(heading))
+    below = [heading.detail, "" if heading.warns else heading.note]
+    beside = mark + name + width_of(heading.share, DETAIL)
+    return max(beside, *(least_width(text, DETAIL) for text in below))
+
+
+def _grid(length: float) -> int:
+    """A length, up to the next multiple of 16."""
+    return -(-math.ceil(length) // 16) * 16

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from lightning_shap.phrases import MINUS
 from lightning_shap.pictures import pixels
-from lightning_shap.pictures.captions import MINUS
 from lightning_shap.pictures.grid import usual_smooth
 from lightning_shap.pictures.lettering import Style
 from lightning_shap.pictures.sheet import INK, LEGEND_WIDTH, Paper

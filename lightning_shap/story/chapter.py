@@ -10,10 +10,12 @@ import numpy as np
 
 from lightning_shap.compressed import MOST_CELLS, layout_of, npz
 from lightning_shap.maps import Maps, maps_of
+from lightning_shap.phrases import Name, Phrase
 from lightning_shap.regions.labelled import Regions
+from lightning_shap.verdicts import verdicts_of
 
 if TYPE_CHECKING:
-    from lightning_shap.explanation import ImageExplanation, Record
+    from lightning_shap.explanation import ImageExplanation
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Chapter:
         title: Such as ``"epoch 3"``.
         is_control: It is of the untrained model.
         maps: Those of each sample's first class, the true one or the highest, without the images.
-        verdicts: What the model makes of each sample, such as ``"cat 93 %"``.
+        verdicts: What the model makes of each sample, such as ``"cat 93.1 %"``.
         right: Whether that is true, None where nobody knows.
         predicted: Bool (N, C), the predicted classes, or None.
     """
@@ -35,7 +37,7 @@ class Chapter:
     title: str
     is_control: bool
     maps: Maps
-    verdicts: tuple[str, ...]
+    verdicts: tuple[Phrase, ...]
     right: tuple[bool | None, ...]
     predicted: np.ndarray | None
 
@@ -44,15 +46,14 @@ class Chapter:
         cls, explanation: "ImageExplanation", title: str, *, is_control: bool = False
     ) -> "Chapter":
         """The chapter of an explanation."""
-        record = explanation.record
-        verdicts = tuple(_verdict(record, image) for image in range(len(record.outputs)))
+        verdicts = verdicts_of(explanation.record)
         return cls(
             title,
             is_control,
             first_maps(explanation),
-            verdicts,
-            tuple(record.right),
-            record.predicted,
+            tuple(verdict.prediction for verdict in verdicts),
+            tuple(verdicts.right),
+            verdicts.predicted,
         )
 
     @cached_property
@@ -61,7 +62,7 @@ class Chapter:
         about = {
             "title": self.title,
             "is_control": self.is_control,
-            "verdicts": self.verdicts,
+            "verdicts": [_packed_words(verdict) for verdict in self.verdicts],
             "right": self.right,
         }
         arrays = {"predicted": self.predicted, "indexes": self.maps.indexes}
@@ -96,7 +97,7 @@ class Chapter:
             about["title"],
             about["is_control"],
             maps,
-            tuple(about["verdicts"]),
+            tuple(map(_unpacked_words, about["verdicts"])),
             tuple(about["right"]),
             arrays.get("predicted"),
         )
@@ -133,13 +134,12 @@ def _cells(maps: Maps) -> Regions | np.ndarray:
     return Regions(cells.labels, cells.per_pixel.astype(np.float32), 1)
 
 
-def _verdict(record: "Record", image: int) -> str:
-    """The predicted classes and how sure the model is of a single one, or its first value."""
-    if record.predicted is None:
-        return f"{record.outputs[image, 0]:.3g}"
-    predicted = np.flatnonzero(record.predicted[image])
-    names = ", ".join(str(record.class_names[one]) for one in predicted) or "no class"
-    if record.probabilities is None or len(predicted) != 1:
-        return names
-    by_class = record.classes.probabilities(record.probabilities)
-    return f"{names} {100 * by_class[image, predicted[0]]:.0f} %"
+def _packed_words(phrase: Phrase) -> list[list[Any]]:
+    """The parts of a phrase as JSON has them, each with whether it is a name."""
+    return [[part, isinstance(part, Name)] for part in phrase.parts]
+
+
+def _unpacked_words(packed: Any) -> Phrase:
+    """The phrase that was packed; that of an older checkpoint is one text."""
+    parts = [[packed, True]] if isinstance(packed, str) else packed
+    return Phrase(*(Name(text) if is_name else str(text) for text, is_name in parts))

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.metrics.similarity import Similarity
 from lightning_shap.metrics.where import CORNERS, border_mask, corner_mask
 from lightning_shap.story.chapter import Chapter, first_maps
 from lightning_shap.story.numbers import ALONE, numbers_of_maps
+from lightning_shap.verdicts import verdicts_of
 
 if TYPE_CHECKING:
     from lightning_shap.explanation import ImageExplanation
@@ -178,28 +177,15 @@ def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, flo
 def _result(explanation: "ImageExplanation") -> str:
     record = explanation.record
     count = f"{len(record.outputs)} image{'s' * (len(record.outputs) != 1)} by {record.method}"
-    judged = [right for right in record.right if right is not None]
+    verdicts = verdicts_of(record)
+    judged = [right for right in verdicts.right if right is not None]
     if not judged:
         return f"explained: {count}"
-    wrong = [image for image, right in enumerate(record.right) if right is False]
-    named = [_mistake(explanation, image) for image in wrong[:MOST_MISTAKES]]
+    wrong = [image for image, right in enumerate(verdicts.right) if right is False]
+    named = [f"image {image} {verdicts[image].words}" for image in wrong[:MOST_MISTAKES]]
     more = [f"{len(wrong) - len(named)} more"] if len(wrong) > len(named) else []
-    mistakes = f"; wrong: {', '.join([*named, *more])}" if wrong else ""
+    mistakes = f"; wrong: {'; '.join([*named, *more])}" if wrong else ""
     return f"explained: {count}, {sum(judged)} of {len(judged)} right{mistakes}"
-
-
-def _mistake(explanation: "ImageExplanation", image: int) -> str:
-    record = explanation.record
-    predicted, labels = record.predicted, record.labels
-    assert predicted is not None
-    assert labels is not None  # or it would not be known to be wrong
-    true = np.flatnonzero(record.classes.true(labels)[image])
-    taken = np.flatnonzero(predicted[image])
-    names = [
-        ", ".join(str(record.class_names[one]) for one in classes) or "no class"
-        for classes in (true, taken)
-    ]
-    return f"{names[0]} taken for {names[1]} (image {image})"
 
 
 def _where(numbers: dict[str, float], size: tuple[int, ...]) -> str:

@@ -16,6 +16,7 @@ from lightning_shap.survey.suspicions import LEVEL, Suspicion, suspicions
 from lightning_shap.survey.swaps import PARTS, swapped
 from lightning_shap.survey.two_classes import Fact, facts
 from lightning_shap.survey.words import distinct, lines_of
+from lightning_shap.verdicts import verdicts_of
 
 if TYPE_CHECKING:
     from lightning_shap.explanation import ImageExplanation, Record
@@ -71,7 +72,7 @@ class Survey:
             cells.append(on_grid(maps))
             predicted.append(of_images)
             labels.append(_labels(record, of_images))
-            right += record.right
+            right += verdicts_of(record).right
             records.append(record)
             self.size: tuple[int, ...] = maps.images.shape[1:]
         self.names: np.ndarray = distinct(record.class_names)
@@ -194,7 +195,7 @@ def _judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
         ArgumentError: If it is none of classes, of which each image has one.
     """
     record = getattr(explanation, "record", None)
-    predicted = None if record is None else record.predicted
+    predicted = None if record is None else verdicts_of(record).predicted
     if record is None or predicted is None or record.multi_label:
         raise ArgumentError(
             "explanation", "has no single predicted class an image; give one of a classifier"

@@ -11,14 +11,14 @@ from lightning_shap import explain
 from lightning_shap.pictures.evolution import (
     MISTAKE,
     MOST_COLUMNS,
-    _share_apart,
     _spread,
     animation,
     evolution,
 )
-from lightning_shap.pictures.lettering import shortened, width_of
+from lightning_shap.pictures.lettering import fitted, width_of
 from lightning_shap.pictures.sheet import RIGHT, WRONG
 from lightning_shap.story.chapter import Chapter
+from lightning_shap.verdicts import Candidate, Verdict
 
 
 def explained(scale=1.0, labels=(0, 1)):
@@ -71,21 +71,12 @@ def test_mistakes_are_marked():
         assert ImageColor.getrgb(other) not in seen
 
 
-@pytest.mark.parametrize(
-    ("caption", "apart"),
-    [
-        ("astronaut 28 %", ("astronaut", " 28 %")),
-        ("great white shark <0.1 %", ("great white shark", " <0.1 %")),
-        ("cat", ("cat", "")),
-        ("", ("", "")),
-    ],
-)
-def test_a_long_name_is_cut_and_its_probability_is_not(caption, apart):
-    name, share = _share_apart(caption)
-    assert (name, share) == apart
+@pytest.mark.parametrize("name", ["astronaut", "great white shark", "0"])
+def test_a_long_name_is_cut_and_its_probability_is_not(name):
+    caption = Verdict(predicted=(Candidate(0, name, 0.0001),)).prediction
     for width in (100, 130, 400):
-        written = shortened(name, MISTAKE, width, end=share)
-        assert written.endswith(share)
+        written = fitted(caption, MISTAKE, width)
+        assert written.endswith(" <0.1 %")
         assert width_of(written, MISTAKE) <= width
 
 

@@ -15,12 +15,14 @@ from PIL import Image
 
 from lightning_shap.classes import Classes
 from lightning_shap.explanation import ImageExplanation, Record
+from lightning_shap.phrases import SEPARATOR, Name, Phrase, join, percent
 from lightning_shap.pictures import lettering, pixels, sheet
 from lightning_shap.pictures.captions import Captions, Heading
 from lightning_shap.pictures.grid import plot, save
-from lightning_shap.pictures.lettering import Style, shortened, width_of
+from lightning_shap.pictures.lettering import Style, fitted, least_width, width_of, wrapped
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album
+from lightning_shap.verdicts import Candidate, Verdict
 
 LONG = "Blenheim spaniel, King Charles spaniel with a very long name"
 
@@ -82,7 +84,7 @@ def an_explanation(
 
 def cell(picture, row, column, size=192):
     """The pixels of one cell of a grid whose header is one line."""
-    x = sheet.MARGIN + column * (size + sheet.GUTTER)
+    x = sheet.MARGIN + column * (max(size, sheet.LEAST_COLUMN) + sheet.GUTTER)
     top = sheet.MARGIN + sheet.LEGEND_HEIGHT + sheet.ROW_GAP + sheet.HEADING
     y = top + row * (sheet.HEADING + size + sheet.ROW_GAP)
     return picture[y : y + size, x : x + size]
@@ -349,9 +351,12 @@ def test_right_and_wrong_predictions_are_marked(words):
         an_explanation(outputs=outputs, labels=np.array([0, 1])), class_names=["cat", "dog", "猫x"]
     )
     assert words.count("✓") == words.count("✗") == 1
-    assert words[words.index("✓") + 1 :][:2] == ["cat", "96.5 %"]
-    assert words[words.index("✗") + 1 :][0] == "dog"
-    assert words[words.index("✗") + 1 :][1].startswith("predicted ")
+    assert words[words.index("✓") + 1 :][:2] == ["cat", " 96.5 %"]
+    assert words[words.index("✗") + 1 :][:3] == [
+        "dog",
+        " 1.8 %",
+        lettering.legible("predicted 猫x 96.5 %"),
+    ]
 
 
 def test_the_true_class_stands_out_among_the_maps():
@@ -369,11 +374,7 @@ def test_labels_given_overrule_those_recorded():
 def test_without_labels_the_prediction_is_named():
     outputs = np.array([[0.0, 9, 0], [9, 0, 0]])
     heading = Captions(an_explanation(outputs=outputs)).image(0)
-    assert (heading.name, heading.detail, heading.right) == (
-        "class 1",
-        "predicted · >99.9 %",
-        None,
-    )
+    assert heading == Heading("class 1", "predicted", ": >99.9 %")
 
 
 def test_an_unknown_label_says_neither_right_nor_wrong():
@@ -391,7 +392,9 @@ def test_a_single_output_speaks_for_the_second_of_two_classes():
     captions = Captions(explanation, [1, 1], ["healthy", "ill"])
     assert captions.output(0, 0).name == "ill"
     assert captions.image(0).right
-    assert captions.image(1).detail == "predicted healthy · 20.0 %"
+    assert captions.image(1) == Heading(
+        "ill", "predicted healthy 80.0 %", " 20.0 %", true=True, right=False
+    )
     assert Captions(explanation, [0, 1], ["ill"]).image(0).name == "not ill"
 
 
@@ -429,9 +432,9 @@ def test_every_true_class_of_several_is_marked():
     )
     captions = Captions(explanation, class_names=["cat", "dog", "sofa"])
     assert [captions.output(0, column).true for column in range(3)] == [True, False, True]
-    assert captions.image(0) == Heading("cat, sofa", "", true=True, right=True)
+    assert captions.image(0) == Heading("cat, sofa", true=True, right=True)
     assert captions.image(1) == Heading(
-        "sofa", "predicted no class · 30.0 %", true=True, right=False
+        "sofa", "predicted no class", " 30.0 %", true=True, right=False
     )
     nothing = Captions(explanation, np.zeros((2, 3), int), ["cat", "dog", "sofa"])
     assert nothing.image(0) == Heading("no class", "predicted cat, sofa", true=True, right=False)
@@ -467,28 +470,72 @@ def test_a_single_output_without_an_axis_is_drawn_too():
 
 @given(st.text(max_size=80), st.integers(20, 300))
 @settings(deadline=None, max_examples=30)
-def test_a_shortened_text_fits(text, width):
+def test_a_name_fits_into_whatever_there_is(text, width):
     for bold in (False, True):
         style = Style(16, "black", bold)
-        assert width_of(shortened(text, style, width), style) <= width
+        assert width_of(fitted(Name(text), style, width), style) <= width
 
 
-def test_a_short_text_is_left_alone():
-    assert shortened("Schäferhund", Style(16, "black"), 200) == "Schäferhund"
-    assert shortened(LONG, Style(16, "black"), 200).startswith("Blenheim")
-    assert shortened(LONG, Style(16, "black"), 200).endswith("…")
-    assert shortened("two\nlines", Style(16, "black"), 200) == "two lines"
+def test_a_name_is_cut_in_the_middle_and_a_short_one_is_left_alone():
+    style = Style(16, "black")
+    assert fitted(Name("Schäferhund"), style, 200) == "Schäferhund"
+    assert fitted(Name("two\nlines"), style, 200) == "two lines"
+    ends = [fitted(Name(f"no finding (nor{end}"), style, 110) for end in ("mal)", "ma?)")]
+    assert ends[0] != ends[1]
+    assert all(one.startswith("no f") and "…" in one for one in ends)
+
+
+@given(st.text(min_size=1, max_size=40), st.floats(0, 1), st.integers(20, 300))
+@settings(deadline=None, max_examples=30)
+def test_a_number_is_never_cut(name, share, width):
+    verdict = Verdict(predicted=(Candidate(0, name, share),))
+    line = fitted(verdict.prediction, Style(15, "black"), width)
+    assert line.endswith(percent(share))
+    *_, last = wrapped(join(verdict.words, "0.085 → 0.123"), Style(15, "black"), width)
+    assert last.endswith("0.123")
+
+
+def test_the_least_column_has_room_for_what_is_usual():
+    """So that the pictures of a run are laid out alike."""
+    minus = "\N{MINUS SIGN}"
+    usual = [f">99.9 % · {minus}0.085 → {minus}0.123", "128 of 196 regions clear"]
+    assert {
+        len(wrapped(join(*one.split(SEPARATOR)), sheet.DETAIL, sheet.LEAST_COLUMN)) for one in usual
+    } == {1}
+    detail = Phrase("predicted ", Name(LONG), " >99.9 %")
+    assert least_width(detail, sheet.DETAIL) <= sheet.LEAST_COLUMN
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e4, 1e20])
+def test_columns_are_as_wide_as_their_numbers_need(scale, words):
+    """A detail such as "-0.085 → -0.123 · true -0.1" has more than fits into the least column."""
+    explanation = an_explanation(
+        outputs=-1.234 * scale * np.ones((2, 3)), probabilities=None, output="value"
+    )
+    truth = np.full((2, 3), -1.2345e-7 * scale)
+    picture = plot(explanation, labels=truth, class_names=[LONG] * 3)
+    wanted = Captions(explanation, truth, [LONG] * 3).output(0, 0).detail
+    assert wanted in " · ".join(words)
+    assert (picture[:, -sheet.MARGIN + 2 :] == 255).all()
+
+
+def test_a_name_that_is_a_number_is_held_apart_from_its_probability(words):
+    plot(an_explanation(labels=np.array([0, 2])), class_names=["0", "1", "2"])
+    place = words.index("0")
+    assert words[place + 1].startswith(": ")
 
 
 @pytest.mark.parametrize("name", [LONG, "W" * 500, "Schäferhund " * 9, "猫" * 60])
 def test_long_names_never_leave_their_column(name):
     explanation = an_explanation(labels=np.array([0, 2]))
-    picture = plot(explanation, class_names=[name] * 3, title=name)
+    picture = plot(explanation, class_names=[name] * 3, title="names")
     top = sheet.MARGIN + sheet.LEGEND_HEIGHT + sheet.TITLE_LINE
     for column in range(1, 3):
-        right = sheet.MARGIN + column * (192 + sheet.GUTTER)
+        right = sheet.MARGIN + column * (sheet.LEAST_COLUMN + sheet.GUTTER)
         between = picture[top:-100, right - sheet.GUTTER + 2 : right - 2]
         assert (between == 255).all()
+    titled = plot(explanation, title=name)
+    assert (titled[:, -sheet.MARGIN + 2 :] == 255).all()
     assert (picture[:, -sheet.MARGIN + 2 :] == 255).all()
 
 

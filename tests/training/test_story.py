@@ -240,7 +240,7 @@ def test_a_chapter_says_what_was_predicted():
     for image, words in enumerate(chapter.verdicts):
         best = explanation.record.probabilities[image].argmax()
         share = explanation.record.probabilities[image, best]
-        assert words == f"class {best} {100 * share:.0f} %"
+        assert words == f"class {best}: {100 * share:.1f} %"
     assert list(chapter.right) == explanation.record.right
 
 

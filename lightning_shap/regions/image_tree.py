@@ -1,8 +1,12 @@
-"""The partition tree of a picture: pixels merged into regions, and these into larger ones.
+"""The partition tree of a picture: squares merged into regions, and these into larger ones.
 
-Neighbours are merged from single pixels up to the whole picture, those first whose union is small,
+Squares are the pixels, or as many pixels as leave no more than ``MOST_SQUARES`` of them: at that
+number outlines are finer than pictures show them, and neither the time nor the memory that a tree
+takes grows with the picture any more.
+
+Neighbours are merged from single squares up to the whole picture, those first whose union is small,
 of even colour and of short outline. Each merge is a node of a binary tree, so that its upper part
-cuts the picture along its outlines and its leaves are the pixels.
+cuts the picture along its outlines and its leaves are the squares.
 
 Merges that do not touch one another are made together: every pair of regions of which each is the
 other's best neighbour. The colours and the area of a union only grow, so that such a pair rarely
@@ -15,31 +19,35 @@ neighbours: Murtagh, "A survey of recent advances in hierarchical clustering alg
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
 import torch
 
+MOST_SQUARES = 256**2  # that a tree begins with
 SMALLEST_RANGE = 0.02  # of colour, in standard deviations: what is as good as no difference
 
 
 @dataclass(frozen=True)
 class ImageTree:
-    """A binary tree over the pixels of one picture.
+    """A binary tree over the S squares of one picture.
 
-    Nodes are numbers: the pixels in reading order, then the unions in the order of their rounds,
-    the whole picture last. Every node's pixels follow one another in ``order``.
+    Nodes are numbers: the squares in reading order, then the unions in the order of their rounds,
+    the whole picture last. Every node's squares follow one another in ``order``.
 
     Attributes:
-        shape: Height and width of the picture.
-        order: int32 (P,), the pixels, so that those of each node are together.
-        starts: int32 (2 P - 1,), where in ``order`` each node's pixels begin.
-        stops: int32 (2 P - 1,), where they end.
-        children: int32 (P - 1, 2), the parts of each union.
-        costs: float64 (P - 1,), what each union cost: how unlike its parts are.
+        shape: Height and width of the picture, in pixels.
+        side: That of a square, in pixels; the last row and column may be cut off by the border.
+        order: int32 (S,), the squares, so that those of each node are together.
+        starts: int32 (2 S - 1,), where in ``order`` each node's squares begin.
+        stops: int32 (2 S - 1,), where they end.
+        children: int32 (S - 1, 2), the parts of each union.
+        costs: float64 (S - 1,), what each union cost: how unlike its parts are.
     """
 
     shape: tuple[int, int]
+    side: int
     order: np.ndarray
     starts: np.ndarray
     stops: np.ndarray
@@ -52,7 +60,7 @@ class ImageTree:
         return len(self.starts) - 1
 
     def halves(self, node: int) -> tuple[int, int] | None:
-        """The two parts of a node; None if it is a single pixel."""
+        """The two parts of a node; None if it is a single square."""
         union = node - len(self.order)
         if union < 0:
             return None
@@ -61,21 +69,39 @@ class ImageTree:
 
     def size(self, node: int) -> int:
         """How many pixels a node has."""
-        return int(self.stops[node] - self.starts[node])
+        return int(self._pixels_before[self.stops[node]] - self._pixels_before[self.starts[node]])
 
-    def pixels(self, node: int) -> np.ndarray:
-        """The numbers, in reading order, of the pixels in a node."""
+    @cached_property
+    def _pixels_before(self) -> np.ndarray:
+        """int64 (S + 1,), how many pixels the first squares in ``order`` have together."""
+        down, across = (
+            np.minimum(self.side, length - np.arange(0, length, self.side)) for length in self.shape
+        )
+        pixels = np.outer(down, across).ravel()[self.order]
+        return np.concatenate([[0], np.cumsum(pixels)])
+
+    def squares(self, node: int) -> np.ndarray:
+        """The numbers, in reading order, of the squares in a node."""
         return self.order[self.starts[node] : self.stops[node]]
 
     def labels(self, nodes: Sequence[int]) -> np.ndarray:
         """int32 (H, W): which of some nodes, that together are the picture, a pixel is in."""
         labels = np.empty(len(self.order), dtype=np.int32)
         for number, node in enumerate(nodes):
-            labels[self.pixels(node)] = number
-        return labels.reshape(self.shape)
+            labels[self.squares(node)] = number
+        return self.enlarge(labels)
+
+    def enlarge(self, squares: np.ndarray) -> np.ndarray:
+        """From something known of each square (..., S) to each pixel (..., H, W)."""
+        height, width = self.shape
+        rows = squares.reshape(*squares.shape[:-1], -(-height // self.side), -1)
+        if self.side == 1:
+            return rows
+        pixels = rows.repeat(self.side, axis=-2).repeat(self.side, axis=-1)
+        return pixels[..., :height, :width]
 
     def segments(self, count: int) -> list[int]:
-        """The ``count`` nodes left when the dearest unions are undone, or all pixels."""
+        """The ``count`` nodes left when the dearest unions are undone, or all squares."""
         nodes = [self.root]
         unions = len(self.order)
         while len(nodes) < min(count, unions):
@@ -102,13 +128,13 @@ class NodeCoalitions:
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
         """See :class:`lightning_shap.game.Coalitions`."""
-        height, width = self.trees[0].shape
-        masks = np.zeros((stop - start, height * width), dtype=bool)
+        like = self.trees[0]
+        masks = np.zeros((stop - start, len(like.order)), dtype=bool)
         rows = zip(masks, self.coalitions[start:stop], self.trees[start:stop], strict=True)
         for mask, nodes, tree in rows:
             for node in nodes:
-                mask[tree.pixels(node)] = True
-        return torch.from_numpy(masks).to(device).view(-1, 1, height, width)
+                mask[tree.squares(node)] = True
+        return torch.from_numpy(like.enlarge(masks)).to(device)[:, None]
 
 
 class ImageTrees:
@@ -120,7 +146,9 @@ class ImageTrees:
     def of(self, images: torch.Tensor) -> list[ImageTree]:
         """The tree of each image (N, C, H, W); only new images take time."""
         pictures = images.detach().float().cpu().numpy()
-        keys = [(blake2b(image.tobytes()).digest(), image.shape) for image in pictures]
+        keys = [
+            (blake2b(np.ascontiguousarray(image).data).digest(), image.shape) for image in pictures
+        ]
         known = self._trees
         self._trees = {}
         for key, image in zip(keys, pictures, strict=True):
@@ -137,44 +165,50 @@ def image_tree(image: np.ndarray) -> ImageTree:
             their order, nor a channel given twice, changes the tree.
     """
     _, height, width = image.shape
-    merging = _Merging(_colours(image), _neighbours(height, width))
+    side = 1
+    while -(-height // side) * -(-width // side) > MOST_SQUARES:
+        side += 1
+    if side > 1:  # a square that the border cuts off is the mean of what there is
+        pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
+        image = torch.nn.functional.avg_pool2d(pixels, side, ceil_mode=True).numpy()
+    merging = _Merging(_colours(image), _neighbours(*image.shape[1:]))
     while merging.regions > 1:
         merging.merge_best_pairs()
-    return merging.tree((height, width))
+    return merging.tree((height, width), side)
 
 
 def _colours(image: np.ndarray) -> np.ndarray:
-    """Pixels (C, P) whose squares, summed over channels, average to one over the picture."""
-    pixels = image.reshape(len(image), -1).astype(np.float64)
-    pixels -= pixels.mean(axis=1, keepdims=True)
-    scale = np.sqrt((pixels**2).sum(axis=0).mean())
-    return pixels / (scale if scale > 0 else 1.0)
+    """Colours (C, S) whose squared values, summed over channels, average to one."""
+    colours = image.reshape(len(image), -1).astype(np.float64)
+    colours -= colours.mean(axis=1, keepdims=True)
+    scale = np.sqrt((colours**2).sum(axis=0).mean())
+    return colours / (scale if scale > 0 else 1.0)
 
 
 def _neighbours(height: int, width: int) -> np.ndarray:
-    """Pairs of pixels (2, E) that share a side."""
-    pixel = np.arange(height * width).reshape(height, width)
-    across = np.stack([pixel[:, :-1].ravel(), pixel[:, 1:].ravel()])
-    down = np.stack([pixel[:-1].ravel(), pixel[1:].ravel()])
+    """Pairs of squares (2, E) that share a side."""
+    square = np.arange(height * width).reshape(height, width)
+    across = np.stack([square[:, :-1].ravel(), square[:, 1:].ravel()])
+    down = np.stack([square[:-1].ravel(), square[1:].ravel()])
     return np.concatenate([across, down], axis=1)
 
 
 class _Merging:
-    """Regions on their way from pixels to the whole picture.
+    """Regions on their way from squares to the whole picture.
 
     Args:
-        colours: (C, P), of each pixel.
-        pairs: (2, E), which pixels are neighbours.
+        colours: (C, S), of each square.
+        pairs: (2, E), which squares are neighbours.
     """
 
     def __init__(self, colours: np.ndarray, pairs: np.ndarray) -> None:
-        pixels = colours.shape[1]
-        self.pixels = pixels
+        squares = colours.shape[1]
+        self.squares = squares
         self.pairs = pairs
         self.shared: np.ndarray = np.ones(pairs.shape[1])  # of the outlines of a pair
-        self.node = np.arange(pixels)
-        self.area = np.ones(pixels)
-        self.outline = np.full(pixels, 4.0)
+        self.node = np.arange(squares)
+        self.area = np.ones(squares)
+        self.outline = np.full(squares, 4.0)
         self.lowest, self.highest = colours, colours.copy()
         self.made: list[np.ndarray] = []  # a round's unions: their parts, (2, M)
         self.costs: list[np.ndarray] = []
@@ -189,7 +223,7 @@ class _Merging:
         """Merges all pairs of regions of which each is the other's best neighbour."""
         first, second = self.pairs
         cost = self._costs(first, second)
-        # Ties are broken at random: in order, an even area would merge pixel by pixel.
+        # Ties are broken at random: in order, an even area would merge square by square.
         cost *= 1 + 1e-6 * self.random.random(len(cost))
         best = np.full(self.regions, np.inf)
         np.minimum.at(best, first, cost)
@@ -215,7 +249,7 @@ class _Merging:
     def _merge(
         self, kept: np.ndarray, gone: np.ndarray, picked: np.ndarray, cost: np.ndarray
     ) -> None:
-        next_node = self.pixels + sum(unions.shape[1] for unions in self.made)
+        next_node = self.squares + sum(unions.shape[1] for unions in self.made)
         self.made.append(np.stack([self.node[kept], self.node[gone]]))
         self.costs.append(cost)
         self.node[kept] = next_node + np.arange(len(kept))
@@ -238,12 +272,12 @@ class _Merging:
         self.shared = np.bincount(which, self.shared[apart], minlength=len(key))
         self.pairs = np.stack(np.divmod(key, self.regions))
 
-    def tree(self, shape: tuple[int, int]) -> ImageTree:
+    def tree(self, shape: tuple[int, int], side: int) -> ImageTree:
         """The tree of all unions made."""
-        pixels = self.pixels
-        nodes = 2 * pixels - 1
-        stops = pixels + np.cumsum([unions.shape[1] for unions in self.made], dtype=np.int64)
-        rounds = [*zip([pixels, *stops], stops, self.made, strict=False)]
+        squares = self.squares
+        nodes = 2 * squares - 1
+        stops = squares + np.cumsum([unions.shape[1] for unions in self.made], dtype=np.int64)
+        rounds = [*zip([squares, *stops], stops, self.made, strict=False)]
         count = np.ones(nodes, dtype=np.int32)
         for start, stop, unions in rounds:
             count[start:stop] = count[unions].sum(axis=0)
@@ -251,8 +285,9 @@ class _Merging:
         for start, stop, unions in reversed(rounds):  # parts begin where their union does
             starts[unions[0]] = starts[start:stop]
             starts[unions[1]] = starts[start:stop] + count[unions[0]]
-        order = np.empty(pixels, dtype=np.int32)
-        order[starts[:pixels]] = np.arange(pixels)
+        order = np.empty(squares, dtype=np.int32)
+        order[starts[:squares]] = np.arange(squares)
         children = np.concatenate([np.empty((2, 0), dtype=np.int64), *self.made], axis=1).T
         costs = np.concatenate([np.empty(0), *self.costs])
-        return ImageTree(shape, order, starts, starts + count, children.astype(np.int32), costs)
+        children = children.astype(np.int32)
+        return ImageTree(shape, side, order, starts, starts + count, children, costs)

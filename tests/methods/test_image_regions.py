@@ -11,6 +11,7 @@ from lightning_shap import explain
 from lightning_shap.arguments import ArgumentError
 from lightning_shap.game import CoalitionGame
 from lightning_shap.methods.kernel.segments import SegmentCoalitions, Segments
+from lightning_shap.regions import image_tree as image_tree_module
 from lightning_shap.regions.image_tree import image_tree
 
 quick = settings(max_examples=15, deadline=None)
@@ -153,6 +154,19 @@ def test_boxes_are_what_is_meant_where_nothing_is_said(method):
     boxes = explain(model, pictures, method=method, max_evals=30, regions="boxes")
     assert usual.values.tobytes() == boxes.values.tobytes()
     assert not boxes.record.follows_image
+
+
+@every_method
+@pytest.mark.parametrize("shape", [(3, 9, 11), (1, 12, 8)])
+def test_in_large_pictures_regions_are_made_of_squares_and_values_add_up(
+    method, shape, monkeypatch
+):
+    monkeypatch.setattr(image_tree_module, "MOST_SQUARES", 30)
+    model, pictures = Generic(shape), generic_images(2, *shape)
+    found = explain(model, pictures, method=method, regions="image", max_evals=30, masker="mean")
+    sums = found.values.sum((1, 2, 3)) + found.base_values
+    np.testing.assert_allclose(sums, model(pictures).detach().numpy(), rtol=1e-9, atol=1e-11)
+    assert all(len(np.unique(square)) == 1 for square in found.regions.labels[:, :2, :2])
 
 
 def test_segments_lie_where_the_patches_lie_for_which_they_stand():

@@ -37,9 +37,9 @@ def test_the_tree_is_binary_and_its_leaves_are_the_pixels(shape, seed, levels):
     assert sorted(tree.order) == list(range(pixels))
     assert tree.size(tree.root) == pixels
     for node in range(pixels, 2 * pixels - 1):
-        first, second = (set(tree.pixels(half)) for half in tree.halves(node))
+        first, second = (set(tree.squares(half)) for half in tree.halves(node))
         assert not first & second
-        assert first | second == set(tree.pixels(node))
+        assert first | second == set(tree.squares(node))
 
 
 @quick
@@ -101,8 +101,54 @@ def test_segments_follow_the_outlines_of_what_is_in_the_picture(channels):
 def test_pictures_of_all_sizes_have_a_tree_even_where_nothing_is_in_them(shape):
     tree = image_tree(np.zeros(shape, dtype=np.float32))
     pixels = shape[1] * shape[2]
-    assert np.array_equal(np.sort(tree.order), np.arange(pixels))
+    assert np.array_equal(np.sort(tree.order), np.arange(pixels // tree.side**2))
+    assert tree.size(tree.root) == pixels
     assert len(tree.segments(50)) == min(50, pixels)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [((256, 256), 1), ((1, 65536), 1), ((257, 256), 2), ((512, 512), 2), ((700, 1500), 5)],
+)
+def test_a_tree_begins_with_65536_squares_at_most(shape, side):
+    tree = image_tree(np.zeros((1, *shape), dtype=np.float32))
+    assert tree.side == side
+    assert len(tree.order) == -(-shape[0] // side) * -(-shape[1] // side)
+
+
+@pytest.fixture
+def few_squares(monkeypatch):
+    monkeypatch.setattr(module, "MOST_SQUARES", 12)
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (9, 7), (8, 8), (1, 40), (13, 3), (4, 3)])
+def test_squares_that_the_border_cuts_off_count_as_many_pixels_as_they_have(shape, few_squares):
+    tree = image_tree(picture((2, *shape)))
+    nodes = tree.segments(5)
+    labels = tree.labels(nodes)
+    assert labels.shape == shape
+    assert [tree.size(node) for node in nodes] == np.bincount(labels.ravel()).tolist()
+    masks = NodeCoalitions([(node,) for node in nodes], [tree] * len(nodes))
+    for number, mask in enumerate(masks.masks(0, len(nodes), torch.device("cpu"))):
+        assert np.array_equal(mask[0].numpy(), labels == number)
+    for top in range(0, shape[0], tree.side):
+        for left in range(0, shape[1], tree.side):
+            square = labels[top : top + tree.side, left : left + tree.side]
+            assert len(np.unique(square)) == 1
+
+
+def test_the_tree_of_squares_is_that_of_their_mean_colours(few_squares):
+    image = picture((3, 9, 8))
+    means = np.empty((3, 3, 3))
+    for row in range(3):
+        for column in range(3):
+            square = image[:, 3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
+            means[:, row, column] = square.mean((1, 2))
+    of_squares, of_means = image_tree(image), image_tree(means)
+    assert (of_squares.side, of_means.side) == (3, 1)
+    assert same(of_squares, of_means)
+    image.flags.writeable = False
+    assert same(image_tree(image), of_means)
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 64), (1, 1, 300)])

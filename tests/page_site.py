@@ -1,6 +1,7 @@
 """What tests of the page share: real runs, a real TensorBoard, a real browser."""
 
 import shutil
+import time
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -138,3 +139,83 @@ def browser(folder):
         yield chrome
     finally:
         chrome.quit()
+
+
+class Page:
+    def __init__(self, chrome):
+        self.chrome = chrome
+        self.until(lambda: self.all(".sample .map"), "no samples were drawn")
+
+    def all(self, selector):
+        return self.chrome.find_elements("css selector", selector)
+
+    def one(self, selector):
+        return self.chrome.find_element("css selector", selector)
+
+    def run(self, script, *arguments):
+        return self.chrome.execute_script(script, *arguments)
+
+    def until(self, holds, otherwise):
+        deadline = time.monotonic() + 30
+        while not holds():
+            assert time.monotonic() < deadline, otherwise
+            time.sleep(0.1)
+
+    def change(self, work):
+        """Does something, and waits until it is drawn."""
+        before = int(self.run("return document.documentElement.dataset.drawn"))
+        work()
+        self.until(
+            lambda: int(self.run("return document.documentElement.dataset.drawn")) > before,
+            "nothing was drawn",
+        )
+
+    def choose(self, label, value, side=0):
+        """Chooses a value of the control under a label; two sides have labels alike."""
+        script = """
+            const named = [...document.querySelectorAll("label")]
+              .filter((label) => label.textContent.startsWith(arguments[0]) && label.offsetParent);
+            const control = named.at(arguments[2]).querySelector("select, input");
+            if (control.type === "checkbox") control.click();
+            else {
+              control.value = arguments[1];
+              control.dispatchEvent(new Event(control.tagName === "SELECT" ? "change" : "input"));
+            }"""
+        self.change(lambda: self.run(script, label, value, side))
+
+    def picture(self, number=0):
+        return self.run(
+            "return document.querySelectorAll('.map canvas')[arguments[0]].toDataURL()", number
+        )
+
+    @property
+    def text(self):
+        return self.run("return document.body.innerText")
+
+
+def open_tab(chrome, address, hash_="#shap"):
+    chrome.get("about:blank")
+    chrome.get(f"{address}/{hash_}")
+    deadline = time.monotonic() + 60
+    while not (frames := chrome.find_elements("css selector", "iframe")):
+        assert time.monotonic() < deadline, "there is no tab"
+        time.sleep(0.2)
+    chrome.switch_to.frame(frames[0])
+    return Page(chrome)
+
+
+def errors_of(chrome):
+    """What the console holds against our page; TensorBoard's own has warnings."""
+    return [entry for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def downloaded(page, folder, text):
+    """What a button saves."""
+    where = {"behavior": "allow", "downloadPath": str(folder)}
+    page.chrome.execute_cdp_cmd("Browser.setDownloadBehavior", where)
+    kind = text.lower()
+    button = "return [...document.querySelectorAll('button')].find((b) => b.textContent.includes"
+    page.run(f"{button}(arguments[0]))", text).click()
+    page.until(lambda: [*folder.glob(f"*.{kind}")], "nothing was saved")
+    (file,) = folder.glob(f"*.{kind}")
+    return file

@@ -17,9 +17,15 @@ MODULES = (
     "curves.js",
     "view_state.js",
     "sources.js",
+    "side.js",
+    "columns.js",
+    "rows.js",
+    "reader.js",
     "export.js",
     "sample.js",
     "controls.js",
+    "settings.js",
+    "training_numbers.js",
     "app.js",
 )
 STYLE = "style.css"

@@ -75,9 +75,12 @@ class ShapPlugin(base_plugin.TBPlugin):
         }
 
     def _runs(self, request: wrappers.Request) -> Any:
-        """Which runs have which tags."""
+        """Returns which runs have which tags, and when each of these grew last."""
         known = self._known(request)
-        return {run: sorted(tags) for run, tags in sorted(known.items())}
+        return {
+            run: {tag: tags[tag].max_wall_time for tag in sorted(tags)}
+            for run, tags in sorted(known.items())
+        }
 
     def _series(self, request: wrappers.Request) -> Any:
         """The facts of all explanations of a tag, step by step."""

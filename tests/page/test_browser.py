@@ -8,7 +8,16 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from page_site import CLASSES, browser, tensorboard, train
+from page_site import (
+    CLASSES,
+    Page,
+    browser,
+    downloaded,
+    errors_of,
+    open_tab,
+    tensorboard,
+    train,
+)
 from PIL import Image
 
 import lightning_shap
@@ -39,8 +48,8 @@ def address(logs, tmp_path_factory):
 
 @pytest.fixture
 def tab(chrome, address):
-    """The tab, opened anew; the browser stays in its frame."""
-    opened = open_tab(chrome, address)
+    """The tab, opened anew with the first run; the browser stays in its frame."""
+    opened = open_tab(chrome, address, "#shap&p.shap.view=run%3Done")
     yield opened
     chrome.switch_to.default_content()
     chrome.set_window_size(1400, 1000)
@@ -52,74 +61,6 @@ def page(chrome, logs):
     chrome.get("about:blank")
     chrome.get((logs.folder / "one" / "shap.html").as_uri())
     return Page(chrome)
-
-
-class Page:
-    def __init__(self, chrome):
-        self.chrome = chrome
-        self.until(lambda: self.all(".sample .map"), "no samples were drawn")
-
-    def all(self, selector):
-        return self.chrome.find_elements("css selector", selector)
-
-    def one(self, selector):
-        return self.chrome.find_element("css selector", selector)
-
-    def run(self, script, *arguments):
-        return self.chrome.execute_script(script, *arguments)
-
-    def until(self, holds, otherwise):
-        deadline = time.monotonic() + 30
-        while not holds():
-            assert time.monotonic() < deadline, otherwise
-            time.sleep(0.1)
-
-    def change(self, work):
-        """Does something, and waits until it is drawn."""
-        before = int(self.run("return document.documentElement.dataset.drawn"))
-        work()
-        self.until(
-            lambda: int(self.run("return document.documentElement.dataset.drawn")) > before,
-            "nothing was drawn",
-        )
-
-    def choose(self, label, value, side=0):
-        """Chooses a value of the control under a label; two sides have labels alike."""
-        script = """
-            const named = [...document.querySelectorAll("label")]
-              .filter((label) => label.textContent.startsWith(arguments[0]) && label.offsetParent);
-            const control = named.at(arguments[2]).querySelector("select, input");
-            if (control.type === "checkbox") control.click();
-            else {
-              control.value = arguments[1];
-              control.dispatchEvent(new Event(control.tagName === "SELECT" ? "change" : "input"));
-            }"""
-        self.change(lambda: self.run(script, label, value, side))
-
-    def picture(self, number=0):
-        return self.run(
-            "return document.querySelectorAll('.map canvas')[arguments[0]].toDataURL()", number
-        )
-
-    @property
-    def text(self):
-        return self.run("return document.body.innerText")
-
-
-def open_tab(chrome, address, hash_="#shap"):
-    chrome.get("about:blank")
-    chrome.get(f"{address}/{hash_}")
-    deadline = time.monotonic() + 60
-    while not (frames := chrome.find_elements("css selector", "iframe")):
-        assert time.monotonic() < deadline, "there is no tab"
-        time.sleep(0.2)
-    chrome.switch_to.frame(frames[0])
-    return Page(chrome)
-
-
-def errors_of(chrome):
-    """What the console holds against our page; TensorBoard's own has warnings."""
-    return [entry for entry in chrome.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 def test_the_tab_shows_every_sample_without_an_error(tab):
@@ -243,9 +184,9 @@ def test_one_class_rather_than_another(page, logs):
 
 def test_samples_are_filtered(page):
     wrong = len(page.all(".wrong"))
-    page.choose("Samples", "mistakes")
+    page.choose("Images", "mistakes")
     assert len(page.all(".sample")) == wrong
-    page.choose("Samples", "all")
+    page.choose("Images", "all")
     page.choose("of class", "2")
     assert len(page.all(".sample")) < 4
 
@@ -266,18 +207,6 @@ def test_a_link_that_means_nothing_does_no_harm(chrome, address):
     chrome.get(f"{address}/{said}")
     time.sleep(3)
     assert errors_of(chrome) == []
-
-
-def downloaded(page, folder, text):
-    """What a button saves."""
-    where = {"behavior": "allow", "downloadPath": str(folder)}
-    page.chrome.execute_cdp_cmd("Browser.setDownloadBehavior", where)
-    kind = text.lower()
-    button = "return [...document.querySelectorAll('button')].find((b) => b.textContent.includes"
-    page.run(f"{button}(arguments[0]))", text).click()
-    page.until(lambda: [*folder.glob(f"*.{kind}")], "nothing was saved")
-    (file,) = folder.glob(f"*.{kind}")
-    return file
 
 
 def test_values_can_be_downloaded_and_loaded(page, logs, tmp_path):

@@ -22,14 +22,13 @@ export class SourceControl {
     });
     this.moment = html("output");
     this.play = html("button", { type: "button", onclick: () => this.toggle() }, "\u25b6 Play");
+    this.epochs = [labelled("Epoch", this.slider), this.play, this.moment];
     this.element = html(
       "div",
       { class: "source", role: "group", "aria-label": `View ${letter}` },
       html("b", { class: "letter" }, letter),
       labelled("Run", this.source),
-      labelled("Epoch", this.slider),
-      this.play,
-      this.moment,
+      ...this.epochs,
     );
   }
 
@@ -37,10 +36,11 @@ export class SourceControl {
     offer(this.source, sources, source);
     this.moments = moments;
     this.place = place;
+    for (const element of this.epochs) element.hidden = !moments.length;
     this.slider.max = Math.max(0, moments.length - 1);
     this.slider.value = place;
     this.slider.disabled = this.play.disabled = moments.length < 2;
-    this.slider.setAttribute("aria-valuetext", moments[place] ?? "nothing");
+    this.slider.setAttribute("aria-valuetext", moments[place] ?? "");
     this.moment.textContent = `${moments[place] ?? ""} (${place + 1} of ${moments.length})`;
   }
 
@@ -105,7 +105,7 @@ export class LookControl {
       labelled("Strength", fields.strength),
       labelled("Hide weak regions", fields.cut),
       html("label", { class: "check" }, this.clear, "Hide below two standard errors"),
-      labelled("Samples", fields.filter),
+      labelled("Images", fields.filter),
       labelled("of class", fields.only),
     );
   }

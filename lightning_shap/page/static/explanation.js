@@ -15,10 +15,30 @@ export class Samples {
     // Digits and scans on black ground are drawn as negatives under tiles: white is to be zero.
     const dark = data.reduce((count, level) => count + (level < MOSTLY_DARK), 0);
     this.areDark = 2 * dark > data.length;
+    this.keys = new Map();
   }
 
   static async from(buffer) {
     return new Samples(await readNpz(buffer));
+  }
+
+  /** What a photograph is known by: equal ones have equal keys, in whichever run they are. */
+  keyOf(number) {
+    if (!this.keys.has(number)) {
+      const last = this.channels - 1;
+      const begin = number * this.width * this.height * this.channels;
+      const end = begin + this.width * this.height * this.channels;
+      let [one, two] = [0, 0];
+      for (let at = begin; at < end; at += this.channels) {
+        for (let part = 0; part < 3; part += 1) {
+          const level = this.pixels[at + Math.min(part, last)]; // grey is kept once, or thrice
+          one = Math.imul(one ^ level, 0x01000193);
+          two = Math.imul(two + level + 1, 0x9e3779b1) ^ (two >>> 15);
+        }
+      }
+      this.keys.set(number, `${this.width} ${this.height} ${one} ${two}`);
+    }
+    return this.keys.get(number);
   }
 
   /** A photograph as a canvas of its own size. */

@@ -6,29 +6,74 @@ import { html, svg } from "./dom.js";
 const CELL = 200;
 const GAP = 16;
 const LINE = 18;
+const LEAST_WIDTH = 480;
 const FONT = "13px system-ui, sans-serif";
 
-/** Where everything stands on a sheet: pictures and words. */
-function sheetOf({ title, rows, scale, look }) {
-  const items = [{ kind: "text", x: GAP, y: GAP + 12, text: title, bold: true }];
-  const most = Math.max(1, ...rows.map((row) => row.figures.length));
-  const width = Math.max(GAP + (most + 1) * (CELL + GAP), 480);
-  items.push({ kind: "picture", x: GAP, y: GAP + 22, w: 200, h: 10, canvas: legend(200, look) });
-  items.push({ kind: "text", x: GAP + 208, y: GAP + 32, text: `lowers to raises: ${scale}` });
-  let y = GAP + 60;
-  for (const row of rows) {
-    const cells = [{ name: row.heading, detail: row.verdict, canvas: row.photograph }, ...row.figures];
-    const tallest = Math.max(...cells.map(({ canvas }) => (CELL * canvas.height) / canvas.width));
-    cells.forEach(({ name, detail, canvas }, column) => {
-      const x = GAP + column * (CELL + GAP);
-      const h = (CELL * canvas.height) / canvas.width;
-      items.push({ kind: "text", x, y, text: name, bold: true });
-      items.push({ kind: "text", x, y: y + LINE, text: detail });
-      items.push({ kind: "picture", x, y: y + LINE + 8, w: CELL, h, canvas });
+/**
+ * Where everything stands on a sheet: pictures, and words that were measured and broken into lines.
+ *
+ * title: what it shows; note: a sentence about it, or nothing; legends: [{words, look}, ...];
+ * rows: lists of cells [{name, detail, canvas}, ...] whose canvas is null where there is none.
+ */
+function sheetOf({ title, note, legends, rows }) {
+  const items = [];
+  const most = Math.max(1, ...rows.map((cells) => cells.length));
+  const width = Math.max(GAP + most * (CELL + GAP), LEAST_WIDTH);
+  const write = (text, x, y, room, bold = false) => {
+    const lines = linesOf(text, room, bold);
+    lines.forEach((line, at) => {
+      items.push({ kind: "text", x, y: y + (at + 1) * LINE - 4, text: line, bold });
     });
-    y += 2 * LINE + tallest + GAP + 12;
+    return y + lines.length * LINE;
+  };
+  let y = write(title, GAP, GAP, width - 2 * GAP, true);
+  if (note) y = write(note, GAP, y, width - 2 * GAP);
+  for (const { words, look } of legends) {
+    items.push({ kind: "picture", x: GAP, y: y + 5, w: CELL, h: 10, canvas: legend(CELL, look) });
+    y = write(words, GAP + CELL + 8, y, width - CELL - 2 * GAP - 8);
   }
-  return { items, width, height: y };
+  for (const cells of rows) {
+    const begin = y + GAP;
+    const below = cells.map(({ name, detail }, column) => {
+      const x = GAP + column * (CELL + GAP);
+      return write(detail, x, write(name, x, begin, CELL, true), CELL);
+    });
+    const top = Math.max(...below) + 4; // of all pictures of a row
+    y = top;
+    cells.forEach(({ canvas }, column) => {
+      if (!canvas) return;
+      const h = (CELL * canvas.height) / canvas.width;
+      items.push({ kind: "picture", x: GAP + column * (CELL + GAP), y: top, w: CELL, h, canvas });
+      y = Math.max(y, top + h);
+    });
+  }
+  return { items, width, height: y + GAP };
+}
+
+const measuring = html("canvas").getContext("2d");
+
+/** A text in lines that have room; it breaks between words, and a word only where it must. */
+function linesOf(text, room, bold) {
+  measuring.font = bold ? `bold ${FONT}` : FONT;
+  const fits = (words) => measuring.measureText(words).width <= room;
+  const lines = [];
+  let line = "";
+  for (const word of text.split(/ (?!%)/)) {
+    if (line && fits(`${line} ${word}`)) {
+      line += ` ${word}`;
+      continue;
+    }
+    if (line) lines.push(line);
+    line = "";
+    for (const letter of word) {
+      if (line && !fits(line + letter)) {
+        lines.push(line);
+        line = "";
+      }
+      line += letter;
+    }
+  }
+  return line ? [...lines, line] : lines;
 }
 
 /** The colours of the scale, from what lowers to what raises. */
@@ -61,7 +106,7 @@ export function asPng(view) {
   for (const item of items) {
     if (item.kind === "text") {
       context.font = item.bold ? `bold ${FONT}` : FONT;
-      context.fillText(item.text, item.x, item.y, CELL * (item.x > GAP ? 1 : 4));
+      context.fillText(item.text, item.x, item.y);
     } else {
       context.imageSmoothingEnabled = item.canvas.width > 2 * item.w;
       context.drawImage(item.canvas, item.x, item.y, item.w, item.h);

@@ -5,12 +5,11 @@ import { CarriedSource } from "./sources.js";
 import { decoded } from "./view_state.js";
 
 const source = new CarriedSource(JSON.parse(document.getElementById("explanations").textContent));
+const said = () => decoded(window.location.hash.slice(1));
 const app = new App(document.body, source, {
-  view: decoded(window.location.hash.slice(1)),
+  view: said(),
   linkOf: (view) => `#${view}`,
+  follow: (address) => window.history.replaceState(null, "", address),
 });
-window.addEventListener("hashchange", () => {
-  Object.assign(app.view, decoded(window.location.hash.slice(1)));
-  app.draw();
-});
+window.addEventListener("hashchange", () => app.change(said()));
 app.draw();

@@ -11,9 +11,9 @@ export const STYLES = [
 
 const OVERLAY_SIDE = 96; // of smaller images too little is seen below a colour
 
-/** An overlay for photographs in colour, tiles for what is small or grey. */
-export function usualStyle({ height, width }, { channels }) {
-  return channels === 3 && Math.max(height, width) >= OVERLAY_SIDE ? "overlay" : "tiles";
+/** An overlay for photographs in colour, tiles for what is small, grey or without a photograph. */
+export function usualStyle({ facts, samples }) {
+  return samples?.channels === 3 && facts.area >= OVERLAY_SIDE ** 2 ? "overlay" : "tiles";
 }
 
 /** How much a map is enlarged. */

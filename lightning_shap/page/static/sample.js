@@ -1,7 +1,7 @@
-// One sample: its photograph, its maps, and its classes through the epochs.
+// One image: its photograph, its maps, and its classes through the epochs.
 
 import { chart, swatch } from "./curves.js";
-import { alike, html, likelihood, numeral, percent } from "./dom.js";
+import { html, numeral, percent } from "./dom.js";
 import { isHidden, paint } from "./paint.js";
 
 const MOVES = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
@@ -98,10 +98,9 @@ class MapFigure {
   }
 }
 
-/** The row of a sample, which stays the same element as what it shows changes. */
-export class SampleRow {
-  constructor(number, say) {
-    this.number = number;
+/** What one side shows of an image, all of it read from that side. */
+class ImageView {
+  constructor(say) {
     this.say = say;
     this.figures = new Map();
     this.heading = html("h2");
@@ -110,85 +109,90 @@ export class SampleRow {
     this.maps = html("div", { class: "maps" });
     this.curve = html("div", { class: "curve" });
     this.element = html(
-      "section",
-      { class: "sample" },
+      "div",
+      { class: "view" },
       html("header", {}, this.heading, this.verdict),
       this.photograph,
       this.maps,
       this.curve,
     );
-    this.element.setAttribute("aria-label", `Sample ${number + 1}`);
   }
 
   /**
-   * sides: one or two of {letter, explanation, samples, facts}; columns: per side, what to show,
-   * {name, detail, slot, other, unit}; limit and look as for `paint`; series: what curves show.
+   * side, number: which image; columns: its maps, see `columnsOf`; marks: the steps that its curve
+   * marks, null for no curve; isOfTwo: another side is shown beside it.
    */
-  show({ sides, columns, limit, look, series, marks }) {
-    const [{ samples, facts }] = sides;
-    const row = facts.rows[this.number];
-    this.heading.textContent = `${this.number + 1} ${samples.names[this.number] ?? ""}`.trim();
-    this.verdict.replaceChildren(...verdictOf(row, samples.classNames));
-    this.showPhotograph(samples);
-    const wanted = sides.flatMap((side, place) =>
-      columns[place].map((column) => ({ ...column, side, key: `${side.letter}${column.key}` })),
-    );
-    for (const { side, ...column } of wanted) {
-      if (!this.figures.has(column.key)) this.figures.set(column.key, new MapFigure(this.say));
-      const figure = this.figures.get(column.key);
-      const { explanation } = side;
-      const found = explanation.valuesOf(this.number, column.slot, column.other);
-      const sample = this.number;
-      const name = sides.length > 1 ? `${side.letter} \u00b7 ${column.name}` : column.name;
-      const ground = { photograph: this.canvas, dark: side.samples.areDark };
-      figure.show({ ...column, ...ground, name, explanation, sample, found, limit, look });
+  show({ side, number, columns, marks, isOfTwo }) {
+    const of = (words) => (isOfTwo ? `${side.letter} \u00b7 ${words}` : words);
+    this.heading.textContent = of(side.titleOf(number));
+    this.verdict.replaceChildren(...verdictOf(side, number));
+    this.showPhotograph(side, number);
+    const { explanation, samples, limit, look, unit } = side;
+    for (const { name, slot, other, key, detail } of columns) {
+      if (!this.figures.has(key)) this.figures.set(key, new MapFigure(this.say));
+      const found = explanation.valuesOf(number, slot, other);
+      const ground = { photograph: this.canvas, dark: samples?.areDark ?? false };
+      const what = { explanation, sample: number, found, limit, look, unit };
+      this.figures.get(key).show({ ...what, ...ground, name: of(name), detail });
     }
-    this.place(sides.map(({ letter }, at) => columns[at].map(({ key }) => `${letter}${key}`)));
-    this.drawnFigures = wanted.map(({ key }) => this.figures.get(key));
-    this.showCurve(series, samples.classNames, row, marks);
+    this.drawnFigures = columns.map(({ key }) => this.figures.get(key));
+    this.place(explanation ? columns.map(({ key }) => key) : null);
+    if (marks && side.history.length > 1) this.showCurve(side, number, marks);
+    else this.curve.replaceChildren();
   }
 
-  /** Puts the figures in their places, a line for each side, and leaves alone what is there. */
+  /** What is shown, for a sheet of it: [{name, detail, canvas}, ...], the photograph first. */
+  get cells() {
+    const words = [...this.verdict.children].map((part) => part.textContent);
+    const figures = this.drawnFigures.map(({ name, detail, canvas }) => ({
+      name: name.textContent,
+      detail: detail.textContent,
+      canvas,
+    }));
+    const name = this.heading.textContent;
+    return [{ name, detail: words.join(" \u00b7 "), canvas: this.canvas }, ...figures];
+  }
+
+  /** Puts the figures in their places, and leaves alone what is there. */
   place(keys) {
     const wanted = JSON.stringify(keys);
     if (this.placed === wanted) return;
     this.placed = wanted;
-    const lines = keys.map((line) =>
-      html("div", { class: "line-of-maps" }, ...line.map((key) => this.figures.get(key).element)),
-    );
-    this.maps.replaceChildren(...lines);
+    const missing = [html("p", { class: "lack" }, "The maps are missing.")];
+    const elements = keys ? keys.map((key) => this.figures.get(key).element) : missing;
+    this.maps.replaceChildren(...elements);
   }
 
-  showPhotograph(samples) {
-    if (this.samples === samples) return;
-    this.samples = samples;
-    this.canvas = samples.photograph(this.number);
-    this.canvas.setAttribute("role", "img");
-    this.canvas.setAttribute("aria-label", `The image of sample ${this.number + 1}`);
-    if (Math.max(samples.width, samples.height) <= 96) this.canvas.classList.add("crisp");
-    this.photograph.replaceChildren(html("figcaption", {}, html("strong", {}, "Image")), this.canvas);
-  }
-
-  showCurve(series, classNames, row, marks) {
-    if (series.length < 2) {
-      this.curve.replaceChildren();
-      return;
+  showPhotograph({ samples }, number) {
+    if (this.samples === samples && this.number === number) return;
+    Object.assign(this, { samples, number, canvas: null });
+    let picture = html("p", { class: "lack" }, "The photograph is missing.");
+    if (samples) {
+      picture = this.canvas = samples.photograph(number);
+      this.canvas.setAttribute("role", "img");
+      this.canvas.setAttribute("aria-label", `The photograph of image ${number}`);
+      if (Math.max(samples.width, samples.height) <= 96) this.canvas.classList.add("crisp");
     }
-    // A class has the same line in all curves of the page.
-    const everywhere = series.at(-1).rows.flatMap(({ explained }) => explained);
+    this.photograph.replaceChildren(html("figcaption", {}, html("strong", {}, "Photograph")), picture);
+  }
+
+  showCurve(side, number, marks) {
+    const row = side.row(number);
+    // A class has the same line in all curves of a side.
+    const everywhere = side.history.at(-1).rows.flatMap(({ explained }) => explained);
     const order = [...new Set([...everywhere, ...row.explained])].sort((a, b) => a - b);
     const known = row.probabilities ? "probabilities" : "outputs";
-    const lines = row.explained.slice(0, 6).map((number) => ({
-      name: classNames[number] ?? String(number),
-      look: order.indexOf(number),
-      points: series
-        .map((facts) => [facts.step, facts.rows[this.number]?.[known]?.[number]])
+    const lines = row.explained.slice(0, 6).map((one) => ({
+      name: side.nameOf(one),
+      look: order.indexOf(one),
+      points: side.history
+        .map((facts) => [facts.step, facts.rows[number]?.[known]?.[one]])
         .filter(([, value]) => Number.isFinite(value)),
     }));
     const range = row.probabilities ? [0, 1] : undefined;
     this.curve.replaceChildren(
       html("p", {}, row.probabilities ? "Probabilities, 0 to 1" : "Outputs"),
-      chart({ lines, marks, range, title: `Sample ${this.number + 1}, ${known}` }),
+      chart({ lines, marks, range, title: `Image ${number}, ${known}` }),
       html(
         "ul",
         { class: "key" },
@@ -198,23 +202,37 @@ export class SampleRow {
   }
 }
 
-function verdictOf(row, classNames) {
-  const named = (numbers) => numbers.map((number) => classNames[number] ?? number).join(", ");
-  const parts = [];
-  if (row.right !== null) {
-    const words = row.right ? "\u2713 right" : "\u2717 wrong";
-    parts.push(html("span", { class: row.right ? "right" : "wrong" }, words));
+/** The row of an image on one side or on both, which stays the same element as they change. */
+export class ImageRow {
+  constructor(say) {
+    this.say = say;
+    this.views = [];
+    this.element = html("section", { class: "sample" });
   }
-  if (row.true.length) parts.push(html("span", {}, `true: ${named(row.true)}`));
-  if (row.predicted.length) parts.push(html("span", {}, `predicted: ${named(row.predicted)}`));
-  return parts;
+
+  /** shown: what each side shows of the image, see `ImageView`. */
+  show(shown) {
+    while (this.views.length < shown.length) this.views.push(new ImageView(this.say));
+    this.views.length = shown.length;
+    shown.forEach((one, at) => this.views[at].show(one));
+    const [{ side, number }] = shown;
+    this.element.setAttribute("aria-label", side.titleOf(number));
+    if (this.element.children.length !== shown.length) {
+      this.element.replaceChildren(...this.views.map(({ element }) => element));
+    }
+  }
 }
 
-/** What is known of a class for an image, in words: its probability, and the way to its output. */
-export function detailOf(row, number, slot, output) {
-  const rival = row.against === undefined ? 0 : row.outputs[row.against];
-  const way = alike(row.base[slot], row.outputs[number] - rival).join(" \u2192 ");
-  const probability = row.probabilities?.[number];
-  if (Number.isFinite(probability)) return `${likelihood(probability)} \u00b7 ${way}`;
-  return `${output} ${way}`;
+/** Whether a prediction is right, and the words for it: as the facts say them, where they do. */
+function verdictOf(side, number) {
+  const { right, verdict, true: truth, predicted } = side.row(number);
+  const parts = [];
+  if (right !== null) {
+    const words = right ? "\u2713 right" : "\u2717 wrong";
+    parts.push(html("span", { class: right ? "right" : "wrong" }, words));
+  }
+  if (verdict !== undefined) return verdict ? [...parts, html("span", {}, verdict)] : parts;
+  if (truth.length) parts.push(html("span", {}, `true: ${side.namesOf(truth)}`));
+  if (predicted.length) parts.push(html("span", {}, `predicted: ${side.namesOf(predicted)}`));
+  return parts;
 }

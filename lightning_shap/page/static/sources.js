@@ -3,14 +3,21 @@
 /** What TensorBoard serves below this page's own address. */
 export class ServedSource {
   async ask(route, query = {}) {
-    const answer = await fetch(`./${route}?${new URLSearchParams(query)}`);
-    if (!answer.ok) throw new Error(`${route}: ${answer.status}`);
+    const answer = await fetch(`./${route}?${new URLSearchParams(query)}`).catch(() => {
+      throw new Error("TensorBoard does not answer");
+    });
+    if (!answer.ok) throw new Error(`TensorBoard answers ${answer.status} (${route})`);
     return answer;
   }
 
-  /** Tags by runs. */
+  /** All runs: [{run, tags, latest}, ...], `latest` being when it last grew. */
   async runs() {
-    return (await this.ask("runs")).json();
+    const runs = Object.entries(await (await this.ask("runs")).json());
+    return runs.map(([run, tags]) => ({
+      run,
+      tags: Object.keys(tags),
+      latest: Math.max(...Object.values(tags)),
+    }));
   }
 
   /** The facts of all explanations of a tag, by step. */
@@ -40,7 +47,7 @@ export class CarriedSource {
 
   async runs() {
     const runs = Object.entries(this.data.runs);
-    return Object.fromEntries(runs.map(([run, tags]) => [run, Object.keys(tags)]));
+    return runs.map(([run, tags]) => ({ run, tags: Object.keys(tags), latest: 0 }));
   }
 
   async series(run, tag) {
@@ -68,5 +75,6 @@ export class CarriedSource {
 }
 
 function bytesOf(text) {
+  if (text === undefined) throw new Error("this file does not hold them");
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 }

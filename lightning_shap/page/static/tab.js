@@ -17,35 +17,25 @@ export async function render() {
     html("link", { rel: "stylesheet", href: "./style.css" }),
   );
   followTheme();
-  const said = new URLSearchParams(window.parent.location.hash.replace(/^#[^&]*/, ""));
+  const { parent } = window;
+  const isOurs = () => /^#shap(&|$)/.test(parent.location.hash);
+  const said = () => new URLSearchParams(parent.location.hash.replace(/^#[^&]*/, "")).get(KEY);
   const app = new App(document.body, new ServedSource(), {
-    view: decoded(said.get(KEY) ?? ""),
+    view: decoded(said() ?? ""),
     linkOf: (view) => {
-      const address = new URL(window.parent.location.href);
+      const address = new URL(parent.location.href);
       address.hash = `shap&${new URLSearchParams({ [KEY]: view })}`;
       return address.href;
     },
+    // The address is of the tab that is open, which need not be this one.
+    follow: (address) => isOurs() && parent.history.replaceState(parent.history.state, "", address),
+  });
+  parent.addEventListener("hashchange", () => {
+    if (isOurs()) app.change(said() === null ? {} : decoded(said()));
   });
   await app.draw();
   onReload(() => app.reload());
-  setInterval(() => !document.hidden && look(app), LOOK_AGAIN);
-}
-
-/** Draws anew only if there is something new: what somebody points at stays as it is. */
-async function look(app) {
-  if (!app.sides?.length) {
-    await app.reload();
-    return;
-  }
-  const [{ run, tag, series }] = app.sides;
-  try {
-    const now = await app.source.series(run, tag);
-    if (now.length !== series.length || now.at(-1).wall_time !== series.at(-1).wall_time) {
-      await app.reload();
-    }
-  } catch {
-    // TensorBoard may be gone for a moment; the next look will show.
-  }
+  setInterval(() => !document.hidden && app.lookAgain(), LOOK_AGAIN);
 }
 
 /** Light or dark as TensorBoard is. */

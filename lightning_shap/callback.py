@@ -122,9 +122,10 @@ class ShapCallback(EitherCallback):
             or else where the first logger keeps this run's files, on this machine or not. A report
             of another run there is left alone, and this one's is ``<tag>-v1.html``.
         metrics: Which numbers to log of the maps of the true class, or the highest, as a list.
-            "settled" compares with the epoch explained before, "learnt" with the untrained model,
-            "where" gives the shares along the border, in each corner and on the strongest tenth,
-            "sure" errors, clear and distinct regions, or what is missing; None for these four.
+            "settled" gives the similarity to the epoch explained before, "learnt" that to the
+            untrained model, see :class:`lightning_shap.Similarity`; "where" gives the shares along
+            the border, in each corner and on the strongest tenth, "sure" errors, clear and distinct
+            regions, or what is missing; None for these four.
             "faithful" holds insertion and deletion against random maps, for 32 model rows a sample.
             At the end "settled" explains the final model once more with half of the evaluations,
             unless the method knows standard errors.

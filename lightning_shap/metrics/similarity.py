@@ -20,7 +20,11 @@ ONE_SIDED = 1.645  # standard deviations below which one of twenty lies
 
 
 class Similarity(MeanOfMaps):
-    """How alike two explanations of the same images are: 1 where maps differ by their size alone.
+    """Takes the cosine between the maps of two explanations of the same images.
+
+    It is ``sum(a * b) / sqrt(sum(a * a) * sum(b * b))`` over the pixels of two maps ``a`` and
+    ``b``: 1 where they differ by their size alone, 0 where they have nothing in common, and -1
+    where one is the reverse of the other.
 
     Of each image the same classes are compared, by their numbers where both explanations know
     them; what only one of them explained is left out. Where both have standard errors, ``floor``

@@ -1,4 +1,4 @@
-"""The numbers of one explanation: how it has settled, what it has learnt, where, and how sure."""
+"""The numbers of one explanation: what it is similar to, where it lies, and how sure it is."""
 
 import math
 from collections.abc import Sequence
@@ -64,14 +64,14 @@ def numbers_of_maps(
     maps = maps_of(explanation)
     numbers: dict[str, float] = {}
     if "settled" in metrics and previous is not None:
-        for suffix, alike in (("", Similarity(**ALONE)), ("_rank", Similarity("rank", **ALONE))):
+        for prefix, alike in (("", Similarity(**ALONE)), ("rank_", Similarity("rank", **ALONE))):
             alike.update(first_maps(explanation), previous)
-            numbers[f"settled{suffix}"] = float(alike.compute())
-            numbers[f"settled{suffix}_floor"] = float(alike.floor)
+            numbers[f"{prefix}similarity_to_previous"] = float(alike.compute())
+            numbers[f"{prefix}similarity_to_previous_floor"] = float(alike.floor)
     if "learnt" in metrics and control is not None:
         alike = Similarity(**ALONE)
         alike.update(first_maps(explanation), control)
-        numbers["learnt"] = 1 - float(alike.compute())
+        numbers["similarity_to_untrained"] = float(alike.compute())
     numbers |= {name: float(value) for name, value in _of_one(explanation, maps, metrics).items()}
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.metrics.similarity import Similarity
 from lightning_shap.metrics.where import CORNERS, border_mask, corner_mask
+from lightning_shap.phrases import MINUS
 from lightning_shap.story.chapter import Chapter, first_maps
 from lightning_shap.story.numbers import ALONE, numbers_of_maps
 from lightning_shap.verdicts import verdicts_of
@@ -27,8 +28,8 @@ MOST_MISTAKES = 3  # that are named
 class Summary:
     """What the explanations of a training say together.
 
-    Similarities are cosines between the maps of each sample's true class, or its highest, and are
-    means over samples.
+    Similarities are those of :class:`lightning_shap.Similarity`: cosines between the maps of each
+    sample's true class, or its highest, 1 where they are the same, as means over samples.
 
     Attributes:
         titles: Of the explained epochs.
@@ -38,7 +39,7 @@ class Summary:
             budget being all that differs; None where that is not known.
         control: How similar the final maps are to those of the untrained model, or None.
         settled_at: Which of the epochs is the first from which on all are at the floor or above;
-            None if none is, or without a floor.
+            None if none is but the last, which has nothing after it, or without a floor.
         final: What the final explanation says by itself.
     """
 
@@ -65,10 +66,10 @@ class Summary:
     def markdown(self) -> str:
         """The lines, and a table of the epochs."""
         rows = [
-            f"| {title} | {1 - alike:.3f} | {1 - rank:.3f} |"
+            f"| {title} | {alike:.3f} | {rank:.3f} |"
             for title, alike, rank in zip(self.titles, self.to_final, self.ranks, strict=True)
         ]
-        table = ["| epoch | distance to the final maps | by rank |", "| --- | --- | --- |", *rows]
+        table = ["| epoch | similarity to the final maps | by rank |", "| --- | --- | --- |", *rows]
         listed = "\n".join(f"- {line}" for line in self.lines)
         return f"{listed}\n\n" + "\n".join(table) if rows else listed
 
@@ -78,53 +79,76 @@ class Summary:
         return {
             "lines": self.lines,
             "epochs": list(self.titles),
-            "distance": [1 - alike for alike in self.to_final],
-            "distance_by_rank": [1 - alike for alike in self.ranks],
-            "noise_floor": None if self.floor is None else 1 - self.floor,
+            "similarity_to_final": list(self.to_final),
+            "rank_similarity_to_final": list(self.ranks),
+            "noise_floor": self.floor,
             "settled_at": None if self.settled_at is None else self.titles[self.settled_at],
-            "distance_to_control": None if self.control is None else 1 - self.control,
+            "similarity_to_untrained": self.control,
         }
 
     @property
     def warning(self) -> str | None:
         """What a user must know before believing the final maps, None if there is nothing."""
-        if self.control is None or (self.floor is not None and self.floor < NOISY):
-            return None
-        bound = RESEMBLES if self.floor is None else min(self.floor, RESEMBLES)
-        if self.control < bound:
+        if not self._resembles_control:
             return None
         return (
             "the final maps still resemble those of the untrained model "
-            f"(similarity {self.control:.2f}): unless it began with learnt weights, they show the "
-            "network's shape, or the images', and not what it learnt"
+            f"(similarity {_written(self.control)}): unless it began with learnt weights, they "
+            "show the network's shape, or the images', and not what it learnt"
         )
 
     @property
+    def _is_noise(self) -> bool:
+        """Whether maps of one and the same model are so unlike that none can be compared."""
+        return self.floor is not None and self.floor < NOISY
+
+    @property
+    def _resembles_control(self) -> bool:
+        if self.control is None or self._is_noise:
+            return False
+        return self.control >= (RESEMBLES if self.floor is None else min(self.floor, RESEMBLES))
+
+    @property
     def _settled(self) -> list[str]:
+        """The verdict first, then what it is taken from; none of a single epoch."""
         if not self.titles:
             return []
+        if len(self.titles) == 1:
+            return [f"settled: unknown, no epoch but {self.titles[0]} was explained"]
+        noise = f"noise alone leaves {_written(self.floor)}"
         if self.floor is None:
+            similar = f"similarity {_written(self.to_final[-2])} to the final ones"
             return [
-                f"settled: the last epoch's maps are {1 - self.to_final[-1]:.2f} from the final "
-                "ones; without standard errors there is no noise floor"
+                f"settled: unknown, the maps of {self.titles[-2]} have a {similar}; without "
+                "standard errors nobody knows what noise alone leaves"
             ]
-        noise = f"noise floor {1 - self.floor:.2f}"
-        if self.floor < NOISY:
+        if self._is_noise:
             return [f"settled: unknown, maps differ by noise alone ({noise}); raise max_evals"]
         if self.settled_at is None:
-            return [f"settled: no, maps still change when training ends ({noise})"]
-        if self.settled_at == len(self.titles) - 1 and len(self.titles) > 1:
-            before = f"the epoch before was {1 - self.to_final[-2]:.2f} from the final maps"
-            return [f"settled: not before {self.titles[-1]}; {before}, {noise}"]
-        return [f"settled: from {self.titles[self.settled_at]} on, within the {noise}"]
+            last = max(
+                place for place, alike in enumerate(self.to_final) if not alike >= self.floor
+            )
+            similar = f"a similarity of {_written(self.to_final[last])} to the final ones"
+            return [
+                "settled: no, maps still change when training ends: those of "
+                f"{self.titles[last]} have {similar}, {noise}"
+            ]
+        least = _written(min(self.to_final[self.settled_at :]))
+        return [
+            f"settled: yes, from {self.titles[self.settled_at]} on: similarity to the final maps "
+            f"{least} or more, {noise}"
+        ]
 
     @property
     def _learnt(self) -> list[str]:
         if self.control is None:
             return []
+        verdict = "hardly" if self._resembles_control else "yes"
+        if self._is_noise:
+            verdict = "unknown, maps differ by noise alone"
         return [
-            f"learnt: the final maps are {1 - self.control:.2f} from the untrained model's "
-            "(0 the same, 1 nothing in common, 2 the reverse)"
+            f"learnt: {verdict}: the final maps have a similarity of {_written(self.control)} to "
+            f"the untrained model's (1 the same, 0 nothing in common, {MINUS}1 the reverse)"
         ]
 
 
@@ -148,7 +172,7 @@ def summary_of(
     if floor is not None:
         below = [number for number, one in enumerate(alike) if not one >= floor]
         first = below[-1] + 1 if below else 0
-        settled_at = first if first < len(epochs) else None
+        settled_at = first if first < len(epochs) - 1 else None
     against_control = None if control is None else _compared(maps, control.maps)[0]
     return Summary(
         tuple(chapter.title for chapter in epochs),
@@ -166,6 +190,11 @@ def lines_of(explanation: "ImageExplanation") -> list[str]:
     numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
     size = maps_of(explanation).images.shape[1:3]
     return [_result(explanation), _where(numbers, size), *_sure(numbers, explanation)]
+
+
+def _written(similarity: float | None) -> str:
+    """A similarity in words, never as one that there is not."""
+    return "unknown" if similarity is None else f"{similarity:.2f}".replace("-", MINUS)
 
 
 def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, float]:

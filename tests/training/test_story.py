@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import TinyClassifier, ours_raise, tiny_loaders, tiny_trainer
 
-from lightning_shap import ShapCallback, explain
+from lightning_shap import ShapCallback, Similarity, explain
 from lightning_shap.story.chapter import Chapter
 from lightning_shap.story.story import MOST, Story
 
@@ -46,22 +46,23 @@ def test_each_method_has_the_curves_that_say_something(tmp_path, method):
     _, trainer = fit(tmp_path, method=method)
     before, first, *later = curves(trainer)
     always = COST | WHERE | SURE[method]
-    floors = {"settled_floor", "settled_rank_floor"} if method == "kernel" else set()
+    similar = {"similarity_to_previous", "rank_similarity_to_previous"}
+    floors = {f"{name}_floor" for name in similar} if method == "kernel" else set()
     assert {*before} == always
-    assert {*first} == always | {"learnt"}
+    assert {*first} == always | {"similarity_to_untrained"}
     for row in later:
-        assert {*row} == always | {"learnt", "settled", "settled_rank"} | floors
-        assert -1 <= row["settled"] <= 1 + 1e-6
+        assert {*row} == always | {"similarity_to_untrained"} | similar | floors
+        assert -1 <= row["similarity_to_previous"] <= 1 + 1e-6
     (final,) = curves(trainer, "shap_final")
-    assert {*final} == always | {"learnt"}
+    assert {*final} == always | {"similarity_to_untrained"}
 
 
 def test_the_curves_are_chosen_with_metrics(tmp_path):
     ours, trainer = fit(tmp_path, metrics=["settled", "faithful"], epochs=2)
     *_, last = curves(trainer)
     assert {*last} == COST | {
-        "settled",
-        "settled_rank",
+        "similarity_to_previous",
+        "rank_similarity_to_previous",
         "faithful_insertion",
         "faithful_deletion",
     }
@@ -97,8 +98,8 @@ def test_the_summary_is_logged_once_and_kept_with_the_explanation(tmp_path, monk
     for line in summary:
         assert line in said
         assert f"- {line}" in text
-    assert "| epoch 2 | 0.0" in text
-    assert "noise floor" in summary[1]
+    assert "| epoch 2 | 1.000 | 1.000 |" in text
+    assert "noise alone leaves" in summary[1]
     assert "settled:" not in explained_alone().summary()
 
 
@@ -125,7 +126,12 @@ def test_maps_that_still_resemble_the_untrained_models_are_warned_of(tmp_path):
         ours, _ = fit(tmp_path, Frozen(), max_evals=32)
     (found,) = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
     assert "still resemble those of the untrained model (similarity 1.00)" in found
-    assert "settled: from epoch 0 on" in ours.explanation.summary()
+    assert "settled: yes, from epoch 0 on: similarity to the final maps 1.00" in (
+        ours.explanation.summary()
+    )
+    assert "learnt: hardly: the final maps have a similarity of 1.00" in (
+        ours.explanation.summary()
+    )
 
 
 def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
@@ -134,9 +140,9 @@ def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
     )
     for epochs, expected in {
         (other, other): None,
-        (other, final): 1,
+        (other, final): None,
         (final, other): None,
-        (final, other, final): 2,
+        (final, other, final): None,
         (other, final, final): 1,
     }.items():
         story = Story(("settled",))
@@ -147,6 +153,36 @@ def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
         assert 0.5 < summary.floor < 1
         assert ("settled: no," in summary.text) == (expected is None)
     assert story.end(final).floor is None
+
+
+def test_where_nothing_was_compared_there_is_no_verdict():
+    final, half = explained_alone(0, 60), explained_alone(0, 30)
+    story = Story(("settled",))
+    assert "settled" not in story.end(final, half).text
+    story.add(final, "epoch 0")
+    assert "settled: unknown, no epoch but epoch 0 was explained" in story.end(final, half).text
+    assert story.end(final, half).settled_at is None
+
+
+def test_similarities_have_one_direction_in_curves_words_and_tables():
+    before, after = explained_alone(1, 60), explained_alone(0, 60)
+    measure = Similarity()
+    measure.update(after, before)
+    expected = float(measure.compute())
+    assert expected < 0.75
+    story = Story(("settled", "learnt"))
+    story.add(before, "before training", is_control=True)
+    story.add(before, "epoch 0")
+    numbers = story.add(after, "epoch 1")
+    summary = story.end(after, explained_alone(0, 30))
+    for name in ("similarity_to_previous", "similarity_to_untrained"):
+        assert numbers[name] == pytest.approx(expected, abs=1e-5)
+    assert summary.plain["similarity_to_untrained"] == pytest.approx(expected, abs=1e-5)
+    assert summary.plain["similarity_to_final"] == pytest.approx([expected, 1], abs=1e-5)
+    words = f"{expected:.2f}".replace("-", "\N{MINUS SIGN}")
+    assert f"those of epoch 0 have a similarity of {words} to the final ones" in summary.text
+    assert f"learnt: yes: the final maps have a similarity of {words}" in summary.text
+    assert f"| epoch 0 | {expected:.3f} |" in summary.markdown
 
 
 def test_kernel_takes_its_noise_floor_from_its_errors_and_is_not_explained_again(tmp_path):
@@ -195,7 +231,7 @@ def test_tensorboard_has_the_evolution_and_the_summary(tmp_path):
     events = EventAccumulator(trainer.logger.log_dir).Reload()
     assert [event.step for event in events.Images("shap/evolution")] == [9]
     (text,) = events.Tensors("shap/summary/text_summary")
-    assert b"- learnt: the final maps" in text.tensor_proto.string_val[0]
+    assert b"- learnt: " in text.tensor_proto.string_val[0]
 
 
 def test_a_logger_that_fails_at_the_end_is_warned_of(tmp_path, monkeypatch):

@@ -302,7 +302,10 @@ def _check_whole(explanation: ImageExplanation) -> None:
         array = arrays.get(name)
         if array is not None and np.shape(array) not in shapes:
             raise ValueError(f"its {name} have shape {np.shape(array)}, not {shapes[0]}")
-    texts, numbers = (record.method, record.masker, record.output), (record.max_evals, record.seed)
+    texts, numbers = (
+        (record.method, record.masker, record.output, record.returns or ""),
+        (record.max_evals, record.seed),
+    )
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("its record holds no text where text belongs")
     if not all(isinstance(number, (int, float)) for number in (*numbers, record.seconds)):

@@ -251,30 +251,6 @@ def checked_labels(labels: Any, images: int) -> np.ndarray | None:
     return array
 
 
-def known_labels(
-    labels: np.ndarray | None, classes: Classes, *, found: bool = False
-) -> np.ndarray | None:
-    """The labels as the record keeps them; of those that nobody gave, what fits the model."""
-    if labels is None:
-        return None
-    if found:
-        if labels.ndim == 1 and labels.dtype.kind in "biu" and not classes.values:
-            labels = np.where(labels < classes.count, labels, -1)
-        try:
-            labels = classes.checked(labels)
-        except (ValueError, TypeError):  # they are of another task
-            return None
-    else:
-        labels = classes.checked(labels)
-    if labels.dtype == bool and not classes.multi_label and (labels.sum(axis=1) != 1).any():
-        warnings.warn(
-            "labels: some images have several classes, or none, but probabilities are shares of "
-            "one; give multi_label=True if the model was trained for several",
-            stacklevel=4,
-        )
-    return labels
-
-
 def checked_targets(
     targets: Any,
     topk: Any,

@@ -89,9 +89,12 @@ class ShapCallback(EitherCallback):
             "boxes" for SHAP's rectangles, or the patches of "kernel". None for "image", or for
             patches where a grid is given.
         output: What is explained: "logit", which is the model's output as it is, "probability",
-            "value" where the outputs are no classes, or a function from the model's output to
-            scores (N, K), in a configuration file by its import path. A model with one output is
-            known to have a value, and not a class, if the samples' labels are not all 0 or 1.
+            "value", which is returns="values" as well, or a function from the model's output to
+            scores (N, K), in a configuration file by its import path.
+        returns: What the model's outputs are, or what a function for ``output`` makes of them:
+            "logits", "probabilities", "log-probabilities", or "values" where they are no classes.
+            None finds out: by the operation that makes them, such as a sigmoid, else by all that
+            was seen of them; outputs are values where labels prove that they are no classes.
         multi_label: Several classes may be true at once: a probability is a sigmoid, not a softmax.
         batch_size: Rows per model call. It halves itself when memory runs out.
         class_names: Names of the classes, else those that the data set or the model knows.
@@ -166,6 +169,7 @@ class ShapCallback(EitherCallback):
         grid: int | Sequence[int] | None = None,
         regions: RegionsName | None = None,
         output: Output = "logit",
+        returns: Literal["logits", "probabilities", "log-probabilities", "values"] | None = None,
         multi_label: bool = False,
         batch_size: int = 64,
         class_names: Sequence[str] | None = None,
@@ -221,6 +225,7 @@ class ShapCallback(EitherCallback):
             grid=grid,
             regions=regions,
             output=output,
+            returns=returns,
             multi_label=multi_label,
             batch_size=batch_size,
             seed=seed,
@@ -252,14 +257,16 @@ class ShapCallback(EitherCallback):
         Only samples that cannot be found again are kept as images.
         """
         state = self.batch.state_dict()
+        outputs = self.explainer.state_dict() if self.explanation is not None else {}
         card = {} if self.card is None else self.card.as_dict()
-        more = {**self.logbook.state_dict(), "classifier": card}
+        more = {**self.logbook.state_dict(), "classifier": card, "outputs": outputs}
         return state | {name: part for name, part in more.items() if part}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the samples and the story of the run that is resumed."""
         self.batch.load_state_dict(state_dict)
         self.logbook.load_state_dict(state_dict)
+        self.explainer.load_state_dict(state_dict.get("outputs", {}))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begins a fit afresh, or says why it will not."""
@@ -314,6 +321,8 @@ class ShapCallback(EitherCallback):
         self._settle(trainer, pl_module, settle=False)
         # Loaders may differ from rank to rank, but what follows from them must not.
         self._validates = any(self.ranks.gather(lambda: validates(trainer)))
+        with self._warned(trainer):
+            self.mistakes.look(trainer, pl_module, self.ranks)
         if self._is_control_due(trainer):
             self.mistakes.keep_untrained(pl_module)
             knows_samples = self._validates or self.batch.pick is not None

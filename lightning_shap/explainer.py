@@ -22,7 +22,6 @@ from lightning_shap.arguments import (
     checked_regions,
     checked_switch,
     checked_targets,
-    known_labels,
 )
 from lightning_shap.class_names import class_names_in, task_of
 from lightning_shap.classes import Classes
@@ -35,10 +34,12 @@ from lightning_shap.isolation.random_states import Draws
 from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED
 from lightning_shap.maskers import MaskerLike, background_of, describe
 from lightning_shap.methods.registry import MethodName, RegionsName
-from lightning_shap.outputs import Output, probabilities_of
+from lightning_shap.outputs import NAMES, Output, Returns, checked_returns, probabilities_of
 from lightning_shap.progress import Progress, counting
 from lightning_shap.regions.boxes import Box, BoxCoalitions
 from lightning_shap.regions.image_tree import ImageTrees
+from lightning_shap.returned import Returned
+from lightning_shap.truth import FoundLabels, hint_at_several, known_labels, told_by
 
 
 def explain(
@@ -56,6 +57,7 @@ def explain(
     regions: RegionsName | None = None,
     backgrounds: torch.Tensor | Literal["samples"] | None = None,
     output: Output = "logit",
+    returns: Returns | None = None,
     multi_label: bool = False,
     batch_size: int = 64,
     class_names: Sequence[str] | None = None,
@@ -99,9 +101,13 @@ def explain(
         backgrounds: What ``"gradient"`` starts from: images (B, C, H, W), or ``"samples"`` for
             the images themselves; None for what the masker shows.
         output: What is explained: ``"logit"``, which is the output as it is, ``"probability"``, or
-            a function from the model's raw output to (N, K). ``"value"`` is the output as it is of
-            a model that has no classes, as in a regression: nothing is predicted or ranked. A
-            Hugging Face model whose ``problem_type`` is regression is known to be one.
+            a function from the model's raw output to (N, K). ``"value"`` is the output as it is,
+            with ``returns="values"``.
+        returns: What the model's outputs are, or what a function for ``output`` makes of them:
+            ``"logits"``, ``"probabilities"``, ``"log-probabilities"``, or ``"values"`` of a model
+            without classes, as in a regression, of which nothing is predicted or ranked. None finds
+            out: by the operation that makes them, such as a sigmoid, else by their values; a
+            Hugging Face model says itself whether it is a regression.
         multi_label: Several classes may be true at once: a probability is a sigmoid, not a softmax.
         batch_size: Rows per model call at most; on a CPU no more than eight per thread, which is
             faster. It halves itself when memory runs out.
@@ -142,6 +148,7 @@ def explain(
         regions=regions,
         backgrounds=backgrounds,
         output=output,
+        returns=returns,
         multi_label=multi_label,
         batch_size=batch_size,
         class_names=class_names,
@@ -164,6 +171,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     grid: int | tuple[int, int] | None,
     regions: RegionsName | None,
     output: Output,
+    returns: Returns | None,
     multi_label: bool,
     batch_size: int,
     class_names: Sequence[str] | None,
@@ -172,9 +180,9 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     against: Against = None,
     backgrounds: torch.Tensor | Literal["samples"] | None = None,
     fewer_will_do: bool = False,
-    labels_are_found: bool = False,
-    labels_are_binary: bool = True,
+    labels_found: FoundLabels | None = None,
     names_are_found: bool = False,
+    returned: Returned | None = None,
     data: np.ndarray | None = None,
     trees: ImageTrees | None = None,
 ) -> ImageExplanation:
@@ -183,11 +191,10 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     Args:
         fewer_will_do: Of a model with fewer outputs than ``topk``, all are explained; of outputs
             that are values, which have no highest ones, the first.
-        labels_are_found: Data has the labels, which may be those of another task: what does not fit
-            the model is left out.
-        labels_are_binary: Those that the data has could be of two classes. This counts all there
-            are, and these may be only some.
+        labels_found: Data has the labels, which may be those of another task and are then left out.
+            This is what is known of all there are, of which these may be only some.
         names_are_found: Data has the class names, which may be those of another task as well.
+        returned: What was seen of the model's outputs before, which takes in what is seen now.
         data: The images as the explanation is to keep them, (N, H, W, C); copied where None.
         trees: The trees of images that were explained before.
     """
@@ -216,6 +223,8 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     true = checked_labels(labels, len(images))
     task = task_of(model)
     multi_label = multi_label or task == "multi_label_classification"
+    returns = checked_returns(returns, output)
+    seen = Returned() if returned is None else returned
 
     with counting(progress, len(images) * max_evals) as advance:
         game = CoalitionGame(
@@ -223,17 +232,27 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
             images,
             background_of(masker, images),
             output=output,
+            returns=returns,
             multi_label=multi_label,
             batch_size=batch_size,
             progress=advance,
             draws=Draws(seed),
         )
+        game.probable = False  # until it is known what probabilities are made of
         empty, full = _ends(game)
-        if output == "logit":
-            output = _known_output(task, labels_are_binary, empty, full)
         count = full.shape[1]
-        classes = Classes(count, values=output == "value", multi_label=multi_label)
-        true = known_labels(true, classes, found=labels_are_found)
+        seen.join(game.returned)
+        game.returned = seen  # which goes on to see what is played
+        told = returns or told_by(
+            output, task, labels_found, Classes(count, multi_label=multi_label), seen
+        )
+        game.returns, guessed = (told, False) if told else _taken(seen, output, multi_label)
+        classes = Classes(count, values=game.returns == "values", multi_label=multi_label)
+        true = known_labels(true, classes, labels_found, seen)
+        hint_at_several(true, classes)
+        if output == "probability":
+            game.probable = True
+            empty, full = (game.explained(torch.from_numpy(one)).numpy() for one in (empty, full))
         chosen = checked_targets(targets, topk, true, full, classes, fewer_will_do=fewer_will_do)
         if classes.values and names_are_found:
             class_names = None  # data names classes, and these are none
@@ -252,6 +271,9 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         found = estimator(game, chosen, base, ends, max_evals=max_evals, seed=seed, **options)
         base = base if found.base is None else found.base
 
+    taken = game.returns
+    if told is None and output == "logit":  # of all that was played, and not of its ends alone
+        taken, guessed = _taken(seen, output, multi_label)
     evaluations, model_seconds, others = game.evaluations, game.model_seconds, game.against
     del game  # and its backgrounds, before there is a copy of the images
 
@@ -260,10 +282,10 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         max_evals=max_evals,
         grid=found.grid,
         masker=describe(masker, images) if backgrounds is None else "own background",
-        output=output if isinstance(output, str) else "custom",
+        output=_explained(output, taken),
         seed=seed,
         outputs=full,
-        probabilities=_probabilities(full, output, multi_label),
+        probabilities=_probabilities(full, output, taken, multi_label),
         class_names=names,
         labels=true,
         evaluations=evaluations,
@@ -277,6 +299,8 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         follows_image=regions == "image",
         multi_label=multi_label,
         isolation=isolation_of(model),
+        returns=taken,
+        returns_guessed=guessed,
     )
     return ImageExplanation(
         found.found,
@@ -296,29 +320,30 @@ def _ends(game: CoalitionGame) -> tuple[np.ndarray, np.ndarray]:
     return outputs[0::2], outputs[1::2]
 
 
-def _probabilities(full: np.ndarray, output: Output, multi_label: bool) -> np.ndarray | None:
+def _taken(seen: Returned, output: Output, multi_label: bool) -> tuple[Returns | None, bool]:
+    """What outputs are taken for, and whether that is a guess; None for scores of any kind."""
+    if callable(output) and seen.operation is None:
+        return None, False
+    return seen.judge(multi_label)
+
+
+def _explained(output: Output, returns: Returns | None) -> str:
+    """What is explained, in a word."""
+    if callable(output):
+        return "custom"
+    if output != "logit" or returns is None:
+        return output
+    return NAMES[returns]
+
+
+def _probabilities(
+    full: np.ndarray, output: Output, returns: Returns | None, multi_label: bool
+) -> np.ndarray | None:
     if output == "probability":
         return full
-    if output == "logit":
-        return probabilities_of(torch.from_numpy(full), multi_label).numpy()
-    return None
-
-
-def _known_output(task: str | None, binary: bool, empty: np.ndarray, full: np.ndarray) -> Output:
-    """What a model's outputs (N, K) are, where that is sure: values, probabilities or else logits.
-
-    A single output is no binary classifier's if the data has labels for it beyond zero and one.
-    """
-    if task == "regression" or (full.shape[1] == 1 and not binary):
-        return "value"
-    # Of a model that ends in a softmax.
-    return "probability" if _are_probabilities(full) and _are_probabilities(empty) else "logit"
-
-
-def _are_probabilities(outputs: np.ndarray) -> bool:
-    """Whether the outputs (N, K) of each image are shares of one already."""
-    sums = outputs.sum(1)
-    return outputs.shape[1] > 1 and bool(outputs.min() >= 0 and np.allclose(sums, 1, atol=1e-3))
+    if returns is None or returns == "values":
+        return None
+    return probabilities_of(torch.from_numpy(full), returns, multi_label).numpy()
 
 
 def _as_numpy(tensor: torch.Tensor) -> np.ndarray:

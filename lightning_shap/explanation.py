@@ -18,6 +18,7 @@ from lightning_shap.verdicts import verdicts_of
 if TYPE_CHECKING:
     from PIL import Image
 
+    from lightning_shap.outputs import Returns
     from lightning_shap.story.summary import Summary
 
 SHOWN_ROWS = 8  # of the images, where a notebook shows an explanation
@@ -35,10 +36,12 @@ class Record:
         max_evals: Model rows an image was allowed.
         grid: Patches (rows, columns) of the kernel method, else None.
         masker: What absent regions showed, in words.
-        output: What was explained: ``"logit"``, ``"probability"``, ``"value"`` or ``"custom"``.
+        output: What was explained: ``"logit"``, ``"probability"``, ``"log-probability"``,
+            ``"value"`` or ``"custom"``.
         seed: Seed of everything random.
         outputs: float64 (N, K), every output of the model for the full images.
-        probabilities: float64 (N, K), or None where outputs are values or a function of the user's.
+        probabilities: float64 (N, K), or None where outputs are values, or a function of the user's
+            made them in a way that says nothing.
         class_names: str (C,), of what the outputs stand for: K classes, two where a single output
             stands for the second, or K values.
         labels: int (N,), the true classes, -1 where unknown; bool (N, C), where an image may have
@@ -63,6 +66,10 @@ class Record:
         follows_image: Regions followed what is in each image, and were no boxes or patches.
         isolation: What kept the calls from the model: ``"copy"``, ``"restored"`` where it would not
             be copied, ``"none"`` for a function with no module behind it.
+        returns: What the model's outputs were taken for: ``"logits"``, ``"probabilities"``,
+            ``"log-probabilities"`` or ``"values"``; None for a function of the user's that says
+            nothing of it. Where a record of an earlier version leaves it out, as ``output`` says.
+        returns_guessed: That is a guess: nobody said so, and what made them was not seen.
     """
 
     method: str
@@ -88,11 +95,17 @@ class Record:
     against: np.ndarray | None = None
     swaps: np.ndarray | None = None
     swapped: np.ndarray | None = None
+    returns: "Returns | None" = None
+    returns_guessed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.returns is None and self.output in RETURNED:
+            object.__setattr__(self, "returns", RETURNED[self.output])
 
     @property
     def classes(self) -> Classes:
         """What the outputs stand for."""
-        values = self.output == "value"
+        values = self.returns == "values"
         return Classes(self.outputs.shape[1], values=values, multi_label=self.multi_label)
 
     @property
@@ -130,6 +143,13 @@ class Record:
         kept |= {name: kept[name][:, outputs] for name in PER_MAP if name in kept}
         return replace(self, **kept)
 
+
+RETURNED: "dict[str, Returns]" = {
+    "logit": "logits",
+    "probability": "probabilities",
+    "value": "values",
+}
+"""What a model returned whose record does not say so, by what was explained."""
 
 PER_IMAGE = (
     "outputs",

@@ -16,7 +16,9 @@ import torch
 from lightning_shap.errors import ArgumentError
 from lightning_shap.isolation.modes import evaluation_mode, module_of, outside_inference
 from lightning_shap.isolation.random_states import Draws
-from lightning_shap.outputs import Output, value_function
+from lightning_shap.last_operation import LastOperation
+from lightning_shap.outputs import Output, Returns, picks_a_head, probabilities_of, value_function
+from lightning_shap.returned import Returned
 
 # More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.
 CPU_ROWS_PER_THREAD = 8
@@ -51,7 +53,8 @@ class CoalitionGame:
         images: Float tensor (N, C, H, W), any device; moved to the model's device and dtype.
         background: What absent pixels show, of the images' shape.
         output: What is explained, see :func:`lightning_shap.outputs.value_function`.
-        multi_label: Probabilities are sigmoids.
+        returns: What the model returns; None to judge by its first outputs.
+        multi_label: Probabilities of logits are sigmoids.
         batch_size: Rows per model call at most; fewer on a CPU, where eight rows a thread are
             fastest, and as many pixels of larger images. Halved for good when memory runs out.
         progress: Called with the number of rows after each model call.
@@ -62,6 +65,9 @@ class CoalitionGame:
         model_seconds: Time spent inside the model.
         against: int (N,), which output of each image all others are compared with: what is played
             is then their difference. None for the outputs themselves.
+        returned: What was seen of the model's outputs.
+        returns: What they are, None where that is not known yet. Set it before ``probable``.
+        probable: Probabilities of the outputs are played, and not these themselves.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class CoalitionGame:
         background: torch.Tensor,
         *,
         output: Output = "logit",
+        returns: Returns | None = None,
         multi_label: bool = False,
         batch_size: int = 64,
         progress: Callable[[int], None] | None = None,
@@ -91,7 +98,14 @@ class CoalitionGame:
         self.model_seconds = 0.0
         self.against: np.ndarray | None = None
         self.progress = progress
-        self._value = value_function(output, multi_label)
+        self.returned = Returned()
+        self.returns = returns
+        self._value = value_function(output)
+        self._picks = callable(output)
+        self.probable = not self._picks and output == "probability"
+        self._multi_label = multi_label
+        # How the scores are made.
+        self._watched = returns is not None and not self._picks
 
     def play(self, image_indices: Sequence[int] | np.ndarray, coalitions: Coalitions) -> np.ndarray:
         """The outputs under some coalitions.
@@ -229,7 +243,8 @@ class CoalitionGame:
 
     def _evaluate(self, shown: torch.Tensor) -> np.ndarray:
         started = time.perf_counter()
-        scores: np.ndarray = self._scores(shown).cpu().numpy()
+        raw = self._scores(shown).cpu()
+        scores: np.ndarray = raw.numpy()
         self.model_seconds += time.perf_counter() - started
         if not np.isfinite(scores).all():
             broken = int((~np.isfinite(scores)).any(axis=1).sum())
@@ -238,7 +253,16 @@ class CoalitionGame:
                 f"returned NaN or infinite outputs for {broken} of {len(scores)} images; "
                 "there is nothing to explain until it returns finite ones",
             )
-        return scores
+        self.returned.see(scores)
+        return self.explained(raw).numpy()
+
+    def explained(self, scores: torch.Tensor) -> torch.Tensor:
+        """Returns what is explained of a model's scores (R, K): themselves, or probabilities."""
+        if not self.probable:
+            return scores
+        if self.returns is None:
+            self.returns, _ = self.returned.judge(self._multi_label)
+        return probabilities_of(scores, self.returns, self._multi_label)
 
     def _differentiate(
         self, pictures: torch.Tensor, targets: np.ndarray, others: np.ndarray | None
@@ -256,7 +280,7 @@ class CoalitionGame:
             # Clones: tensors of inference mode know no gradients, and a model that changes its
             # input in place may not do so to a leaf.
             leaf = pictures.clone().requires_grad_()
-            scores = self._scores(leaf.to(self.images.dtype, copy=True))
+            scores = self.explained(self._scores(leaf.to(self.images.dtype, copy=True)))
             columns = torch.from_numpy(targets).to(scores.device)
             followed = scores.gather(1, columns[:, None]).sum()
             if others is not None:
@@ -271,10 +295,25 @@ class CoalitionGame:
         return gradients
 
     def _scores(self, shown: torch.Tensor) -> torch.Tensor:
-        """The only call of a model: all its outputs (R, K)."""
-        scores = self._value(raw_output(self.model, shown))
+        """The only call of a model: all its scores (R, K)."""
+        call = self._call if self._watched else self._watch
+        scores = call(shown)
         if len(scores) != len(shown):
             raise ArgumentError("model", f"returned {len(scores)} rows for {len(shown)} images")
+        return scores
+
+    def _call(self, shown: torch.Tensor) -> torch.Tensor:
+        return self._value(raw_output(self.model, shown))
+
+    def _watch(self, shown: torch.Tensor) -> torch.Tensor:
+        """The first call, which also shows how the scores are made."""
+        with LastOperation(shown) as watching:
+            raw = raw_output(self.model, shown)
+            with watching.picking():
+                scores = self._value(raw)
+        self._watched = True
+        self.returned.operation = watching.made(scores)
+        self.returned.is_head = self._picks and picks_a_head(raw, scores)
         return scores
 
     def _halve(self, rows: int, reason: str) -> None:

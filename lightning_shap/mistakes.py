@@ -9,8 +9,17 @@ import numpy as np
 import torch
 
 from lightning_shap.classes import Classes
-from lightning_shap.outputs import Output, probabilities_of, value_function
+from lightning_shap.outputs import (
+    Output,
+    Returns,
+    checked_returns,
+    picks_a_head,
+    probabilities_of,
+    value_function,
+)
+from lightning_shap.returned import Returned
 from lightning_shap.samples import Samples
+from lightning_shap.truth import FoundLabels, known_labels, told_by
 from lightning_shap.verdicts import Verdicts
 
 DIGITS = 6  # of a probability: in other batches, its last ones are others
@@ -115,7 +124,10 @@ def predictions_of(
     places: Sequence[int],
     *,
     output: Output = "logit",
+    returns: Returns | None = None,
     multi_label: bool = False,
+    chosen: bool = False,
+    returned: Returned | None = None,
 ) -> list[Prediction] | None:
     """What a model made of some images; None if it gave no scores of classes for them.
 
@@ -124,22 +136,30 @@ def predictions_of(
         raw: What the model returned.
         places: Of the images in the order of the data.
         output: What the raw output is; see :func:`lightning_shap.explain`.
+        returns: What the model returns, None to judge by what was seen of it.
         multi_label: Several classes may be true at once.
+        chosen: Somebody said which labels of the data these are.
+        returned: What was seen of the model's outputs before.
     """
-    if output == "value":
-        return None
     try:
-        known: Output = "logit" if output == "probability" else output
-        scores = value_function(known, multi_label)(raw).detach().cpu()
+        scores = value_function(output)(raw).detach().cpu()
     except ValueError:  # it is something else than scores
         return None
     if len(scores) != len(samples) or not scores.shape[1]:
         return None
-    if scores.shape[1] == 1 and not samples.binary:  # the value of a regression
-        return None
     classes = Classes(scores.shape[1], multi_label=multi_label)
-    shares = _shares(scores, multi_label)
-    labels = _fitting(samples.labels, classes)
+    found = FoundLabels(chosen, bool(samples.binary), samples.highest)
+    seen = Returned(is_head=callable(output) and picks_a_head(raw, scores))
+    seen.see(scores.numpy())
+    if returned is not None:
+        seen.join(returned)
+    told = checked_returns(returns, output) or told_by(output, None, found, classes, seen)
+    taken = told or seen.judge(multi_label)[0]
+    if taken == "values":
+        return None
+    shares = probabilities_of(scores, taken, multi_label).numpy()
+    given = None if samples.labels is None else samples.labels.numpy()
+    labels = known_labels(given, classes, found, seen)
     verdicts = Verdicts(classes, scores.numpy(), shares, labels)
     true, predicted, by_class = verdicts.true, verdicts.predicted, verdicts.probabilities
     assert predicted is not None  # values were sent back above
@@ -192,26 +212,3 @@ def _different(predictions: Iterable[Prediction]) -> list[Prediction]:
         if not any(torch.equal(one.image, other.image) for other in kept):
             kept.append(one)
     return kept
-
-
-def _shares(scores: torch.Tensor, multi_label: bool) -> np.ndarray:
-    """Probabilities (N, K), which the scores may be already."""
-    given: bool = bool(((scores >= 0) & (scores <= 1)).all())
-    if not multi_label and scores.shape[1] > 1:
-        given = given and bool((scores.sum(1) - 1).abs().max() < 1e-3)
-    shares = scores if given else probabilities_of(scores, multi_label)
-    found: np.ndarray = shares.numpy()
-    return found
-
-
-def _fitting(labels: torch.Tensor | None, classes: Classes) -> np.ndarray | None:
-    """The labels, as far as there are such classes."""
-    if labels is None or labels.is_floating_point():
-        return None
-    array = labels.numpy()
-    if array.ndim == 1:
-        array = np.where(array < classes.count, array, -1)
-    try:
-        return classes.checked(array)
-    except ValueError:  # they are of another task
-        return None

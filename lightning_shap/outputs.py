@@ -1,7 +1,7 @@
 """What is explained: from a model's raw output to one score per class."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import torch
 
@@ -13,6 +13,35 @@ from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, show
 Output = Literal["logit", "probability", "value"] | Callable[[Any], Any]
 
 OUTPUTS = "give 'logit', 'probability', 'value' or a function"
+
+Returns = Literal["logits", "probabilities", "log-probabilities", "values"]
+"""What a model's outputs are."""
+
+NAMES: dict[Returns, str] = {
+    "logits": "logit",
+    "probabilities": "probability",
+    "log-probabilities": "log-probability",
+    "values": "value",
+}
+"""One of them, as it is explained."""
+
+
+def checked_returns(returns: Any, output: Output) -> Returns | None:
+    """Returns what somebody says a model returns, None where nobody does.
+
+    Raises:
+        ArgumentError: If it is none of the names, or does not go with ``output``.
+    """
+    if returns is not None and not (isinstance(returns, str) and returns in get_args(Returns)):
+        choices = ", ".join(map(repr, get_args(Returns)))
+        raise ArgumentError("returns", f"unknown {shown(returns)}; give one of {choices}, or None")
+    if isinstance(output, str) and output == "value":
+        if returns not in (None, "values"):
+            raise ArgumentError("returns", f"got {returns!r} with output='value'; give one of them")
+        return "values"
+    if returns == "values" and isinstance(output, str) and output == "probability":
+        raise ArgumentError("output", "got 'probability' with returns='values'; values have none")
+    return cast(Returns | None, returns)
 
 
 def logits_of(raw: Any) -> torch.Tensor:
@@ -34,18 +63,29 @@ def logits_of(raw: Any) -> torch.Tensor:
     )
 
 
-def probabilities_of(logits: torch.Tensor, multi_label: bool) -> torch.Tensor:
-    """Softmax over the classes; a sigmoid for one output or for classes that may coincide."""
-    classes = Classes(logits.shape[1], multi_label=multi_label)
-    return logits.sigmoid() if classes.independent else logits.softmax(dim=1)
-
-
-def value_function(output: Output, multi_label: bool = False) -> Callable[[Any], torch.Tensor]:
-    """The function from a model's raw output to float64 scores (N, K).
+def probabilities_of(outputs: torch.Tensor, returns: Returns, multi_label: bool) -> torch.Tensor:
+    """Returns the probabilities (N, K) that a model's outputs are, or stand for.
 
     Args:
-        output: ``"logit"``, ``"probability"``, ``"value"`` or a function of the raw output.
-        multi_label: Probabilities are sigmoids, each class for itself.
+        outputs: (N, K), of classes.
+        returns: What they are: logits, whose softmax is taken, or the sigmoid of a single one or
+            of classes that may coincide; probabilities, or their logarithms.
+        multi_label: Several classes may be true at once.
+    """
+    if returns == "probabilities":
+        return outputs
+    if returns == "log-probabilities":
+        return outputs.exp()
+    classes = Classes(outputs.shape[1], multi_label=multi_label)
+    return outputs.sigmoid() if classes.independent else outputs.softmax(dim=1)
+
+
+def value_function(output: Output) -> Callable[[Any], torch.Tensor]:
+    """Returns the function from a model's raw output to its scores, float64 (N, K).
+
+    Args:
+        output: A function of the raw output, or a name. Probabilities are made of the scores by
+            :func:`probabilities_of`, once it is known what these are.
 
     Raises:
         ValueError: If ``output`` is none of these.
@@ -54,11 +94,30 @@ def value_function(output: Output, multi_label: bool = False) -> Callable[[Any],
         return lambda raw: _rows_of_scores(_called(output, raw))
     if not isinstance(output, str):
         raise ArgumentTypeError("output", f"got {shown(output)}; {OUTPUTS}")
-    if output in ("logit", "value"):
-        return lambda raw: _rows_of_scores(logits_of(raw))
-    if output == "probability":
-        return lambda raw: probabilities_of(_rows_of_scores(logits_of(raw)), multi_label)
-    raise ArgumentError("output", f"got {output!r}; {OUTPUTS}")
+    if output not in ("logit", "value", "probability"):
+        raise ArgumentError("output", f"got {output!r}; {OUTPUTS}")
+    return lambda raw: _rows_of_scores(logits_of(raw))
+
+
+def picks_a_head(raw: Any, scores: torch.Tensor) -> bool:
+    """Returns whether scores (N, K) are one of several heads, and not the first one there is.
+
+    Args:
+        raw: What the model returned.
+        scores: What a function made of it.
+    """
+    heads = raw.values() if isinstance(raw, Mapping) else raw
+    if not isinstance(raw, (Mapping, tuple, list)) or sum(map(_is_head, heads)) < 2:
+        return False
+    try:
+        main = _rows_of_scores(logits_of(raw))
+    except ValueError:  # none that goes before the others
+        return True
+    return main.shape != scores.shape or not torch.equal(main, scores)
+
+
+def _is_head(part: Any) -> bool:
+    return isinstance(part, torch.Tensor) and part.ndim in (1, 2) and part.is_floating_point()
 
 
 def _called(output: Callable[[Any], Any], raw: Any) -> Any:

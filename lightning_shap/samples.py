@@ -29,15 +29,20 @@ class Samples:
             regression; or None where the batch held nothing of the kind.
         binary: Whether the labels, as far as there are some, could be of two classes. A slice
             knows it of the whole, so that all shares of the samples are explained alike.
+        highest: The highest class number among the labels, likewise; None where they are none.
     """
 
     images: torch.Tensor
     labels: torch.Tensor | None = None
     binary: bool | None = None
+    highest: int | None = None
 
     def __post_init__(self) -> None:
         if self.binary is None:
             object.__setattr__(self, "binary", _could_be_binary(self.labels))
+        if self.highest is None and self.labels is not None and self.labels.dtype == torch.int64:
+            highest = int(self.labels.max()) if len(self.labels) else None
+            object.__setattr__(self, "highest", highest)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -51,7 +56,7 @@ class Samples:
 
     def __getitem__(self, rows: slice) -> "Samples":
         labels = None if self.labels is None else self.labels[rows]
-        return Samples(self.images[rows], labels, self.binary)
+        return Samples(self.images[rows], labels, self.binary, self.highest)
 
 
 def samples_in(batch: Any) -> Samples:

@@ -17,6 +17,7 @@ from generic_model import Generic, generic_images
 import lightning_shap
 from lightning_shap import explain
 from lightning_shap.explainer import explain_found
+from lightning_shap.truth import FoundLabels
 
 mpl.use("agg")
 
@@ -188,7 +189,7 @@ def test_values_are_not_ranked(model, images):
 def test_a_single_output_is_a_value_if_the_data_has_labels_beyond_zero_and_one(
     model, images, labels, binary, output
 ):
-    known = {"labels": labels, "labels_are_found": True, "labels_are_binary": binary}
+    known = {"labels": labels, "labels_found": FoundLabels(binary=binary)}
     single = found(lambda x: model(x)[:, :1], images, class_names=None, **known)
     assert single.record.output == output
     assert found(model, images, **known).record.output == "logit"
@@ -200,14 +201,14 @@ def test_a_single_output_is_a_value_if_the_data_has_labels_beyond_zero_and_one(
 @pytest.mark.parametrize(
     ("labels", "kept"),
     [
-        ([3, 7], [3, -1]),  # 7 is none of four classes
+        ([3, 7], None),  # 7 is none of four classes
         ([0.5, 0.25], None),
         ([[1, 0, 0], [0, 1, 0]], None),  # of three classes
         ([2, 1], [2, 1]),
     ],
 )
 def test_labels_of_another_task_are_left_out_if_nobody_gave_them(model, images, labels, kept):
-    record = found(model, images, labels=labels, labels_are_found=True).record
+    record = found(model, images, labels=labels, labels_found=FoundLabels()).record
     assert (None if record.labels is None else record.labels.tolist()) == kept
     if kept != labels:
         with pytest.raises(ValueError, match="labels: "):
@@ -241,7 +242,7 @@ def test_the_two_ways_to_ask_take_the_same_arguments():
     public, whole = (inspect.signature(way).parameters for way in (explain, explain_found))
     assert {*public} < {*whole}
     assert all(whole[name].annotation == public[name].annotation for name in public)
-    more = {*whole} - {*public} - {"data", "trees"}
+    more = {*whole} - {*public} - {"data", "returned", "trees"}
     assert all(name.endswith(("_found", "_binary", "_will_do")) for name in more)
 
 

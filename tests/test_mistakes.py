@@ -86,7 +86,9 @@ def test_predictions_are_judged_as_explanations_are():
     assert many[0].mistaken == pytest.approx(0.7311, abs=1e-4)  # of the class that is wrong
     assert many[1].sure == pytest.approx(0.5250, abs=1e-4)  # the least sure of both
     assert [one.right for one in judged([[1.0, 0]], None)] == [None]
-    assert [one.right for one in judged([[1.0, 0]], [7])] == [None]  # there is no such class
+    other = judged([[1.0, 0]], [7], returns="logits")  # there is no such class
+    assert [one.right for one in other] == [None]
+    assert judged([[1.0, 0]], [7]) is None  # of which outputs are none
 
 
 def test_what_is_no_score_of_classes_is_no_prediction():

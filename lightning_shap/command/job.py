@@ -26,7 +26,7 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.game import raw_output
 from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.methods.registry import those_with
-from lightning_shap.outputs import logits_of
+from lightning_shap.outputs import checked_returns, logits_of
 from lightning_shap.pictures.pixels import shown_channels
 from lightning_shap.survey.survey import check_comparable
 
@@ -199,7 +199,7 @@ def _check_summary(asked: Explanation, chosen: bool) -> None:
             "summary",
             "explains each true class and the highest other; leave topk, targets and against out",
         )
-    check_comparable(asked.output, asked.multi_label)
+    check_comparable(checked_returns(asked.returns, asked.output), asked.multi_label)
 
 
 def _may_follow_image(asked: Explanation) -> bool:
@@ -212,7 +212,7 @@ def _numbered(
 ) -> tuple[ImageSet, list[str]]:
     """The images with their classes numbered as the model's outputs, and what to say of that."""
     notes, found = list(source.notes), model.description.class_names
-    values = asked.output == "value"
+    values = checked_returns(asked.returns, asked.output) == "values"
     if asked.class_names is None and found and len(found) != Classes(outputs, values=values).count:
         notes.append(f"the checkpoint has {len(found)} class names for {outputs} outputs; left out")
         found = None

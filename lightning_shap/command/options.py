@@ -95,8 +95,10 @@ class Explanation:
             follow the image. Boxes where not given.
         backgrounds: What gradient starts from; samples for the images themselves, what the masker
             shows where not given.
-        output: What is explained, logit or probability; value for a model without classes, as in a
-            regression.
+        output: What is explained, logit or probability; value for a model without classes, as with
+            returns values.
+        returns: What the model's outputs are, logits, probabilities, log-probabilities, or values
+            of a model without classes, as in a regression; found out where not given.
         multi_label: Several classes may be true at once.
         batch_size: Rows per model call. It halves itself when memory runs out.
         class_names: Names in the order of the model's outputs; the class folders' sorted names
@@ -115,6 +117,7 @@ class Explanation:
     regions: RegionsName | None = None
     backgrounds: Literal["samples"] | None = None
     output: Literal["logit", "probability", "value"] = "logit"
+    returns: Literal["logits", "probabilities", "log-probabilities", "values"] | None = None
     multi_label: bool = False
     batch_size: int = field(default=64, metadata=limits(1))
     class_names: list[str] | None = None

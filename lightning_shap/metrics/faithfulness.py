@@ -19,7 +19,7 @@ from lightning_shap.isolation.isolated import isolating
 from lightning_shap.isolation.random_states import Draws
 from lightning_shap.maskers import MaskerLike, background_of
 from lightning_shap.metrics.rankings import Rankings, maps_in, random_ranks, ranks_of
-from lightning_shap.outputs import Output, value_function
+from lightning_shap.outputs import Output, Returns, checked_returns, value_function
 
 
 class _AreaUnderCurve(Metric):
@@ -47,6 +47,7 @@ class _AreaUnderCurve(Metric):
         steps: int = 20,
         masker: MaskerLike = "blur",
         output: Output = "probability",
+        returns: Returns | None = None,
         multi_label: bool = False,
         per_target: bool = False,
         random_maps: int = 1,
@@ -55,7 +56,8 @@ class _AreaUnderCurve(Metric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        value_function(output, multi_label)  # which raises if there is none
+        value_function(output)  # which raises if there is none
+        self.returns = checked_returns(returns, output)
         ends_alone = "with one, every map has the same curve"
         self.steps = checked_count("steps", steps, least=2, why=ends_alone)
         self.masker = masker
@@ -104,7 +106,7 @@ class _AreaUnderCurve(Metric):
             model,
             images,
             background_of(self.masker, images),
-            output=self.output,
+            **self._asked(explanation),
             multi_label=self.multi_label,
             batch_size=self.batch_size,
             draws=Draws(self.seed),
@@ -150,6 +152,13 @@ class _AreaUnderCurve(Metric):
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Draws what :meth:`compute` returned, or a list of such results, with matplotlib."""
         return self._plot(val, ax)
+
+    def _asked(self, explanation: Any) -> dict[str, Any]:
+        """What is followed, and of what it is made."""
+        record = getattr(explanation, "record", None)
+        returns = self.returns or getattr(record, "returns", None)
+        no_classes = returns == "values" and self.output == "probability"
+        return {"output": "value" if no_classes else self.output, "returns": returns}
 
     def _areas(self) -> dict[str, torch.Tensor]:
         area = self._area(self.curve_sum)
@@ -227,6 +236,7 @@ class InsertionAUC(_AreaUnderCurve):
         masker: What absent pixels show, as in :func:`lightning_shap.explain`; RISE, and shap's
             examples, blur.
         output: What is followed, as in ``explain``.
+        returns: What the model returns, as in ``explain``; what the explanation says where None.
         multi_label: Probabilities are sigmoids, as in ``explain``.
         per_target: Average over all the explained classes of an image, instead of its first, which
             is the true one or the highest.
@@ -271,6 +281,7 @@ class DeletionAUC(_AreaUnderCurve):
             random_maps)`` model rows.
         masker: What absent pixels show, as in :func:`lightning_shap.explain`.
         output: What is followed, as in ``explain``.
+        returns: What the model returns, as in ``explain``; what the explanation says where None.
         multi_label: Probabilities are sigmoids, as in ``explain``.
         per_target: Average over all the explained classes of an image, instead of its first.
         random_maps: Random maps that each map is held against; 0 for none, and the plain area, of

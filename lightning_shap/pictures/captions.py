@@ -178,6 +178,7 @@ class Captions:
             evaluations,
             regions if _has_regions(record.method) else "every pixel",
             record.masker if named else f"{record.masker} masker",
+            *_taken(record),
             *missing,
         ]
 
@@ -285,6 +286,13 @@ def unit_of(record: "Record | None") -> str:
     """
     what = "output" if record is None or record.output == "custom" else record.output
     return f"{what} per 1 % of the image"
+
+
+def _taken(record: "Record") -> list[str]:
+    """What the model's outputs were taken for, where that is no plain logit, or a guess."""
+    if record.returns is None or (record.returns == "logits" and not record.returns_guessed):
+        return []
+    return [f"{'taken for' if record.returns_guessed else 'returns'} {record.returns}"]
 
 
 def _has_regions(method: str) -> bool:

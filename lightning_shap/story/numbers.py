@@ -97,7 +97,7 @@ def faithfulness(
         "steps": min(STEPS, images[0, 0].numel()),
         "masker": question["masker"],
         "output": "probability" if output == "logit" else output,
-        **{name: question[name] for name in ("multi_label", "batch_size", "seed")},
+        **{name: question[name] for name in ("returns", "multi_label", "batch_size", "seed")},
         **ALONE,
     }
     sums = {}

@@ -25,13 +25,13 @@ MOST_CLASSES = 8  # that are shown
 MOST_PAIRS = 4  # of classes that are taken for one another
 
 
-def check_comparable(output: Any, multi_label: bool) -> None:
+def check_comparable(returns: Any, multi_label: bool) -> None:
     """Makes sure that a summary of classes has classes to compare.
 
     Raises:
         ArgumentError: If outputs are values, or images have several classes.
     """
-    if output == "value" or multi_label:
+    if returns == "values" or multi_label:
         raise ArgumentError(
             "summary", "compares classes, and each image must have one; leave it out"
         )

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from math import ceil
+from math import ceil, log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +44,11 @@ FRAME, BORDER, OUTER = 1 / 16, 1 / 8, 3 / 16  # widths of what runs around an im
 DETAIL = 1 / 32  # of the image's side, at least a pixel: the blur that takes fine detail away
 NATURAL = 0.02  # shares are not known better
 AT_ONCE = 32  # images whose detail is swapped together
-MIDDLE = {"logit": 0.0, "probability": 0.5}  # above, a single output predicts the second class
+MIDDLE = {
+    "logit": 0.0,
+    "probability": 0.5,
+    "log-probability": log(0.5),
+}  # above, a single output predicts the second class
 
 MASKS: Mapping[str, Callable[[int, int], np.ndarray]] = {
     **{f"the {name} corner": partial(corner_mask, corner=name) for name in CORNERS},
@@ -108,6 +112,7 @@ def measure_swaps(
         images,
         others,
         output=question["output"],
+        returns=explanation.record.returns,
         multi_label=question["multi_label"],
         batch_size=question["batch_size"],
         draws=Draws(question["seed"]),

@@ -50,7 +50,7 @@ class ClassSummary:
         tag: str,
     ) -> None:
         if size is not None:
-            check_comparable(question.output, question.multi_label)
+            check_comparable(question.returns, question.multi_label)
         self.size = size
         self.question = replace(question, topk=2, targets=None, against=None, fewer_will_do=True)
         self.explainer = explainer

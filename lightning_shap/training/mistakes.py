@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lightning_shap.explanation import ImageExplanation
 from lightning_shap.isolation.copying import ModelCopy
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.mistakes import Prediction, Shortlist, predictions_of, samples_of
@@ -49,7 +50,13 @@ class MistakesFirst:
         self.steady = steady
         self.explainer = explainer
         self.question = question
-        self._watch = Watch(batch.size, question.output, question.multi_label)
+        self._watch = Watch(
+            batch.size,
+            question.output,
+            question.multi_label,
+            question.returns,
+            explainer.labels_chosen,
+        )
         self.begin()
 
     def begin(self) -> None:
@@ -80,6 +87,9 @@ class MistakesFirst:
             return
         try:
             if first:
+                pick = self.batch.pick
+                self._watch.returned = self.explainer.returned
+                self._watch.highest = None if pick is None else pick.samples.highest
                 self._watch.begin(Deal.of(next(iter(loaders_of(trainer)), None)))
             self._watch.see(pl_module, self.explainer.classifier(pl_module), batch)
         except Exception as error:  # whatever stands in the way: the validation goes on
@@ -94,6 +104,12 @@ class MistakesFirst:
     def forget(self) -> None:
         """Gives the memory of the first weights back, where no sample needed them."""
         self._untrained = None
+
+    def look(self, trainer: Trainer, pl_module: LightningModule, ranks: Ranks) -> None:
+        """Sees how the model makes its outputs, before they are judged. All ranks must call it."""
+        if self.is_due and self.question.returns is None and self.batch.pick is not None:
+            samples = self.batch.pick.samples
+            self._glance(trainer, pl_module, ranks, samples)
 
     def keep_untrained(self, pl_module: LightningModule) -> None:
         """Keeps the weights that training begins with: samples chosen later need a control too."""
@@ -168,6 +184,14 @@ class MistakesFirst:
         Or the untrained model, which is explained first, would settle which classes are shown.
         """
         self.steady.begin()
+        seen = self._glance(trainer, pl_module, ranks, samples)
+        if seen is not None:
+            self.steady.keep(seen)
+
+    def _glance(
+        self, trainer: Trainer, pl_module: LightningModule, ranks: Ranks, samples: Samples
+    ) -> ImageExplanation | None:
+        """The explanation of two rows a sample, None where there will never be one."""
         seen = self.explainer.explain(
             trainer,
             ranks,
@@ -179,8 +203,8 @@ class MistakesFirst:
         )
         if isinstance(seen, str):
             self.explainer.begin()  # it will be asked again, and refuse again
-        else:
-            self.steady.keep(seen[0])
+            return None
+        return seen[0]
 
     def _picked(self, shortlist: Shortlist) -> list[Prediction]:
         if self.batch.by_predictions == "mixed":
@@ -294,7 +318,14 @@ class MistakesFirst:
             raw = classifier(samples.images.to(trainer.strategy.root_device))
             asked = self.question
             return predictions_of(
-                samples, raw, rows, output=asked.output, multi_label=asked.multi_label
+                samples,
+                raw,
+                rows,
+                output=asked.output,
+                returns=asked.returns,
+                multi_label=asked.multi_label,
+                chosen=self.explainer.labels_chosen,
+                returned=self.explainer.returned,
             )
 
         return self.explainer.call(trainer, ranks, pl_module, predict)

@@ -19,7 +19,7 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED
 from lightning_shap.maskers import checked_masker
 from lightning_shap.methods.registry import METHODS, MethodName, RegionsName
-from lightning_shap.outputs import Output, value_function
+from lightning_shap.outputs import Output, Returns, checked_returns, value_function
 
 USUAL_TOPK = 3  # the true class and the two highest others
 USUAL_REGIONS: RegionsName = "image"  # for the eye; rectangles are what explain returns unasked
@@ -44,6 +44,7 @@ class Question:
     grid: int | Sequence[int] | None
     regions: RegionsName | None
     output: Output
+    returns: Returns | None
     multi_label: bool
     batch_size: int
     seed: int
@@ -61,6 +62,7 @@ class Question:
             object.__setattr__(self, "regions", USUAL_REGIONS)
         checked_masker(self.masker)
         value_function(self.output)
+        object.__setattr__(self, "returns", checked_returns(self.returns, self.output))
         contrast = checked_against(self.against) is not None
         if self.targets is not None and self.topk is not None:
             raise ArgumentError("targets, topk", "both were given; give the classes or how many")
@@ -73,7 +75,7 @@ class Question:
                 raise ArgumentError(
                     "topk", f"got {self.topk}, but against= explains one class; give 1"
                 )
-            if self.output == "value":
+            if self.returns == "values":
                 raise ArgumentError(
                     "topk", f"got {self.topk}, but values have no highest one; give targets"
                 )

@@ -101,6 +101,7 @@ class Results:
         self._places: dict[int, _Place] = {}
         self._nobody_noted = False
         self._report = RunReport(self.settings.tag, inform)
+        self._returns: str | None = None  # what the model's outputs were taken for, as logged
 
     def report_state(self) -> dict[str, str]:
         """Where the report of this run is, for one that resumes it."""
@@ -143,7 +144,13 @@ class Results:
         explained: dict[str, Any] = {"tag": tag, "record": record, "picture": picture}
         explained |= {"step": moment.step, "epoch": moment.epoch, "title": title}
         explained |= {"page": page, "numbers": numbers}
-        values = {**self.settings.values, "isolation": record.isolation}
+        guess = " (a guess)" if record.returns_guessed else ""
+        returns = f"{record.returns or 'unknown'}{guess}"
+        values = {**self.settings.values, "isolation": record.isolation, "returns": returns}
+        if self._returns not in (None, returns):
+            for place in self._places.values():
+                place.has_settings = False
+        self._returns = returns
         settings = replace(self.settings, values=values)
 
         def explanation(place: _Place) -> str | None:

@@ -1,8 +1,9 @@
 """One explanation of a training's samples, of which every rank explains its share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
 
@@ -12,16 +13,19 @@ from lightning_shap.explanation import ImageExplanation, interleaved
 from lightning_shap.isolation.isolated import isolated
 from lightning_shap.isolation.modes import evaluation_mode, unlogged, visiting
 from lightning_shap.regions.image_tree import ImageTrees
+from lightning_shap.returned import Returned
 from lightning_shap.samples import Samples
 from lightning_shap.story.numbers import faithfulness, means
 from lightning_shap.survey.swaps import measure_swaps
 from lightning_shap.training.lightning import LightningModule, Trainer
+from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.progress import reporting
 from lightning_shap.training.question import Question
 from lightning_shap.training.ranks import CollectiveInForwardError, Ranks, no_collectives
+from lightning_shap.truth import FoundLabels
 
 Result = TypeVar("Result")
-Share = tuple[ImageExplanation, dict[str, tuple[float, int]]]
+Share = tuple[ImageExplanation, dict[str, tuple[float, int]], Returned]
 
 
 class SharedExplainer:
@@ -32,6 +36,10 @@ class SharedExplainer:
         class_names: As the user gave them, if at all.
         progress: Show a bar, if the trainer shows bars.
         measures_faithfulness: Also measure insertion and deletion curves.
+        labels_chosen: The user said which labels are true of what is explained.
+
+    Attributes:
+        returned: What all ranks have seen of the model's outputs in this training.
     """
 
     def __init__(
@@ -40,16 +48,30 @@ class SharedExplainer:
         class_names: Sequence[str] | None,
         progress: bool,
         measures_faithfulness: bool,
+        labels_chosen: bool = False,
     ) -> None:
         self.module = module
         self.class_names = class_names
         self.progress = progress
         self.measures_faithfulness = measures_faithfulness
+        self.labels_chosen = labels_chosen
         self.begin()
 
     def begin(self) -> None:
         """A new fit: whether a forward pass waits for other ranks is not known yet."""
         self._forward_checked = False
+        self.returned = Returned()
+        self._taken: str | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what a resumed run knows of the model's outputs."""
+        return {"seen": self.returned.state(), "taken": self._taken}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on as the run that is resumed."""
+        if "seen" in state:
+            self.returned = Returned(*state["seen"])
+            self._taken = state["taken"]
 
     def explain(
         self,
@@ -80,6 +102,45 @@ class SharedExplainer:
         Returns:
             The explanation, and how faithful it is where that is measured.
         """
+        before = len(self.returned.notes)
+        parts = self._shared(
+            trainer, ranks, model, samples, question, found_names, trees, is_measured, partners
+        )
+        if not isinstance(parts, str) and len({part[0].record.returns for part in parts}) > 1:
+            # Ranks that took outputs of their own for something else know better together.
+            parts = self._shared(
+                trainer, ranks, model, samples, question, found_names, trees, is_measured, partners
+            )
+        if isinstance(parts, str):
+            return parts
+        for words in self.returned.notes[before:]:
+            warn(f"ShapCallback: {words}")
+        explanation = interleaved([part for part, _, _ in parts])
+        self._take(explanation.record.returns)
+        return explanation, means([sums for _, sums, _ in parts])
+
+    def _take(self, returns: str | None) -> None:
+        """Keeps what outputs are taken for, and says where that is no longer what it was."""
+        if self._taken is not None and returns is not None and returns != self._taken:
+            inform(
+                f"ShapCallback takes the model's outputs for {returns} from now on, and took them "
+                f"for {self._taken} before; returns= says which they are"
+            )
+        self._taken = returns or self._taken
+
+    def _shared(
+        self,
+        trainer: Trainer,
+        ranks: Ranks,
+        model: Callable[[], LightningModule],
+        samples: Samples,
+        question: Question,
+        found_names: Sequence[str] | None,
+        trees: ImageTrees,
+        is_measured: bool,
+        partners: torch.Tensor | None,
+    ) -> list[Share] | str:
+        """The shares of all ranks that have one, by what all of them know of the outputs."""
         checked, self._forward_checked = self._forward_checked, True
         mine, asked = ranks.share(samples), question.of_rows(ranks.rows)
         others = None if partners is None else ranks.share(partners)
@@ -91,13 +152,14 @@ class SharedExplainer:
                 nullcontext() if checked or ranks.size == 1 else no_collectives(),
             ):
                 classifier = self.classifier(twin)
+                seen = replace(self.returned, notes=[*self.returned.notes])
                 explanation = explain_found(
                     classifier,
                     mine.images,
                     data=mine.data,
                     labels=mine.labels,
-                    labels_are_found=True,
-                    labels_are_binary=bool(mine.binary),
+                    labels_found=FoundLabels(self.labels_chosen, bool(mine.binary), mine.highest),
+                    returned=seen,
                     class_names=self.class_names or found_names,
                     names_are_found=not self.class_names,
                     progress=report,
@@ -108,8 +170,9 @@ class SharedExplainer:
                 if others is not None:
                     measure_swaps(classifier, explanation, images, others, arguments)
                 if not (self.measures_faithfulness and is_measured):
-                    return explanation, {}
-                return explanation, faithfulness(classifier, explanation, images, arguments)
+                    return explanation, {}, seen
+                curves = faithfulness(classifier, explanation, images, arguments)
+                return explanation, curves, seen
 
         def share() -> Share | str | None:
             if not len(mine):
@@ -125,7 +188,9 @@ class SharedExplainer:
         if refusal is not None:
             return refusal
         parts = [one for one in shares if isinstance(one, tuple)]
-        return interleaved([part for part, _ in parts]), means([sums for _, sums in parts])
+        for _, _, seen in parts:
+            self.returned.join(seen)
+        return parts
 
     def call(
         self,

@@ -15,7 +15,8 @@ from torch.utils.hooks import RemovableHandle
 from lightning_shap.isolation.reach import compiled_from
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.mistakes import Shortlist, predictions_of
-from lightning_shap.outputs import Output
+from lightning_shap.outputs import Output, Returns
+from lightning_shap.returned import Returned
 from lightning_shap.samples import Samples, are_images, seen_in, tensors_in
 from lightning_shap.training.loaders import Deal
 
@@ -31,16 +32,31 @@ class Watch:
         wanted: How many predictions are to be picked in the end.
         output: What the classifier returns; see :func:`lightning_shap.explain`.
         multi_label: Several classes may be true at once.
+        returns: What it returns, None to judge by ``returned``.
+        chosen: Somebody said which labels of the data are true.
 
     Attributes:
         lists: What the classifier, or a part of it, was seen to predict, by the part's name.
         batches: How many batches were seen.
+        returned: What was seen of the classifier's outputs before.
+        highest: The highest class number in the data, as far as it is known.
     """
 
-    def __init__(self, wanted: int, output: Output, multi_label: bool) -> None:
+    def __init__(
+        self,
+        wanted: int,
+        output: Output,
+        multi_label: bool,
+        returns: Returns | None = None,
+        chosen: bool = False,
+    ) -> None:
         self.wanted = wanted
         self.output = output
         self.multi_label = multi_label
+        self.returns = returns
+        self.chosen = chosen
+        self.returned = Returned()
+        self.highest: int | None = None
         self._handles: list[RemovableHandle] = []
         self._modules: list[torch.nn.Module] = []
         self._batch: Samples | None = None  # the one that is validated now
@@ -112,11 +128,14 @@ class Watch:
         if images is None or len(images) != len(batch):
             return
         found = predictions_of(
-            Samples(images, batch.labels, batch.binary),
+            Samples(images, batch.labels, batch.binary, self._highest(batch)),
             raw,
             [self.deal.place(self._rows + row) for row in range(len(images))],
             output=self.output,
+            returns=self.returns,
             multi_label=self.multi_label,
+            chosen=self.chosen,
+            returned=self.returned,
         )
         if found is None:  # it is a part that gives no scores, or the step itself
             return
@@ -128,6 +147,10 @@ class Watch:
     def fail(self) -> None:
         """What was seen of this validation cannot be used."""
         self._failed = True
+
+    def _highest(self, batch: Samples) -> int | None:
+        known = [one for one in (self.highest, batch.highest) if one is not None]
+        return max(known, default=None)
 
     def _attach(self, parts: Mapping[str, torch.nn.Module]) -> None:
         for name, part in parts.items():

@@ -1,0 +1,127 @@
+"""Which operation made a model's outputs, watched while the model runs: a sigmoid, or a layer.
+
+Values alone cannot tell a young network's logits of 0.05 from the probabilities of another. The
+operation can: it is followed from the images through whatever only moves numbers about, such as a
+slice or a cast, to what the model returns.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from lightning_shap.outputs import Returns
+
+MAKES: dict[str, Returns] = {
+    "sigmoid": "probabilities",
+    "hardsigmoid": "probabilities",
+    "_softmax": "probabilities",
+    "softmax": "probabilities",
+    "_safe_softmax": "probabilities",
+    "_log_softmax": "log-probabilities",
+    "log_softmax": "log-probabilities",
+    "log_sigmoid": "log-probabilities",
+    "log_sigmoid_forward": "log-probabilities",
+}
+"""What an operation makes of any numbers."""
+
+# What a layer makes are logits, whatever goes in. Each backend has names of its own for them.
+LAYER = re.compile(r"(add|badd)?(b?mm|mv)|matmul|dot|.*linear|.*conv(olution|[123]d).*")
+
+MOVES = {
+    *("_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "cat", "chunk", "clone"),
+    *("contiguous", "copy", "detach", "dropout", "expand", "flatten", "flip", "gather", "index"),
+    *("index_select", "lift_fresh", "max", "min", "amax", "amin", "narrow", "permute", "reshape"),
+    *("select", "slice", "split", "split_with_sizes", "squeeze", "stack", "t", "to", "topk"),
+    *("transpose", "unbind", "unsqueeze", "view", "where"),
+}
+"""Operations that make nothing of numbers but to move, pick or copy them."""
+
+BOUNDS = {"tanh", "hardtanh", "clamp", "minimum", "maximum", "exp", "erf"}
+"""Operations after which logits may be something else: only their values can tell."""
+
+TURNS: dict[tuple[str, Returns], Returns] = {
+    ("exp", "log-probabilities"): "probabilities",
+    ("log", "probabilities"): "log-probabilities",
+    ("mean", "probabilities"): "probabilities",  # of an ensemble, or of several views
+    ("clamp", "probabilities"): "probabilities",
+}
+"""What an operation makes of something else than logits."""
+
+UNSEEN = "unseen"  # of a tensor that no operation made while the model ran
+
+
+class LastOperation(TorchDispatchMode):
+    """Watches a model run, and knows of each tensor what the operation made that it came from.
+
+    Nothing about the run changes: operations are called as they are, and looked at afterwards.
+
+    Args:
+        images: The model's input, plain numbers.
+    """
+
+    def __init__(self, images: torch.Tensor) -> None:
+        super().__init__()
+        self._made: Any = WeakTensorKeyDictionary()
+        self._made[images] = "logits"
+        self._picks = False
+
+    def made(self, tensor: torch.Tensor) -> Returns | None:
+        """Returns what a tensor holds by the operation that made it, None where none was seen."""
+        found: Returns | None = self._made.get(tensor)
+        return found
+
+    @contextmanager
+    def picking(self) -> Iterator[None]:
+        """Takes arithmetic from now on for somebody's own, after which logits may be anything."""
+        self._picks = True
+        yield
+        self._picks = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        try:
+            name = str(func.overloadpacket.__name__)
+            self._note(name[:-1] if name.endswith("_") else name, args, kwargs, result)
+        except Exception:  # an operation in some form that is not known: nor is what it made
+            self._made.clear()
+        return result
+
+    def _note(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
+        made = [one for one in tree_leaves(result) if isinstance(one, torch.Tensor)]
+        if not made:
+            return
+        if name == "copy":  # into a tensor, whose own numbers are gone
+            args = args[1:]
+        given = [one for one in tree_leaves((args, kwargs)) if _holds_numbers(one)]
+        makes = self._makes(name, [self._made.get(one, UNSEEN) for one in given])
+        numbers = sum(one.numel() for one in given)
+        for one in made:
+            # Of some of the classes, a softmax would be another than the model's.
+            part = self._picks and makes == "logits" and name in MOVES and one.numel() != numbers
+            self._made[one] = makes if _holds_numbers(one) and not part else None
+
+    def _makes(self, name: str, known: list[Any]) -> Returns | None:
+        """Returns what an operation makes of tensors of known kinds, None where that may be all."""
+        if name in MAKES:
+            return MAKES[name]
+        if LAYER.fullmatch(name):
+            return "logits"
+        if name in MOVES:
+            return known[0] if known and {*known} == {known[0]} - {UNSEEN} else None
+        seen = [kind for kind in known if kind != UNSEEN]  # all else are weights, or constants
+        if len(seen) == 1 and (name, seen[0]) in TURNS:
+            return TURNS[name, seen[0]]
+        fresh = name.startswith("new_") or name.endswith("_like")
+        free = self._picks or fresh or name in BOUNDS or (name in ("mul", "div") and len(seen) > 1)
+        return "logits" if {*seen} == {"logits"} and not free else None
+
+
+def _holds_numbers(one: Any) -> bool:
+    return isinstance(one, torch.Tensor) and one.is_floating_point()

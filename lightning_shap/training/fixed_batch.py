@@ -240,7 +240,11 @@ class FixedBatch:
     def _read(
         self, trainer: Any, pl_module: Any, loader: Any, dataset: Any, rows: Sequence[int]
     ) -> Pick:
-        """Rows of a data set, prepared as the validation would."""
+        """Rows of a data set, prepared as the validation would, in the precision of the data.
+
+        A model in low precision gets them rounded when it is called; rounded before, they would
+        have other regions.
+        """
         rows = _checked_rows(dataset, rows)
         batch = read(loader, dataset, rows, self.seed)
         digest = 0
@@ -248,7 +252,6 @@ class FixedBatch:
             plain = tensor.detach().cpu().contiguous()
             digest = zlib.crc32(plain.flatten().view(torch.uint8).numpy().data, digest)
         with _validating(trainer, pl_module), seeded(self.seed):
-            batch = trainer.precision_plugin.convert_input(batch)
             batch = _before_transfer(pl_module, batch)
             samples = samples_in(trainer.strategy.batch_to_device(batch))
         return Pick(samples, [int(row) for row in rows], digest)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -21,6 +22,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from lightning_shap import ShapCallback
+from lightning_shap.regions.image_tree import ImageTrees
 
 pytestmark = ours_raise
 
@@ -134,6 +136,19 @@ def test_without_validation_the_training_set_is_spread_over(tmp_path):
 def test_samples_of_one_class_are_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="all 6 samples are of one class"):
         fit(tmp_path, callback(), DataLoader(sorted_data(classes=1), 4))
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_regions_follow_the_images_as_the_data_has_them_in_every_precision(tmp_path, precision):
+    data = sorted_data()
+    ours = callback(samples=[2, 12, 22])
+    explanation = fit(tmp_path, ours, DataLoader(data, 4), precision=precision)
+    images = data.tensors[0][[2, 12, 22]]
+    assert not torch.equal(images.bfloat16().float(), images)
+    assert torch.equal(ours.batch.pick.samples.images, images)
+    assert np.array_equal(explanation.data, images.movedim(1, -1))
+    for tree, expected in zip(ours.batch.trees.of(images), ImageTrees().of(images), strict=True):
+        assert np.array_equal(tree.children, expected.children)
 
 
 def test_samples_are_prepared_in_the_validations_stage(tmp_path):

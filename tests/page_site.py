@@ -142,9 +142,9 @@ def browser(folder):
 
 
 class Page:
-    def __init__(self, chrome):
+    def __init__(self, chrome, holds=lambda page: page.all(".sample .map")):
         self.chrome = chrome
-        self.until(lambda: self.all(".sample .map"), "no samples were drawn")
+        self.until(lambda: holds(self), "the page is not as it should be")
 
     def all(self, selector):
         return self.chrome.find_elements("css selector", selector)
@@ -193,15 +193,17 @@ class Page:
         return self.run("return document.body.innerText")
 
 
-def open_tab(chrome, address, hash_="#shap"):
-    chrome.get("about:blank")
-    chrome.get(f"{address}/{hash_}")
+def open_tab(chrome, address, hash_="#shap", **given):
+    """The tab at an address, or that which is open where it is None; further ones as for `Page`."""
+    if address is not None:
+        chrome.get("about:blank")
+        chrome.get(f"{address}/{hash_}")
     deadline = time.monotonic() + 60
     while not (frames := chrome.find_elements("css selector", "iframe")):
         assert time.monotonic() < deadline, "there is no tab"
         time.sleep(0.2)
     chrome.switch_to.frame(frames[0])
-    return Page(chrome)
+    return Page(chrome, **given)
 
 
 def errors_of(chrome):

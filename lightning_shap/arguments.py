@@ -13,8 +13,10 @@ from lightning_shap.errors import ArgumentError as ArgumentError
 from lightning_shap.errors import ArgumentTypeError as ArgumentTypeError
 from lightning_shap.errors import naming, shown
 from lightning_shap.isolation.modes import module_of
+from lightning_shap.limits import MOST_SIDE
 from lightning_shap.limits import checked_count as checked_count
 from lightning_shap.methods.registry import METHODS, REMOVED, Method, RegionsName, those_with
+from lightning_shap.regions.patches import LARGEST_SIDE
 from lightning_shap.samples import ByPredictions
 
 # What tells channels last from channels first: see `checked_layout`.
@@ -96,14 +98,24 @@ def checked_options(method: str, **given: Any) -> dict[str, Any]:
     return {name: given.get(name) for name in taken}
 
 
-def checked_grid(grid: Any) -> tuple[int, int] | None:
-    """Rows and columns of patches."""
+def checked_grid(grid: Any, max_evals: int) -> tuple[int, int] | None:
+    """Rows and columns of patches, no more of them than so many evaluations tell anything of.
+
+    Time and memory grow with the square of the patches, whatever the budget.
+    """
     if grid is None:
         return None
     sides = (grid, grid) if isinstance(grid, (int, np.integer)) else grid
     if not isinstance(sides, (tuple, list)) or len(sides) != 2:
         raise ArgumentError("grid", f"got {shown(grid)}; give patches a side, or (rows, columns)")
-    rows, columns = (checked_count("grid", side, least=1) for side in sides)
+    rows, columns = (checked_count("grid", side, least=1, most=MOST_SIDE) for side in sides)
+    most = max(max_evals, LARGEST_SIDE**2)
+    if rows * columns > most:
+        raise ArgumentError(
+            "grid",
+            f"has {rows * columns} patches for {max_evals} evaluations; give at most {most} "
+            f"patches, or max_evals={rows * columns}",
+        )
     return rows, columns
 
 

@@ -212,7 +212,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     estimator = checked_method(method).estimator()
     options = checked_options(
         method,
-        grid=checked_grid(grid),
+        grid=checked_grid(grid, max_evals),
         regions=checked_regions(regions),
         backgrounds=checked_backgrounds(backgrounds, images),
     )

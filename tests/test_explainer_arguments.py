@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap import explain
+from lightning_shap.arguments import checked_grid
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation
 
@@ -132,3 +133,19 @@ def test_all_arguments_may_be_anything_at_once(chosen):
 def test_what_raised_from_deep_inside_is_named(argument, value):
     with pytest.raises(ArgumentError, match=rf"^{argument}: "):
         explain(**{**fitting, argument: value})
+
+
+def test_a_grid_has_as_many_patches_as_evaluations_or_fourteen_a_side():
+    assert checked_grid(14, 2) == (14, 14)
+    assert checked_grid((14, 15), 210) == (14, 15)
+    with pytest.raises(ArgumentError, match=r"grid: has 210 patches for 209 evaluations; give .*"):
+        checked_grid((14, 15), 209)
+
+
+def test_a_grid_beyond_the_budget_is_refused_before_the_model_is_called():
+    def never(images):
+        raise AssertionError("called")
+
+    images = torch.rand(1, 3, 112, 112)
+    with pytest.raises(ArgumentError, match=r"grid: .*give at most 196 patches, or max_evals=9801"):
+        explain(never, images, method="kernel", grid=99, max_evals=8)

@@ -79,11 +79,14 @@ class Question:
                 raise ArgumentError(
                     "topk", f"got {self.topk}, but values have no highest one; give targets"
                 )
-        object.__setattr__(self, "grid", checked_grid(self.grid))
+        object.__setattr__(self, "grid", checked_grid(self.grid, self.max_evals))
 
     def within(self, max_evals: int) -> "Question":
-        """The same for so many evaluations a sample."""
-        return replace(self, max_evals=max_evals)
+        """Returns the question for so many evaluations, on patches that these can resolve."""
+        try:
+            return replace(self, max_evals=max_evals)
+        except ArgumentError:  # of the grid, which the time has become too short for
+            return replace(self, max_evals=max_evals, grid=None, regions="boxes")
 
     def at_a_glance(self) -> "Question":
         """The same of the two rows that show a model's outputs, and so what would be explained."""

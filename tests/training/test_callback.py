@@ -478,6 +478,7 @@ def test_every_logger_gets_the_picture(tmp_path):
         ({"masker": "blurred"}, "masker: unknown 'blurred'; give 'blur'"),
         ({"grid": 4}, "grid: 'partition' has none"),
         ({"method": "kernel", "grid": [4]}, "grid: got [4]; give patches a side, or (rows,"),
+        ({"method": "kernel", "grid": 99, "max_evals": 8}, "grid: has 9801 patches for 8"),
         ({"explain_checkpoint": "last"}, "explain_checkpoint: unknown 'last'; give one of 'best'"),
         ({"time_budget": "ten"}, "time_budget: got 'ten'; give a share of the time such as '10%'"),
         ({"time_budget": "120%"}, "time_budget: got '120%'"),

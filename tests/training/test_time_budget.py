@@ -175,3 +175,10 @@ def test_faithfulness_costs_the_rows_that_are_stated_and_the_budget_counts_them(
     explanations = 4  # the control, two epochs, the final model
     extra = (seconds[True] - seconds[False]) / explanations / samples / PER_ROW
     assert extra == pytest.approx(ROWS) == 32
+
+
+def test_fewer_evaluations_than_a_grid_needs_are_spent_on_patches_that_they_resolve():
+    question = ShapCallback(method="kernel", grid=20, max_evals=400).question
+    assert question.within(399).grid is None
+    assert question.within(399).regions == "boxes"
+    assert question.within(400).grid == (20, 20)

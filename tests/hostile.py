@@ -108,7 +108,7 @@ def described(weights):
     """Checkpoints whose descriptions hold anything."""
     fields = (
         *("architecture", "module_class", "module", "class_names", "mean", "std", "input_size"),
-        *("crop_pct", "interpolation", "transform", "dataset", "files", "labels", "from_script"),
+        *("crop_pct", "interpolation", "transform", "dataset", "files", "labels"),
     )
     plain = {"architecture": ARCHITECTURE, "input_size": [3, 32, 32], "mean": [0.5], "std": [0.5]}
     chooser = random.Random(0)
@@ -136,7 +136,7 @@ def described(weights):
                 },
             )
     for path in ("os.system", "antigravity.X", "hostile_script.Model", "__main__.X", "torch.X"):
-        card = {"module_class": path, "from_script": False}
+        card = {"module_class": path}
         yield (
             f"class {path}",
             {

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lightning_shap.arguments import checked_grid
+from lightning_shap.class_names import class_names_in
 from lightning_shap.classes import Classes
 from lightning_shap.command.data.evaluation import preprocessing_of
 from lightning_shap.command.data.folders import find_images
@@ -126,6 +128,7 @@ def prepared(options: Options) -> Job:
         ArgumentError: If something given will not do.
     """
     asked, data = options.model, options.data
+    checked_grid(options.explanation.grid, options.explanation.max_evals)
     directory = str(asked.model_output_dir)
     find_weights(directory)
     given = None if data.dataset is None else find_images(data.dataset)
@@ -211,7 +214,8 @@ def _numbered(
     source: Source, model: TrainedModel, outputs: int, asked: Explanation
 ) -> tuple[ImageSet, list[str]]:
     """The images with their classes numbered as the model's outputs, and what to say of that."""
-    notes, found = list(source.notes), model.description.class_names
+    notes = [*model.notes, *source.notes]
+    found = model.description.class_names or class_names_in(model.module, outputs)
     values = checked_returns(asked.returns, asked.output) == "values"
     if asked.class_names is None and found and len(found) != Classes(outputs, values=values).count:
         notes.append(f"the checkpoint has {len(found)} class names for {outputs} outputs; left out")

@@ -6,6 +6,7 @@ read stands in :func:`blaming`, whatever is shown goes through :func:`readable`,
 says of itself goes through a function that returns None for what it cannot be.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from lightning_shap.limits import MOST_SIDE
 
 MAX_ITEMS = 2**16
 MAX_DEPTH = 4
+MOST_BYTES = 2**24  # of a JSON file
 SMALL_BYTES = 2**22  # as much may be one element that is repeated
 NAME = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 
@@ -73,6 +75,20 @@ def existing(argument: str, path: str, wanted: str) -> Path:
             argument, f"there is no {readable(repr(path))}{why}; {wanted}"
         ) from error
     return place
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Returns what a JSON file beside the weights says by name; nothing where there is none.
+
+    Raises:
+        ArgumentError: If it cannot be read.
+    """
+    if not path.is_file():
+        return {}
+    with blaming("model_output_dir", f"{readable(path.name)} cannot be read"):
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
+        return mapping(json.loads(path.read_text(encoding="utf-8")))
 
 
 # --- what a value can be -------------------------------------------------------------------------

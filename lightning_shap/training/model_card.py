@@ -24,7 +24,6 @@ class ModelCard:
     Attributes:
         input_size: (C, H, W) of the images.
         module_class: ``package.module.Class`` of the LightningModule.
-        from_script: That class was defined in the script that ran, which cannot be imported.
         module: The attribute that is the classifier, None for the whole LightningModule.
         architecture: timm's name of the network.
         class_names: In the order of the outputs.
@@ -40,7 +39,6 @@ class ModelCard:
 
     input_size: list[int]
     module_class: str
-    from_script: bool
     module: str | None = None
     architecture: str | None = None
     class_names: list[str] | None = None
@@ -82,11 +80,9 @@ def model_card(
     transform = next((t for dataset in datasets[:1] for t in _transforms(dataset)), None)
     files = None if rows is None or not datasets else _files(datasets[0], rows)
     crop_pct, interpolation = _resized(transform, images.shape[-1])
-    script = kind.__module__ == "__main__"
     return ModelCard(
         input_size=list(images.shape[1:]),
         module_class=f"{_module_name(kind)}.{kind.__qualname__}",
-        from_script=script,
         module=module,
         architecture=_architecture(pl_module),
         class_names=class_names_of(datasets),

@@ -15,7 +15,7 @@ from torchvision import datasets, transforms
 
 import lightning_shap
 from lightning_shap.command.main import main
-from lightning_shap.command.model.description import Description, description_of, from_settings
+from lightning_shap.command.model.description import Description, description_of
 from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.load import load_model
 
@@ -49,7 +49,6 @@ class LitModel(pl.LightningModule):
     def forward(self, images):
         return self.scale * self.net(images)
 '''
-SCRIPT = MODULE + "\nopen('it_ran', 'w').close()\n"
 
 
 @pytest.fixture
@@ -64,7 +63,6 @@ def run(tmp_path, monkeypatch, capsys):
     card = {
         "architecture": ARCHITECTURE,
         "module_class": "litmodel_here.LitModel",
-        "from_script": True,
         "module": "net",
         "class_names": dataset.classes,
         "mean": MEAN,
@@ -181,10 +179,13 @@ def test_flags_know_better_than_the_checkpoint(run):
 def test_of_two_networks_the_one_that_is_named_is_explained(run):
     teacher = {f"ema.{name}": 0 * value for name, value in run.model.state_dict().items()}
     state = {f"net.{name}": value for name, value in run.model.state_dict().items()}
-    explanation, report, _ = run(state_dict={**teacher, **state})
+    explanation, report, stderr = run(state_dict={**teacher, **state})
     with torch.no_grad():
         assert torch.equal(outputs_of(explanation), run.model(run.images))
-    assert "below 'net.'" in report["model"]["source"]
+    assert "below 'state_dict.net.'" in report["model"]["source"]
+    assert "not that below 'state_dict.ema.'; --module ema takes the other" in stderr
+    explanation, *_ = run("--module", "ema", state_dict={**teacher, **state})
+    assert not np.any(explanation.record.outputs)
 
 
 @pytest.mark.parametrize(
@@ -272,29 +273,32 @@ def test_a_file_may_not_name_a_data_set_of_the_web(run, monkeypatch, capsys):
 
 
 def whole(run, module="litmodel_here", **more):
+    """The card of a LightningModule that is the classifier itself."""
     return {**run.card, "module_class": f"{module}.LitModel", "module": None, **more}
 
 
-def test_a_class_that_only_defines_things_runs_its_own_forward(run):
+@pytest.mark.parametrize("path", ["litmodel_here.LitModel", "os.path", "no_such.LitModel", ".."])
+def test_no_code_is_imported_on_a_files_word(run, path, monkeypatch):
     (run.folder / "litmodel_here.py").write_text(MODULE)
-    explanation, report, _ = run(card=whole(run, from_script=False))
+    monkeypatch.setattr(
+        "lightning_shap.command.model.load.own_builder", lambda path: pytest.fail(f"imports {path}")
+    )
+    explanation, report, stderr = run(card={**whole(run), "module_class": path})
+    with torch.no_grad():  # the network inside it, without the rest of its forward
+        assert torch.equal(outputs_of(explanation), run.model(run.images))
+    assert report["guessed"][0].startswith("forward: ")
+    assert f"--model_class {path} runs its own" in stderr
+    assert "litmodel_here" not in sys.modules
+
+
+def test_a_class_that_the_user_names_runs_its_own_forward(run):
+    (run.folder / "litmodel_named.py").write_text(MODULE)
+    card = whole(run, "litmodel_named")
+    explanation, report, _ = run("--model_class", "litmodel_named.LitModel", card=card)
     with torch.no_grad():
         assert torch.equal(outputs_of(explanation), 2 * run.model(run.images))
     assert report["guessed"] == []
     assert not (run.folder / "cache").exists()
-
-
-@pytest.mark.parametrize(("text", "from_script"), [(SCRIPT, False), (MODULE, True)])
-def test_a_script_is_never_imported(run, text, from_script):
-    (run.folder / "litmodel_script.py").write_text(text)
-    card = whole(run, "litmodel_script", from_script=from_script)
-    explanation, report, stderr = run(card=card)
-    with torch.no_grad():  # the network inside it, without the rest of its forward
-        assert torch.equal(outputs_of(explanation), run.model(run.images))
-    assert report["guessed"][0].startswith("forward: ")
-    assert "--model_class litmodel_script.LitModel" in stderr
-    assert "litmodel_script" not in sys.modules
-    assert not (run.folder / "it_ran").exists()
 
 
 def test_without_a_network_of_timms_the_command_says_which_class_to_give(run, capsys):
@@ -303,56 +307,6 @@ def test_without_a_network_of_timms_the_command_says_which_class_to_give(run, ca
         run(card=card, hyper_parameters={})
     assert end.value.code == 2
     assert "give --model_class litmodel_here.LitModel" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("os.path", "antigravity.Comic", "this.Zen", "__main__.LitModel", "no_such.LitModel"),
-        *("torch.nn.Linear", "x", "", "..", "litmodel_here.Missing", "json.decoder.JSONDecoder"),
-    ],
-)
-def test_a_file_may_not_have_anything_else_imported(run, path, monkeypatch):
-    (run.folder / "litmodel_here.py").write_text(MODULE)
-    monkeypatch.setattr(
-        "lightning_shap.command.model.load.own_class", lambda path: pytest.fail(f"imports {path}")
-    )
-    _, report, _ = run(card={**whole(run, from_script=False), "module_class": path})
-    assert path == "" or report["guessed"][0].startswith("forward: ")
-
-
-@pytest.mark.parametrize(
-    ("statement", "runs"),
-    [
-        ("import torch", False),
-        ("X = torch.device('cpu')", False),
-        ("X: int = 3", False),
-        ("if True:\n    X = 1\nelse:\n    X = 2", False),
-        ("try:\n    import torch\nexcept ImportError:\n    torch = None", False),
-        ("if __name__ == '__main__':\n    main()", False),
-        ("def f():\n    g()", False),
-        ("print(3)", True),
-        ("def train(): ...\nresult = train()", True),
-        ("model = torch.nn.Linear(1, 1)\nresult = model.fit()", True),
-        ("for i in range(3):\n    print(i)", True),
-        ("while True:\n    pass", True),
-        ("with open('x') as f:\n    pass", True),
-        ("if True:\n    print(3)", True),
-        ("if __name__ == '__main__':\n    pass\nelse:\n    main()", True),
-        ("try:\n    main()\nexcept Exception:\n    pass", True),
-    ],
-)
-def test_what_counts_as_running(tmp_path, monkeypatch, statement, runs):
-    from lightning_shap.arguments import ArgumentError
-    from lightning_shap.command.model.importable import check_importable
-
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a_module.py").write_text(f'"""Doc."""\n{statement}\n\n\nclass A(X): pass\n')
-    if runs:
-        with pytest.raises(ArgumentError, match="would run it"):
-            check_importable("a_module.A")
-    else:
-        check_importable("a_module.A")
 
 
 @pytest.mark.parametrize(
@@ -392,14 +346,14 @@ def test_hyper_parameters_name_no_places(name, value):
 
 def _built(name, value, **kwargs):
     from lightning_shap.command.model.checkpoints import Checkpoint
-    from lightning_shap.command.model.custom_class import build_own_class
+    from lightning_shap.command.model.custom_class import build_own
 
     class Own(torch.nn.Module):
         def __init__(self, **given):
             super().__init__()
             self.given = given
 
-    return build_own_class(Own, Checkpoint(Path("x"), {}, {name: value}), **kwargs)
+    return build_own(Own, Checkpoint(Path("x"), {}, {name: value}), **kwargs)
 
 
 # --- Lightning's own folders ---------------------------------------------------------------------
@@ -496,7 +450,6 @@ def test_a_description_is_made_of_checked_values_whatever_a_file_says(card, sett
     assert description.crop_pct is None or 0 < description.crop_pct <= 1
     for text in (description.class_names or [])[:5]:
         assert text.isprintable()
-    assert from_settings(settings).from_script is False
 
 
 def test_the_description_is_of_the_pickle_too(tmp_path):

@@ -76,7 +76,11 @@ def test_an_older_explanation_is_no_image(tmp_path):
 
 def test_hidden_folders_are_no_classes(tmp_path):
     class_folders(tmp_path / "data", ["a", "b", ".ipynb_checkpoints"])
-    assert find_images(tmp_path / "data").class_names == ["a", "b"]
+    class_folders(tmp_path / "data" / "a", [".ipynb_checkpoints"])
+    picture(0).save(tmp_path / "data" / "a" / ".hidden.png")
+    images = find_images(tmp_path / "data")
+    assert images.class_names == ["a", "b"]
+    assert len(images.names) == 6
 
 
 def test_a_folder_without_images_is_an_error(tmp_path):

@@ -202,7 +202,7 @@ def test_an_alias_in_yaml_is_an_error(tmp_path, capsys):
         (["--crop_size", 10**6], "crop_size: got 1000000; give at most"),
         (["--num_workers", 10**6], "num_workers: got 1000000; give at most"),
         (["--n_samples", 10**23], "n_samples: got 100000000000000000000000; give at most"),
-        (["--method", "kernel", "--grid", 300], "grid: asks for 300 rows"),
+        (["--method", "kernel", "--grid", 300], "grid: has 90000 patches"),
         (["--accelerator", "meta"], "accelerator: cannot use 'meta' here"),
         (["--model_name", ""], "model_name: got ''"),
         (["--model_class", ".a.B"], "model_class: cannot import '.a.B'"),

@@ -10,6 +10,7 @@ from finished_model import ARCHITECTURE, network, weights_in
 from safetensors.torch import save_file
 
 from lightning_shap.arguments import ArgumentError
+from lightning_shap.command.model.hugging_face import description_of_processor
 from lightning_shap.command.model.load import load_model
 
 image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -149,10 +150,157 @@ def test_an_own_class_takes_the_hyper_parameters_it_was_saved_with(tmp_path):
     assert loaded.channels == 2
 
 
+@pytest.mark.parametrize("key", ["net", "weights", "params", "ema", "any name at all"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_state_dict_is_found_under_any_key(tmp_path, model, key, nested):
+    content = {key: weights(model), "epoch": torch.tensor(3), "optimizer": {"state": {0: {}}}}
+    directory = tmp_path / ARCHITECTURE
+    directory.mkdir()
+    torch.save({"run": content} if nested else content, directory / "best_model.pth")
+    loaded = load_model(directory)
+    assert same_outputs(loaded, model)
+    assert f"below '{'run.' if nested else ''}{key}.'" in loaded.source
+    assert not loaded.notes
+
+
+def test_of_two_networks_the_averaged_one_is_taken_and_the_other_named(tmp_path, model):
+    averaged = network(seed=1)
+    path = tmp_path / f"{ARCHITECTURE}.pth"
+    torch.save({"model": weights(model), "model_ema": weights(averaged, "module.")}, path)
+    loaded = load_model(path)
+    assert same_outputs(loaded, averaged)
+    (note,) = loaded.notes
+    assert "below 'model_ema.module.' is explained, not that below 'model.'" in note
+    assert same_outputs(load_model(path, module="model"), model)
+
+
+def test_of_two_architectures_the_one_that_fits_is_taken_and_the_other_named(tmp_path, model):
+    teacher = network(name="test_vit")
+    path = tmp_path / "x.pth"
+    torch.save({"m": {**weights(teacher, "teacher."), **weights(model, "student.")}}, path)
+    loaded = load_model(path, model_name=ARCHITECTURE)
+    assert same_outputs(loaded, model)
+    assert "not that below 'm.teacher.'; --module teacher takes the other" in loaded.notes[0]
+    with pytest.raises(ArgumentError, match=r"module: x\.pth has no weights of 'other'"):
+        load_model(path, model_name=ARCHITECTURE, module="other")
+    with pytest.raises(ArgumentError, match=rf"module: x\.pth has no {ARCHITECTURE} in 'teacher'"):
+        load_model(path, model_name=ARCHITECTURE, module="teacher")
+
+
+def test_the_same_weights_twice_are_one_network(tmp_path, model):
+    copied = {name: value.clone() for name, value in weights(model).items()}
+    path = tmp_path / f"{ARCHITECTURE}.pth"
+    torch.save({"model": weights(model), "copy": copied}, path)
+    assert not load_model(path).notes
+
+
+def test_functions_build_models_with_as_many_classes_as_the_weights_have(tmp_path):
+    import torchvision
+
+    model = torchvision.models.squeezenet1_1(num_classes=7).eval()
+    torch.save({"net": model.state_dict()}, tmp_path / "a.pth")
+    loaded = load_model(tmp_path, model_class="torchvision.models.squeezenet1_1")
+    assert same_outputs(loaded, model, torch.rand(1, 3, 64, 64))
+
+
+def test_changes_by_lora_are_refused_with_what_to_save(tmp_path):
+    name = "base_model.model.layer1.0.conv1.lora_A.weight"
+    save_file({name: torch.ones(2, 3)}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(ArgumentError, match=r"LoRA.*merge_and_unload\(\)\.state_dict\(\)"):
+        load_model(tmp_path)
+
+
+@pytest.fixture
+def saved_pretrained(tmp_path):
+    """A network of transformers, and the directory that it saved itself into."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(
+        **{"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+        **{"intermediate_size": 32, "image_size": 32, "patch_size": 8},
+        id2label={0: "zebra", 1: "Apple", 2: "cat"},
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.ViTForImageClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    return model, tmp_path
+
+
+def test_directories_of_transformers_are_models_with_their_own_preprocessing(saved_pretrained):
+    model, directory = saved_pretrained
+    processor = {"size": {"height": 32, "width": 32}, "resample": 3, "image_mean": [0.5] * 3}
+    processor |= {"image_std": [0.25] * 3, "rescale_factor": 1 / 255, "do_normalize": True}
+    (directory / "preprocessor_config.json").write_text(json.dumps(processor))
+    loaded = load_model(directory)
+    with torch.no_grad():
+        assert torch.equal(loaded.module.eval()(image).logits, model(image).logits)
+    description = loaded.description
+    assert (description.size, description.channels) == ((32, 32), 3)
+    assert (description.mean, description.std) == ((0.5,) * 3, (0.25,) * 3)
+    assert (description.crop_mode, description.crop_pct) == ("squash", 1)
+    assert description.interpolation == "bicubic"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"hidden_size": 24}, "other weights|no classifier"),
+        ({"num_hidden_layers": 10**9}, "more layers"),
+        ({"model_type": "no_such"}, "builds no classifier of 'no_such'"),
+        ({"model_type": "bert"}, "builds no classifier of 'bert'"),
+    ],
+)
+def test_a_config_of_transformers_that_does_not_fit_is_refused(saved_pretrained, config, message):
+    _, directory = saved_pretrained
+    path = directory / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    with pytest.raises(ArgumentError, match=message):
+        load_model(directory)
+
+
+@pytest.mark.parametrize(
+    ("processor", "size", "mode", "share"),
+    [
+        ({"size": {"shortest_edge": 224}, "crop_pct": 0.875}, 224, "center", 0.875),
+        ({"size": {"shortest_edge": 384}, "crop_pct": 0.875}, 384, "squash", 1),
+        (
+            {"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": 224},
+            *(224, "center", 0.875),
+        ),
+        (
+            {
+                "size": {"height": 256, "width": 256},
+                "do_center_crop": True,
+                "crop_size": {"height": 224, "width": 224},
+            },
+            *(224, "squash", 0.875),
+        ),
+        ({"size": 224}, 224, None, None),
+        ({"size": {"height": 200, "width": 100}}, None, None, None),
+    ],
+)
+def test_how_a_processor_resizes_is_read_and_what_is_unusual_is_left_open(
+    processor, size, mode, share
+):
+    found = description_of_processor(processor)
+    assert found.size == (None if size is None else (size, size))
+    assert (found.crop_mode, found.crop_pct) == (mode, share)
+
+
+def test_pixels_that_a_processor_scales_unusually_have_no_mean():
+    usual = {"image_mean": [0.5], "image_std": [0.5]}
+    assert description_of_processor(usual).mean == (0.5,)
+    assert description_of_processor({**usual, "do_normalize": False}).std == (1.0,)
+    for unusual in ({"rescale_factor": 1}, {"do_rescale": False}, {"rescale_offset": True}):
+        assert description_of_processor({**usual, **unusual}).mean is None
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
         ("test_load.Own", "needs width"),
+        ("test_load.weights", "needs model"),
+        ("os.getcwd", "returns a str, no torch.nn.Module|does not say"),
         ("test_models.Missing", "cannot import"),
         ("no_such_package.Own", "cannot import"),
         ("Own", "cannot import"),

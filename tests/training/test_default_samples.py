@@ -256,7 +256,6 @@ def test_a_checkpoint_says_how_its_images_were_prepared(tmp_path, folder):
     assert card["crop_pct"] == 0.8
     assert card["interpolation"] == "bilinear"
     assert card["module_class"] == "tiny_training.TinyClassifier"
-    assert not card["from_script"]
     assert card["dataset"] == str(folder)
     assert [Path(file).parent.name for file in card["files"]] == ["ant", "bee", "cat"] * 2
     assert card["labels"] == [0, 1, 2] * 2

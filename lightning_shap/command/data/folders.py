@@ -104,7 +104,8 @@ def _images_below(folder: Path) -> Iterator[Path]:
         seen.add(identity)
         found = [place / name for name in names]
         yield from filter(is_image, found)
-        waiting += [path for path in reversed(found) if os.path.isdir(path)]
+        inner = [path for path in reversed(found) if not path.name.startswith(".")]
+        waiting += filter(os.path.isdir, inner)
 
 
 def _identity(place: Path) -> tuple[int, int]:

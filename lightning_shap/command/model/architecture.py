@@ -15,7 +15,6 @@ from lightning_shap.command.model.checkpoints import Checkpoint
 from lightning_shap.command.model.description import Description
 from lightning_shap.command.model.offline import offline
 from lightning_shap.command.model.timm_config import TimmConfig
-from lightning_shap.command.model.weights import prefix_of
 from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import blaming
 from lightning_shap.errors import ArgumentError
@@ -49,35 +48,46 @@ def known_architecture(candidates: Sequence[tuple[str, str]], hint: str = "") ->
     )
 
 
+def ends_of(name: str) -> list[str]:
+    """Returns the names of a classifier's last weights and of its first.
+
+    Raises:
+        ArgumentError: If it is no classifier.
+    """
+    cfg = timm.models.get_pretrained_cfg(name)
+    if cfg is None or not cfg.classifier:
+        raise ArgumentError("model_name", f"{name} is no classifier; give one that is")
+    return [f"{_first(part)}.weight" for part in (cfg.classifier, cfg.first_conv)]
+
+
 def build_architecture(
-    name: str, config: TimmConfig, checkpoint: Checkpoint, size: int | None, module: str | None
+    name: str, config: TimmConfig, checkpoint: Checkpoint, size: int | None, place: str
 ) -> tuple[Any, int]:
-    """An architecture of as many classes and channels as the weights have, and the channels.
+    """Builds an architecture of as many classes and channels as its weights have.
 
     Args:
         name: timm's.
         config: What else is known of it.
         checkpoint: With the weights.
         size: Side of the images, for architectures that must know.
-        module: Of whose attribute the weights are, where that is known.
+        place: The prefix of its weights.
+
+    Returns:
+        The network, and its channels.
 
     Raises:
-        ArgumentError: If it is no classifier, or cannot be built.
+        ArgumentError: If it cannot be built.
     """
-    cfg = timm.models.get_pretrained_cfg(name)
-    if cfg is None or not cfg.classifier:
-        raise ArgumentError("model_name", f"{name} is no classifier; give one that is")
-    head, stem = (f"{_first(part)}.weight" for part in (cfg.classifier, cfg.first_conv))
+    head, stem = ends_of(name)
     weights = checkpoint.weights
-    prefix = prefix_of(weights, head, {head, stem}, module)
     arguments = dict(config.arguments)
     if (overlay := _overlay(config.description)) and config.architecture:
         arguments["pretrained_cfg_overlay"] = overlay
-    if prefix + head in weights:
-        arguments["num_classes"] = _shape(checkpoint, prefix + head)[0]
-    if prefix + stem not in weights:
-        return _created(name, arguments, size), int(cfg.input_size[0])
-    width = _shape(checkpoint, prefix + stem)[1]
+    if place + head in weights:
+        arguments["num_classes"] = _shape(checkpoint, place + head)[0]
+    if place + stem not in weights:
+        return _created(name, arguments, size), timm.models.get_pretrained_cfg(name).input_size[0]
+    width = _shape(checkpoint, place + stem)[1]
     network = _created(name, arguments | {"in_chans": width}, size)
     made = network.state_dict().get(stem)
     if made is not None and made.shape[1] != width:

@@ -4,8 +4,9 @@ import argparse
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,8 @@ from lightning_shap.command.text import readable, short
 from lightning_shap.command.untrusted import blaming, is_stored, mapping, reason, whole
 from lightning_shap.errors import ArgumentError
 
-# Under which key frameworks keep the weights, the averaged ones first.
-HOMES = ("state_dict_ema", "model_ema", "model", "state_dict", "model_state_dict", "module")
-MOST_WRAPPINGS = 8
+MOST_NESTED = 8
+COMPILED = "_orig_mod."  # what torch.compile puts before the names of whatever it compiles
 MOST_WEIGHTS = 50_000
 MOST_UNPACKED = 2**28  # bytes that a file may unpack to, however small it is
 
@@ -29,12 +29,12 @@ class Checkpoint:
 
     Attributes:
         path: The file.
-        weights: Names and tensors, under whatever prefix they were saved.
+        weights: All tensors that stand under names, in mappings of mappings: their names, joined by
+            dots, and they.
         hyper_parameters: The arguments of the LightningModule, as its training saved them.
         description: What it says of the classifier and its images.
         step: Optimiser steps of the training, 0 where the file does not say.
-        note: Where in the file the weights were.
-        model: The model itself where the file is a whole pickled one.
+        model: The model itself where the file holds a whole pickled one.
     """
 
     path: Path
@@ -42,7 +42,6 @@ class Checkpoint:
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
     description: Description = field(default_factory=Description)
     step: int = 0
-    note: str = ""
     model: torch.nn.Module | None = None
 
 
@@ -115,44 +114,44 @@ def _load(path: Path, allow_pickle: bool) -> Any:
 
 
 def _unwrapped(path: Path, content: Any) -> Checkpoint:
-    """The weights inside a checkpoint's wrappings."""
+    """Returns what a checkpoint holds, whatever it is wrapped in."""
     if isinstance(content, torch.nn.Module):
-        return Checkpoint(path, content.state_dict(), note="a pickled model", model=content)
+        return Checkpoint(path, content.state_dict(), model=content)
     whole_file = mapping(content)
-    notes: list[str] = []
-    for _ in range(MOST_WRAPPINGS):  # a mapping may hold itself
-        if _is_state_dict(content):
-            break
-        homes = mapping(content)
-        home = next((name for name in HOMES if isinstance(homes.get(name), Mapping)), None)
-        if home is None:
-            break
-        notes.append(f"under {home!r}")
-        content = homes[home]
-    if not _is_state_dict(content):
+    found = dict(islice(_named(whole_file, set()), MOST_WEIGHTS + 1))
+    model = next((part for part in found.values() if isinstance(part, torch.nn.Module)), None)
+    weights = {name: part for name, part in found.items() if isinstance(part, torch.Tensor)}
+    if not weights and model is None:
         raise ArgumentError(
             "model_output_dir",
             f"{readable(path.name)} holds no weights but a {type(content).__name__} "
-            f"({short([*mapping(content)], 6) or 'nothing by name'}); "
+            f"({short([*whole_file], 6) or 'nothing by name'}); "
             "save {'model': model.state_dict()} or the state dict itself",
         )
-    weights = {str(name): value for name, value in content.items() if torch.is_tensor(value)}
-    if weights.pop("n_averaged", None) is not None:
-        notes.append("averaged")
     return Checkpoint(
         path,
         _sound(path, weights),
         mapping(whole_file.get("hyper_parameters")),
         description_of(whole_file),
         whole(whole_file.get("global_step"), most=2**62) or 0,
-        ", ".join(notes),
+        model,
     )
 
 
-def _is_state_dict(content: Any) -> bool:
-    if not isinstance(content, Mapping) or not content:
-        return False
-    return sum(map(torch.is_tensor, content.values())) > len(content) // 2
+def _named(
+    content: Any, seen: set[int], start: str = "", nested: int = 0
+) -> Iterator[tuple[str, torch.Tensor | torch.nn.Module]]:
+    """Yields the tensors and modules that stand under names, each mapping's once."""
+    if id(content) in seen or nested > MOST_NESTED:
+        return
+    seen.add(id(content))
+    for name, part in content.items():
+        if not isinstance(name, str):  # an optimiser's state, by number
+            continue
+        if isinstance(part, (torch.Tensor, torch.nn.Module)):
+            yield f"{start}{name}".replace(COMPILED, ""), part
+        elif isinstance(part, Mapping):
+            yield from _named(part, seen, f"{start}{name}.", nested + 1)
 
 
 def _sound(path: Path, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:

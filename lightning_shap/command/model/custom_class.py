@@ -1,10 +1,10 @@
-"""Own classes: ``package.module.Class`` and a checkpoint to a module."""
+"""Own classes and functions: ``package.module.name`` and a checkpoint to a module."""
 
 import importlib
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,15 @@ FETCHING = {"pretrained", "weights", "checkpoint", "ckpt", "download", "hub"}
 PLACES = {"cache", "dir", "directory", "file", "folder", "path", "root", "url", "uri", "token"}
 
 
-def own_class(path: str) -> type[torch.nn.Module]:
-    """Import a class of the user's.
+def own_builder(path: str) -> Callable[..., Any]:
+    """Imports what the user builds the model with.
 
     Args:
-        path: ``package.module.Class``, importable from here or from the working directory.
+        path: ``package.module.Class``, or of a function that returns a model, importable from here
+            or from the working directory.
 
     Raises:
-        ArgumentError: If there is no such class, or it is no module.
+        ArgumentError: If there is no such thing, or it is a class of something else.
     """
     home, _, name = path.rpartition(".")
     if not PATH.fullmatch(path):
@@ -41,41 +42,59 @@ def own_class(path: str) -> type[torch.nn.Module]:
     if here not in sys.path:  # an installed command, unlike `python -m`, does not look here
         sys.path.append(here)
     with offline(), blaming("model_class", f"cannot import {path!r}"):
-        kind: Any = getattr(importlib.import_module(home), name)
-    if not (inspect.isclass(kind) and issubclass(kind, torch.nn.Module)):
-        raise ArgumentError("model_class", f"{path} is no torch.nn.Module")
-    return kind
+        build: Any = getattr(importlib.import_module(home), name)
+    if not callable(build) or (inspect.isclass(build) and not issubclass(build, torch.nn.Module)):
+        raise ArgumentError(
+            "model_class", f"{path} is no torch.nn.Module, and no function that returns one"
+        )
+    return build
 
 
-def build_own_class(
-    kind: type[torch.nn.Module], checkpoint: Checkpoint, *, trusted: bool = False
+def build_own(
+    build: Callable[..., Any], checkpoint: Checkpoint, *, trusted: bool = False, **known: Any
 ) -> torch.nn.Module:
-    """Build a module of a class, with the checkpoint's hyper-parameters.
+    """Builds a model with a class or function of the user's, and the checkpoint's hyper-parameters.
 
     Args:
-        kind: The class.
-        checkpoint: Whose hyper-parameters the class takes as arguments, as Lightning saves them.
-            What would fetch weights is switched off.
+        build: The class or function.
+        checkpoint: Whose hyper-parameters are its arguments, as Lightning saves them. What would
+            fetch weights is switched off.
         trusted: Whether the file may also name paths and addresses.
+        known: Arguments that are known better.
 
     Raises:
-        ArgumentError: If the class needs what the checkpoint does not hold.
+        ArgumentError: If it needs what the checkpoint does not hold, or returns no model.
     """
-    arguments, withheld = _arguments(kind, checkpoint, trusted)
+    name = getattr(build, "__name__", type(build).__name__)
+    arguments, withheld = _arguments(build, name, checkpoint, trusted)
     without = f" without {short(withheld)}, which a file may not set" if withheld else ""
     trust = "; add --allow_pickle if the file is your own" if withheld else ""
     with (
         offline(),
-        blaming("model_class", f"{kind.__name__} cannot be built{without}{trust}"),
+        blaming("model_class", f"{name} cannot be built{without}{trust}"),
     ):
-        return kind(**arguments)
+        model = build(**{**arguments, **known})
+    if not isinstance(model, torch.nn.Module):
+        raise ArgumentError(
+            "model_class", f"{name} returns a {type(model).__name__}, no torch.nn.Module"
+        )
+    return model
+
+
+def takes(build: Callable[..., Any], argument: str) -> bool:
+    """Returns whether a class or function may be given an argument."""
+    parameters = inspect.signature(build).parameters
+    return argument in parameters or any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
 
 
 def _arguments(
-    kind: type[torch.nn.Module], checkpoint: Checkpoint, trusted: bool
+    build: Callable[..., Any], called: str, checkpoint: Checkpoint, trusted: bool
 ) -> tuple[dict[str, Any], list[str]]:
-    """What a class is built with, and the names of what was withheld from it."""
-    taken = inspect.signature(kind).parameters
+    """What a model is built with, and the names of what was withheld from it."""
+    with blaming("model_class", f"{called} does not say what it takes"):
+        taken = inspect.signature(build).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
     arguments: dict[str, Any] = {}
     withheld, missing = [], []
@@ -104,7 +123,7 @@ def _arguments(
     if missing:
         raise ArgumentError(
             "model_class",
-            f"{kind.__name__} needs {short(missing)}, which {readable(checkpoint.path.name)} does "
+            f"{called} needs {short(missing)}, which {readable(checkpoint.path.name)} does "
             "not hold; save them in training with self.save_hyperparameters(), or give defaults",
         )
     return arguments, withheld

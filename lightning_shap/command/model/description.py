@@ -49,7 +49,6 @@ class Description:
     Attributes:
         architecture: timm's name of the network.
         module_class: ``package.module.Class`` of the LightningModule.
-        from_script: That class was defined in the script that ran, which cannot be imported.
         module: The attribute that is the classifier, None for the whole.
         class_names: In the order of the outputs.
         channels: Of the images.
@@ -68,7 +67,6 @@ class Description:
 
     architecture: str | None = None
     module_class: str | None = None
-    from_script: bool = False
     module: str | None = None
     class_names: list[str] | None = None
     channels: int | None = None
@@ -90,7 +88,6 @@ class Description:
         own = {name: getattr(self, name) for name in names}
         return Description(
             **{name: getattr(other, name) if own[name] is None else own[name] for name in own}
-            | {"from_script": self.from_script or other.from_script}
         )
 
 
@@ -139,7 +136,6 @@ def _from_callback(callbacks: Mapping[str, Any]) -> Description:
     return Description(
         architecture=_architecture(card.get("architecture")),
         module_class=word(card.get("module_class")),
-        from_script=card.get("from_script") is True,
         module=word(card.get("module")),
         class_names=words(card.get("class_names")),
         channels=whole(size[0]) if isinstance(size, (list, tuple)) and len(size) == 3 else None,

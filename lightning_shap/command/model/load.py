@@ -1,26 +1,39 @@
 """Models: a directory or a file of weights to a classifier that is ready to run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
 from lightning_shap.command.model.architecture import (
     build_architecture,
+    ends_of,
     known_architecture,
     takes_one_size,
 )
 from lightning_shap.command.model.checkpoints import Checkpoint, read_checkpoint
-from lightning_shap.command.model.custom_class import build_own_class, own_class
-from lightning_shap.command.model.description import Description
+from lightning_shap.command.model.custom_class import build_own, own_builder, takes
+from lightning_shap.command.model.description import Description, from_settings
 from lightning_shap.command.model.find import find_weights
-from lightning_shap.command.model.importable import check_importable, is_lightning_module
+from lightning_shap.command.model.hugging_face import build_transformers, description_of_processor
 from lightning_shap.command.model.timm_config import TimmConfig, timm_config
-from lightning_shap.command.model.weights import load_weights
-from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import blaming
+from lightning_shap.command.model.weights import (
+    check_no_adapter,
+    differing_shapes,
+    is_below,
+    load_weights,
+    networks_beside,
+    places_of,
+    weights_below,
+)
+from lightning_shap.command.text import readable, short
+from lightning_shap.command.untrusted import blaming, read_json
 from lightning_shap.errors import ArgumentError
+
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class TrainedModel:
         one_size: Its weights are for one size of images.
         step: Optimiser steps of its training, 0 where unknown.
         guessed: What nothing says for sure, by what it is about.
+        notes: What else a user should know of it.
     """
 
     module: torch.nn.Module
@@ -48,6 +62,7 @@ class TrainedModel:
     one_size: bool = False
     step: int = 0
     guessed: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def load_model(
@@ -62,13 +77,14 @@ def load_model(
     """Load a trained classifier.
 
     Args:
-        model_output_dir: A directory with ``best_model.pth`` or other weights, timm's own (with
-            ``config.json``) and Lightning's among them, or a file of weights.
+        model_output_dir: A directory with ``best_model.pth`` or other weights, timm's own,
+            transformers' (both with ``config.json``) and Lightning's among them, or a file.
         model_name: timm architecture; where None, what the checkpoint, the directory's
             ``config.json`` or its base name say.
-        model_class: ``package.module.Class``, a LightningModule or module that takes the
-            checkpoint's hyper-parameters; instead of a timm architecture.
-        module: The attribute that is the classifier; where None, what the checkpoint says.
+        model_class: ``package.module.name`` of a LightningModule, a module or a function that
+            returns one, which takes the checkpoint's hyper-parameters; instead of timm's.
+        module: The attribute that is the classifier, or the name under which the file keeps the
+            one of several; where None, what the checkpoint says.
         crop_size: Side of the images, for architectures that must know.
         allow_pickle: Trust the file: run the code that it asks for.
 
@@ -78,24 +94,35 @@ def load_model(
     place = Path(model_output_dir)
     found = find_weights(place)
     checkpoint = read_checkpoint(found.path, allow_pickle=allow_pickle)
-    config = timm_config(found.path.parent)
-    description = checkpoint.description.otherwise(config.description)
-    notes = ", ".join(note for note in (found.note, checkpoint.note) if note)
-    source = f"{readable(found.path.name)} ({notes})" if notes else readable(found.path.name)
+    if model_class is None:
+        check_no_adapter(checkpoint)
+    if module is not None and not any(is_below(name, module) for name in checkpoint.weights):
+        raise ArgumentError("module", f"{readable(found.path.name)} has no weights of {module!r}")
+    config = read_json(found.path.parent / "config.json")
+    timms = timm_config(config)
+    processor = read_json(found.path.parent / "preprocessor_config.json")
+    description = reduce(
+        Description.otherwise,
+        (timms.description, description_of_processor(processor), from_settings(config)),
+        checkpoint.description,
+    )
+    note = f" ({found.note})" if found.note else ""
     loading = _Loading(
         place,
         checkpoint,
-        config,
+        timms,
         description,
         module or description.module,
         crop_size,
         allow_pickle,
-        source,
+        f"{readable(found.path.name)}{note}",
     )
     if model_class is not None:
-        return loading.of_class(model_class)
+        return loading.of_builder(model_class)
     if checkpoint.model is not None:
         return loading.of_pickle(checkpoint.model)
+    if model_name is None and timms.architecture is None and "model_type" in config:
+        return loading.of_transformers(config)
     if model_name is not None:
         return loading.of_timm(model_name)
     return loading.as_described()
@@ -114,83 +141,128 @@ class _Loading:
     trusted: bool
     source: str
 
-    def of_class(self, path: str) -> TrainedModel:
-        """A class that the user names."""
-        return self._of_kind(own_class(path), path)
+    def of_builder(self, path: str) -> TrainedModel:
+        """A class or function that the user names."""
+        build = own_builder(path)
+        model = build_own(build, self.checkpoint, trusted=self.trusted)
+
+        def load(place: str) -> torch.nn.Module:
+            found = weights_below(self.checkpoint, place)
+            heads = [found[key].shape[:1] for key in differing_shapes(model, found)]
+            network = model
+            if len(set(heads)) == 1 and takes(build, "num_classes"):
+                known = {"num_classes": int(heads[0][0])}  # the weights rule
+                network = build_own(build, self.checkpoint, trusted=self.trusted, **known)
+            load_weights(network, path, self.checkpoint, place)
+            return network
+
+        return self._described(path, f"class {path}", *self._placed([*model.state_dict()], load))
 
     def of_pickle(self, model: torch.nn.Module) -> TrainedModel:
         """A whole pickled model."""
-        return self._described(model, type(model).__name__, self.source)
+        return self._described(type(model).__name__, "a pickled model", model)
+
+    def of_transformers(self, config: Mapping[str, Any]) -> TrainedModel:
+        """A network that transformers builds."""
+        network = build_transformers(config, self.checkpoint)
+        return self._described(type(network).__name__, "architecture from config.json", network)
 
     def of_timm(self, model_name: str | None = None, **guessed: str) -> TrainedModel:
         """A timm architecture."""
         name, origin = known_architecture(self._candidates(model_name), self._hint())
         known = self.checkpoint.description.size
         side = known[0] if known is not None and known[0] == known[1] else None
-        network, channels = build_architecture(
-            name, self.config, self.checkpoint, self.crop_size or side, self.module
-        )
-        prefix = load_weights(network, name, self.checkpoint, self.module)
-        below = f", weights below {prefix!r}" if prefix else ""
-        without = (
-            f", without model_args {', '.join(map(readable, self.config.left_out))}"
-            if self.config.left_out
-            else ""
-        )
+
+        def load(place: str) -> tuple[Any, int]:
+            network, channels = build_architecture(
+                name, self.config, self.checkpoint, self.crop_size or side, place
+            )
+            load_weights(network, name, self.checkpoint, place)
+            return network, channels
+
+        (network, channels), place = self._placed(ends_of(name), load)
+        if self.module is not None and not is_below(place, self.module):
+            file = readable(self.checkpoint.path.name)
+            raise ArgumentError("module", f"{file} has no {name} in {self.module!r}")
+        left_out = ", ".join(map(readable, self.config.left_out))
+        without = f", without model_args {left_out}" if left_out else ""
         return TrainedModel(
             network,
             name,
-            f"{self.source}{below}, architecture from {origin}{without}",
+            f"{self.source}{_below(place)}, architecture from {origin}{without}",
             channels,
             network.num_classes,
             self.description,
             takes_one_size(network),
             self.checkpoint.step,
             guessed,
+            self._notes(network, place),
         )
 
     def as_described(self) -> TrainedModel:
-        """What the checkpoint says, as far as no code of its choice is run.
+        """What the checkpoint says, of which no code is ever imported.
 
-        A LightningModule that is the classifier itself may do more than the network inside it, so
-        its own class comes first where that can be had. A network in an attribute needs no class.
+        A LightningModule that is the classifier itself may do more than the network inside it. A
+        network in an attribute needs no class.
         """
         path, network = self.description.module_class, self.description.architecture
         if path is None or (self.module is not None and network is not None):
             return self.of_timm()
-        try:
-            if self.description.from_script:
-                raise ArgumentError("model_class", "to import a script would run it")
-            check_importable(path)
-            kind = own_class(path)
-            if not is_lightning_module(kind):
-                raise ArgumentError("model_class", f"{path} is no LightningModule")
-            return self._of_kind(kind, path)
-        except ArgumentError as error:
-            if network is None:
-                raise ArgumentError(
-                    "model_class",
-                    f"the checkpoint is of {path}, which was not used ({error.problem}); "
-                    f"give --model_class {path} where it can be",
-                ) from error
-            return self.of_timm(
-                forward=f"that of {network} alone, since {path} was not used ({error.problem}); "
-                f"--model_class {path} runs its own"
+        if network is None:
+            raise ArgumentError(
+                "model_class",
+                f"the checkpoint is of {path}, and no code is imported on a file's word; "
+                f"give --model_class {path} if it is yours",
             )
+        return self.of_timm(
+            forward=f"that of {network} alone, since no code is imported on a file's word; "
+            f"--model_class {path} runs its own"
+        )
 
-    def _of_kind(self, kind: type[torch.nn.Module], path: str) -> TrainedModel:
-        model = build_own_class(kind, self.checkpoint, trusted=self.trusted)
-        load_weights(model, path, self.checkpoint)
-        return self._described(model, path, f"{self.source}, class {path}")
+    def _placed(self, keys: Sequence[str], load: Callable[[str], Loaded]) -> tuple[Loaded, str]:
+        """Returns what loads from the likeliest place in the file that fits, and that place.
 
-    def _described(self, model: torch.nn.Module, name: str, source: str) -> TrainedModel:
-        if self.module is not None:
+        Raises:
+            ArgumentError: If none fits, of the likeliest.
+        """
+        failure: ArgumentError | None = None
+        for place in places_of(self.checkpoint.weights, keys, self.module):
+            try:
+                return load(place), place
+            except ArgumentError as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    def _described(
+        self, name: str, origin: str, model: torch.nn.Module, place: str | None = None
+    ) -> TrainedModel:
+        notes = [] if place is None else self._notes(model, place)
+        if self.module is not None and not is_below(place or "", self.module):
             with blaming("module", f"{name} has no module {self.module!r}"):
                 model = model.get_submodule(self.module)
         channels = _channels(model) or self.description.channels or 3
         return TrainedModel(
-            model, name, source, channels, description=self.description, step=self.checkpoint.step
+            model,
+            name,
+            f"{self.source}{_below(place)}, {origin}",
+            channels,
+            description=self.description,
+            step=self.checkpoint.step,
+            notes=notes,
         )
+
+    def _notes(self, model: torch.nn.Module, place: str) -> list[str]:
+        """What a user should know of a file with several networks."""
+        others = networks_beside(self.checkpoint, place, [*model.state_dict()])
+        if not others:
+            return []
+        attribute = others[0].removesuffix(".").rpartition(".")[2]
+        return [
+            f"{self.source} holds several networks: that below {readable(place)!r} is explained, "
+            f"not that below {short([repr(other) for other in others])}; "
+            f"--module {readable(attribute)} takes the other"
+        ]
 
     def _candidates(self, model_name: str | None) -> list[tuple[str, str]]:
         """Names that may be the architecture's, and who says each, the surest first."""
@@ -210,6 +282,10 @@ class _Loading:
     def _hint(self) -> str:
         path = self.description.module_class
         return "" if path is None else f" (the checkpoint is of {path})"
+
+
+def _below(place: str | None) -> str:
+    return f", weights below {readable(place)!r}" if place else ""
 
 
 def _channels(model: torch.nn.Module) -> int | None:

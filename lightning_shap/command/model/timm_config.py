@@ -4,15 +4,13 @@ The file may come from anywhere, and timm would pass on whatever it says: also w
 weights from, and where to put them.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lightning_shap.command.model.description import Description, from_settings
-from lightning_shap.command.untrusted import blaming, is_plain, largest, mapping, word, words
+from lightning_shap.command.untrusted import is_plain, largest, mapping, word, words
 from lightning_shap.limits import MOST_SIDE
 
 # What a config.json may set of a network: numbers and switches, and of some the name of a layer.
@@ -44,7 +42,6 @@ LAYERS = frozenset(
     """,
     )
 )
-MOST_BYTES = 2**24  # of a config.json
 
 
 @dataclass(frozen=True)
@@ -64,19 +61,12 @@ class TimmConfig:
     description: Description = field(default_factory=Description)
 
 
-def timm_config(directory: Path) -> TimmConfig:
-    """The ``config.json`` of timm in a directory, empty where there is none.
+def timm_config(config: Mapping[str, Any]) -> TimmConfig:
+    """Returns what a ``config.json`` says, if it is timm's.
 
-    Raises:
-        ArgumentError: If it cannot be read.
+    Args:
+        config: Its content, empty where there is none.
     """
-    path = directory / "config.json"
-    if not path.is_file():
-        return TimmConfig()
-    with blaming("model_output_dir", "config.json cannot be read"):
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
-        config = mapping(json.loads(path.read_text(encoding="utf-8")))
     if "architecture" not in config:  # other libraries have a config.json, too
         return TimmConfig()
     asked = mapping(config.get("model_args"))

@@ -1,70 +1,139 @@
-"""Weights into a network, under whatever prefix a training kept them."""
+"""Weights into a network, wherever in a file they are.
 
-from collections.abc import Mapping
-from typing import Any
+A file may hold them under any name, in mappings of mappings and behind the prefixes of wrappers,
+and several networks beside each other. The network knows the names of its own weights: what stands
+before these in the file is the place.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from lightning_shap.command.model.checkpoints import Checkpoint
-from lightning_shap.command.text import readable
+from lightning_shap.command.text import readable, short
 from lightning_shap.command.untrusted import blaming
 from lightning_shap.errors import ArgumentError
 
+AVERAGED = {"ema", "swa", "avg", "average", "averaged"}  # words of names, whose weights come first
+ADAPTER = re.compile(r"(^|\.)lora_")  # in the names of peft's weights and others'
+MOST_PLACES = 8  # that are tried
 
-def load_weights(
-    network: torch.nn.Module, name: str, checkpoint: Checkpoint, module: str | None = None
-) -> str:
-    """Put a checkpoint's weights into a network, and return the prefix they were under.
+
+def places_of(
+    weights: Mapping[str, torch.Tensor], keys: Sequence[str], module: str | None = None
+) -> list[str]:
+    """Returns the prefixes below which a network may be, the likeliest first.
+
+    Those with the most of its keys: if any are below the wanted attribute these alone, else the
+    averaged weights first; then the shortest, then the first in the file.
+
+    Args:
+        weights: By their names in the file.
+        keys: Names of the network's own, of which the first two tell the places.
+        module: The attribute that is wanted.
+    """
+    starts = [name.removesuffix(key) for key in keys[:2] for name in weights if name.endswith(key)]
+    counts = {
+        start: sum(start + key in weights for key in keys)
+        for start in dict.fromkeys(starts)
+        if not start or start.endswith(".")
+    }
+    best = [start for start, count in counts.items() if count == max(counts.values())]
+    wanted = [start for start in best if module is not None and is_below(start, module)]
+    averaged_first = [] if wanted else [start for start in best if _is_averaged(start)]
+    ranked = [*sorted(averaged_first, key=len), *sorted(wanted or best, key=len)]
+    return [*dict.fromkeys(ranked)][:MOST_PLACES] or [""]
+
+
+def is_below(name: str, module: str) -> bool:
+    """Returns whether a name in a file, or a prefix, belongs to an attribute."""
+    return f".{module}." in f".{name}"
+
+
+def load_weights(network: torch.nn.Module, name: str, checkpoint: Checkpoint, place: str) -> None:
+    """Puts the weights below a prefix into a network.
 
     Raises:
-        ArgumentError: If they are another architecture's, saying how many keys differ.
+        ArgumentError: If they are another architecture's, saying which and how many keys differ.
     """
     expected = network.state_dict()
     if not expected:
         raise ArgumentError("model_class", f"{name} has no weights; give the trained classifier")
-    prefix = prefix_of(checkpoint.weights, next(iter(expected)), expected, module)
-    found = {
-        key.removeprefix(prefix): value
-        for key, value in checkpoint.weights.items()
-        if key.startswith(prefix)
-    }
-    missing = expected.keys() - found.keys()
+    found = weights_below(checkpoint, place)
+    missing = [key for key in expected if key not in found]
     # Older files hold index tables that newer architectures compute.
-    extra = {key for key in found.keys() - expected.keys() if found[key].is_floating_point()}
-    shapes = {k for k in expected.keys() & found.keys() if expected[k].shape != found[k].shape}
-    if differing := len(missing) + len(extra) + len(shapes):
+    extra = [key for key in found if key not in expected and found[key].is_floating_point()]
+    shapes = differing_shapes(network, found)
+    if differing := [*missing, *extra, *shapes]:
         raise ArgumentError(
             "model_output_dir",
             f"{readable(checkpoint.path.name)} holds weights of another architecture than {name}: "
-            f"{differing} keys differ ({len(missing)} of {len(expected)} are missing, "
-            f"{len(extra)} are unknown, {len(shapes)} have another shape); "
-            "give the right one as --model_name, or the --crop_size of training",
+            f"{len(differing)} keys differ ({len(missing)} of {len(expected)} are missing, "
+            f"{len(extra)} are unknown, {len(shapes)} have another shape: {short(differing, 3)}); "
+            "give the right one as --model_name or --model_class, or the --crop_size of training",
         )
     with blaming("model_output_dir", f"the weights do not fit {name}"):
         network.load_state_dict({key: found[key] for key in expected})
-    return prefix
 
 
-def prefix_of(
-    weights: Mapping[str, torch.Tensor], key: str, others: Any, module: str | None = None
-) -> str:
-    """What stands before a key: the prefix under which most others are, then the shortest.
+def check_no_adapter(checkpoint: Checkpoint) -> None:
+    """Makes sure that a file's weights are a network's, and not changes to those of one.
+
+    Raises:
+        ArgumentError: If they are changes.
+    """
+    changes = [name for name in checkpoint.weights if ADAPTER.search(name)]
+    if changes:
+        raise ArgumentError(
+            "model_output_dir",
+            f"{readable(checkpoint.path.name)} holds LoRA's changes to a network's weights "
+            f"({short(changes, 1)}); save the merged model instead, with peft "
+            "torch.save(model.merge_and_unload().state_dict(), 'best_model.pth')",
+        )
+
+
+def weights_below(checkpoint: Checkpoint, place: str) -> dict[str, torch.Tensor]:
+    """Returns the weights below a prefix, by their names without it."""
+    named = checkpoint.weights.items()
+    return {name.removeprefix(place): value for name, value in named if name.startswith(place)}
+
+
+def differing_shapes(network: torch.nn.Module, found: Mapping[str, torch.Tensor]) -> list[str]:
+    """Returns the keys that a network and some weights share, and whose shapes differ."""
+    own = network.state_dict()
+    return [key for key in own if key in found and own[key].shape != found[key].shape]
+
+
+def networks_beside(checkpoint: Checkpoint, place: str, keys: Sequence[str]) -> list[str]:
+    """Returns the prefixes of other networks in a file, at least half as large and not the same.
 
     Args:
-        weights: By their names.
-        key: One name of a network's own.
-        others: More of them.
-        module: The attribute that is preferred where several networks fit.
+        checkpoint: The file's.
+        place: Of the network that is taken.
+        keys: Names of its weights.
     """
-    ends = [name.removesuffix(key) for name in weights if name.endswith(key)]
-    prefixes = [end for end in ends if not end or end.endswith(".")]
-    wanted = None if module is None else f"{module}."
-    return max(
-        prefixes,
-        key=lambda prefix: (
-            sum(prefix + other in weights for other in others),
-            prefix == wanted,
-            -len(prefix),
-        ),
-        default="",
-    )
+    parts, weights = place.split("."), checkpoint.weights
+    sizes: Counter[str] = Counter()
+    for name in weights:
+        if not name.startswith(place):
+            names = name.split(".")
+            pairs = enumerate(zip(parts, names, strict=False))
+            shared = next((depth for depth, (ours, theirs) in pairs if ours != theirs), 0)
+            sizes[".".join(names[: shared + 1]) + "."] += 1
+
+    def is_same(group: str) -> bool:
+        inside = {name: value for name, value in weights.items() if name.startswith(group)}
+        other = places_of(inside, keys)[0]
+        return all(
+            other + key in inside and torch.equal(inside[other + key], weights[place + key])
+            for key in keys
+        )
+
+    large = [group for group, size in sizes.items() if 2 * size >= len(keys)]
+    return [group for group in large if not is_same(group)]
+
+
+def _is_averaged(start: str) -> bool:
+    return not AVERAGED.isdisjoint(re.split(r"[._]", start.lower()))

@@ -1,0 +1,124 @@
+"""transformers' ``save_pretrained`` directories: a network, and how its processor prepares images.
+
+The network is of a class of transformers' own, by ``config.json``; the weights are read as all
+others are. So nothing of the directory is run, and nothing fetched.
+"""
+
+import importlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from lightning_shap.command.model.checkpoints import Checkpoint
+from lightning_shap.command.model.description import Description, from_settings
+from lightning_shap.command.model.offline import offline
+from lightning_shap.command.text import readable, short
+from lightning_shap.command.untrusted import blaming, largest, mapping, number, whole, word
+from lightning_shap.errors import ArgumentError
+
+COUNTS = {"layers", "layer", "depth", "depths", "blocks", "stages"}  # words of a config's names
+FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
+RESIZED_WHOLE = 384  # ConvNeXt's processor crops nothing of images so large
+
+
+def build_transformers(config: Mapping[str, Any], checkpoint: Checkpoint) -> torch.nn.Module:
+    """Builds the image classifier that a ``config.json`` of transformers describes, with weights.
+
+    Args:
+        config: Its content.
+        checkpoint: With the weights, under the names that transformers saves them by.
+
+    Raises:
+        ArgumentError: If transformers is missing, builds no image classifier of it, or the weights
+            are another's.
+    """
+    kind = word(config.get("model_type")) or ""
+    try:
+        transformers: Any = importlib.import_module("transformers")
+    except ImportError as error:
+        raise ArgumentError(
+            "model_output_dir",
+            f"config.json is of transformers ({kind}), which is not installed; "
+            "`pip install transformers`, or give --model_class",
+        ) from error
+    counts = {name: config[name] for name in config if COUNTS & set(name.lower().split("_"))}
+    if largest(counts) > len(checkpoint.weights):
+        raise ArgumentError(
+            "model_output_dir", f"config.json has more layers than {readable(checkpoint.path.name)}"
+        )
+    known = {name: config[name] for name in config if name != "auto_map"}  # code of its own
+    with offline(), blaming("model_output_dir", f"transformers builds no classifier of {kind!r}"):
+        described = transformers.CONFIG_MAPPING[kind].from_dict(known)
+        build = transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(described)]
+        transformers.logging.set_verbosity(logging.CRITICAL)  # what differs is one sentence
+        transformers.logging.disable_progress_bar()
+        network: torch.nn.Module
+        network, loading = build.from_pretrained(
+            None,
+            config=described,
+            state_dict=dict(checkpoint.weights),
+            output_loading_info=True,
+            attn_implementation="eager",
+            local_files_only=True,
+            torch_dtype=torch.float32,
+        )
+    differing = [str(key) for keys in loading.values() for key in keys]
+    if differing:
+        raise ArgumentError(
+            "model_output_dir",
+            f"{readable(checkpoint.path.name)} holds other weights than those of {build.__name__}, "
+            f"which config.json describes: {len(differing)} differ ({short(differing, 3)})",
+        )
+    return network
+
+
+def description_of_processor(processor: Mapping[str, Any]) -> Description:
+    """Returns what a ``preprocessor_config.json`` says of images; nothing of what it leaves open.
+
+    Args:
+        processor: Its content, empty where there is none.
+    """
+    size, crop = processor.get("size"), processor.get("crop_size")
+    sides, cropped = mapping(size), _side(crop)
+    whole_side, short = _side(size), whole(sides.get("shortest_edge") or size)
+    share = number(processor.get("crop_pct"))
+    crops = processor.get("do_center_crop") is True and cropped is not None
+    mode: str | None = None
+    side: int | None
+    if share and short:  # ConvNeXt's
+        side, mode = short, "center" if short < RESIZED_WHOLE else "squash"
+        share = share if mode == "center" else 1.0
+    elif "height" in sides and whole_side:
+        side, mode = (cropped if crops and cropped else whole_side), "squash"
+        share = side / whole_side
+    elif short and crops and cropped:
+        side, mode, share = cropped, "center", cropped / short
+    else:
+        side, share = short, None
+    plain = from_settings(
+        {"img_size": side, "crop_pct": share, "crop_mode": mode, **_statistics(processor)}
+    )
+    resample = processor.get("resample")
+    if isinstance(resample, int) and 0 <= resample < len(FILTERS):
+        plain = Description(interpolation=FILTERS[resample]).otherwise(plain)
+    return plain
+
+
+def _statistics(processor: Mapping[str, Any]) -> dict[str, Any]:
+    """The mean and std of pixels from 0 to 1; none where the processor counts otherwise."""
+    factor = number(processor.get("rescale_factor")) or 1 / 255
+    unusual = any(processor.get(name) for name in ("include_top", "rescale_offset"))
+    if unusual or processor.get("do_rescale") is False or abs(255 * factor - 1) > 1e-3:
+        return {}
+    if processor.get("do_normalize") is False:
+        return {"mean": 0.0, "std": 1.0}
+    return {"mean": processor.get("image_mean"), "std": processor.get("image_std")}
+
+
+def _side(size: Any) -> int | None:
+    """One side of a square, which a processor states as a number or by names."""
+    sides = mapping(size)
+    square = sides.get("height") == sides.get("width")
+    return whole(sides.get("height") if sides and square else size)

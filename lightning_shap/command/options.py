@@ -30,9 +30,10 @@ class Model:
             where it has no name.
         model_name: timm architecture; what the checkpoint or the directory's base name says where
             not given.
-        model_class: Own class, package.module.Class, for what is no timm model.
-        module: Attribute of the model that is the classifier; what the checkpoint says where not
-            given.
+        model_class: Own class or function, package.module.name, for what is no timm model, such as
+            torchvision.models.resnet18.
+        module: Attribute of the model that is the classifier, or of several networks in a file the
+            one to take; what the checkpoint says where not given.
         allow_pickle: Trust the file. Also load what can run code while it is read, and take paths
             from it. Only ever for files of your own.
         accelerator: cpu, cuda, mps or auto.

@@ -44,7 +44,8 @@ def known_architecture(candidates: Sequence[tuple[str, str]], hint: str = "") ->
     raise ArgumentError(
         "model_name",
         f"{readable(wanted)!r}, by {origin}, is no timm architecture{nearest}; give one as "
-        f"--model_name, or your own as --model_class package.module.Class{hint}",
+        f"--model_name, or its class or function as --model_class, such as "
+        f"torchvision.models.resnet18{hint}",
     )
 
 

@@ -290,7 +290,7 @@ def _check_whole(explanation: ImageExplanation) -> None:
         "error_std": [(images, height, width, channels, explained)],
         "data": [(images, height, width, channels)],
         **{name: [by_map] for name in ("base_values", "output_indexes", "additivity_gap")},
-        **{name: [by_map] for name in ("clear", "relative_error")},
+        **{name: [by_map] for name in ("clear", "relative_error", "kept")},
         **{name: [by_output] for name in ("outputs", "probabilities")},
         **{name: [one] for name in ("evaluations", "regions", "against", "swapped")},
         "labels": [one, by_output, (images, classes)],

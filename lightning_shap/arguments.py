@@ -270,6 +270,7 @@ def checked_targets(
     outputs: np.ndarray,
     classes: Classes,
     *,
+    first: np.ndarray | None = None,
     fewer_will_do: bool = False,
 ) -> np.ndarray:
     """The outputs to explain, int (N, K'), from one of three ways to ask for them.
@@ -280,6 +281,7 @@ def checked_targets(
         labels: What is true, as the record keeps it; true classes come before the highest others.
         outputs: (N, K), the outputs of the full images.
         classes: What they stand for.
+        first: int (N, F), outputs that come before the highest others instead of the true classes.
         fewer_will_do: If there are not as many as ``topk``, all; of values, the first.
     """
     images, count = outputs.shape
@@ -294,11 +296,13 @@ def checked_targets(
                 raise ArgumentError("topk", f"got {topk}, but the model has {count} classes")
         if classes.values:
             return np.tile(np.arange(count)[:topk], (images, 1))
-        true = np.zeros_like(outputs, dtype=bool)
-        if labels is not None:
-            true = classes.with_output(classes.true(labels))
+        turns = np.ones_like(outputs)
+        if first is not None:
+            np.put_along_axis(turns, first, np.arange(-first.shape[1], 0), axis=1)
+        elif labels is not None:
+            turns -= classes.with_output(classes.true(labels))
         # Stable, so that equal outputs keep the order of their classes.
-        return np.lexsort((-outputs, ~true), axis=1)[:, :topk]
+        return np.lexsort((-outputs, turns), axis=1)[:, :topk]
     if targets is None:
         return np.tile(np.arange(count), (images, 1))
     chosen = np.atleast_1d(_indices("targets", targets))

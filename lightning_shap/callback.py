@@ -46,9 +46,9 @@ class ShapCallback(EitherCallback):
     """Explains a fixed sample batch with SHAP at epoch ends and at the end of ``fit``.
 
     Each picture has a row per sample: the image with its label, then what raised (red) and lowered
-    (blue) the score of the true class and of the highest others. TensorBoard shows them under
-    ``<tag>/attributions``, one slider through the epochs, and the model that ``fit`` leaves behind
-    under ``<tag>_final/attributions``.
+    (blue) the score of the true class and of others, the predicted one among them. TensorBoard
+    shows them under ``<tag>/attributions``, one slider through the epochs, and the model that
+    ``fit`` leaves behind under ``<tag>_final/attributions``.
 
     Training is left exactly as it was: weights, metrics and checkpoints are those of a run without.
 
@@ -76,9 +76,10 @@ class ShapCallback(EitherCallback):
             included.
         targets: The classes to explain, one or a list of them, instead of each sample's true class
             and highest others.
-        topk: How many classes to explain for each sample; None for three, or all of fewer. They are
-            those of the first explanation in all epochs, so that these can be compared; the final
-            model is explained for its own.
+        topk: How many classes to explain for each sample, None for three or all of fewer: its true
+            class and, from three on, the highest other of the first epoch, both kept through all
+            epochs to be compared, and then the highest others of each epoch, so that what it
+            predicts has a map. Without a label the highest of the first epoch stands for the true.
         against: Explain instead why the first of these classes rather than another: "runner-up" for
             the highest other, or the number of a class.
         masker: What absent regions show: "blur" (4/7 of the sides), "blur(kw,kh)" with a kernel of
@@ -457,11 +458,7 @@ class ShapCallback(EitherCallback):
             affordable = self.ranks.on_first(lambda: self._affordable(mine, title, needed))
             if affordable == 0:
                 return None
-            # Epochs are to be compared; the last word of a training stands for itself.
-            compared = tag == self.tag
-            question = self.question.within(affordable)
-            if compared:
-                question = self.steady.question(question, len(samples))
+            question = self.steady.question(self.question.within(affordable), len(samples))
             found = self._found(trainer, lambda: model_of(trainer, pl_module), samples, question)
             if found is None:
                 return None
@@ -470,8 +467,10 @@ class ShapCallback(EitherCallback):
             spending.model_seconds = explanation.record.model_seconds
             self.explanation = explanation
             self.failures.success()
-            if compared and self.batch.pick is not None:
-                self.steady.keep(explanation)
+            if self.batch.pick is not None:
+                if tag == self.tag:
+                    self.steady.keep(explanation, is_control=title == CONTROL)
+                self.steady.mark(explanation, question)
             self.ranks.gather(lambda: self._log(trainer, explanation, tag, title, faithful))
             return explanation
         return None

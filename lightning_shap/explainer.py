@@ -180,6 +180,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     progress: Progress,
     against: Against = None,
     backgrounds: torch.Tensor | Literal["samples"] | None = None,
+    first: np.ndarray | None = None,
     fewer_will_do: bool = False,
     labels_found: FoundLabels | None = None,
     names_are_found: bool = False,
@@ -190,6 +191,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     """:func:`explain`, where not all that is known of a model was given by somebody.
 
     Args:
+        first: int (N, F), outputs that ``topk`` begins with instead of the true classes.
         fewer_will_do: Of a model with fewer outputs than ``topk``, all are explained; of outputs
             that are values, which have no highest ones, the first.
         labels_found: Data has the labels, which may be those of another task and are then left out.
@@ -254,7 +256,9 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         if output == "probability":
             game.probable = True
             empty, full = (game.explained(torch.from_numpy(one)).numpy() for one in (empty, full))
-        chosen = checked_targets(targets, topk, true, full, classes, fewer_will_do=fewer_will_do)
+        chosen = checked_targets(
+            targets, topk, true, full, classes, first=first, fewer_will_do=fewer_will_do
+        )
         if classes.values and names_are_found:
             class_names = None  # data names classes, and these are none
         if class_names is None:

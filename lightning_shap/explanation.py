@@ -58,6 +58,8 @@ class Record:
             value, or None likewise.
         against: int (N,), of contrasts the output that each explained one is compared with, by
             index, or None. What was explained is then the difference of the two.
+        kept: bool (N, K'), which maps are of classes that are explained in all epochs of a
+            training, whatever is predicted, or None outside of one.
         swaps: float64 (N, P), what each part of an image decides, in units of the output, or None;
             see :mod:`lightning_shap.survey.swaps`. Only a summary of classes measures it.
         swapped: float64 (N,), the whole difference that parts were measured against, above 0, or
@@ -93,6 +95,7 @@ class Record:
     clear: np.ndarray | None = None
     relative_error: np.ndarray | None = None
     against: np.ndarray | None = None
+    kept: np.ndarray | None = None
     swaps: np.ndarray | None = None
     swapped: np.ndarray | None = None
     returns: "Returns | None" = None
@@ -117,6 +120,10 @@ class Record:
     def right(self) -> list[bool | None]:
         """Whether each image's predicted classes are its true ones, None if unknown."""
         return verdicts_of(self).right
+
+    def roles(self, indexes: np.ndarray) -> list[list[tuple[str, ...]]]:
+        """Returns what each map of some outputs (N, K') shows; see :meth:`Classes.roles`."""
+        return self.classes.roles(indexes, self.outputs, self.labels, self.predicted, self.kept)
 
     @property
     def exact(self) -> np.ndarray:
@@ -161,12 +168,13 @@ PER_IMAGE = (
     "clear",
     "relative_error",
     "against",
+    "kept",
     "swaps",
     "swapped",
 )
 """The fields that have a row for each image."""
 
-PER_MAP = ("additivity_gap", "clear", "relative_error")
+PER_MAP = ("additivity_gap", "clear", "relative_error", "kept")
 """Those that have a column for each explained output as well."""
 
 

@@ -61,6 +61,7 @@ def whole(request):
     explanation.record = replace(
         explanation.record,
         against=np.arange(IMAGES),
+        kept=np.arange(2 * IMAGES).reshape(IMAGES, OUTPUTS) % 3 == 0,
         swaps=np.arange(3.0 * IMAGES).reshape(IMAGES, 3),
         swapped=np.arange(1.0, 1 + IMAGES),
     )

@@ -21,7 +21,7 @@ from lightning_shap.maskers import checked_masker
 from lightning_shap.methods.registry import METHODS, MethodName, RegionsName
 from lightning_shap.outputs import Output, Returns, checked_returns, value_function
 
-USUAL_TOPK = 3  # the true class and the two highest others
+USUAL_TOPK = 3  # the true class, the one that is kept beside it, and the highest other
 USUAL_REGIONS: RegionsName = "image"  # for the eye; rectangles are what explain returns unasked
 
 
@@ -32,6 +32,7 @@ class Question:
     They are checked before there is a model, as far as that can be.
 
     Attributes:
+        first: int (N, F), outputs that ``topk`` begins with, or None for the true classes.
         fewer_will_do: Nobody asked for so many classes: of a model with fewer, all are explained.
     """
 
@@ -48,6 +49,7 @@ class Question:
     multi_label: bool
     batch_size: int
     seed: int
+    first: np.ndarray | None = None
     fewer_will_do: bool = False
 
     def __post_init__(self) -> None:
@@ -96,6 +98,19 @@ class Question:
         """The same of given classes (N, K'), compared with others (N,)."""
         return replace(self, targets=classes, topk=None, against=against)
 
+    def beginning_with(self, first: np.ndarray, against: np.ndarray | None) -> "Question":
+        """Returns the question with the first of its ``topk`` classes (N, F) given.
+
+        Args:
+            first: The outputs; of no use where all were given by the user.
+            against: int (N,), what they are compared with, None for what was asked for.
+        """
+        return replace(
+            self,
+            first=None if self.topk is None else first,
+            against=self.against if against is None else against,
+        )
+
     def of_rows(self, rows: slice) -> "Question":
         """The same of some of the samples."""
         targets, against = self.targets, self.against
@@ -104,6 +119,7 @@ class Question:
             targets=targets[rows]
             if isinstance(targets, np.ndarray) and targets.ndim > 1
             else targets,
+            first=None if self.first is None else self.first[rows],
             against=against[rows] if isinstance(against, np.ndarray) and against.ndim else against,
         )
 
@@ -113,4 +129,5 @@ class Question:
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, as loggers show it."""
-        return {name: value for name, value in self.arguments().items() if name != "fewer_will_do"}
+        inner = ("first", "fewer_will_do")
+        return {name: value for name, value in self.arguments().items() if name not in inner}

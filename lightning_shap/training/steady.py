@@ -1,5 +1,6 @@
 """What stays as it is from one picture of a run to the next, so that they can be compared."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,23 @@ from lightning_shap.explanation import ImageExplanation
 from lightning_shap.pictures.limits import RunningLimit
 from lightning_shap.training.question import Question
 
+MOST_KEPT = 2  # the true class, and one beside it
+
 
 class Steady:
-    """The classes that a run's samples are explained for, and the scale of its pictures.
+    """The classes that a run's samples are explained for in all epochs, and the scale of pictures.
 
-    The highest outputs change with the weights. Explained anew in each epoch, a column of the
-    pictures would be of one class now and of another then, and its change would say nothing.
+    Were each epoch explained for its own highest outputs, a column of the pictures would be of one
+    class now and of another then, and its change would say nothing; were all columns kept, what is
+    predicted later might have no map. So the first columns stay: the true class, or the highest
+    without a label, and one that was likely beside it. All others are each epoch's own.
+
+    They are those of the first epoch that was explained, since an untrained model ranks classes at
+    random.
 
     Attributes:
         limit: The scale of all epochs.
-        classes: int (N, K'), of each sample, None until the first explanation.
+        classes: int (N, K'), those explained first, best first; None until then.
         against: int (N,), what they are compared with, None unless that was asked for.
     """
 
@@ -30,17 +38,33 @@ class Steady:
         self.classes: np.ndarray | None = None
         self.against: np.ndarray | None = None
 
-    def keep(self, explanation: ImageExplanation) -> None:
-        """Keep to the classes of the first explanation of the samples."""
-        if self.classes is None:
-            self.classes = np.asarray(explanation.output_indexes)
-            self.against = explanation.record.against
+    def keep(self, explanation: ImageExplanation, *, is_control: bool = False) -> None:
+        """Keeps to the classes of the first explanation of the samples by a trained model.
+
+        What a class is compared with is that of the control already, which has no other map.
+        """
+        record = explanation.record
+        if self.classes is None and (not is_control or record.against is not None):
+            self.classes, self.against = np.asarray(explanation.output_indexes), record.against
 
     def question(self, question: Question, samples: int) -> Question:
-        """What to ask of so many samples, all that there are: the classes by name, once known."""
+        """Returns what to ask of all samples, so many: for the classes kept first, once known."""
         if self.classes is None or len(self.classes) != samples:
             return question
-        return question.of_classes(self.classes, self.against)
+        kept = self.classes[:, : _kept_of(self.classes.shape[1])]
+        return question.beginning_with(kept, self.against)
+
+    def mark(self, explanation: ImageExplanation, question: Question) -> None:
+        """Has an explanation know which of its maps are kept, where others are not."""
+        indexes = np.asarray(explanation.output_indexes)
+        record, (images, maps) = explanation.record, indexes.shape
+        kept = _kept_of(maps)
+        everything = maps in (kept, record.outputs.shape[1])
+        if self.classes is None or question.topk is None or everything:
+            return
+        if np.array_equal(indexes[:, :kept], self.classes[:, :kept]):
+            columns = np.arange(maps) < kept
+            explanation.record = replace(record, kept=np.tile(columns, (images, 1)))
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to go on alike."""
@@ -55,3 +79,8 @@ class Steady:
         self.classes = None if classes is None else np.array(classes, dtype=np.int64)
         self.against = None if against is None else np.array(against, dtype=np.int64)
         self.limit = RunningLimit(float(state.get("limit", 0.0)))
+
+
+def _kept_of(maps: int) -> int:
+    """How many of so many maps are kept: one at least is left to what each epoch predicts."""
+    return min(MOST_KEPT, max(1, maps - 1))

@@ -166,54 +166,6 @@ class Classes:
         pairs = np.column_stack([judged, agree]).tolist()
         return [right if known else None for known, right in pairs]
 
-    def roles(
-        self,
-        explained: np.ndarray,
-        outputs: np.ndarray,
-        labels: np.ndarray | None,
-        predicted: np.ndarray | None,
-        kept: np.ndarray | None = None,
-    ) -> list[list[tuple[str, ...]]]:
-        """Returns what the maps of each image are of, in words, as ``("predicted", "kept")``.
-
-        A class is "true"; "predicted"; the "runner-up", whose output is the second highest; or it
-        is "kept", though it is not true, to be compared over epochs. What is none of
-        these has the place of its output, as "no. 3". Outputs that are values have no roles.
-
-        Args:
-            explained: int (N, K'), the outputs that have maps.
-            outputs: (N, K), of the full images.
-            labels: As :meth:`checked`, or None.
-            predicted: bool (N, C), None if there is no saying.
-            kept: bool (N, K'), which maps are of the same class in all epochs, or None.
-        """
-        if self.values:
-            return [[()] * explained.shape[1] for _ in explained]
-        nothing = np.zeros((len(outputs), self.count), dtype=bool)
-        true = nothing if labels is None else self.true(labels)
-        numbers = self.of(explained)
-        places = (-outputs).argsort(axis=1, kind="stable").argsort(axis=1)
-        places = np.take_along_axis(places, explained, axis=1)
-        facts = {
-            "true": np.take_along_axis(true, numbers, axis=1),
-            "predicted": np.take_along_axis(
-                nothing if predicted is None else predicted, numbers, axis=1
-            ),
-            "runner-up": (places == 1) & (not self.multi_label),
-        }
-        if kept is not None:
-            facts["kept"] = kept & ~facts["true"]
-        if self.outputs == 1:  # of two classes
-            facts["runner-up"] = ~facts["predicted"] & (predicted is not None)
-        return [
-            [
-                tuple(role for role, holds in facts.items() if holds[image, output])
-                or (f"no. {place + 1}",) * (self.outputs > 1)
-                for output, place in enumerate(of_image)
-            ]
-            for image, of_image in enumerate(places)
-        ]
-
     @property
     def _unspoken(self) -> int:
         """Classes that have no output, which come before those that have one."""

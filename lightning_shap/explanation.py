@@ -121,10 +121,6 @@ class Record:
         """Whether each image's predicted classes are its true ones, None if unknown."""
         return verdicts_of(self).right
 
-    def roles(self, indexes: np.ndarray) -> list[list[tuple[str, ...]]]:
-        """Returns what each map of some outputs (N, K') shows; see :meth:`Classes.roles`."""
-        return self.classes.roles(indexes, self.outputs, self.labels, self.predicted, self.kept)
-
     @property
     def exact(self) -> np.ndarray:
         """Whether every coalition of an image's regions was evaluated, bool (N,).

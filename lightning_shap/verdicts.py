@@ -136,6 +136,44 @@ class Verdicts(Sequence[Verdict]):
         known = self.probabilities
         return None if known is None else float(known[image, number])
 
+    def roles(
+        self, explained: np.ndarray, kept: np.ndarray | None = None
+    ) -> list[list[tuple[str, ...]]]:
+        """Returns what the maps of each image are of, in words, as ``("predicted", "kept")``.
+
+        A class is "true"; "predicted"; the "runner-up", whose output is the second highest; or it
+        is "kept", though it is not true, to be compared over epochs. What is none of these has the
+        place of its output, as "no. 3". Outputs that are values have no roles.
+
+        Args:
+            explained: int (N, K'), the outputs that have maps.
+            kept: bool (N, K'), which maps are of the same class in all epochs, or None.
+        """
+        classes = self._classes
+        if classes.values:
+            return [[()] * explained.shape[1] for _ in explained]
+        predicted = np.zeros_like(self.true) if self.predicted is None else self.predicted
+        places = (-self._outputs).argsort(axis=1, kind="stable").argsort(axis=1)
+        places = np.take_along_axis(places, explained, axis=1)
+        facts = {
+            role: np.take_along_axis(which, classes.of(explained), axis=1)
+            for role, which in (("true", self.true), ("predicted", predicted))
+        }
+        if classes.outputs == 1:  # of two classes
+            facts["runner-up"] = ~facts["predicted"] & (self.predicted is not None)
+        elif not classes.multi_label:
+            facts["runner-up"] = places == 1
+        if kept is not None:
+            facts["kept"] = kept & ~facts["true"]
+        return [
+            [
+                tuple(role for role, holds in facts.items() if holds[image, output])
+                or (f"no. {place + 1}",) * (classes.outputs > 1)
+                for output, place in enumerate(of_image)
+            ]
+            for image, of_image in enumerate(places)
+        ]
+
     def __len__(self) -> int:
         return len(self._outputs)
 

@@ -104,35 +104,3 @@ def test_a_wrong_number_of_names_is_refused(classes, count):
     words = f"class_names: got {count} names, but the model has {classes.count} classes"
     with pytest.raises(ValueError, match=words):
         classes.named(["a"] * count)
-
-
-def test_what_a_map_is_of_is_said_of_each_output():
-    outputs = np.array([[1.0, 5.0, 3.0, 0.0], [9.0, 2.0, 0.0, 4.0]])
-    explained = np.array([[2, 1, 0], [0, 3, 2]])
-    labels, kept = np.array([2, -1]), np.array([[True, True, False]] * 2)
-    classes = Classes(4)
-    predicted = classes.predicted(outputs, None)
-    assert classes.roles(explained, outputs, labels, predicted, kept) == [
-        [("true", "runner-up"), ("predicted", "kept"), ("no. 3",)],
-        [("predicted", "kept"), ("runner-up", "kept"), ("no. 4",)],
-    ]
-    assert classes.roles(explained, outputs, None, predicted)[0] == [
-        ("runner-up",),
-        ("predicted",),
-        ("no. 3",),
-    ]
-
-
-def test_roles_are_those_that_such_outputs_can_have():
-    outputs, first = np.array([[2.0], [-2.0]]), np.zeros((2, 1), dtype=int)
-    binary = Classes(1)
-    sure = binary.predicted(outputs, 1 / (1 + np.exp(-outputs)))
-    assert binary.roles(first, outputs, np.array([1, 1]), sure) == [
-        [("true", "predicted")],
-        [("true", "runner-up")],
-    ]
-    assert Classes(1, values=True).roles(first, outputs, outputs, None) == [[()], [()]]
-    several = Classes(3, multi_label=True)
-    scores = np.array([[3.0, 2.0, -1.0]])
-    found = several.roles(np.array([[0, 1, 2]]), scores, scores > 2.5, scores > 0)
-    assert found == [[("true", "predicted"), ("predicted",), ("no. 3",)]]

@@ -82,3 +82,27 @@ def test_nobody_else_judges():
         ]
         judging = {call.attr for call in calls} & {"predicted", "right"}
         assert not judging or path.name in ("verdicts.py", "classes.py"), (path, judging)
+
+
+def test_what_a_map_is_of_is_said_of_each_output():
+    outputs = np.array([[1.0, 5.0, 3.0, 0.0], [9.0, 2.0, 0.0, 4.0]])
+    explained, kept = np.array([[2, 1, 0], [0, 3, 2]]), np.array([[True, True, False]] * 2)
+    assert Verdicts(Classes(4), outputs, None, np.array([2, -1])).roles(explained, kept) == [
+        [("true", "runner-up"), ("predicted", "kept"), ("no. 3",)],
+        [("predicted", "kept"), ("runner-up", "kept"), ("no. 4",)],
+    ]
+    roles = Verdicts(Classes(4), outputs, None, None).roles(explained)
+    assert roles[0] == [("runner-up",), ("predicted",), ("no. 3",)]
+
+
+def test_maps_have_the_roles_that_such_outputs_can_have():
+    outputs, first = np.array([[2.0], [-2.0]]), np.zeros((2, 1), dtype=int)
+    binary = Verdicts(Classes(1), outputs, 1 / (1 + np.exp(-outputs)), np.array([1, 1]))
+    assert binary.roles(first) == [[("true", "predicted")], [("true", "runner-up")]]
+    assert Verdicts(Classes(1, values=True), outputs, None, outputs).roles(first) == [[()], [()]]
+    scores = np.array([[3.0, 2.0, -1.0]])
+    several = Verdicts(
+        Classes(3, multi_label=True), scores, 1 / (1 + np.exp(-scores)), scores > 2.5
+    )
+    found = several.roles(np.array([[0, 1, 2]]))
+    assert found == [[("true", "predicted"), ("predicted",), ("no. 3",)]]

@@ -148,6 +148,7 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
     if record.against is not None:
         of_interest[classes.of(record.against)] = True
     tracked = np.flatnonzero(of_interest)[:TRACKED]
+    roles = verdicts.roles(np.asarray(explanation.output_indexes), record.kept)
     rows = []
     for image, verdict in enumerate(verdicts):
         outputs = {
@@ -157,6 +158,7 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
         }
         row = {
             "explained": explained[image].tolist(),
+            "roles": roles[image],
             "true": [one.number for one in verdict.true],
             "predicted": [one.number for one in verdict.predicted or ()],
             "right": verdict.right,

@@ -45,7 +45,7 @@ class Heading:
 
     Attributes:
         name: Of a class, of an image's true classes or of a value.
-        share: What stands behind the name: its probability.
+        share: What stands behind the name: its probability, or what a map of it is for.
         detail: What stands below: an output, or what is predicted instead.
         true: It is the image's true class, or one of them.
         right: Whether the model predicted what is true, None if that is not known.
@@ -107,8 +107,11 @@ class Captions:
             self._class_names = [] if names is None else [str(name) for name in names]
         if class_names is not None:
             self._class_names = self._checked_names(class_names)
+        self._roles: list[list[tuple[str, ...]]] | None = None  # of each map
         self._targets: np.ndarray | None = None  # what the maps' outputs should be, (N, K')
         self._judge(None if labels is None else self._checked_labels(labels))
+        if self._judged is not None and self._record is not None and maps.indexes is not None:
+            self._roles = self._judged.roles(maps.indexes, self._record.kept)
 
     def image(self, row: int) -> Heading:
         """The words at an image: its true classes, else the predicted ones."""
@@ -147,14 +150,16 @@ class Captions:
             return Heading(Name(name), change, note=clear)
         true = index in [one.number for one in self._verdicts[row].true]
         name = Name(self._name(index))
+        role = "" if self._roles is None else ", ".join(self._roles[row][column])
+        role = role and f"  {role}"
         other = self._other(row)
         if other is not None:
             detail = Phrase("rather than ", Name(self._name(other)))
-            return Heading(name, detail, true=true, note=join(change, clear))
+            return Heading(name, detail, role, true=true, note=join(change, clear))
         # Of a probability that was explained the way says where it ends.
         known = None if self._judged is None else self._judged.probability(row, index)
         sure = "" if known is None or self._explains_probability else percent(known)
-        return Heading(name, join(sure, change), true=true, note=clear)
+        return Heading(name, join(sure, change), role, true=true, note=clear)
 
     def method(self, rows: list[int]) -> list[str]:
         """How some of the images were explained."""

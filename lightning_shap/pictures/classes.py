@@ -23,7 +23,7 @@ from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, Smal
 from lightning_shap.survey.groups import EXAMPLES, Group
 from lightning_shap.survey.places import FINE
 from lightning_shap.survey.survey import Survey
-from lightning_shap.survey.words import fact_in_words, nothing_found
+from lightning_shap.survey.words import fact_in_words, nothing_found, untested
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +95,7 @@ def _notes(survey: Survey) -> list[str]:
     notes = [survey.lines[0]]
     if not survey.suspicions:
         notes += [fact_in_words(one, survey) for one in survey.facts] or [nothing_found(survey)]
+        notes += untested(survey)
     left_out = len(np.unique(survey.labels)) - len(survey.classes)
     if left_out:
         notes.append(f"{left_out} more class{'es' * (left_out > 1)} not shown")

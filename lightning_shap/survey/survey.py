@@ -11,6 +11,7 @@ from lightning_shap.maps import maps_of
 from lightning_shap.survey.groups import Group, Judged
 from lightning_shap.survey.known import tested_classes
 from lightning_shap.survey.places import Shares, attributed, on_grid
+from lightning_shap.survey.power import CASES, MARKED, Power, power_of
 from lightning_shap.survey.shown import Shown, gathered
 from lightning_shap.survey.suspicions import LEVEL, Suspicion, suspicions
 from lightning_shap.survey.swaps import PARTS, swapped
@@ -65,6 +66,7 @@ class Survey:
 
     def __init__(self, explanations: Iterable["ImageExplanation"], *, seed: int = 0) -> None:
         self._explanations = explanations
+        self._seed = seed
         cells, labels, predicted, right, records = [], [], [], [], []
         for explanation in explanations:
             record, of_images = _judged(explanation)
@@ -112,6 +114,11 @@ class Survey:
         """What the classes and then the pairs show."""
         return gathered(self._explanations, [*self.classes, *self.pairs])
 
+    @cached_property
+    def power(self) -> Power:
+        """What would have been found."""
+        return power_of(self.shares, self.labels, seed=self._seed)
+
     @property
     def lines(self) -> list[str]:
         """What was seen, what is suspicious, and what is taken for what, a line each."""
@@ -135,6 +142,16 @@ class Survey:
             "images": len(self.labels),
             "level": LEVEL,
             "tested": [str(self.names[label]) for label in tested_classes(self.labels)],
+            "power": {
+                "cases": CASES,
+                "measure": self.power.measure,
+                "places": sorted(MARKED),
+                "share": self.power.share,
+                "by_class": [
+                    {"class": None if label is None else str(self.names[label]), "share": share}
+                    for label, share in self.power.shares.items()
+                ],
+            },
             "suspicions": [
                 {
                     "class": None if one.label is None else str(self.names[one.label]),

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightning_shap.survey.known import Known, tested_classes
+from lightning_shap.survey.known import Groups, Known, tested_classes
 from lightning_shap.survey.places import Place, Shares
 
 LEVEL = 0.05
@@ -29,6 +29,7 @@ LEVEL = 0.05
 LEAST = 0.15
 LEAST_UNSWAPPED = 0.25
 PERMUTATIONS = 999
+DRAWS = range(PERMUTATIONS)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,45 @@ class Suspicion:
     known: int
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Images in groups: those of each tested class, and all of them as the last.
+
+    Attributes:
+        shares: Of N images, in an order that theirs is of no effect on.
+        named: int (G - 1,), the classes.
+        members: bool (G, N).
+        known: Of the shares.
+        groups: What is known of each.
+        natural: float64 (G, P), the share that is no surprise.
+    """
+
+    shares: Shares
+    named: np.ndarray
+    members: np.ndarray
+    known: Known
+    groups: Groups
+    natural: np.ndarray
+
+    @classmethod
+    def of(cls, shares: Shares, labels: np.ndarray) -> "Compared":
+        """Returns the groups of images with such labels, int (N,)."""
+        order = np.lexsort([*shares.values.T[::-1], labels])
+        labels, shares = labels[order], Shares(shares.places, shares.values[order])
+        named = tested_classes(labels)
+        members = np.vstack([labels == named[:, None], np.ones((1, len(labels)), bool)])
+        known = Known.of(shares.values)
+        groups = known.groups(members)
+        natural = _natural(shares, groups.means, groups.others)
+        return cls(shares, named, members, known, groups, natural)
+
+    def by_chance(self, seed: int) -> np.ndarray:
+        """Returns the largest differences anywhere where there are none, (PERMUTATIONS,)."""
+        random = np.random.default_rng(seed)
+        drawn = (_by_chance(self.shares, self.known, self.members, random) for _ in DRAWS)
+        return np.fromiter(drawn, np.float64)
+
+
 def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
     """The suspicious places, the worst first; of those that overlap in a class, the worst alone.
 
@@ -73,14 +113,14 @@ def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Sus
         labels: int (N,), the class of each image, -1 where unknown, which is no class to name.
         seed: Of the permutations.
     """
-    order = np.lexsort([*shares.values.T[::-1], labels])
-    labels, shares = labels[order], Shares(shares.places, shares.values[order])
-    named = tested_classes(labels)
-    members = np.vstack([labels == named[:, None], np.ones((1, len(labels)), bool)])
-    random = np.random.default_rng(seed)
-    known = Known.of(shares.values)
-    groups = known.groups(members)
-    natural = _natural(shares, groups.means, groups.others)
+    compared = Compared.of(shares, labels)
+    shares, named, members, groups = (
+        compared.shares,
+        compared.named,
+        compared.members,
+        compared.groups,
+    )
+    natural = compared.natural
     surprise = surprise_of(groups.means, natural)
     if len(named):  # what all classes look at, most of them must
         surprise[-1] = np.minimum(surprise[-1], surprise_of(_most(groups.means), natural[-1]))
@@ -89,15 +129,16 @@ def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Sus
     if not surprising.any():
         return []
     as_they_are = np.zeros(len(labels), int)
-    differences = _differences(shares, known, members, as_they_are)
-    largest = np.array([_by_chance(shares, known, members, random) for _ in range(PERMUTATIONS)])
+    differences = _differences(shares, compared.known, members, as_they_are)
+    largest = compared.by_chance(seed)
+    mirrors = mirrored_means(shares, groups.means)
     found = []
     for row, column in np.argwhere(surprising).tolist():
         p = (1 + int((largest >= differences[row, column]).sum())) / (1 + PERMUTATIONS)
         if p > LEVEL:
             continue
         whole = row == len(named)
-        mirror = _mirrors(shares, groups.means)[row, column]
+        mirror = mirrors[row, column]
         found.append(
             Suspicion(
                 None if whole else int(named[row]),
@@ -156,7 +197,7 @@ def _natural(shares: Shares, means: np.ndarray, others: np.ndarray) -> np.ndarra
     # Of all together there are no others; then no place has more than its area for a reason.
     others[-1] = [place.area for place in shares.places]
     floor = np.array([place.natural for place in shares.places])
-    natural: np.ndarray = np.maximum(np.maximum(others, _mirrors(shares, means)), floor)
+    natural: np.ndarray = np.maximum(np.maximum(others, mirrored_means(shares, means)), floor)
     return natural
 
 
@@ -174,7 +215,7 @@ def _confirmed(surprise: np.ndarray, places: Sequence[Place]) -> tuple[np.ndarra
     return found, least
 
 
-def _mirrors(shares: Shares, means: np.ndarray) -> np.ndarray:
+def mirrored_means(shares: Shares, means: np.ndarray) -> np.ndarray:
     """The largest mean, (G, P), of the other places that each place is mirrored to, else 0."""
     same = np.arange(means.shape[1])
     largest: np.ndarray = np.max(
@@ -201,7 +242,7 @@ def _differences(
     groups.means[-1] = means
     # A place that mirrors itself has nothing to be compared with where there are no other classes.
     alone = mirrors_itself(shares)
-    groups.others[-1] = np.where(alone, means, _mirrors(shares, means[None])[0])
+    groups.others[-1] = np.where(alone, means, mirrored_means(shares, means[None])[0])
     groups.variance_of_others[-1] = 0
     errors = np.sqrt(groups.variance + groups.variance_of_others) + 1e-9
     differences: np.ndarray = (groups.means - groups.others) / errors

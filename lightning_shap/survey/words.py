@@ -8,12 +8,14 @@ import numpy as np
 
 from lightning_shap.survey.known import LEAST_IMAGES, tested_classes
 from lightning_shap.survey.places import STRONGEST
+from lightning_shap.survey.power import CASES
 from lightning_shap.survey.suspicions import LEVEL, Suspicion
 from lightning_shap.survey.two_classes import Fact
 
 if TYPE_CHECKING:
     from lightning_shap.survey.survey import Survey
 
+ENOUGH = 256  # images, of which most of what matters is found; see power
 HINT = "look at these places; an object that is always there looks the same"
 
 
@@ -33,21 +35,37 @@ def lines_of(survey: "Survey") -> list[str]:
     return [
         f"{_counted(len(survey.labels), 'image')} of {classes}{right}",
         *(found + facts or [nothing_found(survey)]),
-        *_untested(survey),
+        *untested(survey),
         *taken,
     ]
 
 
 def nothing_found(survey: "Survey") -> str:
-    """That nothing was, and how it was looked for."""
-    count = len(survey.labels)
+    """That nothing was, how it was looked for, and what would have been found."""
+    count, power = len(survey.labels), survey.power
     if count < LEAST_IMAGES:
         return f"too few images to test, which takes {LEAST_IMAGES} at least"
+    if power.share is None:
+        return f"too few images to tell whether a place stands out: {_more_images(survey)}"
     where = "" if len(tested_classes(survey.labels)) else " in all images together"
     how = f"tested at {LEVEL:.0%} over all {len(survey.shares.places)} places"
     known = int((~np.isnan(survey.shares.values).any(axis=1)).sum())
     unknown = f"; of swaps {known} of {count} images say something" if known < count else ""
-    return f"no place stands out{where} ({how}{unknown})"
+    verb = "decides" if power.measure == "swap" else "carries the attribution of"
+    whom = "all images" if None in power.shares else "a class"
+    found = (
+        f"; a corner or an edge that {verb} {power.share:.0%} of {whom} would have been found in "
+        f"{CASES:.0%} of cases"
+    )
+    few = [str(survey.names[label]) for label in power.too_few if label is not None]
+    lacking = f"; too few images of {', '.join(few)} to tell: {_more_images(survey)}" if few else ""
+    return f"no place stands out{where} ({how}{unknown}{found}{lacking})"
+
+
+def _more_images(survey: "Survey") -> str:
+    """Returns how to have more images than there are."""
+    more = max(ENOUGH, 2 * len(survey.labels))
+    return f"give summary={more}, or --n_samples {more}"
 
 
 def distinct(names: Iterable[str]) -> np.ndarray:
@@ -59,8 +77,8 @@ def distinct(names: Iterable[str]) -> np.ndarray:
     )
 
 
-def _untested(survey: "Survey") -> list[str]:
-    """Which classes are not compared with the others."""
+def untested(survey: "Survey") -> list[str]:
+    """Returns which classes are not compared with the others, a line each."""
     labels = survey.labels
     if len(labels) < LEAST_IMAGES:
         return []
@@ -73,7 +91,8 @@ def _untested(survey: "Survey") -> list[str]:
         have = "have" if few > 1 else "has"
         are = "are not tested by themselves" if few > 1 else "is not tested by itself"
         lines.append(
-            f"{few} of {len(numbers)} classes {have} fewer than {LEAST_IMAGES} images and {are}"
+            f"{few} of {len(numbers)} classes {have} fewer than {LEAST_IMAGES} images and {are}: "
+            f"{_more_images(survey)}"
         )
     alone = numbers[(counts >= LEAST_IMAGES) & (len(labels) - counts < LEAST_IMAGES)]
     lines += [

@@ -17,6 +17,8 @@ from lightning_shap.survey.survey import Survey
 from lightning_shap.survey.words import distinct
 
 SIDE = 16
+CARRIES = "carries the attribution of"
+MORE = "give summary=256, or --n_samples 256"
 
 
 class ReadsTheCorner(torch.nn.Module):
@@ -142,8 +144,14 @@ def test_an_image_without_a_label_counts_by_its_prediction_and_is_not_judged(fou
     ("labels", "words"),
     [
         ([0, 1], "too few images to test, which takes 5 at least"),
-        ([0, 1, 2] * 4, "3 of 3 classes have fewer than 5 images and are not tested by themselves"),
-        ([0, 1] * 6 + [2], "1 of 3 classes has fewer than 5 images and is not tested by itself"),
+        (
+            [0, 1, 2] * 4,
+            f"3 of 3 classes have fewer than 5 images and are not tested by themselves: {MORE}",
+        ),
+        (
+            [0, 1] * 6 + [2],
+            f"1 of 3 classes has fewer than 5 images and is not tested by itself: {MORE}",
+        ),
         ([0] * 12, "all images are of one class, which has no others to be compared with"),
         ([0] * 12 + [1], "sky is not tested by itself: fewer than 5 images are of other classes"),
     ],
@@ -216,3 +224,26 @@ def test_what_has_no_classes_is_refused_by_name():
     )
     with pytest.raises(ArgumentError, match="explanation: has no single predicted class"):
         Survey([found])
+
+
+def test_that_nothing_is_found_comes_with_what_would_have_been(words):
+    survey = some(np.arange(45) % 3)
+    (line,) = [line for line in survey.lines if line.startswith("no place stands out")]
+    share = survey.power.share
+    assert (
+        f"a corner or an edge that {CARRIES} {share:.0%} of a class would have been found" in line
+    )
+    assert survey.plain["power"]["share"] == share
+    classes(survey)
+    assert f"{share:.0%} of a class would have been found" in " ".join(words)
+
+
+def test_where_nothing_could_be_found_that_is_said_instead(words, monkeypatch):
+    monkeypatch.setattr("lightning_shap.survey.power.CASES", 1.1)
+    survey = some(np.arange(45) % 3)
+    said = f"too few images to tell whether a place stands out: {MORE}"
+    assert said in survey.lines
+    assert not any("no place stands out" in line for line in survey.lines)
+    assert survey.plain["power"]["share"] is None
+    classes(survey)
+    assert said in " ".join(words)

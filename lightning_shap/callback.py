@@ -230,6 +230,8 @@ class ShapCallback(EitherCallback):
             multi_label=multi_label,
             batch_size=batch_size,
             seed=seed,
+            # The first is the true class, whose maps are not to change with those beside it.
+            leading=None if targets is not None else 1,
         )
         self.explain_checkpoint = explain_checkpoint
         self.budget = TimeBudget(time_budget)

@@ -181,6 +181,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     against: Against = None,
     backgrounds: torch.Tensor | Literal["samples"] | None = None,
     first: np.ndarray | None = None,
+    leading: int | None = None,
     fewer_will_do: bool = False,
     labels_found: FoundLabels | None = None,
     names_are_found: bool = False,
@@ -192,6 +193,8 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
 
     Args:
         first: int (N, F), outputs that ``topk`` begins with instead of the true classes.
+        leading: How many outputs, the first ones, lead the descents of ``"partition"``, so that
+            their maps do not depend on the others; None for all, as in SHAP.
         fewer_will_do: Of a model with fewer outputs than ``topk``, all are explained; of outputs
             that are values, which have no highest ones, the first.
         labels_found: Data has the labels, which may be those of another task and are then left out.
@@ -267,6 +270,8 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         if "regions" in options:
             trees = ImageTrees() if trees is None else trees
             options["regions"] = trees.of(images) if regions == "image" else None
+        if method == "partition" and not classes.values:
+            options["leading"] = leading
         game.against = compared_with(against, chosen, full, classes)
         every = np.arange(len(images))
         base, ends = (

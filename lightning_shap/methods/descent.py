@@ -30,7 +30,17 @@ class Node(NamedTuple, Generic[Region]):
 
 
 class Descent(Generic[Region]):
-    """One image's walk down the tree, the most promising nodes first."""
+    """One image's walk down the tree, the most promising nodes first.
+
+    Args:
+        tree: Of the image's regions.
+        base: float64 (K',), the outputs with everything absent.
+        full: float64 (K',), those with everything present.
+        max_rows: Rows that the walk may cost, without these two.
+        rows_per_round: Rows to ask for before looking at the results.
+        leading: How many of the outputs, the first ones, decide what is promising; None for all, as
+            in shap. The maps of these are then the same whichever others stand beside them.
+    """
 
     def __init__(
         self,
@@ -40,9 +50,11 @@ class Descent(Generic[Region]):
         *,
         max_rows: int,
         rows_per_round: int,
+        leading: int | None = None,
     ) -> None:
         self.rows_left = max_rows
         self._tree = tree
+        self._leading = leading
         self.rows_per_round = rows_per_round
         self._worth: dict[Region, np.ndarray] = defaultdict(lambda: np.zeros_like(base))
         self._split: set[Region] = set()
@@ -75,7 +87,8 @@ class Descent(Generic[Region]):
         with_ = np.array([node.with_ for node, _, _ in self._asked])
         only_first, only_second = pairs[:, 0], pairs[:, 1]
         gains = (only_first - without, only_second - without, with_ - only_second)
-        changes = np.abs(np.stack([*gains, with_ - only_first], axis=1)).max(axis=2)
+        changes = np.abs(np.stack([*gains, with_ - only_first], axis=1))
+        changes = changes[..., : self._leading].max(axis=2)
         for (node, first, second), pair, change in zip(
             self._asked, pairs, changes.tolist(), strict=True
         ):

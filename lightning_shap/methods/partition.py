@@ -30,6 +30,7 @@ def partition_values(
     regions: Sequence[ImageTree] | None = None,
     seed: int = 0,
     rows_per_round: int = 10,
+    leading: int | None = None,
 ) -> Attribution:
     """Owen values of every pixel.
 
@@ -43,12 +44,13 @@ def partition_values(
         seed: Of no use, since nothing here is random.
         rows_per_round: Rows that an image asks for before it looks at the results; 10 as
             SHAP's ``batch_size``. The rounds of all images share model calls.
+        leading: How many of the outputs lead the descents; None for all, as in SHAP.
     """
     count, channels, height, width = game.images.shape
     whole = Box(0, height, 0, width, 0, channels)
     trees: Sequence[Any] = [BoxTree(whole)] * count if regions is None else regions
     descents: list[Descent[Any]] = [
-        Descent(tree, *ends, max_rows=max_evals - 2, rows_per_round=rows_per_round)
+        Descent(tree, *ends, max_rows=max_evals - 2, rows_per_round=rows_per_round, leading=leading)
         for tree, *ends in zip(trees, base, full, strict=True)
     ]
     asked = _asked(descents)

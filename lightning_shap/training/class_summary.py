@@ -52,7 +52,9 @@ class ClassSummary:
         if size is not None:
             check_comparable(question.returns, question.multi_label)
         self.size = size
-        self.question = replace(question, topk=2, targets=None, against=None, fewer_will_do=True)
+        self.question = replace(
+            question, topk=2, targets=None, against=None, leading=None, fewer_will_do=True
+        )
         self.explainer = explainer
         self.results = results
         self.tag = tag

@@ -33,6 +33,7 @@ class Question:
 
     Attributes:
         first: int (N, F), outputs that ``topk`` begins with, or None for the true classes.
+        leading: How many of the classes lead the descents of "partition", None for all.
         fewer_will_do: Nobody asked for so many classes: of a model with fewer, all are explained.
     """
 
@@ -50,6 +51,7 @@ class Question:
     batch_size: int
     seed: int
     first: np.ndarray | None = None
+    leading: int | None = None
     fewer_will_do: bool = False
 
     def __post_init__(self) -> None:
@@ -129,5 +131,5 @@ class Question:
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, as loggers show it."""
-        inner = ("first", "fewer_will_do")
+        inner = ("first", "leading", "fewer_will_do")
         return {name: value for name, value in self.arguments().items() if name not in inner}

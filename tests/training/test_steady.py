@@ -7,6 +7,7 @@ from tiny_training import TinyClassifier, ours_raise, tiny_data, tiny_trainer
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback
+from lightning_shap.explainer import explain_found
 from lightning_shap.training.steady import Steady
 
 pytestmark = ours_raise
@@ -23,6 +24,7 @@ class Collecting(ShapCallback):
 
     def _log(self, trainer, explanation, tag, *more):
         super()._log(trainer, explanation, tag, *more)
+        self.trained = trainer.lightning_module
         self.seen.append((tag, explanation, self.steady.limit.value))
 
 
@@ -77,6 +79,23 @@ def test_classes_that_are_kept_stay_and_are_those_of_the_first_epoch(tmp_path, i
         assert explanation.record.kept.tolist() == [[True, True, False]] * 3
     assert first.record.kept.tolist() == [[True, True, False]] * 3
     assert control.record.kept is None, "an untrained model ranks classes at random"
+
+
+def test_the_true_class_has_the_same_map_whichever_others_stand_beside_it(tmp_path):
+    torch.manual_seed(0)
+    ours = Collecting()
+    fit(tmp_path, ours)
+    final, images = ours.explanation, ours.batch.pick.samples.images
+    question = ours.question.arguments() | {"topk": 1}
+    alone = explain_found(
+        ours.trained,
+        images,
+        labels=final.record.labels,
+        class_names=None,
+        progress=False,
+        **question,
+    )
+    assert np.array_equal(alone.values[..., 0], final.values[..., 0])
 
 
 def test_what_is_asked_for_by_name_stays(tmp_path):

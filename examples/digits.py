@@ -23,10 +23,23 @@ from lightning_shap import ShapCallback
 
 
 class DigitClassifier(LightningModule):
-    """A timm network for images of ten digits."""
+    """A timm network for images of ten digits.
+
+    Args:
+        architecture: By timm's name.
+        in_chans: Channels of the images.
+        lr: The highest learning rate.
+        black: The share of training images that are black, and may be any digit. Where none is, an
+            image without ink is a 1 for sure, whatever is hidden looks like one, and the map of a
+            1 is blue.
+    """
 
     def __init__(
-        self, architecture: str = "resnet10t", in_chans: int = 1, lr: float = 2e-3
+        self,
+        architecture: str = "resnet10t",
+        in_chans: int = 1,
+        lr: float = 2e-3,
+        black: float = 0.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -40,6 +53,8 @@ class DigitClassifier(LightningModule):
     def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Cross entropy of one batch."""
         images, labels = batch
+        if self.hparams.black:
+            images = images * (torch.rand(len(images), 1, 1, 1) >= self.hparams.black).to(images)
         loss = cross_entropy(self(images), labels)
         self.log("train/loss", loss)
         return loss
@@ -92,12 +107,13 @@ def main() -> None:
             ShapCallback(
                 n_samples=args.samples,
                 max_evals=args.evals,
+                masker=0.0,  # black, which this network takes for no digit
                 save_dir=str(args.logdir / "pictures"),
             )
         ],
         log_every_n_steps=10,
     )
-    trainer.fit(DigitClassifier(), *digit_loaders(args.side))
+    trainer.fit(DigitClassifier(black=0.1), *digit_loaders(args.side))
 
     print(f"\nPictures: {args.logdir / 'pictures'}")
     print(f"To watch them: tensorboard --logdir {args.logdir} --samples_per_plugin=images=1000")

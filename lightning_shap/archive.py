@@ -14,7 +14,7 @@ import numpy as np
 from lightning_shap import __version__
 from lightning_shap.atomic import open_regular, replacing
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation import PER_IMAGE, ImageExplanation, Record
+from lightning_shap.explanation import PER_IMAGE, PER_MAP, ImageExplanation, Record
 from lightning_shap.page import compact
 
 FORMAT = 1
@@ -289,8 +289,8 @@ def _check_whole(explanation: ImageExplanation) -> None:
     expected: dict[str, list[tuple[int, ...]]] = {
         "error_std": [(images, height, width, channels, explained)],
         "data": [(images, height, width, channels)],
-        **{name: [by_map] for name in ("base_values", "output_indexes", "additivity_gap")},
-        **{name: [by_map] for name in ("clear", "relative_error", "kept")},
+        **{name: [by_map] for name in ("base_values", "output_indexes")},
+        **{name: [by_map] for name in PER_MAP},
         **{name: [by_output] for name in ("outputs", "probabilities")},
         **{name: [one] for name in ("evaluations", "regions", "against", "swapped")},
         "labels": [one, by_output, (images, classes)],

@@ -285,6 +285,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     if told is None and output == "logit":  # of all that was played, and not of its ends alone
         taken, guessed = _taken(seen, output, multi_label)
     evaluations, model_seconds, others = game.evaluations, game.model_seconds, game.against
+    sure = _probabilities(empty, output, taken, multi_label)
     del game  # and its backgrounds, before there is a copy of the images
 
     record = Record(
@@ -306,6 +307,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         clear=found.clear,
         relative_error=found.relative_error,
         against=others,
+        empty_probabilities=None if sure is None else np.take_along_axis(sure, chosen, axis=1),
         follows_image=regions == "image",
         multi_label=multi_label,
         isolation=isolation_of(model),

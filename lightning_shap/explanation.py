@@ -65,6 +65,8 @@ class Record:
         swapped: float64 (N,), the whole difference that parts were measured against, above 0, or
             None. Where the model does not take an image for its class rather than the other's,
             both are NaN.
+        empty_probabilities: float64 (N, K'), those of the explained classes for the empty image, or
+            None where outputs have none, and of explanations saved before there were any.
         follows_image: Regions followed what is in each image, and were no boxes or patches.
         isolation: What kept the calls from the model: ``"copy"``, ``"restored"`` where it would not
             be copied, ``"none"`` for a function with no module behind it.
@@ -96,6 +98,7 @@ class Record:
     relative_error: np.ndarray | None = None
     against: np.ndarray | None = None
     kept: np.ndarray | None = None
+    empty_probabilities: np.ndarray | None = None
     swaps: np.ndarray | None = None
     swapped: np.ndarray | None = None
     returns: "Returns | None" = None
@@ -165,12 +168,13 @@ PER_IMAGE = (
     "relative_error",
     "against",
     "kept",
+    "empty_probabilities",
     "swaps",
     "swapped",
 )
 """The fields that have a row for each image."""
 
-PER_MAP = ("additivity_gap", "clear", "relative_error", "kept")
+PER_MAP = ("additivity_gap", "clear", "relative_error", "kept", "empty_probabilities")
 """Those that have a column for each explained output as well."""
 
 

@@ -80,6 +80,14 @@ class Maps:
             return self.source.values.sum(axis=1)
         return np.stack([values.sum(axis=(0, 1, 2), dtype=np.float64) for values in self.source])
 
+    @cached_property
+    def magnitudes(self) -> np.ndarray:
+        """float64 (N, K'), how much there is of each map, of both signs."""
+        if isinstance(self.source, Regions):
+            return np.abs(self.source.values).sum(axis=1)
+        images = range(len(self.images))
+        return np.stack([np.abs(self.of(image)).sum(axis=(1, 2)) for image in images])
+
 
 def maps_of(explanation: Any) -> Maps:
     """The maps of what :func:`lightning_shap.explain` returned, or of any explanation of images.

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lightning_shap import __version__
 from lightning_shap.compressed import Layout, layout_of
+from lightning_shap.empty_images import empty_taken_for
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.maps import maps_of
 from lightning_shap.page.compact import FORMAT, pack, pack_samples
@@ -150,6 +151,7 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
     tracked = np.flatnonzero(of_interest)[:TRACKED]
     roles = verdicts.roles(np.asarray(explanation.output_indexes), record.kept)
     rows = []
+    empty = empty_taken_for(maps_of(explanation))
     for image, verdict in enumerate(verdicts):
         outputs = {
             int(number): _number(value)
@@ -163,6 +165,7 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
             "predicted": [one.number for one in verdict.predicted or ()],
             "right": verdict.right,
             "verdict": verdict.words,
+            "note": "; ".join(each.words for each in empty[image] if each is not None),
             "outputs": outputs,
             "base": [_number(value) for value in explanation.base_values[image]],
             "gap": [_number(value) for value in record.additivity_gap[image]],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lightning_shap.empty_images import empty_taken_for
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.methods.registry import METHODS
@@ -108,6 +109,7 @@ class Captions:
         if class_names is not None:
             self._class_names = self._checked_names(class_names)
         self._roles: list[list[tuple[str, ...]]] | None = None  # of each map
+        self._empty = empty_taken_for(maps)
         self._targets: np.ndarray | None = None  # what the maps' outputs should be, (N, K')
         self._judge(None if labels is None else self._checked_labels(labels))
         if self._judged is not None and self._record is not None and maps.indexes is not None:
@@ -143,7 +145,7 @@ class Captions:
         That is the way from the base value to the output.
         """
         index = None if self._numbers is None else int(self._numbers[row, column])
-        change, clear = self._way(row, column), self._clear(row, column)
+        change, clear = self._way(row, column), self._note(row, column)
         if index is None:
             names = self._map_names
             name = f"output {column}" if names is None else str(names[row, column])
@@ -187,6 +189,10 @@ class Captions:
             *missing,
         ]
 
+    def remarks(self, rows: list[int]) -> list[str]:
+        """What is to be known of maps that are noted, for some of the images."""
+        return [each.remark for row in rows for each in self._empty[row] if each is not None][:1]
+
     def unit(self, height: int, width: int) -> tuple[str, float]:
         """Returns what the colours count, see :func:`unit_of`, and over how many pixels."""
         return unit_of(self._record), height * width / 100
@@ -223,13 +229,14 @@ class Captions:
             return change
         return join(change, f"true {number(self._targets[row, column])}")
 
-    def _clear(self, row: int, column: int) -> str:
-        """How many regions are clear of zero, where standard errors are known."""
-        record = self._record
-        if record is None or record.clear is None:
-            return ""
-        regions = int(record.regions[row])
-        return f"{round(record.clear[row, column] * regions)} of {regions} regions clear"
+    def _note(self, row: int, column: int) -> Phrase:
+        """How many regions are clear of zero, and that the empty image has the class already."""
+        record, empty = self._record, self._empty[row][column]
+        clear = ""
+        if record is not None and record.clear is not None:
+            regions = int(record.regions[row])
+            clear = f"{round(record.clear[row, column] * regions)} of {regions} regions clear"
+        return join(clear, "" if empty is None else empty.short)
 
     def _missing(self, rows: list[int]) -> list[str]:
         """What share of the change from base to output the maps do not add up to, where large."""

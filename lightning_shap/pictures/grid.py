@@ -93,7 +93,7 @@ def plot(
     everything = shown == list(range(images))
     data = maps.images if everything else maps.images[shown]
     photographs = gallery.photographs(data, mean, std, channels)
-    remarks = [*photographs.notes, *notes]
+    remarks = [*captions.remarks(shown), *photographs.notes, *notes]
     if len(shown) < images:
         remarks.append(f"{len(shown)} of {images} images")
     if style is None:

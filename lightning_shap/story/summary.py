@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lightning_shap.empty_images import empty_taken_for
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.metrics.similarity import Similarity
 from lightning_shap.metrics.where import CORNERS, border_mask, corner_mask
@@ -53,7 +54,7 @@ class Summary:
 
     @property
     def lines(self) -> list[str]:
-        """Five lines at most."""
+        """Six lines at most."""
         result, *others = self.final
         return [result, *self._settled, *self._learnt, *others]
 
@@ -189,7 +190,26 @@ def lines_of(explanation: "ImageExplanation") -> list[str]:
     """What an explanation says by itself: what is right, where it looks, and how sure it is."""
     numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
     size = maps_of(explanation).images.shape[1:3]
-    return [_result(explanation), _where(numbers, size), *_sure(numbers, explanation)]
+    return [
+        _result(explanation),
+        _where(numbers, size),
+        *_sure(numbers, explanation),
+        *_empty(explanation),
+    ]
+
+
+def _empty(explanation: "ImageExplanation") -> list[str]:
+    """That empty images are taken for their classes already, which makes maps blue."""
+    found = {
+        image: first
+        for image, (first, *_) in enumerate(empty_taken_for(maps_of(explanation)))
+        if first is not None
+    }
+    if not found:
+        return []
+    image, first = next(iter(found.items()))
+    also = f", and so in {len(found) - 1} more images" if len(found) > 1 else ""
+    return [f"empty: {first.words} (image {image}{also})"]
 
 
 def _written(similarity: float | None) -> str:

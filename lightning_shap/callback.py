@@ -13,6 +13,7 @@ from lightning_shap.arguments import (
     is_unfinished,
 )
 from lightning_shap.explanation import ImageExplanation
+from lightning_shap.labels import checked_which
 from lightning_shap.methods.registry import MethodName, RegionsName
 from lightning_shap.outputs import Output
 from lightning_shap.pictures.styles import STYLES, StyleName
@@ -65,6 +66,10 @@ class ShapCallback(EitherCallback):
             validation in an epoch to explain has mistakes, and keeps to these from then on, for the
             control too: each confusion in turn, the surest mistakes first, then what the model is
             least sure of. "mixed" exchanges a quarter of the rows for the least sure, likewise.
+        labels: Which labels of the data are true of what is explained, where several could be: the
+            name or the position of a part of the batch, or a function of the batch, in a
+            configuration file by its import path. None for what is called labels, else what follows
+            the images; of one of several heads that ``output`` picks, none is taken for granted.
         every_n_epochs: Explain at the end of every n-th epoch; 0 for never. Weights are then those
             of the training, not those of an averaging callback.
         explain_untrained: Also explain the model before its first step, as a control: what stands
@@ -159,6 +164,7 @@ class ShapCallback(EitherCallback):
         n_samples: int = 8,
         *,
         samples: SamplesLike | None = None,
+        labels: Callable[[Any], Any] | int | str | None = None,
         every_n_epochs: int = 1,
         explain_untrained: bool = True,
         method: MethodName = "partition",
@@ -204,7 +210,7 @@ class ShapCallback(EitherCallback):
         if not tag.strip("/"):
             raise ArgumentError("tag", f"got {tag!r}; give a name such as 'shap'")
         checked_choice("explain_checkpoint", explain_checkpoint, ("best", None))
-        self.batch = FixedBatch(n_samples, checked_samples(samples), seed)
+        self.batch = FixedBatch(n_samples, checked_samples(samples), seed, checked_which(labels))
         self.every_n_epochs = every_n_epochs
         self.explain_untrained = explain_untrained
         self.normalisation = None if mean is None or std is None else (mean, std)
@@ -240,12 +246,18 @@ class ShapCallback(EitherCallback):
         self.steady = Steady()
         self.story = Story(checked_metrics(metrics))
         self.explainer = SharedExplainer(
-            module, class_names, progress, "faithful" in self.story.metrics
+            module,
+            class_names,
+            progress,
+            "faithful" in self.story.metrics,
+            labels_chosen=labels is not None or isinstance(samples, tuple),
         )
         self.logbook = Logbook(
             tag, self.results, self.steady, self.story, style, evolution, per_sample
         )
-        self.summary = ClassSummary(summary, self.question, self.explainer, self.results, tag)
+        self.summary = ClassSummary(
+            summary, self.question, self.explainer, self.results, tag, self.batch.labels
+        )
         self.mistakes = MistakesFirst(self.batch, self.question, self.explainer, self.steady)
         self._begin()
 
@@ -429,7 +441,7 @@ class ShapCallback(EitherCallback):
             if one_class_only(samples) and not self.batch.chosen_by_user:
                 warn(
                     f"ShapCallback: all {len(samples)} samples are of one class; give samples= of "
-                    "several, or shuffle the data set"
+                    "several, or labels= if the classes are another part of the data"
                 )
         return samples
 

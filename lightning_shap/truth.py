@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightning_shap.classes import Classes
+from lightning_shap.labels import IGNORED
 from lightning_shap.outputs import Output, Returns
 from lightning_shap.returned import Returned
 
@@ -56,6 +57,8 @@ def known_labels(
                 f"nothing is marked right or wrong; {WHICH}"
             )
             return None
+        if labels.ndim == 1 and labels.dtype.kind in "iu" and not classes.values:
+            labels = np.where((labels == IGNORED) & (labels >= classes.count), -1, labels)
         try:
             known = classes.checked(labels)
         except (ValueError, TypeError):

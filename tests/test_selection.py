@@ -3,11 +3,13 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
+from lightning_shap.samples import samples_in
 from lightning_shap.selection import labels_of, spread
 
 labels = st.lists(st.integers(-1, 5), min_size=1, max_size=60).map(np.array)
@@ -39,9 +41,18 @@ def test_unknown_labels_are_picked_only_where_all_are_unknown(labels, wanted):
     assert (labels[rows] >= 0).all() or (labels < 0).all()
 
 
-def test_without_labels_rows_are_evenly_spaced():
-    assert spread(None, range(100), 4) == [12, 37, 62, 87]
+def test_without_labels_each_stretch_of_rows_has_one():
+    rows = spread(None, range(100), 4)
+    assert [row // 25 for row in rows] == [0, 1, 2, 3]
     assert spread(None, range(10, 20, 5), 4) == [10, 15]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 8])
+def test_without_labels_no_stride_meets_one_class_alone(classes):
+    """Of labels that alternate, an even stride meets the same one again and again."""
+    for wanted in (4, 6, 8):
+        rows = np.array(spread(None, range(64), wanted))
+        assert len({*(rows % classes)}) >= min(classes, wanted) / 2
 
 
 def test_more_classes_than_samples_are_spread_over_too():
@@ -66,4 +77,61 @@ def test_labels_are_found_where_data_sets_keep_them():
     assert labels_of(TensorDataset(plain, torch.tensor(truth))).tolist() == truth
     assert labels_of(TensorDataset(plain, torch.tensor(truth), torch.arange(5))).tolist() == truth
     assert labels_of(TensorDataset(plain)) is None
-    assert labels_of(SimpleNamespace(targets=truth)) is None
+
+
+FORMS = {
+    "a list": [1, 0, 1, 1, 0],
+    "floats, as BCE needs them": torch.tensor([1.0, 0, 1, 1, 0]),
+    "a column": torch.tensor([[1], [0], [1], [1], [0]]),
+    "a column of floats": torch.tensor([[1.0], [0], [1], [1], [0]]),
+    "one-hot": torch.eye(2)[[1, 0, 1, 1, 0]],
+    "booleans": np.array([True, False, True, True, False]),
+    "a table's column": type("Series", (), {"to_numpy": lambda self: np.array([1, 0, 1, 1, 0])})(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_are_chosen_by_the_labels_that_are_read(form):
+    """One rule finds labels, for the choice of rows and in the batches that are read."""
+    kept = SimpleNamespace(targets=FORMS[form])
+    dataset = type("Kept", (SimpleNamespace,), {"__len__": lambda self: 5})(**vars(kept))
+    assert labels_of(dataset).tolist() == [1, 0, 1, 1, 0]
+    if isinstance(FORMS[form], torch.Tensor):
+        images, labels = torch.zeros(5, 1, 4, 4), FORMS[form]
+        patients = torch.tensor([7, 7, 3, 9, 9])
+        for columns in ((images, labels), (images, labels, patients), (labels, images)):
+            assert labels_of(TensorDataset(*columns)).tolist() == [1, 0, 1, 1, 0]
+            assert samples_in(columns).labels.tolist() == [1, 0, 1, 1, 0]
+
+
+def test_labels_that_somebody_named_are_taken():
+    images, kinds = torch.zeros(4, 1, 4, 4), torch.tensor([5, 3, 9, 5])
+    sexes = torch.tensor([0, 1, 1, 0])
+    data = TensorDataset(images, kinds, sexes)
+    for which in (2, -1):
+        assert labels_of(data, which).tolist() == sexes.tolist()
+        assert samples_in((images, kinds, sexes), which).labels.tolist() == sexes.tolist()
+    named = (images, {"species": kinds, "sex": sexes})
+    assert samples_in(named, "sex").labels.tolist() == sexes.tolist()
+    assert samples_in(named, lambda batch: batch[1]["sex"] + 1).labels.tolist() == [1, 2, 2, 1]
+    kept = type("Kept", (SimpleNamespace,), {"__len__": lambda self: 4})(sex=sexes, y=kinds)
+    assert labels_of(kept, "sex").tolist() == sexes.tolist()
+    assert labels_of(Subset(kept, [1, 0]), "sex").tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("which", ["sax", 7, lambda batch: None])
+def test_a_name_without_labels_is_refused_with_the_names_there_are(which):
+    batch = (torch.zeros(4, 1, 4, 4), {"sex": torch.tensor([0, 1, 1, 0])})
+    with pytest.raises(ValueError, match=r"labels: .*gives no labels of 4 images.*'sex'"):
+        samples_in(batch, which)
+
+
+def test_several_classes_are_spread_over_by_what_is_true_together():
+    several = torch.tensor([[1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 1, 1]]).float()
+    found = labels_of(TensorDataset(torch.zeros(4, 1, 4, 4), several))
+    assert found[0] == found[2]
+    assert len({*found}) == 3
+
+
+def test_no_labels_are_known_of_what_has_no_rows():
+    assert labels_of(SimpleNamespace(targets=[3, 1, 2])) is None

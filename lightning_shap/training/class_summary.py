@@ -8,6 +8,7 @@ import torch
 
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation
+from lightning_shap.labels import WhichLabels
 from lightning_shap.loggers import CLASSES, Ending
 from lightning_shap.pictures.classes import classes
 from lightning_shap.samples import Samples
@@ -36,6 +37,7 @@ class ClassSummary:
         explainer: Shares the images out to the ranks.
         results: Where picture and words go.
         tag: Under which they are logged.
+        labels: Which labels of the data are true, None for those that are found.
 
     Raises:
         ArgumentError: If the question is not one about classes.
@@ -48,6 +50,7 @@ class ClassSummary:
         explainer: SharedExplainer,
         results: Results,
         tag: str,
+        labels: WhichLabels = None,
     ) -> None:
         if size is not None:
             check_comparable(question.returns, question.multi_label)
@@ -58,6 +61,7 @@ class ClassSummary:
         self.explainer = explainer
         self.results = results
         self.tag = tag
+        self.labels = labels
         self.survey: Survey | None = None
 
     def explain(
@@ -80,7 +84,7 @@ class ClassSummary:
             card: What is known of the model, or None.
         """
         assert self.size is not None
-        batch = FixedBatch(self.size, None, self.question.seed)
+        batch = FixedBatch(self.size, None, self.question.seed, self.labels)
         samples = batch.take(trainer, pl_module, ranks, settle=False)
         if samples is None:
             inform("ShapCallback has no summary of the classes: rows of a stream have no numbers")

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -16,8 +17,16 @@ from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.isolation.module_state import state_kept
 from lightning_shap.isolation.random_states import seeded
 from lightning_shap.isolation.reach import kinds_reached_from
+from lightning_shap.labels import WhichLabels, class_numbers, highest_class, joined_labels
 from lightning_shap.regions.image_tree import ImageTrees
-from lightning_shap.samples import ByPredictions, Samples, joined, samples_in, tensors_in
+from lightning_shap.samples import (
+    ByPredictions,
+    Samples,
+    joined,
+    samples_in,
+    seen_in,
+    tensors_in,
+)
 from lightning_shap.selection import labels_of, spread
 from lightning_shap.training.loaders import length_of, loaders_of, rows_of, validates
 from lightning_shap.training.messages import inform, warn
@@ -36,6 +45,10 @@ else:  # what a configuration gives is checked in our words, not in those of jso
     SamplesLike = Sequence[int] | Any
 
 VERSION = 2  # of what a checkpoint holds
+
+# Rows that are read for their labels alone, where a data set does not keep these: so many for each
+# sample, and at most.
+LOOKS, MOST_LOOKS, AT_ONCE = 8, 512, 64
 
 # Nobody counts in tensors and arrays of more bytes: they are weights, or data.
 LARGE = 2**20
@@ -71,6 +84,7 @@ class FixedBatch:
             spread the samples over the classes; ``"mistakes"`` or ``"mixed"`` to do so until the
             model's predictions have chosen others.
         seed: Seed of a data set's random transforms.
+        labels: Which labels of the data are true, None for those that are found.
 
     Attributes:
         pick: The samples once they are settled.
@@ -80,11 +94,14 @@ class FixedBatch:
         by_predictions: Which kind of prediction is to choose the samples, if any.
     """
 
-    def __init__(self, size: int, given: SamplesLike | None, seed: int) -> None:
+    def __init__(
+        self, size: int, given: SamplesLike | None, seed: int, labels: WhichLabels = None
+    ) -> None:
         self.size = size
         self.by_predictions = given if isinstance(given, str) else None
         self.given = None if isinstance(given, str) else given
         self.seed = seed
+        self.labels = labels
         self.begin()
 
     def begin(self) -> None:
@@ -121,7 +138,7 @@ class FixedBatch:
         if self.pick is not None or self.given is not None or missing <= 0:
             return
         try:
-            self._offered.append(samples_in(batch)[:missing])
+            self._offered.append(samples_in(batch, self.labels)[:missing])
         except Exception as error:  # raised when the samples are needed, on all ranks alike
             self._problem = error
 
@@ -225,8 +242,31 @@ class FixedBatch:
                 return replace(pick, chosen="chosen" in self._resumed)
         if kept:
             warn("ShapCallback: the data set is not that of the checkpoint; it picks new samples")
-        chosen = spread(labels_of(dataset), rows, self.size)
-        return self._read(trainer, pl_module, loader, dataset, chosen)
+        known = labels_of(dataset, self.labels)
+        if known is None and len(rows) > self.size:
+            known = self._look_up(loader, rows)
+        pick = self._read(trainer, pl_module, loader, dataset, spread(known, rows, self.size))
+        return pick if known is None else _of_all(pick, known)
+
+    def _look_up(self, loader: Any, rows: Sequence[int]) -> np.ndarray | None:
+        """The classes of some rows, read one by one, and -1 for all others; None without any."""
+        some = spread(None, rows, min(LOOKS * self.size, MOST_LOOKS))
+        parts = []
+        try:
+            for start in range(0, len(some), AT_ONCE):
+                batch = read(loader, loader.dataset, some[start : start + AT_ONCE], self.seed)
+                labels = seen_in(batch, self.labels).labels
+                if labels is None:
+                    return None
+                parts.append(labels)
+        except Exception:  # the samples themselves will show what is wrong
+            return None
+        classes = class_numbers(joined_labels(parts))
+        if classes is None:
+            return None
+        known = np.full(len(loader.dataset), -1)
+        known[some] = classes
+        return known
 
     def read(self, trainer: Any, pl_module: Any, rows: Sequence[int]) -> Pick:
         """Rows of the data set that the samples come from, prepared as the validation would.
@@ -253,7 +293,7 @@ class FixedBatch:
             digest = zlib.crc32(plain.flatten().view(torch.uint8).numpy().data, digest)
         with _validating(trainer, pl_module), seeded(self.seed):
             batch = _before_transfer(pl_module, batch)
-            samples = samples_in(trainer.strategy.batch_to_device(batch))
+            samples = samples_in(trainer.strategy.batch_to_device(batch), self.labels)
         return Pick(samples, [int(row) for row in rows], digest)
 
     def _gathered(self, trainer: Any, ranks: Ranks) -> Samples | None:
@@ -271,6 +311,16 @@ class FixedBatch:
         # A distributed sampler repeats some rows to deal evenly.
         wanted = self.size if ranks.size == 1 else min(self.size, max(count for _, count in offers))
         return joined(in_turn(rows)[:wanted])
+
+
+def _of_all(pick: Pick, known: np.ndarray) -> Pick:
+    """The samples, with what is known of all labels where they are of the same kind."""
+    labels = pick.samples.labels
+    if labels is None or labels.dtype != torch.int64:
+        return pick
+    if not np.array_equal(known[pick.rows or []], labels.numpy()):
+        return pick
+    return replace(pick, samples=replace(pick.samples, highest=highest_class(known)))
 
 
 def one_class_only(samples: Samples) -> bool:

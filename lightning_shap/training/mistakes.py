@@ -56,6 +56,7 @@ class MistakesFirst:
             question.multi_label,
             question.returns,
             explainer.labels_chosen,
+            batch.labels,
         )
         self.begin()
 
@@ -285,7 +286,7 @@ class MistakesFirst:
             rows = None if loader is None else rows_of(loader)
             if loader is None or rows is None:
                 return None
-            return spread(labels_of(loader.dataset), rows, MOST_ROWS)
+            return spread(labels_of(loader.dataset, self.batch.labels), rows, MOST_ROWS)
 
         rows = ranks.on_first(some_rows)
         if not rows:

@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lightning_shap.isolation.reach import compiled_from
 from lightning_shap.isolation.signals import came_from_explanation
+from lightning_shap.labels import WhichLabels
 from lightning_shap.mistakes import Shortlist, predictions_of
 from lightning_shap.outputs import Output, Returns
 from lightning_shap.returned import Returned
@@ -34,6 +35,7 @@ class Watch:
         multi_label: Several classes may be true at once.
         returns: What it returns, None to judge by ``returned``.
         chosen: Somebody said which labels of the data are true.
+        labels: Which ones.
 
     Attributes:
         lists: What the classifier, or a part of it, was seen to predict, by the part's name.
@@ -49,12 +51,14 @@ class Watch:
         multi_label: bool,
         returns: Returns | None = None,
         chosen: bool = False,
+        labels: WhichLabels = None,
     ) -> None:
         self.wanted = wanted
         self.output = output
         self.multi_label = multi_label
         self.returns = returns
         self.chosen = chosen
+        self.labels = labels
         self.returned = Returned()
         self.highest: int | None = None
         self._handles: list[RemovableHandle] = []
@@ -95,7 +99,7 @@ class Watch:
         self.batches += 1
         self._seen = set()
         self._batch = None
-        self._batch = seen_in(batch)
+        self._batch = seen_in(batch, self.labels)
 
     @property
     def complete(self) -> list[str]:

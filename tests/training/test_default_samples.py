@@ -23,6 +23,7 @@ from torchvision.datasets import ImageFolder
 
 from lightning_shap import ShapCallback
 from lightning_shap.regions.image_tree import ImageTrees
+from lightning_shap.training.fixed_batch import LOOKS, MOST_LOOKS, FixedBatch
 
 pytestmark = ours_raise
 
@@ -31,6 +32,10 @@ def callback(**arguments):
     return ShapCallback(
         **{**NO_STORY, "n_samples": 6, "max_evals": 12, "on_error": "raise", **arguments}
     )
+
+
+def fixed_batch(size):
+    return FixedBatch(size, None, 0)
 
 
 def sorted_data(rows=30, classes=CLASSES, first=0.0):
@@ -194,6 +199,66 @@ def test_reading_samples_leaves_no_trace_in_a_data_set(tmp_path):
     ours = callback()
     assert same(trained(ours), trained())
     assert len(ours.explanation) == 6
+
+
+class Silent(Counting):
+    """Says what its rows are of only when they are read."""
+
+    def __getitem__(self, row):
+        image, _ = super().__getitem__(row)
+        return image, row % 4
+
+
+def test_labels_that_only_rows_know_are_looked_up_without_a_trace(tmp_path):
+    data, ours = Silent(), callback(n_samples=8)
+    data.data = sorted_data(64)
+    explanation = fit(tmp_path, ours, DataLoader(data, 4), TinyClassifier(classes=4))
+    assert explanation.record.labels.tolist() == [0, 1, 2, 3] * 2
+    plain = Silent()
+    plain.data = data.data
+    trainer = tiny_trainer(tmp_path, max_epochs=1)
+    trainer.fit(TinyClassifier(classes=4), tiny_loaders()[0], DataLoader(plain, 4))
+    assert data.reads == plain.reads
+    assert torch.equal(data.generator.get_state(), plain.generator.get_state())
+
+
+class Endless(Silent):
+    """More rows than anybody would read for their labels."""
+
+    reads_by_others = 0
+
+    def __len__(self):
+        return 10**6
+
+    def __getitem__(self, row):
+        Endless.reads_by_others += 1
+        return self.data[row % 30][0], row % 4
+
+
+def test_few_rows_are_read_for_their_labels(tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_shap.training.reading.sys.platform", "elsewhere")  # no workers
+    Endless.reads_by_others = 0
+    rows = fixed_batch(8)._look_up(DataLoader(Endless(), 4), range(10**6))
+    assert (rows >= 0).sum() == Endless.reads_by_others == LOOKS * 8
+    assert {*rows[rows >= 0].tolist()} == {0, 1, 2, 3}
+    Endless.reads_by_others = 0
+    fixed_batch(256)._look_up(DataLoader(Endless(), 4), range(10**6))
+    assert Endless.reads_by_others == MOST_LOOKS == 512
+
+
+def test_samples_are_chosen_by_the_labels_that_the_user_names(tmp_path):
+    images, kinds = sorted_data(32).tensors
+    patients = torch.arange(32) % 2
+    loader = DataLoader(TensorDataset(images, patients, kinds), 4)
+
+    class Third(TinyClassifier):
+        def loss(self, batch):
+            return super().loss((batch[0], batch[-1]))
+
+    found = fit(tmp_path, callback(), loader, Third())
+    assert found.record.labels.tolist() == [0, 1] * 3
+    named = fit(tmp_path, callback(labels=2), loader, Third())
+    assert named.record.labels.tolist() == [0, 1, 2] * 2
 
 
 class Strange(Dataset):

@@ -70,6 +70,8 @@ def test_without_photographs_the_maps_are_shown_and_it_is_said(chrome, address):
     tab.choose("Run", '["whole","shap/explanation"]', side=1)
     assert "which images A and B have in common" in tab.one(".message").text
     assert len(tab.all(".photograph canvas")) == 2
+    tab.choose("Class", "1")
+    assert len(tab.all(".map")) == 5
 
 
 @pytest.mark.parametrize("values", [None, "", "QUJD"], ids=["none", "empty", "damaged"])

@@ -180,6 +180,10 @@ def test_methods_share_a_scale_and_outputs_of_another_unit_have_one_of_their_own
     assert ours.endswith(" logit per 1 % of the image")
     assert theirs.startswith("B")
     assert theirs.endswith(" probability per 1 % of the image")
+    page.choose("Compare with", "")
+    assert page.one(".legend").text.split("±")[1] == ours.split("±")[1]
+    page.choose("Run", source("probability"))
+    assert page.one(".legend").text.split("±")[1] == theirs.split("±")[1]
 
 
 def test_the_slider_goes_through_explanations_of_other_images(chrome, tmp_path):

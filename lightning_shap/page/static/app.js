@@ -157,13 +157,13 @@ export class App {
     const { groups, said } = pairImages(sides);
     const chosen = groups.map((rows) => rows.filter((row) => isWanted(row, view, first)));
     const shown = chosen.flatMap((rows) => rows.slice(0, this.rowsShown));
-    const isSame = second && first.run === second.run && first.tag === second.tag;
+    const isSame = second && ["run", "tag"].every((name) => first[name] === second[name]);
     const steps = sides.map(({ facts }) => facts.step);
     this.shown = shown.map((members) => {
       const key = members.map(({ side, number }) => `${side.letter}${number}`).join();
       if (!this.rows.has(key)) this.rows.set(key, new ImageRow((words) => this.say(words)));
       const row = this.rows.get(key);
-      const isOneCurve = isSame && members.length > 1;
+      const isOneCurve = isSame && members[1] && first.facts.samples === second.facts.samples;
       row.show(
         members.map((member, at) => ({
           ...member,

@@ -62,10 +62,13 @@ export class Side {
     return numbers.map((number) => this.nameOf(number)).join(", ");
   }
 
-  /** The number that another side's class has on this one, by its name; -1 where it has none. */
+  /**
+   * The number that another side's class has on this one, by its name; -1 where it has none. Where
+   * names are missing, numbers are all there is.
+   */
   numberOf(other, number) {
-    if (other === this || this.nameOf(number) === other.nameOf(number)) return number;
-    return this.samples?.classNames.indexOf(other.nameOf(number)) ?? -1;
+    if (!this.samples || !other.samples || this.nameOf(number) === other.nameOf(number)) return number;
+    return this.samples.classNames.indexOf(other.nameOf(number));
   }
 
   /** The explanation of the untrained network, where there is one. */

@@ -15,7 +15,7 @@ from lightning_shap.arguments import (
 from lightning_shap.explanation import ImageExplanation
 from lightning_shap.labels import checked_which
 from lightning_shap.methods.registry import MethodName, RegionsName
-from lightning_shap.outputs import Output
+from lightning_shap.outputs import Output, checked_returns
 from lightning_shap.pictures.styles import STYLES, StyleName
 from lightning_shap.samples import Samples
 from lightning_shap.story.numbers import MetricName, checked_metrics
@@ -435,7 +435,16 @@ class ShapCallback(EitherCallback):
             batch, rows = self.batch, None if self.batch.pick is None else self.batch.pick.rows
             self.card = self.ranks.on_first(
                 lambda: model_card(
-                    pl_module, samples, batch.datasets, batch.loaders, rows, self.module
+                    pl_module,
+                    samples,
+                    batch.datasets,
+                    batch.loaders,
+                    rows,
+                    self.module,
+                    class_names=self.class_names,
+                    normalisation=self.normalisation,
+                    returns=checked_returns(self.question.returns, self.question.output),
+                    multi_label=self.question.multi_label,
                 )
             )
             if one_class_only(samples) and not self.batch.chosen_by_user:

@@ -71,7 +71,7 @@ def normalisation_of(
         ]
     candidates: dict[tuple[tuple[float, ...], tuple[float, ...]], bool] = {}
     for one in found:
-        mean, std = (_by_channel(side, images.shape[1]) for side in (one.mean, one.std))
+        mean, std = (by_channel(side, images.shape[1]) for side in (one.mean, one.std))
         if mean is not None and std is not None:
             candidates[mean, std] = one.sure or candidates.get((mean, std), False)
     believed = []
@@ -129,8 +129,8 @@ def _said_by_module(part: torch.nn.Module) -> Iterator[Normalisation]:
         yield Normalisation(mean, std, False)
 
 
-def _by_channel(numbers: Any, channels: int) -> tuple[float, ...] | None:
-    """Finite numbers, one for each channel, None if these are none."""
+def by_channel(numbers: Any, channels: int) -> tuple[float, ...] | None:
+    """Returns finite numbers, one for each channel, None if these are none."""
     try:
         flat = torch.as_tensor(numbers, dtype=torch.double).flatten()
     except (TypeError, ValueError, RuntimeError):

@@ -14,21 +14,21 @@ from lightning_shap.classes import Classes
 from lightning_shap.command.data.evaluation import preprocessing_of
 from lightning_shap.command.data.folders import find_images
 from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.data.numbering import known_classes, numbered_as, numbering_note
+from lightning_shap.command.data.numbering import Order, known_classes, numbered_as, ordered
 from lightning_shap.command.data.partners import Partners
 from lightning_shap.command.data.preprocessing import Preprocessing
-from lightning_shap.command.data.reading import PreparedImages, drawn
+from lightning_shap.command.data.reading import PreparedImages, drawn, read_samples
+from lightning_shap.command.data.scale import scale_of
 from lightning_shap.command.data.source import Source, images_of_training
 from lightning_shap.command.device import device_of
+from lightning_shap.command.model.description import Description
 from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.load import TrainedModel, load_model
+from lightning_shap.command.model.trial import count_outputs, predicted_classes
 from lightning_shap.command.options import Explanation, Options
-from lightning_shap.command.text import readable
 from lightning_shap.errors import ArgumentError
-from lightning_shap.game import raw_output
-from lightning_shap.isolation.modes import evaluation_mode
 from lightning_shap.methods.registry import those_with
-from lightning_shap.outputs import checked_returns, logits_of
+from lightning_shap.outputs import checked_returns
 from lightning_shap.pictures.pixels import shown_channels
 from lightning_shap.survey.survey import check_comparable
 
@@ -156,11 +156,14 @@ def prepared(options: Options) -> Job:
         mean=data.mean,
         std=data.std,
     )
+    prepare.scale = scale_of(source.images, drawn(source.images, 0))
     shown_channels(options.results.channels, model.channels)
     classes = model.classes
     if classes is None or data.crop_size is not None:
-        classes = _classes(model.module, prepare)
-    images, notes = _numbered(source, model, classes, options.explanation)
+        classes = count_outputs(model.module, prepare)
+    options = replace(options, explanation=_as_told(options.explanation, model.description))
+    numbering = _numbered(source, model, classes, options.explanation, prepare)
+    images = numbering.images
     settings = asdict(options.explanation) | {"class_names": images.class_names}
     chosen = any(settings[name] is not None for name in ("topk", "targets", "against"))
     if options.results.summary:
@@ -175,6 +178,12 @@ def prepared(options: Options) -> Job:
     as_they_are = everything and not options.results.summary  # of which the first are shown
     order = list(range(count)) if as_they_are else drawn(images, settings["seed"])
     wanted = count if everything else min(_count(data.n_samples), count)
+    guessed = {
+        **model.guessed,
+        **({} if source.prepared else prepare.guessed),
+        "pixels": prepare.scale.guess,
+        "order of classes": numbering.guess,
+    }
     return Job(
         options,
         model,
@@ -186,8 +195,8 @@ def prepared(options: Options) -> Job:
         order,
         wanted,
         settings,
-        {**model.guessed, **({} if source.prepared else prepare.guessed)},
-        notes,
+        {name: guess for name, guess in guessed.items() if guess is not None},
+        [note for note in (*model.notes, *source.notes, numbering.note) if note is not None],
     )
 
 
@@ -210,44 +219,41 @@ def _may_follow_image(asked: Explanation) -> bool:
     return asked.regions is None and asked.grid is None and asked.method in those_with("regions")
 
 
+def _as_told(asked: Explanation, description: Description) -> Explanation:
+    """Returns what is asked for, of a model that is what the training's callback was told."""
+    said = asked.returns is not None or asked.output == "value"
+    return replace(
+        asked,
+        returns=asked.returns if said else description.returns,
+        multi_label=asked.multi_label or description.multi_label is True,
+    )
+
+
 def _numbered(
-    source: Source, model: TrainedModel, outputs: int, asked: Explanation
-) -> tuple[ImageSet, list[str]]:
-    """The images with their classes numbered as the model's outputs, and what to say of that."""
-    notes = [*model.notes, *source.notes]
-    found = model.description.class_names or class_names_in(model.module, outputs)
+    source: Source, model: TrainedModel, outputs: int, asked: Explanation, prepare: Preprocessing
+) -> Order:
+    """The images with their classes numbered as the model's outputs, and what is to say of that."""
+    found, note = model.description.class_names or class_names_in(model.module, outputs), None
     values = checked_returns(asked.returns, asked.output) == "values"
     if asked.class_names is None and found and len(found) != Classes(outputs, values=values).count:
-        notes.append(f"the checkpoint has {len(found)} class names for {outputs} outputs; left out")
+        note = f"the checkpoint has {len(found)} class names for {outputs} outputs; left out"
         found = None
     names = asked.class_names or found
     if values:  # no classes, so folders of them mean nothing
-        return replace(source.images, labels=None, class_names=names), notes
-    images = known_classes(numbered_as(source.images, outputs, names), outputs)
-    note = numbering_note(images.class_names or [])
-    if note is not None and images.labels is not None and names is None:
-        notes.append(note)
-    return images, notes
+        return Order(replace(source.images, labels=None, class_names=names), note=note)
+
+    def predict(numbers: Sequence[int]) -> tuple[Sequence[int], np.ndarray]:
+        read = read_samples(source.images, numbers, len(numbers), prepare)
+        return read.indices, predicted_classes(model.module, read.images)
+
+    naturally = model.description.sorts_naturally is True
+    order = ordered(source.images, names, naturally, predict)
+    images = known_classes(numbered_as(order.images, outputs, names), outputs)
+    return Order(images, order.guess, note or order.note)
 
 
 def _count(n_samples: int | str | None) -> int:
     return n_samples if isinstance(n_samples, int) else SAMPLES
-
-
-def _classes(module: torch.nn.Module, prepare: Preprocessing) -> int:
-    """How many outputs a model has, and whether it takes such images at all."""
-    with evaluation_mode(module):
-        try:
-            blank = torch.zeros(1, prepare.channels, *prepare.size)
-            logits = logits_of(raw_output(module, blank))
-        except (RuntimeError, ValueError, AssertionError) as error:
-            raise ArgumentError(
-                "crop_size",
-                f"the model takes no images of {prepare.channels} channels and "
-                f"{' x '.join(map(str, prepare.size))} pixels ({readable(error)}); "
-                "give the size of training",
-            ) from error
-    return logits.shape[1] if logits.ndim > 1 else 1
 
 
 def _numbers(values: Sequence[float] | None) -> list[float] | None:

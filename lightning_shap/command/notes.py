@@ -13,7 +13,12 @@ from lightning_shap.command.text import readable
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
 
-FLAGS = {"size": "--crop_size", "mean, std": "--mean and --std"}  # what to give instead of a guess
+FLAGS = {
+    "size": "--crop_size",
+    "mean, std": "--mean and --std",
+    "pixels": "--mean and --std in their unit",
+    "order of classes": "--class_names in its order",
+}  # what to give instead of a guess
 
 
 def print_notes(notes: Iterable[str]) -> None:

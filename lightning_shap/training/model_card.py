@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Subset
 
 from lightning_shap.class_names import class_names_of
-from lightning_shap.normalisation import normalisation_of, steps_of
+from lightning_shap.normalisation import by_channel, normalisation_of, steps_of
 from lightning_shap.samples import Samples, layers_of
 
 
@@ -35,6 +35,8 @@ class ModelCard:
         dataset: The folder that the samples' files are in.
         files: The samples' files.
         labels: The samples' classes, -1 where unknown; None where an image may have several.
+        returns: What the model's outputs are, where the user said it.
+        multi_label: Several classes may be true at once, as the user said.
     """
 
     input_size: list[int]
@@ -50,6 +52,8 @@ class ModelCard:
     dataset: str | None = None
     files: list[str] | None = None
     labels: list[int] | None = None
+    returns: str | None = None
+    multi_label: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
@@ -63,8 +67,13 @@ def model_card(
     loaders: Sequence[Any],
     rows: Sequence[int] | None,
     module: str | None,
+    *,
+    class_names: Sequence[str] | None = None,
+    normalisation: tuple[Any, Any] | None = None,
+    returns: str | None = None,
+    multi_label: bool = False,
 ) -> ModelCard:
-    """What can be read off a training.
+    """Returns what the user said of the model, and what else can be read off a training.
 
     Args:
         pl_module: That is trained.
@@ -73,10 +82,16 @@ def model_card(
         loaders: Of the training, which may collate by something that prepares the images.
         rows: The samples' numbers in it, or None.
         module: The attribute of ``pl_module`` that is the classifier.
+        class_names: As the user gave them, if at all.
+        normalisation: Mean and std, numbers or one per channel, likewise.
+        returns: What the outputs are, likewise.
+        multi_label: Several classes may be true at once, likewise.
     """
     kind = type(pl_module)
     images, labels = samples.images, samples.labels
-    mean, std = normalisation_of([*datasets, *loaders], pl_module, images) or (None, None)
+    if normalisation is None:
+        normalisation = normalisation_of([*datasets, *loaders], pl_module, images) or (None, None)
+    mean, std = (by_channel(side, images.shape[1]) for side in normalisation)
     transform = next((t for dataset in datasets[:1] for t in _transforms(dataset)), None)
     files = None if rows is None or not datasets else _files(datasets[0], rows)
     crop_pct, interpolation = _resized(transform, images.shape[-1])
@@ -85,15 +100,17 @@ def model_card(
         module_class=f"{_module_name(kind)}.{kind.__qualname__}",
         module=module,
         architecture=_architecture(pl_module),
-        class_names=class_names_of(datasets),
-        mean=mean,
-        std=std,
+        class_names=[*map(str, class_names)] if class_names else class_names_of(datasets),
+        mean=None if mean is None else [*mean],
+        std=None if std is None else [*std],
         crop_pct=crop_pct,
         interpolation=interpolation,
         transform=None if transform is None else repr(transform),
         dataset=None if files is None else _root(datasets[0]),
         files=files,
         labels=labels.tolist() if labels is not None and labels.dtype == torch.int64 else None,
+        returns=returns,
+        multi_label=multi_label,
     )
 
 

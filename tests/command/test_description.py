@@ -1,5 +1,6 @@
 """A checkpoint says what is needed to explain it as it was trained, and what it lacks is noted."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -221,10 +222,11 @@ def test_what_is_guessed_is_noted_and_stays_with_the_results(run, monkeypatch):
 
     monkeypatch.setattr("lightning_shap.command.results.plot", plot)
     _, report, stderr = run("--dataset", run.card["dataset"], **nothing)
-    assert [guess.partition(":")[0] for guess in report["guessed"]] == ["size", "crop", "mean, std"]
+    names = [guess.partition(":")[0] for guess in report["guessed"]]
+    assert names == ["size", "crop", "mean, std", "order of classes"]
     assert f"timm's {ARCHITECTURE}" in stderr
-    assert "--crop_size, --mean and --std" in stderr
-    assert notes == ["guessed: size, crop, mean, std"]
+    assert "--crop_size, --mean and --std, --class_names in its order" in stderr
+    assert notes == ["guessed: size, crop, mean, std, order of classes"]
 
 
 def test_the_note_comes_before_the_run(run, monkeypatch, capsys):
@@ -250,9 +252,33 @@ def test_hyper_parameters_of_plain_lightning_checkpoints_are_read(run):
         hyper_parameters=module,
         datamodule_hyper_parameters=data,
     )
-    assert report["guessed"] == []
+    assert report["guessed"] == [f"order of classes: that of the folders ({', '.join(CLASSES)})"]
     assert report["model"]["size"] == [SIDE, SIDE]
     assert report["model"]["std"] == pytest.approx(STD)
+
+
+def test_what_the_user_told_the_callback_holds_for_the_command(run):
+    card = {**run.card, "returns": "log-probabilities", "multi_label": True}
+    _, report, _ = run(card=card)
+    assert report["settings"]["explanation"]["returns"] == "log-probabilities"
+    assert report["settings"]["explanation"]["multi_label"] is True
+    _, report, _ = run("--returns", "logits", card=card)
+    assert report["settings"]["explanation"]["returns"] == "logits"
+
+
+@pytest.mark.parametrize("class_map", ["", "classes.txt"])
+def test_timms_own_training_script_numbers_folders_as_timm_does(run, class_map):
+    for name in ("Zebra", "apple", "bee"):
+        class_folders(run.folder / "animals", [name], each=1)
+    arguments = argparse.Namespace(model=ARCHITECTURE, class_map=class_map, mean=MEAN, std=STD)
+    _, report, stderr = run(
+        *["--dataset", run.folder / "animals"],
+        **{"card": None, "hyper_parameters": {}, "args": arguments, "arch": ARCHITECTURE},
+    )
+    noted = "numbered as timm does (apple, bee, Zebra)" in stderr
+    assert noted == (class_map == "")
+    guessed = any(guess.startswith("order of classes") for guess in report["guessed"])
+    assert guessed == (class_map != "")
 
 
 def test_the_folder_in_plain_hyper_parameters_is_explained(run):

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,9 +15,10 @@ from lightning_shap.command.data import files
 from lightning_shap.command.data.evaluation import preprocessing_of
 from lightning_shap.command.data.folders import find_images
 from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.data.numbering import numbered_as, numbering_note
+from lightning_shap.command.data.numbering import ASKED, numbered_as, ordered
 from lightning_shap.command.data.preprocessing import Preprocessing
 from lightning_shap.command.data.reading import drawn, read_samples
+from lightning_shap.command.data.scale import LOOKED_AT, scale_of
 from lightning_shap.command.model.description import Description, from_settings
 
 
@@ -151,9 +153,59 @@ def test_classes_that_disagree_with_the_model_are_an_error():
         numbered_as(labelled([0, 1], ["a", "b"]), 5, ["a", "b", "c"])
 
 
-def test_numbers_that_libraries_count_differently_are_pointed_out():
-    assert numbering_note(["1", "10", "2"]) is not None
-    assert numbering_note(["a1", "a2", "b"]) is None
+def folders(*names):
+    images = labelled([*range(len(names))] * 20, list(names))
+    return replace(images, are_sorted=True)
+
+
+def never(numbers):
+    raise AssertionError("asked the model")
+
+
+def test_folders_of_the_models_names_need_no_order():
+    order = ordered(folders("Zebra", "apple"), ["apple", "Zebra"], False, never)
+    assert (order.guess, order.note) == (None, None)
+
+
+def test_an_assumed_order_is_a_guess():
+    for names in (None, ["x", "y"]):
+        order = ordered(folders("a1", "a2"), names, False, never)
+        assert order.guess == "that of the folders (a1, a2)"
+    assert ordered(labelled([0, 1], ["a1", "a2"]), None, False, never).guess is None
+
+
+def test_of_timms_training_folders_are_numbered_as_timm_does():
+    order = ordered(folders("Zebra", "a10", "a2", "apple"), None, True, never)
+    assert order.images.class_names == ["a2", "a10", "apple", "Zebra"]
+    assert order.images.labels[:4].tolist() == [3, 1, 0, 2]
+    assert (order.guess, "as timm does" in order.note) == (None, True)
+
+
+def test_timm_sorts_folders_so(tmp_path):
+    from timm.data.readers.reader_image_folder import find_images_and_targets
+
+    found = find_images(class_folders(tmp_path, ["Zebra", "a10", "a2", "apple"], each=1))
+    theirs = find_images_and_targets(str(tmp_path))[1]
+    order = ordered(found, None, True, never)
+    assert {name: number for number, name in enumerate(order.images.class_names)} == theirs
+
+
+@pytest.mark.parametrize("natural", [False, True])
+def test_where_orders_differ_that_in_which_the_model_is_right_is_taken(natural):
+    images, asked = folders("Zebra", "apple", "bee", "zoo"), []
+    # As text: Zebra, apple, bee, zoo; naturally: apple, bee, Zebra, zoo.
+    numbers = np.array([2, 0, 1, 3] if natural else [0, 1, 2, 3])
+
+    def predict(rows):
+        asked.extend(rows)
+        return rows, numbers[images.labels[rows]]
+
+    order = ordered(images, None, False, predict)
+    assert order.images.class_names[0] == ("apple" if natural else "Zebra")
+    assert order.images.labels[:4].tolist() == numbers.tolist()
+    assert "is right on 32 so, on 0 in" in order.guess
+    assert len(asked) == ASKED == 32
+    assert not (images.labels[asked] == 3).any()  # zoo has the same number in both
 
 
 # --- which images --------------------------------------------------------------------------------
@@ -231,7 +283,9 @@ def test_images_of_thirteen_channels_are_arrays(tmp_path, suffix):
         np.save(tmp_path / "a.npy", pixels)
     else:
         pytest.importorskip("tifffile").imwrite(tmp_path / "a.tif", pixels.transpose(2, 0, 1))
-    image = read_samples(find_images(tmp_path), [0], 1, prepare(13, 12)).images[0]
+    images, transform = find_images(tmp_path), prepare(13, 12)
+    transform.scale = scale_of(images, [0])
+    image = read_samples(images, [0], 1, transform).images[0]
     assert image.shape == (13, 12, 12)
     assert 0.4 < float(image.mean()) < 0.6
 
@@ -249,7 +303,47 @@ def test_a_pickle_in_an_array_is_not_read(tmp_path):
 
 def test_a_scan_of_sixteen_bits_keeps_its_levels():
     deep = Image.fromarray(np.full((8, 8), 32768, np.uint16))
-    assert prepare(1)(deep).mean() == pytest.approx(0.5, abs=1e-3)
+    transform = prepare(1)
+    transform.scale = scale_of(ImageSet(["deep"], lambda _: deep), [0])
+    assert transform(deep).mean() == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "mean", "words"),
+    [
+        (np.full((8, 8, 3), 128, np.int32), 128 / 255, "from 128 to 128, divided by 255"),
+        (np.full((8, 8, 3), 200, np.int64), 200 / 255, "divided by 255"),
+        (np.full((8, 8, 3), 256, np.int64), 256 / 65535, "divided by 65535"),
+        (np.full((8, 8, 3), 4000, np.uint16), 4000 / 65535, "divided by 65535"),
+        (np.full((8, 8, 3), -800, np.int16), -800, "taken as they are, from -800 to -800"),
+        (np.full((8, 8, 3), 70000, np.int32), 70000, "taken as they are"),
+        (np.full((8, 8, 3), 128.0, np.float32), 128, "taken as they are"),
+        (np.full((8, 8, 3), 0.5, np.float32), 0.5, None),
+        (np.full((8, 8, 3), 51, np.uint8), 0.2, None),
+    ],
+)
+def test_pixels_of_arrays_are_judged_by_their_values(tmp_path, pixels, mean, words):
+    np.save(tmp_path / "a.npy", pixels)
+    images = find_images(tmp_path)
+    transform = prepare()
+    transform.scale = scale_of(images, [0])
+    assert float(read_samples(images, [0], 1, transform).images.mean()) == pytest.approx(mean)
+    assert (transform.scale.guess is None) == (words is None)
+    assert words is None or words in transform.scale.guess
+
+
+def test_all_images_of_a_data_set_are_judged_alike_and_strange_ones_skipped(tmp_path):
+    for number in range(LOOKED_AT + 1):
+        np.save(tmp_path / f"{number:02}.npy", np.full((8, 8, 3), 255, np.int32))
+    (tmp_path / "00.npy").write_bytes(b"no array")
+    np.save(tmp_path / f"{LOOKED_AT}.npy", np.full((8, 8, 3), 256, np.int32))
+    images, transform = find_images(tmp_path), prepare()
+    transform.scale = scale_of(images, range(LOOKED_AT + 1))
+    assert transform.scale.divisor == 255
+    read = read_samples(images, [1, LOOKED_AT], 2, transform)
+    assert read.indices == [1]
+    assert "has pixels from 256 to 256, others from 0 to 255" in read.skipped.popitem()[1]
+    assert scale_of(images, range(LOOKED_AT, -1, -1)).divisor == 65535
 
 
 def test_grayscale_shows_grey_in_every_channel():

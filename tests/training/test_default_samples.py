@@ -314,6 +314,7 @@ def test_a_checkpoint_says_how_its_images_were_prepared(tmp_path, folder):
     fit(tmp_path, ours, loader, train=loader, others=[keeper], enable_checkpointing=True)
     checkpoint = torch.load(tmp_path / "kept.ckpt", weights_only=True)
     card = checkpoint["callbacks"][ours.state_key]["classifier"]
+    assert (card["returns"], card["multi_label"]) == (None, False)
     assert card["class_names"] == ["ant", "bee", "cat"]
     assert card["input_size"] == [1, 8, 8]
     assert card["mean"] == pytest.approx([0.4])
@@ -324,3 +325,17 @@ def test_a_checkpoint_says_how_its_images_were_prepared(tmp_path, folder):
     assert card["dataset"] == str(folder)
     assert [Path(file).parent.name for file in card["files"]] == ["ant", "bee", "cat"] * 2
     assert card["labels"] == [0, 1, 2] * 2
+
+
+def test_a_checkpoint_says_what_the_user_told_of_the_model(tmp_path, folder):
+    prepare = transforms.Compose(
+        [transforms.Grayscale(), transforms.Resize((8, 8)), transforms.ToTensor()]
+    )
+    loader = DataLoader(ImageFolder(str(folder), prepare), 4)
+    told = {"class_names": ["c", "b", "a"], "mean": 0.5, "std": 0.25}
+    ours, keeper = callback(**told, returns="logits"), ModelCheckpoint(tmp_path, filename="told")
+    fit(tmp_path, ours, loader, train=loader, others=[keeper], enable_checkpointing=True)
+    checkpoint = torch.load(tmp_path / "told.ckpt", weights_only=True)
+    card = checkpoint["callbacks"][ours.state_key]["classifier"]
+    assert card["class_names"] == ["c", "b", "a"]
+    assert (card["mean"], card["std"], card["returns"]) == ([0.5], [0.25], "logits")

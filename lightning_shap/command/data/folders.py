@@ -62,7 +62,10 @@ def _of_folder(root: Path) -> ImageSet:
     labels = np.repeat(np.arange(len(classes)), [len(files) for files in by_class])
     files = [path for folder in by_class for path in folder]
     return replace(
-        _of_files(files), labels=labels, class_names=[readable(name) for name in classes]
+        _of_files(files),
+        labels=labels,
+        class_names=[readable(name) for name in classes],
+        are_sorted=True,
     )
 
 

@@ -19,9 +19,11 @@ class ImageSet:
         open: From an image's number to the picture.
         labels: int (N,), the class of each, or None where the data set does not say.
         class_names: In the order of the labels.
+        are_sorted: These are folders, in the order of their names for want of another.
     """
 
     names: list[str]
     open: Callable[[int], Picture]
     labels: np.ndarray | None = None
     class_names: list[str] | None = None
+    are_sorted: bool = False

@@ -1,15 +1,18 @@
 """Which class is which output: class folders have their own order, and so has a model."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from timm.utils import natural_key
 
 from lightning_shap.classes import Classes
 from lightning_shap.command.data.image_set import ImageSet
+from lightning_shap.command.data.reading import drawn
 from lightning_shap.command.text import short
 from lightning_shap.errors import ArgumentError
+
+ASKED = 32  # images by which the orders of folders are compared
 
 
 def numbered_as(
@@ -54,15 +57,73 @@ def known_classes(images: ImageSet, classes: int) -> ImageSet:
     return replace(images, labels=np.where(among, images.labels, -1))
 
 
-def numbering_note(class_names: Sequence[str]) -> str | None:
-    """What to say where libraries disagree on the numbers of class folders."""
+@dataclass(frozen=True)
+class Order:
+    """In which order class folders are numbered.
 
-    def natural(name: str) -> list[str | int]:
-        return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    Attributes:
+        images: Numbered so.
+        guess: What was assumed of it, and why; None where nothing was.
+        note: What else to say of it.
+    """
 
-    if sorted(class_names, key=natural) == list(class_names):
-        return None
-    return (
-        f"class folders are numbered in the order of text ({', '.join(class_names[:4])}, …), as "
-        "torchvision does; if training counted otherwise, give --class_names in its order"
+    images: ImageSet
+    guess: str | None = None
+    note: str | None = None
+
+
+def ordered(
+    images: ImageSet,
+    names: Sequence[str] | None,
+    sorts_naturally: bool,
+    predict: Callable[[Sequence[int]], tuple[Sequence[int], np.ndarray]],
+) -> Order:
+    """Returns class folders in the order of the library that trained, or what is assumed of it.
+
+    torchvision sorts folders as text, timm naturally and without case. Where the orders differ and
+    the file does not say who trained, the model is asked: the order in which it is right on more
+    images is taken.
+
+    Args:
+        images: Numbered as text sorts them.
+        names: Of the model's outputs in their order, None where nobody knows them. Folders of these
+            names need no order.
+        sorts_naturally: timm trained.
+        predict: From the numbers of some images to those that could be read and the model's
+            classes of these.
+    """
+    folders, labels = images.class_names, images.labels
+    if not images.are_sorted or folders is None or labels is None or len(folders) < 2:
+        return Order(images)
+    if names is not None and set(folders) <= set(names):
+        return Order(images)
+    natural = sorted(folders, key=natural_key)
+    if natural == folders:
+        return Order(images, None if sorts_naturally else f"that of the folders ({_few(folders)})")
+    places = np.array([natural.index(folder) for folder in folders])
+    other = replace(images, labels=places[labels], class_names=natural)
+    if sorts_naturally:
+        return Order(other, note=f"class folders are numbered as timm does ({_few(natural)})")
+    moved = places != np.arange(len(folders))
+    asked = [number for number in drawn(images, 0) if moved[labels[number]]][:ASKED]
+    read, predicted = predict(asked)
+    as_text, as_timm = (
+        int((predicted == places_of[labels[read]]).sum())
+        for places_of in (np.arange(len(folders)), places)
     )
+    rows = f"{len(read)} images whose numbers differ the model is right"
+    if as_timm > as_text:
+        return Order(
+            other,
+            f"natural, as timm's ({_few(natural)}): of {rows} on {as_timm} so, on {as_text} in the "
+            "order of text, as torchvision's",
+        )
+    return Order(
+        images,
+        f"of text, as torchvision's ({_few(folders)}): of {rows} on {as_text} so, on {as_timm} in "
+        "natural order, as timm's",
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return short(names, 4)

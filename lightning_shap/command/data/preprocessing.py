@@ -9,6 +9,7 @@ from PIL import Image
 from timm.data import create_transform
 
 from lightning_shap.command.data.files import MOST_PIXELS, Picture
+from lightning_shap.command.data.scale import Scale, deep_array
 
 PICTURE_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -24,7 +25,12 @@ class Preprocessing:
         grayscale: Show the model grey images, in all of its channels.
         settings: The rest of timm's data config: ``crop_pct``, ``crop_mode``, ``interpolation``.
         guessed: What nothing says for sure, by what it is about.
+
+    Attributes:
+        scale: By what pixels of arrays are divided.
     """
+
+    scale = Scale()
 
     def __init__(
         self,
@@ -60,8 +66,8 @@ class Preprocessing:
         if isinstance(picture, torch.Tensor):
             return self._as_is(picture)
         self._check_scalable(picture)
-        if isinstance(picture, Image.Image) and picture.mode in ("I", "F", "I;16", "I;16B"):
-            picture = np.asarray(picture)  # deep scans, which PIL would clip to white
+        deep = deep_array(picture)  # such pictures PIL would clip to white
+        picture = picture if deep is None else deep
         if isinstance(picture, Image.Image):
             picture = self._in_mode(picture)
         prepared: torch.Tensor = self._transform(
@@ -94,7 +100,7 @@ class Preprocessing:
         return picture.convert(PICTURE_MODES[self.channels])
 
     def _as_tensor(self, array: np.ndarray) -> torch.Tensor:
-        pixels = _unit_floats(array if array.ndim == 3 else array[..., None])
+        pixels = self.scale.apply(array if array.ndim == 3 else array[..., None])
         if self.grayscale or (self.channels == 1 and pixels.shape[-1] == 3):
             pixels = pixels.mean(axis=-1, keepdims=True)
         if pixels.shape[-1] == 1:
@@ -105,12 +111,3 @@ class Preprocessing:
                 "give arrays (H, W, C) with as many"
             )
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-
-
-def _unit_floats(array: np.ndarray) -> np.ndarray:
-    """float32 pixels from 0 to 1; floats are taken as they are."""
-    if array.dtype.kind in "ui":
-        # Pictures of 16 bits come as int32 from some readers.
-        top = 255 if array.dtype == np.uint8 else 65535
-        return array.astype(np.float32) / top
-    return array.astype(np.float32)

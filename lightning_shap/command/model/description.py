@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import reduce
-from typing import Any
+from typing import Any, cast, get_args
 
 import timm
 import torch
@@ -24,6 +24,7 @@ from lightning_shap.command.untrusted import (
     word,
     words,
 )
+from lightning_shap.outputs import Returns
 
 CALLBACK = "ShapCallback{"  # how the callback's key in a checkpoint begins
 NO_CLASS = -1
@@ -63,6 +64,9 @@ class Description:
         files: The files that the callback explained.
         images: The images that it explained, as the model received them, where they had no files.
         labels: Their classes, -1 where unknown.
+        returns: What the outputs are, as the user told the callback.
+        multi_label: Several classes may be true at once, likewise.
+        sorts_naturally: timm's own script trained it, which numbers class folders in natural order.
     """
 
     architecture: str | None = None
@@ -81,6 +85,9 @@ class Description:
     files: list[str] | None = None
     images: torch.Tensor | None = field(default=None, repr=False)
     labels: list[int] | None = None
+    returns: Returns | None = None
+    multi_label: bool | None = None
+    sorts_naturally: bool | None = None
 
     def otherwise(self, other: "Description") -> "Description":
         """This description, and what it does not say as another says it."""
@@ -96,7 +103,10 @@ def description_of(content: Mapping[str, Any]) -> Description:
     found = [_from_callback(mapping(content.get("callbacks")))]
     for name in ("hyper_parameters", "datamodule_hyper_parameters"):
         found.append(from_settings(mapping(content.get(name))))
-    found.append(from_settings(mapping(getattr(content.get("args"), "__dict__", None))))  # timm
+    arguments = mapping(getattr(content.get("args"), "__dict__", None))
+    found.append(from_settings(arguments))
+    if "arch" in content and arguments.get("class_map") == "":  # timm's script, and no order given
+        found.append(Description(sorts_naturally=True))
     found.append(Description(architecture=_architecture(content.get("arch"))))
     return reduce(Description.otherwise, found)
 
@@ -151,6 +161,8 @@ def _from_callback(callbacks: Mapping[str, Any]) -> Description:
         files=_paths(card.get("files")),
         images=images if _are_images(images) else None,
         labels=_labels(labels),
+        returns=cast(Returns | None, one_of(card.get("returns"), get_args(Returns))),
+        multi_label=card.get("multi_label") is True or None,
     )
 
 

@@ -12,6 +12,7 @@ from lightning_shap.classes import Classes
 from lightning_shap.errors import ArgumentError as ArgumentError
 from lightning_shap.errors import ArgumentTypeError as ArgumentTypeError
 from lightning_shap.errors import naming, shown
+from lightning_shap.incoming import plain, plain_on_host, say_kind
 from lightning_shap.isolation.modes import module_of
 from lightning_shap.limits import MOST_SIDE
 from lightning_shap.limits import checked_count as checked_count
@@ -61,7 +62,7 @@ def checked_samples(samples: Any) -> Any:
             f"samples=[{samples}]",
         )
     if isinstance(samples, (np.ndarray, torch.Tensor)) and samples.ndim == 1:
-        samples = samples.tolist()
+        samples = plain_on_host(samples).tolist()
     if samples is None or isinstance(samples, torch.Tensor):
         return samples
     if isinstance(samples, str) and samples in get_args(ByPredictions):
@@ -142,6 +143,7 @@ def checked_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor 
             f"got {shown(backgrounds)}; give 'samples', a tensor (B, C, H, W), or None for what "
             "the masker paints",
         )
+    backgrounds = plain(backgrounds)
     if backgrounds.ndim != 4 or backgrounds.shape[1:] != images.shape[1:] or not len(backgrounds):
         raise ArgumentError(
             "backgrounds",
@@ -160,12 +162,10 @@ def checked_images(images: Any) -> torch.Tensor:
         raise ArgumentTypeError(
             "images", f"got {type(images).__name__}; give a float tensor (N, C, H, W)"
         )
+    images = plain(images)
     _check_stored("images", images)
     if images.ndim != 4:
-        raise ArgumentError(
-            "images",
-            f"have shape {tuple(images.shape)}; give (N, C, H, W), one image as image[None]",
-        )
+        raise ArgumentError("images", f"{tuple(images.shape)} {say_kind(images.shape)}")
     if 0 in images.shape:
         raise ArgumentError("images", f"are empty, shape {tuple(images.shape)}; give at least one")
     if not images.is_floating_point():
@@ -238,7 +238,9 @@ def checked_layout(images: torch.Tensor, model: Any) -> None:
         raise ArgumentError(
             "images",
             f"have shape {tuple(images.shape)}, with the channels last; give (N, C, H, W), "
-            "as in images.permute(0, 3, 1, 2); in a training, as samples=(images, labels)",
+            "as in images.permute(0, 3, 1, 2), and to a model that takes the channels last "
+            "torch.nn.Sequential(torchvision.ops.Permute([0, 2, 3, 1]), model); in a training, "
+            "samples=(images.permute(0, 3, 1, 2), labels) and module= the part that takes these",
         )
 
 
@@ -340,8 +342,8 @@ def checked_class_names(
 
 def _array(name: str, given: Any) -> np.ndarray:
     if isinstance(given, torch.Tensor):
-        _check_stored(name, given)
-        given = given.detach().cpu()
+        _check_stored(name, plain(given))
+        given = plain_on_host(given)
         given = given.float() if given.dtype == torch.bfloat16 else given
     with naming(name, f"got {shown(given)}, which is no array of numbers"):
         try:

@@ -17,7 +17,14 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.isolation.modes import evaluation_mode, module_of, outside_inference
 from lightning_shap.isolation.random_states import Draws
 from lightning_shap.last_operation import LastOperation
-from lightning_shap.outputs import Output, Returns, picks_a_head, probabilities_of, value_function
+from lightning_shap.outputs import (
+    Output,
+    Returns,
+    picks_a_head,
+    probabilities_of,
+    say_rows,
+    value_function,
+)
 from lightning_shap.returned import Returned
 
 # More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.
@@ -299,7 +306,7 @@ class CoalitionGame:
         call = self._call if self._watched else self._watch
         scores = call(shown)
         if len(scores) != len(shown):
-            raise ArgumentError("model", f"returned {len(scores)} rows for {len(shown)} images")
+            raise ArgumentError("model", say_rows(len(scores), len(shown)))
         return scores
 
     def _call(self, shown: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
+from lightning_shap.incoming import plain
 
 WhichLabels = Callable[[Any], Any] | int | str | None
 """A function of a batch, a position in it or a name; None for what looks like labels."""
@@ -152,7 +153,7 @@ def joined_labels(parts: Sequence[torch.Tensor]) -> torch.Tensor | None:
 
 def _as_tensor(values: Any, rows: int) -> torch.Tensor | None:
     if isinstance(values, torch.Tensor):
-        return values
+        return plain(values)
     values = values.to_numpy() if hasattr(values, "to_numpy") else values  # a column of a table
     if not isinstance(values, (list, tuple, np.ndarray)) or len(values) != rows or not rows:
         return None

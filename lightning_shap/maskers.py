@@ -10,6 +10,7 @@ import torch
 
 from lightning_shap.arguments import all_finite
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming
+from lightning_shap.incoming import plain
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
 """From images (N, C, H, W) to what their absent pixels show, in the same shape."""
@@ -43,6 +44,7 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
         raise ArgumentTypeError(
             "masker", f"its function returned {type(background).__name__}, not a tensor"
         )
+    background = plain(background)
     if background.shape not in (images.shape, images.shape[1:]):
         raise ArgumentError(
             "masker",
@@ -134,7 +136,7 @@ def _paint(masker: Any, images: torch.Tensor) -> Any:
     if isinstance(masker, Real):
         return torch.full_like(images, float(masker))
     if isinstance(masker, torch.Tensor):
-        return masker.detach()
+        return plain(masker).detach()
     with naming("masker", "its function fails on the images"):
         return masker(images)
 

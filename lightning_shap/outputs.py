@@ -7,6 +7,7 @@ import torch
 
 from lightning_shap.classes import Classes
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
+from lightning_shap.incoming import plain
 
 # The function returns a tensor. Were that written here, LightningCLI would refuse functions whose
 # own annotations do not say so, and offer every subclass of tensors in its help.
@@ -120,6 +121,19 @@ def _is_head(part: Any) -> bool:
     return isinstance(part, torch.Tensor) and part.ndim in (1, 2) and part.is_floating_point()
 
 
+def say_rows(returned: int, images: int) -> str:
+    """Returns in one sentence that a model gave another number of rows than it got images."""
+    members, beyond = divmod(returned, images)
+    problem = f"returned {returned} rows for {images} images"
+    if beyond or not members:
+        return problem
+    return (
+        f"{problem}, {members} for each, as an ensemble does; give "
+        f"output=lambda o: o.view({members}, -1, o.shape[-1]).mean(0) where a member's rows follow "
+        f"one another, and o.view(-1, {members}, o.shape[-1]).mean(1) where an image's do"
+    )
+
+
 def _called(output: Callable[[Any], Any], raw: Any) -> Any:
     with naming("output", "its function fails on what the model returns"):
         return output(raw)
@@ -130,6 +144,7 @@ def _rows_of_scores(scores: Any) -> torch.Tensor:
         raise ArgumentTypeError(
             "output", f"gave {type(scores).__name__}, where a tensor (N, K) is needed"
         )
+    scores = plain(scores)
     if scores.ndim == 1:  # a binary model that drops its only class dimension
         scores = scores[:, None]
     if scores.ndim != 2:

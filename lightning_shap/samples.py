@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lightning_shap.errors import ArgumentError
+from lightning_shap.incoming import plain, say_no_images
 from lightning_shap.labels import (
     WhichLabels,
     find_labels,
@@ -88,12 +89,7 @@ def seen_in(batch: Any, labels: WhichLabels = None) -> Samples:
     parts = list(tensors_in(batch))
     place = next((i for i, (_, tensor) in enumerate(parts) if are_images(tensor)), None)
     if place is None:
-        shapes = [f"{t.dtype} {tuple(t.shape)}" for _, t in parts]
-        raise ArgumentError(
-            "samples",
-            f"found no float images (N, C, H, W) in a batch of {shapes or type(batch)}; "
-            "give samples=(images, labels), and module= if the classifier takes another form",
-        )
+        raise ArgumentError("samples", say_no_images(batch, (tensor for _, tensor in parts)))
     images = parts[place][1]
     if labels is not None:
         return Samples(images, pick_labels(batch, parts, len(images), labels))
@@ -136,9 +132,9 @@ def layers_of(dataset: Any) -> Iterator[Any]:
 
 
 def tensors_in(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors in a batch, each with the name that it is kept under."""
+    """The tensors in a batch, made plain, each with the name that it is kept under."""
     if isinstance(batch, torch.Tensor):
-        yield name, batch
+        yield name, plain(batch)
     elif isinstance(batch, Mapping):
         for key, part in batch.items():
             yield from tensors_in(part, str(key))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from lightning_shap.errors import ArgumentError
+from lightning_shap.incoming import plain_on_host
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.regions.labelled import Regions
 
@@ -79,9 +79,7 @@ def any_maps(explanation: Any) -> Maps:
     """
     if isinstance(explanation, Maps) or hasattr(explanation, "base_values"):
         return maps_of(explanation)
-    if isinstance(explanation, torch.Tensor):
-        explanation = explanation.detach().cpu()
-    values = np.asarray(explanation, dtype=np.float64)
+    values = np.asarray(plain_on_host(explanation), dtype=np.float64)
     if values.ndim not in (3, 4) or 0 in values.shape:
         raise ArgumentError(
             "explanation",
@@ -105,7 +103,7 @@ def boxes_as_masks(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
     """
     masks = np.zeros((len(boxes), height, width), dtype=bool)
     for mask, given in zip(masks, boxes, strict=True):
-        of_image = np.asarray(given.cpu() if isinstance(given, torch.Tensor) else given, float)
+        of_image = np.asarray(plain_on_host(given), float)
         if of_image.size % 4 or not np.isfinite(of_image).all():
             raise ArgumentError(
                 "boxes", f"got {of_image.tolist()}; give (left, top, right, bottom) for each box"

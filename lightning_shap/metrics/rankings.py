@@ -7,6 +7,7 @@ import torch
 
 from lightning_shap.arguments import checked_images
 from lightning_shap.errors import ArgumentError
+from lightning_shap.incoming import plain_on_host
 from lightning_shap.maps import maps_of
 
 
@@ -95,10 +96,7 @@ def maps_in(
                 "images, targets: are needed with plain attributions; give both, or what "
                 "explain returned"
             )
-        values = np.asarray(
-            explanation.detach().cpu() if isinstance(explanation, torch.Tensor) else explanation,
-            dtype=np.float64,
-        )
+        values = np.asarray(plain_on_host(explanation), dtype=np.float64)
         if values.ndim not in (3, 4):
             raise ArgumentError(
                 "explanation",
@@ -115,7 +113,7 @@ def maps_in(
         )
     if not np.isfinite(maps).all():
         raise ArgumentError("explanation", "holds NaN or infinite attributions; give finite ones")
-    classes = np.asarray(targets.detach().cpu() if isinstance(targets, torch.Tensor) else targets)
+    classes = np.asarray(plain_on_host(targets))
     classes = classes[:, None] if classes.ndim == 1 else classes
     if classes.shape != maps.shape[:2] or classes.dtype.kind not in "iu":
         raise ArgumentError(

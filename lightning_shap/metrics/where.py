@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from lightning_shap.arguments import checked_choice
 from lightning_shap.errors import ArgumentError
+from lightning_shap.incoming import plain_on_host
 from lightning_shap.maps import Maps
 from lightning_shap.metrics.cells import any_maps, boxes_as_masks, cells_of, counts_within
 from lightning_shap.metrics.of_maps import MeanOfMaps
@@ -60,7 +60,7 @@ class AttributionShare(MeanOfMaps):
                 raise ArgumentError("boxes", f"are of {len(boxes)} images; give {count}")
             inside = boxes_as_masks(boxes, height, width)
         else:
-            inside = np.asarray(masks.cpu() if isinstance(masks, torch.Tensor) else masks)
+            inside = np.asarray(plain_on_host(masks))
             if inside.shape not in ((height, width), (count, height, width)):
                 raise ArgumentError(
                     "masks", f"have shape {inside.shape}; give {(count, height, width)}"

@@ -17,6 +17,8 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
     have signatures and results of their own. This is the one door: whatever is given, images,
     labels, masks, backgrounds, batches or targets, comes through here.
     """
+    if type(tensor) is torch.Tensor:
+        return tensor
     return torch.Tensor.as_subclass(tensor, torch.Tensor)
 
 

@@ -2,17 +2,27 @@
 
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
 import torch
 from pytorch_lightning.cli import LightningCLI
 from tiny_training import CLASSES, TinyClassifier, ours_raise, tiny_data, tiny_trainer
-from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
-from torch.utils.data import DataLoader, TensorDataset
+from torch.nn.functional import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    mse_loss,
+)
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from lightning_shap import ShapCallback
 from lightning_shap.pictures.captions import Captions
+from lightning_shap.regions.image_tree import ImageTrees
+from lightning_shap.samples import Samples
+from lightning_shap.training.ranks import Ranks
 
 pytestmark = ours_raise
 
@@ -198,3 +208,171 @@ def test_a_hugging_face_model_and_data_set_need_no_further_word(tmp_path, monkey
     assert (drawn["mean"], drawn["std"]) == ([0.5] * 3, [0.5] * 3)
     shown = ours.explanation.data * 0.5 + 0.5
     np.testing.assert_allclose(shown * 255, (shown * 255).round(), atol=1e-3)
+
+
+class Sigmoid(MultiLabel):
+    """Ends in a sigmoid, as a model that BCELoss trains."""
+
+    def forward(self, images):
+        return self.net(images).sigmoid()
+
+    def loss(self, batch):
+        images, labels = batch
+        return binary_cross_entropy(self(images), labels.float().reshape(len(images), -1))
+
+
+def test_a_model_that_ends_in_a_sigmoid_keeps_its_probabilities(tmp_path):
+    labels = (tiny_data(12).tensors[1] > 0).float()
+    explanation, rows = fitted(tmp_path, Sigmoid(classes=1, dropout=0.0), labels)
+    record = explanation.record
+    assert (record.returns, record.returns_guessed) == ("probabilities", False)
+    assert record.labels.tolist() == labels[rows].tolist()
+    assert np.array_equal(record.probabilities, record.outputs)
+    assert np.array_equal(record.predicted[:, 1], record.outputs[:, 0] > 0.5)
+
+
+def test_what_outputs_are_taken_for_is_logged_and_kept(tmp_path):
+    ours = ShapCallback(n_samples=3, max_evals=6, on_error="raise")
+    data = TensorDataset(tiny_data(12).tensors[0], tiny_data(12).tensors[1] > 0)
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
+    trainer.fit(Sigmoid(classes=1), DataLoader(data, 4), DataLoader(data, 4))
+    assert "| returns | probabilities |" in trainer.logger.texts["shap/settings"]
+    resumed = ShapCallback(n_samples=3)
+    resumed.load_state_dict(ours.state_dict())
+    assert resumed.explainer.returned.judge(multi_label=False) == ("probabilities", False)
+
+
+def test_a_guess_that_later_outputs_refute_is_said_once_and_logged(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("lightning_shap.training.shares.inform", said.append)
+
+    class Unseen(TinyClassifier):
+        epoch = 0
+
+        def forward(self, images):
+            scores = self.net(images)
+            if self.training or not self.trainer.validating:
+                shares = scores.softmax(1) if self.current_epoch == 0 else 9 * scores
+                return scores if scores.requires_grad else torch.tensor(shares.tolist())
+            return scores
+
+    ours = ShapCallback(n_samples=3, max_evals=6, on_error="raise", explain_untrained=False)
+    data = tiny_data(12)
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=3)
+    trainer.fit(Unseen(), DataLoader(data, 4), DataLoader(data, 4))
+    assert len(said) == 1
+    assert "takes the model's outputs for logits from now on" in said[0]
+    assert "| returns | logits |" in trainer.logger.texts["shap/settings"]
+
+
+class TwoHeads(TinyClassifier):
+    def __init__(self):
+        super().__init__(classes=5)
+
+    def forward(self, images):
+        scores = self.net(images)
+        return {"species": scores[:, :3].clone(), "sex": scores[:, 3:].clone()}
+
+    def loss(self, batch):
+        scores = self(batch[0])
+        return sum(cross_entropy(scores[name], batch[1][name]) for name in scores)
+
+
+class Animals(Dataset):
+    """Its rows say what species an animal is of, and which sex."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, row):
+        return tiny_data(12)[row][0], {"species": row % 3, "sex": row // 3 % 2}
+
+
+def fitted_to_animals(tmp_path, **arguments):
+    ours = ShapCallback(n_samples=4, max_evals=6, on_error="raise", **arguments)
+    loader = DataLoader(Animals(), 4)
+    tiny_trainer(tmp_path, ours, max_epochs=2).fit(TwoHeads(), loader, loader)
+    return ours
+
+
+def test_one_of_several_heads_is_not_judged_by_labels_that_were_found(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("lightning_shap.training.shares.warn", said.append)
+    ours = fitted_to_animals(tmp_path, output=lambda raw: raw["sex"])
+    assert ours.explanation.record.labels is None
+    assert ours.explanation.record.right == [None] * 4
+    assert len(said) == 1  # of all epochs
+    assert "output= picks one of several heads" in said[0]
+    assert "labels=" in said[0]
+
+
+def test_labels_that_the_user_names_judge_one_of_several_heads(tmp_path):
+    for labels in ("sex", lambda batch: batch[1]["sex"]):
+        ours = fitted_to_animals(tmp_path, output=lambda raw: raw["sex"], labels=labels)
+        record, rows = ours.explanation.record, ours.batch.pick.rows
+        assert record.labels.tolist() == [row // 3 % 2 for row in rows]
+        assert record.right == (record.outputs.argmax(1) == record.labels).tolist()
+        assert {*record.labels.tolist()} == {0, 1}
+
+
+def test_outputs_that_labels_prove_to_be_no_classes_are_numbers(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("lightning_shap.training.shares.warn", said.append)
+
+    class Projection(TinyClassifier):
+        def loss(self, batch):
+            return self(batch[0]).square().mean()
+
+    labels = torch.arange(12) * 3 + 6
+    explanation, _ = fitted(tmp_path, Projection(classes=16), labels)
+    record = explanation.record
+    assert (record.returns, record.probabilities, record.labels) == ("values", None, None)
+    assert Captions(explanation).output(0, 0).name == "output 0"
+    assert len(said) == 1
+    assert "labels go up to 39, and there are 16 outputs" in said[0]
+    given, _ = fitted(tmp_path, Projection(classes=16), labels, returns="logits")
+    assert given.record.labels is None  # classes, but others
+    assert "there are 16 classes" in said[-1]
+
+
+@pytest.mark.parametrize("labels", [True, 1.5, "", object()])
+def test_what_names_no_labels_is_refused(labels):
+    with pytest.raises(TypeError, match=r"labels: got .*give a name, a position"):
+        ShapCallback(labels=labels)
+
+
+def test_processes_that_see_different_outputs_agree_on_what_they_are(tmp_path):
+    """What one rank alone would take for probabilities, another has seen to be none."""
+    images = torch.rand(4, 1, 2, 2)
+    images[1::2] *= 9
+    box, barrier = [None, None], Barrier(2, timeout=60)
+
+    class Direct(TinyClassifier):
+        def forward(self, pictures):
+            shares = pictures.mean((2, 3))
+            return torch.tensor(torch.cat([shares, 1 - shares], 1).tolist())
+
+    class InThreads(Ranks):
+        def gather(self, work):
+            box[self.rank] = work()
+            barrier.wait()
+            found = list(box)
+            barrier.wait()
+            return found
+
+    def explained(rank):
+        ours, module = ShapCallback(n_samples=4, max_evals=6), Direct()
+        trainer = tiny_trainer(tmp_path)
+        trainer.strategy.connect(module)
+        rest = {"found_names": None, "trees": ImageTrees()}
+        ranks, samples = InThreads(rank, 2), Samples(images)
+        return ours.explainer.explain(
+            trainer, ranks, lambda: module, samples, ours.question, **rest
+        )[0]
+
+    with ThreadPoolExecutor(2) as pool:
+        for explanation in pool.map(explained, (0, 1)):
+            record = explanation.record
+            assert record.returns == "logits"
+            softmax = torch.from_numpy(record.outputs).softmax(1)
+            np.testing.assert_allclose(record.probabilities, softmax)

@@ -142,8 +142,9 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
     predicted = np.zeros_like(verdicts.true) if verdicts.predicted is None else verdicts.predicted
     by_class = verdicts.probabilities
     numbers = classes.of(np.arange(record.outputs.shape[1]))
-    # Whatever is explained, true or predicted for one image is followed for all of them.
-    of_interest = np.zeros(classes.count, dtype=bool)
+    # What is explained, true or predicted for one image is followed for all of them; of few classes
+    # each is, since another epoch may explain it.
+    of_interest = np.full(classes.count, classes.count <= TRACKED)
     of_interest[np.unique(explained)] = True
     of_interest |= verdicts.true.any(axis=0) | predicted.any(axis=0)
     if record.against is not None:

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -180,6 +181,31 @@ def test_one_class_rather_than_another(page, logs):
     assert len(page.all(".map")) == 4
     page.choose("rather than", "2")
     assert all("rather than" in figure.text for figure in page.all(".maps figure"))
+
+
+def test_what_is_predicted_rather_than_true_is_shown_image_by_image(page, logs, tmp_path):
+    explanation = logs.one[:]
+    explained = np.asarray(explanation.output_indexes)
+    labels = explained[np.arange(4), [0, 1, 2, 1]]  # as if the first ones had been right or wrong
+    explanation.record = replace(explanation.record, labels=labels)
+    predicted = explanation.record.outputs.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    assert 0 < len(wrong) < 4
+    page.chrome.get(lightning_shap.report(explanation, tmp_path / "page.html").as_uri())
+    page = Page(page.chrome)
+    assert "true" in page.one(".maps figure").text
+    page.choose("Class", "taken")
+    figures = page.all(".maps figure")
+    assert len(figures) == len(wrong)
+    for figure, image in zip(figures, wrong, strict=True):
+        name = f"{CLASSES[predicted[image]]} rather than {CLASSES[labels[image]]}"
+        assert figure.text.startswith(name)
+        maps = [explained[image].tolist().index(one[image]) for one in (predicted, labels)]
+        values = explanation.regions.values[image][:, maps]
+        expected = np.abs(values[:, 0] - values[:, 1]).max()
+        strongest = figure.find_element("css selector", ".map").get_attribute("aria-label")
+        told = re.search(r"Strongest: [+\u2212]([\d.e-]+)", strongest)[1]
+        assert float(told) == pytest.approx(expected, rel=1e-3)
 
 
 def test_samples_are_filtered(page):

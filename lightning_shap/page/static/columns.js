@@ -2,6 +2,8 @@
 
 import { alike, likelihood } from "./dom.js";
 
+export const TAKEN = "taken"; // instead of a class: what an image is taken for rather than its own
+
 /**
  * The maps of an image: [{key, name, detail, slot, other}, ...].
  *
@@ -16,22 +18,36 @@ export function columnsOf({ side, number }, view, first, beside) {
   const like = (one) => side.numberOf(first, one);
   const order = beside.side.row(beside.number).explained;
   const each = new Set([...order.map((one) => side.numberOf(beside.side, one)), ...row.explained]);
-  const wanted = view.shown === "each" ? [...each] : [like(Number(view.shown))];
-  const rival = view.shown === "each" || view.against === "" ? -1 : like(Number(view.against));
-  const other = explanation.slotOf(number, rival);
+  const { wanted, rival } = askedFor(row, view, like) ?? { wanted: [...each] };
+  const isContrast = rival !== undefined;
+  const other = isContrast ? explanation.slotOf(number, rival) : -1;
   const columns = [];
   for (const one of wanted) {
     const slot = explanation.slotOf(number, one);
     if (slot < 0) continue;
-    const isContrast = view.shown !== "each" && view.against !== "";
     if (isContrast && (other < 0 || other === slot)) continue;
     // Of a contrast, the explanation itself is of a difference.
-    const rivals = [row.against, isContrast ? rival : undefined].filter((n) => n !== undefined);
+    const rivals = [row.against, rival].filter((n) => n !== undefined);
     const name = [one, ...rivals].map((n) => side.nameOf(n)).join(" rather than ");
     const detail = detailOf(row, one, slot, facts.output === "value" ? "value" : "output");
-    columns.push({ key: one, name, detail, slot, other });
+    const role = row.roles?.[slot].join(", "); // which old logs do not say
+    columns.push({ key: one, name, detail: role ? `${role} \u00b7 ${detail}` : detail, slot, other });
   }
   return columns;
+}
+
+/**
+ * Which classes of an image a view asks for, and the one that they are compared with, if any: null
+ * for each that is explained. like: the number that a class of the view has for the image.
+ */
+export function askedFor(row, view, like) {
+  if (view.shown === "each") return null;
+  if (view.shown === TAKEN) {
+    const wanted = row.true.length ? row.predicted.filter((one) => !row.true.includes(one)) : [];
+    return { wanted, rival: row.true[0] };
+  }
+  const rival = view.against === "" ? undefined : like(Number(view.against));
+  return { wanted: [like(Number(view.shown))], rival };
 }
 
 /** What is known of a class for an image, in words: its probability, and the way to its output. */

@@ -1,5 +1,6 @@
 // What a view is chosen with: native controls, so that a keyboard and a screen reader know them.
 
+import { TAKEN } from "./columns.js";
 import { html, offer } from "./dom.js";
 import { STYLES } from "./paint.js";
 
@@ -115,9 +116,11 @@ export class LookControl {
     const other = ["other", "another epoch or run"];
     const { fields } = this;
     offer(fields.compare, [["", "nothing"], ...control, other], view.compare);
-    offer(fields.shown, [["each", "each explained class"], ...classes], view.shown);
+    const every = ["each", "each explained class"];
+    const taken = [TAKEN, "predicted rather than true"];
+    offer(fields.shown, [every, taken, ...classes], view.shown);
     offer(fields.against, [["", "nothing else"], ...classes], view.against);
-    fields.against.disabled = view.shown === "each";
+    fields.against.disabled = [every, taken].some(([value]) => value === view.shown);
     offer(fields.style, STYLES, view.style);
     const kinds = [
       ["all", "all"],

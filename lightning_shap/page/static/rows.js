@@ -1,5 +1,7 @@
 // Which images a view shows, and which of two sides stand together: the same ones, and no others.
 
+import { askedFor } from "./columns.js";
+
 /**
  * The rows of a view, each a list of one or two {side, number}: [[those of A], [those of B alone]];
  * and a sentence about images that are not on both sides.
@@ -42,7 +44,8 @@ export function isWanted([{ side, number }, second], view, lead) {
   }
   const named = [...row.true, ...row.predicted];
   if (view.only !== "" && !named.includes(like(view.only))) return false;
-  return view.shown === "each" || row.explained.includes(like(view.shown));
+  const asked = askedFor(row, view, like);
+  return !asked || asked.wanted.some((one) => row.explained.includes(one));
 }
 
 function alone(side) {

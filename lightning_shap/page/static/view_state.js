@@ -8,7 +8,7 @@ const DEFAULTS = {
   run2: "",
   tag2: "",
   step2: null,
-  shown: "each", // each explained class, or the number of one
+  shown: "each", // each explained class, "taken" for what is predicted instead, or a number
   against: "", // the number of another class
   style: "", // what is usual for such images
   strength: 80,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from generic_model import Generic, generic_images
+from lightning_fabric import Fabric
 from tiny_training import NO_STORY, TinyClassifier, ours_raise, tiny_loaders, tiny_trainer
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
@@ -215,3 +216,22 @@ def test_rows_of_an_ensembles_members_are_named_and_the_cure_cures(member_first)
     found = explain(ensemble, images, max_evals=20, output=cure)
     mean = torch.stack([member(images) for member in members]).mean(0).detach()
     np.testing.assert_allclose(found.record.outputs, mean, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["partition", "gradient"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+def test_what_fabric_has_set_up_is_explained_in_its_precision(method, precision):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.LazyLinear(3)
+    )
+    images = torch.rand(2, *SHAPE)
+    network(images)
+    ours = Fabric(accelerator="cpu", devices=1, precision=precision).setup(network)
+    found = explain(ours, images, method=method, max_evals=20, topk=1)
+    with torch.no_grad():
+        expected = ours(images).double()
+    assert np.array_equal(found.record.outputs, expected)
+    assert torch.get_default_dtype() == torch.float32
+    assert not torch.is_autocast_enabled("cpu")
+    assert all(parameter.grad is None for parameter in ours.parameters())

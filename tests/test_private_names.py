@@ -12,6 +12,7 @@ import shap
 import torch
 import torch._dynamo.eval_frame
 import torchmetrics
+from lightning_fabric import Fabric
 from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
 from slicer import Slicer
 from torch.utils import _python_dispatch as modes
@@ -108,6 +109,9 @@ KNOWN = {
     "_compiler_ctx": lambda _: "_compiler_ctx" in vars(pl.LightningModule()),
     "_trainer": lambda _: "_trainer" in vars(pl.LightningModule()),
     "_data_source": lambda _: pl.Trainer(logger=False).fit_loop.epoch_loop.val_loop._data_source,
+    "_strategy": lambda _: (
+        Fabric(accelerator="cpu", devices=1).setup(torch.nn.Identity())._strategy.precision
+    ),
     "_sampler": lambda _: (
         DistributedSamplerWrapper([0, 1], num_replicas=1, rank=0).dataset._sampler == [0, 1]
     ),

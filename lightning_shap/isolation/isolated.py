@@ -15,7 +15,7 @@ import torch
 from lightning_shap.isolation.class_state import classes_kept
 from lightning_shap.isolation.copying import ModelCopy
 from lightning_shap.isolation.interrupts import borrowed, undisturbed
-from lightning_shap.isolation.modes import eager, module_of
+from lightning_shap.isolation.modes import eager, module_of, unwrap
 from lightning_shap.isolation.module_state import state_kept
 from lightning_shap.isolation.random_states import Draws
 from lightning_shap.isolation.reach import kinds_reached_from
@@ -94,7 +94,9 @@ def isolating(argument: str) -> Callable[[Function], Function]:
                 given.arguments[argument] = model
                 return function(*given.args, **given.kwargs)
 
-            return isolated(given.arguments[argument], work)
+            model, precision = unwrap(given.arguments[argument])
+            with precision:
+                return isolated(model, work)
 
         return cast(Function, call)
 

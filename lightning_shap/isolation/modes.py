@@ -23,6 +23,18 @@ def module_of(model: Callable[..., Any]) -> torch.nn.Module | None:
     return owner if isinstance(owner, torch.nn.Module) else None
 
 
+def unwrap(model: Callable[..., Any]) -> tuple[Callable[..., Any], AbstractContextManager[object]]:
+    """Returns what Fabric has set up, and the precision in which it calls it; else the model.
+
+    Fabric's wrapper refuses every backward pass that is not its own, and may wait for other ranks.
+    """
+    precision = getattr(getattr(model, "_strategy", None), "precision", None)
+    inner = getattr(model, "module", None)
+    if precision is None or not isinstance(inner, torch.nn.Module):
+        return model, nullcontext()
+    return inner, precision.forward_context()
+
+
 @contextmanager
 def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
     """Evaluate ``model`` without gradients; every sub-module gets its own mode back.

@@ -8,6 +8,7 @@ import torch
 from page_site import Page, browser, shapes
 
 import lightning_shap
+from lightning_shap.page.data import PageWriter
 
 pytestmark = pytest.mark.integration
 
@@ -117,6 +118,22 @@ def test_each_side_has_its_own_verdict(chrome, tmp_path):
             taken = NAMES[int(record.outputs[number].argmax())]
             probability = 100 * record.probabilities[number].max()
             assert f"{taken} {probability:.1f} %" in words
+
+
+def test_what_the_facts_note_of_an_image_is_said(chrome, tmp_path):
+    """Here that the empty image alone is taken for the class."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3))
+    with torch.no_grad():
+        model[1].weight.fill_(0)
+        model[1].weight[0] = -1e-3
+        model[1].bias.copy_(torch.tensor([9.0, 0.0, 0.0]))
+    images = shapes(1, seed=1).tensors[0]
+    given = {"max_evals": 8, "topk": 1, "masker": 0, "class_names": NAMES}
+    explanation = lightning_shap.explain(model, images, **given)
+    (row,) = PageWriter().data(explanation).facts["rows"]
+    assert row["note"]
+    page = opened(chrome, tmp_path, {"one": explanation})
+    assert row["note"] in page.one(".verdict").text
 
 
 def test_images_of_which_none_is_the_same_stand_one_above_the_other(chrome, tmp_path):

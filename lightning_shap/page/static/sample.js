@@ -223,15 +223,16 @@ export class ImageRow {
   }
 }
 
-/** Whether a prediction is right, and the words for it: as the facts say them, where they do. */
+/** Says what is true and predicted, and what else to know: in the facts' words, where there are. */
 function verdictOf(side, number) {
-  const { right, verdict, true: truth, predicted } = side.row(number);
+  const { right, verdict, note, true: truth, predicted } = side.row(number);
   const parts = [];
   if (right !== null) {
     const words = right ? "\u2713 right" : "\u2717 wrong";
     parts.push(html("span", { class: right ? "right" : "wrong" }, words));
   }
-  if (verdict !== undefined) return verdict ? [...parts, html("span", {}, verdict)] : parts;
+  for (const words of [verdict, note].filter(Boolean)) parts.push(html("span", {}, words));
+  if (verdict !== undefined) return parts;
   if (truth.length) parts.push(html("span", {}, `true: ${side.namesOf(truth)}`));
   if (predicted.length) parts.push(html("span", {}, `predicted: ${side.namesOf(predicted)}`));
   return parts;

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from lightning_shap.outputs import Returns
@@ -20,10 +19,8 @@ from lightning_shap.outputs import Returns
 MAKES: dict[str, Returns] = {
     "sigmoid": "probabilities",
     "hardsigmoid": "probabilities",
-    "_softmax": "probabilities",
     "softmax": "probabilities",
-    "_safe_softmax": "probabilities",
-    "_log_softmax": "log-probabilities",
+    "safe_softmax": "probabilities",
     "log_softmax": "log-probabilities",
     "log_sigmoid": "log-probabilities",
     "log_sigmoid_forward": "log-probabilities",
@@ -34,7 +31,7 @@ MAKES: dict[str, Returns] = {
 LAYER = re.compile(r"(add|badd)?(b?mm|mv)|matmul|dot|.*linear|.*conv(olution|[123]d).*")
 
 MOVES = {
-    *("_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "cat", "chunk", "clone"),
+    *("reshape_alias", "to_copy", "unsafe_view", "alias", "as_strided", "cat", "chunk", "clone"),
     *("contiguous", "copy", "detach", "dropout", "expand", "flatten", "flip", "gather", "index"),
     *("index_select", "lift_fresh", "max", "min", "amax", "amin", "narrow", "permute", "reshape"),
     *("select", "slice", "split", "split_with_sizes", "squeeze", "stack", "t", "to", "topk"),
@@ -87,25 +84,25 @@ class LastOperation(TorchDispatchMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         try:
-            name = str(func.overloadpacket.__name__)
-            self._note(name[:-1] if name.endswith("_") else name, args, kwargs, result)
+            # Without what marks those that write in place, or that torch calls its own.
+            self._note(func.overloadpacket.__name__.strip("_"), args, kwargs, result)
         except Exception:  # an operation in some form that is not known: nor is what it made
             self._made.clear()
         return result
 
     def _note(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
-        made = [one for one in tree_leaves(result) if isinstance(one, torch.Tensor)]
+        made = list(_tensors([result]))
         if not made:
             return
         if name == "copy":  # into a tensor, whose own numbers are gone
             args = args[1:]
-        given = [one for one in tree_leaves((args, kwargs)) if _holds_numbers(one)]
+        given = [one for one in _tensors([args, [*kwargs.values()]]) if one.is_floating_point()]
         makes = self._makes(name, [self._made.get(one, UNSEEN) for one in given])
         numbers = sum(one.numel() for one in given)
         for one in made:
             # Of some of the classes, a softmax would be another than the model's.
             part = self._picks and makes == "logits" and name in MOVES and one.numel() != numbers
-            self._made[one] = makes if _holds_numbers(one) and not part else None
+            self._made[one] = makes if one.is_floating_point() and not part else None
 
     def _makes(self, name: str, known: list[Any]) -> Returns | None:
         """Returns what an operation makes of tensors of known kinds, None where that may be all."""
@@ -123,5 +120,10 @@ class LastOperation(TorchDispatchMode):
         return "logits" if {*seen} == {"logits"} and not free else None
 
 
-def _holds_numbers(one: Any) -> bool:
-    return isinstance(one, torch.Tensor) and one.is_floating_point()
+def _tensors(values: Any) -> Iterator[torch.Tensor]:
+    """The tensors in lists and tuples, and in those that these hold."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)

@@ -120,7 +120,7 @@ def _pieces(text: str) -> list[Phrase]:
             pieces.append([])
         else:
             pieces[-1].append(part)
-    return [Phrase(*piece) for piece in pieces if piece]
+    return [phrase for piece in pieces if (phrase := Phrase(*piece))]
 
 
 def _cut(name: str, most: int) -> str:

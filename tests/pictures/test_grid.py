@@ -519,6 +519,18 @@ def test_columns_are_as_wide_as_their_numbers_need(scale, words):
     assert (picture[:, -sheet.MARGIN + 2 :] == 255).all()
 
 
+def test_where_nothing_is_said_there_is_no_room_for_it():
+    assert wrapped("", sheet.DETAIL, 100) == []
+    plain, noted = (
+        plot(an_explanation(images=1, regions=np.array([regions]))).shape[0] for regions in (12, 4)
+    )
+    assert noted - plain == sheet.NOTE
+    row = sheet.HEADING + 192 + sheet.ROW_GAP
+    above = sheet.MARGIN + sheet.LEGEND_HEIGHT + sheet.ROW_GAP
+    below = plain - above - row - sheet.MARGIN
+    assert below % sheet.DETAIL_LINE == 0
+
+
 def test_a_name_that_is_a_number_is_held_apart_from_its_probability(words):
     plot(an_explanation(labels=np.array([0, 2])), class_names=["0", "1", "2"])
     place = words.index("0")

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from lightning_shap.errors import ArgumentError
+from lightning_shap.phrases import whole_percent
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.photographs import Ground
 
@@ -122,7 +123,7 @@ class Contour:
     ground: Ground = "muted"
     has_lines = True
     doubt = "left out"
-    key = f"thick line: half of what raises the output, thin line: {MOST:.0%}".replace("%", " %")
+    key = f"thick line: half of what raises the output, thin line: {whole_percent(MOST)}"
 
     def cell(
         self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image

@@ -9,7 +9,7 @@ from lightning_shap.empty_images import empty_taken_for
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.metrics.similarity import Similarity
 from lightning_shap.metrics.where import CORNERS, border_mask, corner_mask
-from lightning_shap.phrases import MINUS
+from lightning_shap.phrases import MINUS, whole_percent
 from lightning_shap.story.chapter import Chapter, first_maps
 from lightning_shap.story.numbers import ALONE, numbers_of_maps
 from lightning_shap.verdicts import verdicts_of
@@ -247,9 +247,10 @@ def _where(numbers: dict[str, float], size: tuple[int, ...]) -> str:
     # Widths are whole pixels, so that of small images these places are larger than is usual.
     border, square = border_mask(height, width).mean(), corner_mask(height, width, corner).mean()
     return (
-        f"where: {numbers['where_border']:.0%} along the border, which is {border:.0%} of the "
-        f"image; {share:.0%} in the {corner} corner, which is {square:.0%}; "
-        f"{numbers['where_top_tenth']:.0%} on the strongest tenth"
+        f"where: {whole_percent(numbers['where_border'])} along the border, which is "
+        f"{whole_percent(border)} of the image; {whole_percent(share)} in the {corner} corner, "
+        f"which is {whole_percent(square)}; "
+        f"{whole_percent(numbers['where_top_tenth'])} on the strongest tenth"
     )
 
 
@@ -260,9 +261,9 @@ def _sure(numbers: dict[str, float], explanation: "ImageExplanation") -> list[st
     if "regions" in numbers:
         parts.append(f"{numbers['regions']:.0f} regions resolved")
     if "clear" in numbers:
-        parts.append(f"{numbers['clear']:.0%} of them clear of zero")
+        parts.append(f"{whole_percent(numbers['clear'])} of them clear of zero")
     if "error" in numbers:
         parts.append(f"error {numbers['error']:.2f} of the largest value")
     if "missing" in numbers:
-        parts.append(f"{numbers['missing']:.0%} of the change is missing")
+        parts.append(f"{whole_percent(numbers['missing'])} of the change is missing")
     return [f"sure: {', '.join([*parts, evaluations])}"]

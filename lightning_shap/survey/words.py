@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lightning_shap.phrases import whole_percent
 from lightning_shap.survey.known import LEAST_IMAGES, tested_classes
 from lightning_shap.survey.places import STRONGEST
 from lightning_shap.survey.power import CASES
@@ -48,14 +49,14 @@ def nothing_found(survey: "Survey") -> str:
     if power.share is None:
         return f"too few images to tell whether a place stands out: {_more_images(survey)}"
     where = "" if len(tested_classes(survey.labels)) else " in all images together"
-    how = f"tested at {LEVEL:.0%} over all {len(survey.shares.places)} places"
+    how = f"tested at {whole_percent(LEVEL)} over all {len(survey.shares.places)} places"
     known = int((~np.isnan(survey.shares.values).any(axis=1)).sum())
     unknown = f"; of swaps {known} of {count} images say something" if known < count else ""
     verb = "decides" if power.measure == "swap" else "carries the attribution of"
     whom = "all images" if None in power.shares else "a class"
     found = (
-        f"; a corner or an edge that {verb} {power.share:.0%} of {whom} would have been found in "
-        f"{CASES:.0%} of cases"
+        f"; a corner or an edge that {verb} {whole_percent(power.share)} of {whom} would have "
+        f"been found in {whole_percent(CASES)} of cases"
     )
     few = [str(survey.names[label]) for label in power.too_few if label is not None]
     lacking = f"; too few images of {', '.join(few)} to tell: {_more_images(survey)}" if few else ""
@@ -107,13 +108,13 @@ def _suspicion(one: Suspicion, survey: "Survey") -> str:
     who = "all classes" if one.label is None else str(survey.names[one.label])
     name = one.place.name
     if one.place.measure == "swap":
-        what = f"swapped between images, {name} decides {one.share:.0%} of the class"
+        what = f"swapped between images, {name} decides {whole_percent(one.share)} of the class"
     else:
         verb = "carry" if name.startswith("row") else "carries"
-        what = f"{name} {verb} {one.share:.0%} of the attribution on {one.place.area:.0%} of "
-        what += "the area"
-    others = "" if one.others is None else f", in other classes {one.others:.0%}"
-    mirror = "" if one.mirror is None else f", opposite it at most {one.mirror:.0%}"
+        what = f"{name} {verb} {whole_percent(one.share)} of the attribution on "
+        what += f"{whole_percent(one.place.area)} of the area"
+    others = "" if one.others is None else f", in other classes {whole_percent(one.others)}"
+    mirror = "" if one.mirror is None else f", opposite it at most {whole_percent(one.mirror)}"
     tested = f"(p = {one.p:.3f} over all {len(survey.shares.places)} places and all classes"
     known = f"{one.known} of " if one.known < one.images else ""
     return f"{who}: {what}{others}{mirror} {tested}, {known}{_counted(one.images, 'image')})"
@@ -122,14 +123,14 @@ def _suspicion(one: Suspicion, survey: "Survey") -> str:
 def fact_in_words(one: Fact, survey: "Survey") -> str:
     """What a part decides of two classes, and that it is not tested."""
     who = " and ".join(str(survey.names[label]) for label in np.unique(survey.labels))
-    area = "" if one.area is None else f", on {one.area:.0%} of the area"
+    area = "" if one.area is None else f", on {whole_percent(one.area)} of the area"
     if one.place.name == STRONGEST and one.area is not None:
-        area = f", on {one.area / 2:.0%} of the area"
+        area = f", on {whole_percent(one.area / 2)} of the area"
     count = len(survey.labels)
     known = f" ({one.known} of {count} images)" if one.known < count else ""
     return (
-        f"{who}: swapped between images, {one.place.name} decides {one.share:.0%} of the "
-        f"class{area}{known}; two classes leave nothing to test that against"
+        f"{who}: swapped between images, {one.place.name} decides {whole_percent(one.share)} of "
+        f"the class{area}{known}; two classes leave nothing to test that against"
     )
 
 

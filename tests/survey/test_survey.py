@@ -64,7 +64,7 @@ def test_the_finding_is_said_in_words(survey):
     first = survey.suspicions[0]
     assert (first.label, first.place.name) == (1, "the top left corner")
     assert survey.lines[1].startswith("cat: the top left corner carries ")
-    assert " on 6% of the area, in other classes " in survey.lines[1]
+    assert " on 6 % of the area, in other classes " in survey.lines[1]
     assert json.loads(json.dumps(survey.plain))["suspicions"][0]["class"] == "cat"
 
 
@@ -185,7 +185,7 @@ def words(monkeypatch):
 
 def test_the_picture_says_that_no_place_stands_out_and_how_many_classes_it_leaves_out(words):
     classes(some(np.arange(45) % 3))
-    assert any("no place stands out (tested at 5%" in line for line in words)
+    assert any("no place stands out (tested at 5 %" in line for line in words)
     assert not any("not shown" in line for line in words)
 
     class Many(torch.nn.Module):
@@ -231,11 +231,12 @@ def test_that_nothing_is_found_comes_with_what_would_have_been(words):
     (line,) = [line for line in survey.lines if line.startswith("no place stands out")]
     share = survey.power.share
     assert (
-        f"a corner or an edge that {CARRIES} {share:.0%} of a class would have been found" in line
+        f"a corner or an edge that {CARRIES} {100 * share:.0f} % of a class would have been found"
+        in line
     )
     assert survey.plain["power"]["share"] == share
     classes(survey)
-    assert f"{share:.0%} of a class would have been found" in " ".join(words)
+    assert f"{100 * share:.0f} % of a class would have been found" in " ".join(words)
 
 
 def test_where_nothing_could_be_found_that_is_said_instead(words, monkeypatch):

@@ -285,5 +285,5 @@ def test_where_maps_lie_is_said_beside_how_much_of_the_image_that_is(side, borde
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(side**2, 2))
     found = explain(model, torch.rand(2, 1, side, side), topk=1, max_evals=8)
     (where,) = (line for line in found.summary().splitlines() if line.startswith("where: "))
-    assert f"along the border, which is {border}% of the image" in where
-    assert f"corner, which is {corner}%" in where
+    assert f"along the border, which is {border} % of the image" in where
+    assert f"corner, which is {corner} %" in where

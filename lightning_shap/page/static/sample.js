@@ -178,13 +178,11 @@ class ImageView {
 
   showCurve(side, number, marks) {
     const row = side.row(number);
-    // A class has the same line in all curves of a side.
-    const everywhere = side.history.at(-1).rows.flatMap(({ explained }) => explained);
-    const order = [...new Set([...everywhere, ...row.explained])].sort((a, b) => a - b);
     const known = row.probabilities ? "probabilities" : "outputs";
-    const lines = row.explained.slice(0, 6).map((one) => ({
+    // The first map's class has the same line in all curves, and so has the second's.
+    const lines = row.explained.slice(0, 6).map((one, look) => ({
       name: side.nameOf(one),
-      look: order.indexOf(one),
+      look,
       points: side.history
         .map((facts) => [facts.step, facts.rows[number]?.[known]?.[one]])
         .filter(([, value]) => Number.isFinite(value)),

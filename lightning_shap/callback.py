@@ -16,6 +16,7 @@ from lightning_shap.explanation import ImageExplanation
 from lightning_shap.labels import checked_which
 from lightning_shap.methods.registry import MethodName, RegionsName
 from lightning_shap.outputs import Output, checked_returns
+from lightning_shap.pictures.pixels import shown_channels
 from lightning_shap.pictures.styles import STYLES, StyleName
 from lightning_shap.samples import Samples
 from lightning_shap.story.numbers import MetricName, checked_metrics
@@ -108,6 +109,8 @@ class ShapCallback(EitherCallback):
             photographs. Else found in the data set's transform, an image processor or timm's
             configuration.
         std: What the pixels were divided by, likewise.
+        channels: The channel shown grey, or the three shown as red, green and blue; None for the
+            first three.
         module: Attribute of the LightningModule that is the classifier, such as "net"; None for the
             LightningModule itself.
         style: How maps are drawn, "overlay", "tiles", "contour" or "spotlight", as
@@ -182,6 +185,7 @@ class ShapCallback(EitherCallback):
         class_names: Sequence[str] | None = None,
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
+        channels: int | Sequence[int] | None = None,
         module: str | None = None,
         style: StyleName | None = None,
         per_sample: bool = False,
@@ -213,6 +217,10 @@ class ShapCallback(EitherCallback):
         self.batch = FixedBatch(n_samples, checked_samples(samples), seed, checked_which(labels))
         self.every_n_epochs = every_n_epochs
         self.explain_untrained = explain_untrained
+        if channels is not None:
+            listed = [channels] if isinstance(channels, int) else channels
+            shown_channels(channels, 1 + max(map(int, listed), default=0))
+        self.channels = channels
         self.normalisation = None if mean is None or std is None else (mean, std)
         self.module = module
         self.class_names = class_names
@@ -578,7 +586,7 @@ class ShapCallback(EitherCallback):
         """How images are shown as photographs."""
         known = None if self.card is None else (self.card.mean, self.card.std)
         mean, std = self.normalisation or known or (None, None)
-        return {"mean": mean, "std": std}
+        return {"mean": mean, "std": std, "channels": self.channels}
 
     def _log_lack(self, title: str, *, expected: bool) -> None:
         if not self._lack_logged:

@@ -1,5 +1,6 @@
 """Classes: what a model looks at in each class, over many images, in one picture."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,12 @@ OUTLINE = 3  # pixels around a suspicious place
 
 
 def classes(
-    survey: Survey, *, mean: Numbers = None, std: Numbers = None, title: str | None = None
+    survey: Survey,
+    *,
+    mean: Numbers = None,
+    std: Numbers = None,
+    channels: int | Sequence[int] | None = None,
+    title: str | None = None,
 ) -> np.ndarray:
     """Draw a survey: a row for each class, and for each pair of classes that are confused.
 
@@ -49,12 +55,13 @@ def classes(
         survey: Of many images.
         mean: What was subtracted from the pixels; see :func:`lightning_shap.plot`.
         std: What they were divided by.
+        channels: The channel shown grey, or the three shown as red, green and blue.
         title: Heading of the picture.
 
     Returns:
         uint8 (height, width, 3).
     """
-    drawing = _Drawing(survey, mean, std)
+    drawing = _Drawing(survey, mean, std, channels)
     groups = [*survey.classes, *survey.pairs]
     shown = [place for place, group in enumerate(groups) if not _is_whole_class(group, survey)]
     suspects = [
@@ -127,13 +134,20 @@ def _detail(group: Group, suspects: "Sequence[Suspicion]", survey: Survey) -> Ph
 class _Drawing:
     """Maps over images: means on one scale, and single images, which are stronger, on another."""
 
-    def __init__(self, survey: Survey, mean: Numbers, std: Numbers) -> None:
+    def __init__(
+        self,
+        survey: Survey,
+        mean: Numbers,
+        std: Numbers,
+        channels: int | Sequence[int] | None,
+    ) -> None:
         self._shown = survey.shown
         height, width, _ = survey.size
         self.small = SmallMaps((1, *survey.size), survey.method)
         self._percent = height * width / 100
         examples = list(self._shown.image_of.values())
-        shown = Photographs(np.concatenate([self._shown.images, np.stack(examples)]), mean, std)
+        images = np.concatenate([self._shown.images, np.stack(examples)])
+        shown = Photographs(images, mean, std, channels)
         self._under = shown.under(self.small.style.ground)
         count = len(self._shown.images)
         self._of_row = dict(zip(self._shown.image_of, self._under[count:], strict=True))

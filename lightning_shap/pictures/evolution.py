@@ -47,6 +47,7 @@ def evolution(
     *,
     mean: Numbers = None,
     std: Numbers = None,
+    channels: int | Sequence[int] | None = None,
     album: Album | None = None,
     title: str | None = None,
     rows: Sequence[int] | None = None,
@@ -63,6 +64,7 @@ def evolution(
             is true of them and the unit.
         mean: What was subtracted from the pixels; see :func:`lightning_shap.plot`.
         std: What they were divided by.
+        channels: The channel shown grey, or the three shown as red, green and blue.
         album: Keeps the photographs for further pictures of the same images.
         title: Heading of the picture.
         rows: The images to show, by number; the first eight where None.
@@ -72,7 +74,7 @@ def evolution(
     """
     shown = _spread(chapters)
     rows = range(min(MOST_ROWS, len(explanation.record.outputs))) if rows is None else rows
-    cells = _Cells(shown, explanation, rows, mean, std, album)
+    cells = _Cells(shown, explanation, rows, (album or Album(), mean, std, channels))
     names = [chapter.title.split(" · ")[0] for chapter in shown]
     sheet = _Sheet(cells.size, len(rows), 1 + len(shown), title, cells.notes(len(chapters)))
     cells.explain(sheet)
@@ -92,6 +94,7 @@ def animation(
     *,
     mean: Numbers = None,
     std: Numbers = None,
+    channels: int | Sequence[int] | None = None,
     album: Album | None = None,
     title: str | None = None,
 ) -> bytes:
@@ -102,11 +105,12 @@ def animation(
         explanation: As for :func:`evolution`, and so are the others.
         mean: Likewise.
         std: Likewise.
+        channels: Likewise.
         album: Likewise.
         title: Likewise.
     """
     rows = range(min(MOST_ROWS, len(explanation.record.outputs)))
-    cells = _Cells(chapters, explanation, rows, mean, std, album)
+    cells = _Cells(chapters, explanation, rows, (album or Album(), mean, std, channels))
     across = min(4, len(rows))
     down = -(-len(rows) // across)
     frames = []
@@ -140,13 +144,12 @@ class _Cells:
         chapters: Sequence["Chapter"],
         explanation: "ImageExplanation",
         rows: Sequence[int],
-        mean: Numbers,
-        std: Numbers,
-        album: Album | None,
+        look: tuple[Album, Numbers, Numbers, int | Sequence[int] | None],
     ) -> None:
         maps = maps_of(explanation)
         _, height, width, _ = maps.images.shape
-        self._photographs = (album or Album()).photographs(maps.images, mean, std)
+        album, mean, std, channels = look
+        self._photographs = album.photographs(maps.images, mean, std, channels)
         self._captions = Captions(explanation)
         self._small = SmallMaps(maps.images.shape, explanation.record.method)
         self.size = self._small.size

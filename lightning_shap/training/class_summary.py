@@ -126,7 +126,7 @@ class ClassSummary:
         Args:
             trainer: The trainer.
             explanation: Of the images.
-            look: Mean and std, as for :func:`lightning_shap.plot`.
+            look: Mean, std and channels, as for :func:`lightning_shap.plot`.
         """
         if not trainer.is_global_zero:
             return

@@ -55,7 +55,7 @@ def conclude(
         half: Another one of half the evaluations, or None.
         tag: Under which it is logged.
         drawn: See the callback's ``evolution``.
-        look: Mean and std, as for :func:`lightning_shap.plot`.
+        look: Mean, std and channels, as for :func:`lightning_shap.plot`.
         album: Keeps the photographs.
     """
     if not story.chapters or len(story.chapters[0].verdicts) != len(final.record.outputs):

@@ -93,7 +93,7 @@ class Logbook:
             explanation: Of all samples.
             tag: Under which it is logged.
             title: Over the picture.
-            look: Mean and std, as for :func:`lightning_shap.plot`.
+            look: Mean, std and channels, as for :func:`lightning_shap.plot`.
             faithful: Numbers that were measured with the model.
         """
         if not trainer.is_global_zero:

@@ -29,7 +29,7 @@ from lightning_shap.training.failures import Failures
 from lightning_shap.training.fixed_batch import FixedBatch, SamplesLike, one_class_only
 from lightning_shap.training.lightning import EitherCallback, LightningModule, Trainer
 from lightning_shap.training.loaders import validates
-from lightning_shap.training.logbook import CONTROL, Logbook
+from lightning_shap.training.logbook import CONTROL, Logbook, resume
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.mistakes import MistakesFirst
 from lightning_shap.training.model_card import ModelCard, model_card
@@ -287,9 +287,11 @@ class ShapCallback(EitherCallback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the samples and the story of the run that is resumed."""
-        self.batch.load_state_dict(state_dict)
-        self.logbook.load_state_dict(state_dict)
-        self.explainer.load_state_dict(state_dict.get("outputs", {}))
+        resume("samples", self.batch.load_state_dict, self.batch.begin, state_dict)
+        state = state_dict if isinstance(state_dict, dict) else {}
+        self.logbook.load_state_dict(state)
+        outputs = state.get("outputs", {})
+        resume("outputs", self.explainer.load_state_dict, self.explainer.begin, outputs)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begins a fit afresh, or says why it will not."""

@@ -1,5 +1,6 @@
 """What is logged of an explanation: a picture, numbers, the page's data; in the end, the story."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from lightning_shap.explanation import ImageExplanation
@@ -16,6 +17,22 @@ from lightning_shap.training.results import Results
 from lightning_shap.training.steady import Steady
 
 CONTROL = "before training"  # the title of the untrained model's picture
+
+
+def resume(part: str, load: Callable[[Any], None], begin: Callable[[], None], state: Any) -> None:
+    """Takes a part of a checkpoint's state; one that is unreadable is a warning, and begins anew.
+
+    Args:
+        part: What messages call it.
+        load: Takes its state.
+        begin: Forgets what was taken of it.
+        state: As the checkpoint has it, which may be anything.
+    """
+    try:
+        load(state)
+    except Exception as error:  # a damaged archive makes NumPy, zipfile and JSON raise anything
+        begin()
+        warn(f"ShapCallback begins its {part} anew, as the checkpoint's is unreadable: {error}")
 
 
 class Logbook:
@@ -68,13 +85,10 @@ class Logbook:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on as the run that is resumed."""
-        self.steady.load_state_dict(state.get("pictures", {}))
-        self.results.load_report_state(state.get("report", {}))
-        try:
-            self.story.load_state_dict(state.get("story", {}))
-        except Exception as error:  # a damaged archive makes NumPy, zipfile and JSON raise anything
-            self.story.begin()
-            warn(f"ShapCallback begins its story anew, as the checkpoint's is unreadable: {error}")
+        pictures, report, story = (state.get(part, {}) for part in ("pictures", "report", "story"))
+        resume("pictures", self.steady.load_state_dict, self.steady.begin, pictures)
+        resume("report", self.results.load_report_state, self.results.begin, report)
+        resume("story", self.story.load_state_dict, self.story.begin, story)
 
     def log(
         self,

@@ -140,6 +140,28 @@ def test_images_that_version_1_kept_are_explained_again(tmp_path):
     assert same(torch.from_numpy(ours.explanation.data).movedim(-1, 1).float(), images)
 
 
+@pytest.mark.filterwarnings("ignore:ShapCallback")
+@pytest.mark.parametrize("anything", [1, {"a": 1}])
+def test_no_part_of_a_state_can_end_the_run_that_is_resumed(tmp_path, anything):
+    arguments = {**STORY, "on_error": "warn"}
+    fit(tmp_path, 1, arguments=arguments)
+    path = tmp_path / "epoch=0.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    (key,) = [key for key in checkpoint["callbacks"] if key.startswith("ShapCallback")]
+    state = checkpoint["callbacks"][key]
+    assert {"samples", "pictures", "story", "report", "classifier", "outputs"} <= {*state}
+    inner = {(one, two) for one, part in state.items() if isinstance(part, dict) for two in part}
+    for one, two in [(None, None), *((part, None) for part in state), *sorted(inner)]:
+        if one is None:
+            changed = anything
+        else:
+            changed = {**state, one: anything if two is None else {**state[one], two: anything}}
+        torch.save({**checkpoint, "callbacks": {key: changed}}, path)
+        pictures, _ = fit(tmp_path / "more", 2, ckpt_path=path, arguments=arguments)
+        assert {step for tag, step in pictures if tag == "shap/attributions"} <= {9}, (one, two)
+    assert (tmp_path / "more" / "epoch=1.ckpt").exists()
+
+
 def test_another_data_set_is_noticed(tmp_path):
     def moved(state):
         return {**state, "samples": {**state["samples"], "digest": 1}}

@@ -58,6 +58,12 @@ def naming(argument: str, problem: str) -> Iterator[None]:
         raise ArgumentError(argument, f"{problem} ({type(error).__name__}: {error})") from error
 
 
+def escaped(text: str) -> str:
+    """Returns a text without what moves a terminal's cursor, or is no text that it can show."""
+    # File names need not be UTF-8, and names of classes may hold anything.
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def shown(value: Any) -> str:
     """A value as it was given, if it can be shown and is not too long for a message."""
     try:

@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from generic_model import Generic, generic_images
 
 import lightning_shap
@@ -114,3 +115,14 @@ def test_what_is_no_explanation_is_an_error(tmp_path, explanation):
     (tmp_path / "e.npz").write_bytes(whole[:-200])
     with pytest.raises(ValueError, match="damaged"):
         load(tmp_path / "e.npz")
+
+
+@pytest.mark.parametrize("about", ["text", 3, [1], {"model": "text"}, {"model": [1]}])
+def test_an_archive_with_text_where_a_dictionary_belongs_is_one_sentence(tmp_path, about):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    explanation = lightning_shap.explain(model, torch.rand(2, 1, 8, 8), topk=1, max_evals=6)
+    path = archive.save(explanation, tmp_path / "explanation.npz", about=about)
+    with pytest.raises(ValueError, match=r"path: .* is no explanation, or damaged"):
+        lightning_shap.report(path, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()

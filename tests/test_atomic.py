@@ -1,12 +1,11 @@
 import os
-import socket
-import stat
 import subprocess
 import sys
 import threading
 
 import numpy as np
 import pytest
+from obstacles import KINDS, everything_below, make_kind
 
 from lightning_shap import atomic
 from lightning_shap.atomic import (
@@ -143,55 +142,6 @@ with replacing(sys.argv[1] + "/x.png") as partial:
         with replacing(tmp_path / "z.png") as other:  # whose process leaves ours alone
             other.write_text("whole")
     assert contents(tmp_path) == {"y.png": "whole", "z.png": "whole"}
-
-
-def make_kind(kind, path, tmp_path):
-    """Something at a path that is no regular file; returns what must be as it is afterwards."""
-    treasure = tmp_path / "treasure"
-    treasure.mkdir()
-    (treasure / "key").write_text("secret")
-    (treasure / "explanation.png").write_text("not ours")
-    if kind == "folder":
-        path.mkdir()
-        (path / "key").write_text("secret")
-    elif kind == "link to a folder":
-        path.symlink_to(treasure)
-    elif kind == "link to a file":
-        path.symlink_to(treasure / "key")
-    elif kind == "link to nowhere":
-        path.symlink_to(tmp_path / "nowhere")
-    elif kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "socket":
-        server = socket.socket(socket.AF_UNIX)
-        here = os.getcwd()
-        os.chdir(path.parent)  # a socket's path may not be long
-        server.bind(path.name)
-        os.chdir(here)
-        server.close()
-    else:
-        path.symlink_to("/dev/zero")
-
-
-KINDS = [
-    "folder",
-    "link to a folder",
-    "link to a file",
-    "link to nowhere",
-    "pipe",
-    "socket",
-    "link to a device",
-]
-
-
-def everything_below(folder):
-    """Kinds and contents of all that is there, links not followed."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        mode = path.lstat().st_mode
-        text = path.read_text() if stat.S_ISREG(mode) else None
-        found[path] = stat.S_IFMT(mode), os.readlink(path) if path.is_symlink() else text
-    return found
 
 
 @pytest.mark.parametrize("kind", KINDS)

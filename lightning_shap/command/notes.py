@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lightning_shap.command.processes import is_started_by_another
 from lightning_shap.command.results import FILES, Results
 from lightning_shap.command.text import readable
+from lightning_shap.errors import escaped
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
@@ -63,4 +64,4 @@ def summary(job: "Job", directory: Path, results: Results) -> None:
         )
     if job.options.results.logdir is not None and "event" not in results.failures:
         lines.append(f"logdir   {job.options.results.logdir}")
-    print(*lines, sep="\n", flush=True)
+    print(*map(escaped, lines), sep="\n", flush=True)

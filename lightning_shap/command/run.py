@@ -15,6 +15,7 @@ from lightning_shap.command.options import Options
 from lightning_shap.command.page import given_archive, write_given_page
 from lightning_shap.command.processes import end_with_parent
 from lightning_shap.command.results import FILES, Results, log, output_directory, write_beside
+from lightning_shap.errors import escaped
 from lightning_shap.explainer import explain_found
 from lightning_shap.survey.swaps import measure_swaps
 
@@ -37,7 +38,7 @@ def run(options: Options) -> None:
     archive = given_archive(options)
     if archive is not None:
         with bounded_memory():
-            print(write_given_page(archive, options.results.channels))
+            print(escaped(str(write_given_page(archive, options.results.channels))))
         return
     with bounded_memory():
         job = prepared(options)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from lightning_shap.errors import escaped
+
 MOST = 300
 
 
@@ -9,10 +11,7 @@ def readable(text: object, most: int = MOST) -> str:
     """Text that every terminal and font can show, on one line and not too long."""
     words = " ".join(str(text).split())
     shown = words if len(words) <= most else f"{words[: most - 1]}…"
-    # File names need not be UTF-8, and may hold what moves a terminal's cursor.
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
-    )
+    return escaped(shown)
 
 
 def short(items: Sequence[object], most: int = 5) -> str:

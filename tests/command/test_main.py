@@ -481,3 +481,12 @@ def test_a_summary_has_more_images_and_fewer_evaluations_unless_asked_otherwise(
 @pytest.mark.parametrize("more", [["--topk", "3"], ["--output", "value"], ["--multi_label"]])
 def test_a_summary_of_other_things_than_classes_is_refused(refused, more):
     assert refused("--summary", *more).startswith("summary: ")
+
+
+def test_no_name_moves_the_cursor_of_a_terminal(layout, tmp_path, capsys):
+    out = tmp_path / "a\x1b[2Jfolder"
+    main(flags(*layout, "--output_dir", out))
+    main(["--model_output_dir", str(out / "explanation.npz"), "--report"])
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "a\\x1b[2Jfolder/explanation.html" in shown

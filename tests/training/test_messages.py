@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lightning_shap.training import messages
 from lightning_shap.training.messages import inform, warn
 
 HERE = Path(__file__).parents[1]
@@ -124,3 +125,11 @@ def test_a_warning_points_to_where_it_is_given():
     with pytest.warns(UserWarning, match="ShapCallback tries") as caught:
         warn("ShapCallback tries")
     assert caught[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_no_name_moves_the_cursor_of_a_terminal(monkeypatch):
+    said = []
+    monkeypatch.setattr(messages, "rank_zero_warn", lambda message, **_: said.append(message))
+    warn("a class\x1b[2J\n  another\r·")
+    assert said == ["a class\\x1b[2J\n  another\\r·"]

@@ -53,7 +53,8 @@ def write_page(archive: Path, channels: int | list[int] | None) -> Path:
     """Write the page of an archive beside it."""
     explanation, look = shown(archive)
     path = archive.with_suffix(".html")
-    title = readable(str(read_more(archive).get("model", {}).get("name", archive.name)))
+    name = str(read_more(archive).get("model", {}).get("name", "")).strip()
+    title = readable(name or archive.name)
     return report({title: explanation}, path, title=title, channels=channels, **look)
 
 

@@ -1,7 +1,7 @@
 """When to explain: a Lightning callback that watches a classifier learn."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from lightning_shap.arguments import (
@@ -345,7 +345,8 @@ class ShapCallback(EitherCallback):
             return
         self._settle(trainer, pl_module, settle=False)
         # Loaders may differ from rank to rank, but what follows from them must not.
-        self._validates = any(self.ranks.gather(lambda: validates(trainer)))
+        with self._warned(trainer):
+            self._validates = any(self.ranks.gather(lambda: validates(trainer)))
         with self._warned(trainer):
             self.mistakes.look(trainer, pl_module, self.ranks)
         if self._is_control_due(trainer):
@@ -353,6 +354,10 @@ class ShapCallback(EitherCallback):
             knows_samples = self._validates or self.batch.pick is not None
             if knows_samples and not self.mistakes.is_due:
                 self._explain(trainer, pl_module, self.tag, CONTROL, settle=False)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lets ranks that stopped alone know that this one did not."""
+        self.ranks.begin_epoch()
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -405,8 +410,11 @@ class ShapCallback(EitherCallback):
         self.logbook.begin()
         self.mistakes.begin()
 
-    def _warned(self, trainer: Trainer) -> AbstractContextManager[None]:
-        return self.failures.warned(trainer, whole_module=self.module is None)
+    @contextmanager
+    def _warned(self, trainer: Trainer) -> Iterator[None]:
+        whole = self.module is None
+        with self.ranks.together(), self.failures.warned(trainer, whole_module=whole):
+            yield
 
     def _is_control_due(self, trainer: Trainer) -> bool:
         begins = self.explain_untrained and trainer.global_step == 0

@@ -125,6 +125,31 @@ class Terminated(Still):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class TerminatedAlone(Still):
+    """The second rank alone is asked to end, in the explanation at the end of the first epoch."""
+
+    def __init__(self):
+        super().__init__(self.end)
+
+    def end(self, number, scores):
+        trainer = self.trainer
+        explains = trainer.training and not torch.is_grad_enabled() and trainer.global_step == 3
+        if explains and trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class StopsAlone(Still):
+    """The second rank alone stops the training, in mid-epoch or at its end."""
+
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        if self.trainer.global_rank == 1 and batch_idx == self.batch:
+            self.trainer.should_stop = True
+
+
 class Unequal(Dataset):
     """Of another length on each rank."""
 
@@ -177,6 +202,10 @@ class SlowRank(pl.Callback):
             time.sleep(0.05)
 
 
+# Cases in which the ranks part, and which end with an error of the training's.
+PARTING = ("terminated", "terminated alone", "stops at the end", "stops in between")
+FEW, LASTING = {"n_samples": 4, "batch_size": 2}, {"max_epochs": 50}
+
 UNSHARED = {"use_distributed_sampler": False}
 
 # Module, arguments of the callback, arguments of the trainer, the validation set or its length.
@@ -207,6 +236,9 @@ CASES = {
     "metric in forward": (Measuring, {"n_samples": 3}, {"max_epochs": 2}, 12),
     "slow": (Slow, {"n_samples": 2, "batch_size": 2}, {"timeout": 2}, 12),
     "terminated": (Terminated, {"n_samples": 4, "batch_size": 2}, {"max_epochs": 3}, 12),
+    "terminated alone": (TerminatedAlone, FEW, LASTING, 12),
+    "stops at the end": (lambda: StopsAlone(2), FEW, LASTING, 12),
+    "stops in between": (lambda: StopsAlone(0), FEW, LASTING, 12),
     "best checkpoint": (Still, {"n_samples": 3, "explain_checkpoint": "best"}, {}, 12),
     "everything measured": (
         Still,

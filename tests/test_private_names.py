@@ -15,6 +15,7 @@ import torchmetrics
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
 from slicer import Slicer
+from torch.distributed import distributed_c10d as c10d
 from torch.utils import _python_dispatch as modes
 from torch.utils.tensorboard import SummaryWriter
 
@@ -100,6 +101,8 @@ KNOWN = {
     "_compiled_call_impl": lambda _: torch.nn.Module._compiled_call_impl is None,
     "_orig_mod": lambda _: torch.compile(torch.nn.Identity())._orig_mod.training,
     "_c10d_functional": lambda _: torch.ops._c10d_functional.all_reduce,
+    # torch: the store that ranks find each other by
+    "_get_default_store": lambda _: callable(c10d._get_default_store),
     # NumPy's and Python's own generators
     "_rand": lambda _: np.random.mtrand._rand is np.random.rand.__self__,
     "_bit_generator": lambda _: np.random.mtrand._rand._bit_generator,

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from lightning_shap.isolation.signals import came_from_explanation
-from lightning_shap.training.messages import warn
+from lightning_shap.training.company import PartedError
+from lightning_shap.training.messages import inform, warn
 
 # Three epochs in a row without an explanation are no accident: the callback stops trying.
 MOST_FAILURES = 3
@@ -62,6 +63,9 @@ class Failures:
         """
         try:
             yield
+        except PartedError as error:
+            self.decline()
+            inform(f"ShapCallback explains no more: {error}")
         except Exception as error:
             if not came_from_explanation(error):  # such as a deadline's: it is for the training
                 raise

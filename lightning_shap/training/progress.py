@@ -1,7 +1,7 @@
 """A bar while an explanation lasts, in the manner of the trainer's own."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lightning_shap.progress import DELAY, Report, tqdm_bar
@@ -9,7 +9,7 @@ from lightning_shap.training.lightning import Trainer
 
 
 @contextmanager
-def reporting(trainer: Trainer, shown: bool) -> Iterator[Report]:
+def reporting(trainer: Trainer, shown: bool, check: Callable[[], None]) -> Iterator[Report]:
     """What an explanation reports its progress to; it may also end the explanation.
 
     Beside Lightning's tqdm bars there is one more of them. Lightning's rich bars do not allow
@@ -19,6 +19,7 @@ def reporting(trainer: Trainer, shown: bool) -> Iterator[Report]:
     Args:
         trainer: The trainer.
         shown: Whether to show anything, which only one process does.
+        check: Raises what is to end the explanation.
 
     Raises:
         InterruptedError: From the report, if the process was asked to end: an explanation must
@@ -29,6 +30,7 @@ def reporting(trainer: Trainer, shown: bool) -> Iterator[Report]:
         def report(done: int, total: int) -> None:
             if trainer.received_sigterm:
                 raise InterruptedError("the process was asked to end")
+            check()
             show(done, total)
 
         yield report

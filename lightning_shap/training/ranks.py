@@ -1,10 +1,9 @@
 """Several processes, one explanation: work is shared out over the ranks and gathered again."""
 
 import pickle
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,13 +12,14 @@ import torch
 import torch.distributed as dist
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lightning_shap.isolation.signals import in_handler
+from lightning_shap.training.company import Company
 
 Result = TypeVar("Result")
 
 # How long a rank may take for its share. The training's own group may allow seconds only.
 TIMEOUT = timedelta(days=7)
 POLL = 0.002  # seconds
+POLLS_A_CHECK = 25  # a look at the others every twentieth of a second
 
 COLLECTIVES = ("c10d", "_c10d_functional")  # torch's names for them, however they are called
 
@@ -31,13 +31,14 @@ class Ranks:
     """The processes of one trainer, and which of them this is.
 
     They meet in a group of their own, so that no collective of an explanation can ever be matched
-    with one of the training's, and wait in Python, so that signal handlers run meanwhile: Lightning
-    answers SIGTERM with a collective, for which all ranks must be free.
+    with one of the training's, and wait in Python, so that whoever waits sees who will not come:
+    see :class:`lightning_shap.training.company.Company`.
     """
 
     rank: int = 0
     size: int = 1
     group: Any = None
+    company: Company | None = None
 
     @classmethod
     def of(cls, trainer: Any) -> "Ranks":
@@ -48,13 +49,29 @@ class Ranks:
         if trainer.world_size == 1:
             return cls()
         group = dist.new_group(backend="gloo", timeout=TIMEOUT)
-        return cls(trainer.global_rank, trainer.world_size, group)
+        assert isinstance(group, dist.ProcessGroup)  # of which every rank is a member
+        rank, size = trainer.global_rank, trainer.world_size
+        return cls(rank, size, group, Company(rank, size, group.group_name, trainer))
 
     def leave(self) -> None:
         """Give the group back, at the end of a fit."""
         if self.group is not None and dist.is_initialized():
             dist.destroy_process_group(self.group)
         self.group = None
+
+    def together(self) -> AbstractContextManager[None]:
+        """Holds back, for a block in which ranks meet, the signals that are to end the run."""
+        return nullcontext() if self.company is None else self.company.holding_signals()
+
+    def begin_epoch(self) -> None:
+        """Tells the others that this rank trains on."""
+        if self.company is not None:
+            self.company.begin_epoch()
+
+    def check(self) -> None:
+        """Raises a ``PartedError`` if another rank will not come to the next meeting."""
+        if self.company is not None:
+            self.company.check()
 
     @property
     def rows(self) -> slice:
@@ -71,9 +88,13 @@ class Ranks:
         All ranks must call it, so whatever leads up to a call must be decided alike on all. What
         fails on one rank fails on all, so that none waits for another that has already given up:
         its own error where it happened, a ``RuntimeError`` that quotes it elsewhere.
+
+        Raises:
+            PartedError: If another rank will never call it.
         """
-        if self.size == 1:
+        if self.company is None:
             return [work()]
+        self.company.arrive()
         parcel, failure = b"", None
         try:
             # Pickled here: what cannot travel has to fail before the others wait for it.
@@ -98,14 +119,23 @@ class Ranks:
         """Every rank's bytes, on every rank."""
         size = torch.tensor([len(parcel)])
         sizes = [torch.empty_like(size) for _ in range(self.size)]
-        _wait(dist.all_gather(sizes, size, group=self.group, async_op=True))
+        self._wait(dist.all_gather(sizes, size, group=self.group, async_op=True))
         longest = max(int(length) for length in sizes)
         padded = torch.zeros(longest, dtype=torch.uint8)
         padded[: len(parcel)] = torch.frombuffer(bytearray(parcel), dtype=torch.uint8)
         parcels = [torch.empty_like(padded) for _ in range(self.size)]
-        _wait(dist.all_gather(parcels, padded, group=self.group, async_op=True))
+        self._wait(dist.all_gather(parcels, padded, group=self.group, async_op=True))
         pairs = zip(parcels, sizes, strict=True)
         return [part[: int(length)].numpy().tobytes() for part, length in pairs]
+
+    def _wait(self, work: Any) -> None:
+        polls = 0
+        while not work.is_completed():
+            polls += 1
+            if polls % POLLS_A_CHECK == 0:
+                self.check()
+            time.sleep(POLL)
+        work.wait()  # which raises what went wrong
 
 
 def in_turn(shares: Sequence[Sequence[Any]]) -> list[Any]:
@@ -146,16 +176,9 @@ class CollectiveInForwardError(RuntimeError):
 
 class _NoCollectives(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # Lightning answers SIGTERM with a collective, whatever it interrupts.
-        if func.namespace in COLLECTIVES and not in_handler(sys._getframe()):
+        if func.namespace in COLLECTIVES:
             raise CollectiveInForwardError(
                 f"the model's forward talks to other ranks ({func.__name__}), and each rank "
                 "explains samples of its own; give module= of a part that does not"
             )
         return func(*args, **(kwargs or {}))
-
-
-def _wait(work: Any) -> None:
-    while not work.is_completed():
-        time.sleep(POLL)
-    work.wait()  # which raises what went wrong

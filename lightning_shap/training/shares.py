@@ -148,7 +148,7 @@ class SharedExplainer:
         def explained(twin: LightningModule) -> Share:
             with (
                 _hosted(trainer, twin),
-                reporting(trainer, self.progress) as report,
+                reporting(trainer, self.progress, ranks.check) as report,
                 nullcontext() if checked or ranks.size == 1 else no_collectives(),
             ):
                 classifier = self.classifier(twin)

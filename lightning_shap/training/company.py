@@ -1,0 +1,117 @@
+"""Who is still there: ranks that part are seen to, so that none waits for one that never comes.
+
+A rank that is asked to end (SIGTERM, SLURM's signal) answers with a collective, for which all ranks
+must be free; one that alone sets ``trainer.should_stop`` ends its epoch while the others train on.
+Either would leave explanations and training waiting for each other until a time-out.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.distributed import distributed_c10d
+
+# Seconds that a rank which stops before the epoch is over waits for the others to come as well.
+PATIENCE = 15.0
+
+ENDED = "ended"
+
+
+class PartedError(RuntimeError):
+    """The ranks have parted, and never meet again in this fit."""
+
+
+class Company:
+    """Knows which ranks are on their way to the next meeting.
+
+    They leave word in the store through which the process group itself was made, which needs no
+    rank to be free.
+
+    Args:
+        rank: This one's number.
+        size: How many there are.
+        name: The same on all ranks, and another in each fit.
+        trainer: The trainer.
+    """
+
+    def __init__(self, rank: int, size: int, name: str, trainer: Any) -> None:
+        self._rank, self._size, self._trainer = rank, size, trainer
+        known = distributed_c10d._get_default_store()
+        self._store = distributed_c10d.PrefixStore(f"lightning_shap/{name}", known)
+        self._epochs = self._meetings = 0
+        self._came: list[int] = []  # signals that are held back
+        self._since = 0.0
+        self._tell()
+
+    def begin_epoch(self) -> None:
+        """Tells the others that this rank trains on."""
+        self._epochs += 1
+        self._tell()
+
+    def arrive(self) -> None:
+        """Tells the others that this rank is there for a meeting.
+
+        Raises:
+            PartedError: If there will be none.
+        """
+        self.check()
+        self._meetings += 1
+        self._since = time.monotonic()
+        self._tell()
+
+    def check(self) -> None:
+        """Looks for ranks that will not come.
+
+        Raises:
+            PartedError: If there is one, on this rank and, at their next look, on all others.
+        """
+        if self._came:
+            self._part(f"rank {self._rank} was asked to end")
+        if self._store.check([ENDED]):
+            raise PartedError(self._store.get(ENDED).decode())
+        others = [other for other in range(self._size) if other != self._rank]
+        known = [other for other in others if self._store.check([f"{other}"])]
+        for other in known:
+            epochs, meetings = map(int, self._store.get(f"{other}").split())
+            late = meetings < self._meetings and time.monotonic() - self._since > PATIENCE
+            if epochs > self._epochs or (late and self._trainer.should_stop):
+                self._part(f"rank {self._rank} stops, and rank {other} trains on")
+
+    @contextmanager
+    def holding_signals(self) -> Iterator[None]:
+        """Holds back the signals that Lightning answers, until no other rank waits for this one."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        held = {
+            number: handler for number in signal.valid_signals() if (handler := _handler(number))
+        }
+        try:
+            for number in held:
+                signal.signal(number, lambda number, frame: self._came.append(number))
+            yield
+        finally:
+            for number, handler in held.items():
+                signal.signal(number, handler)
+            came, self._came = dict.fromkeys(self._came), []
+            if came:
+                self._store.set(ENDED, f"rank {self._rank} was asked to end")
+            for each in came:
+                signal.raise_signal(each)
+
+    def _part(self, reason: str) -> None:
+        self._store.set(ENDED, reason)
+        raise PartedError(reason)
+
+    def _tell(self) -> None:
+        self._store.set(f"{self._rank}", f"{self._epochs} {self._meetings}")
+
+
+def _handler(number: int) -> Any:
+    """Returns the handler of a signal if it is Lightning's, under either of its names."""
+    handler = signal.getsignal(number)
+    package = type(handler).__module__.partition(".")[0]
+    return handler if package in ("pytorch_lightning", "lightning") else None

@@ -28,8 +28,13 @@ pytestmark = [
 ]
 
 
-def run(folder, processes, cases, strategy="ddp_fork", timeout=300, copy="pytorch_lightning"):
-    """Trains the cases one after the other in a process of their own, with a copy of Lightning."""
+def run(
+    folder, processes, cases, strategy="ddp_fork", timeout=300, copy="pytorch_lightning", well=True
+):
+    """Trains the cases one after the other in a process of their own, with a copy of Lightning.
+
+    They are to end within the time-out, and well unless that is not to be had.
+    """
     folder.mkdir()
     command = [sys.executable, "-W", "ignore", HERE / "distributed_fits.py", folder, processes]
     paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
@@ -51,7 +56,7 @@ def run(folder, processes, cases, strategy="ddp_fork", timeout=300, copy="pytorc
         finally:
             with suppress(ProcessLookupError):  # ranks that hang, too
                 os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, problems[-3000:]
+    assert process.returncode == 0 or not well, problems[-3000:]
     return folder
 
 
@@ -228,7 +233,8 @@ def test_explanations_may_take_longer_than_the_process_group_waits(two):
 
 @pytest.mark.parametrize("name", PARTING)
 def test_ranks_that_part_do_not_wait_for_each_other(name, tmp_path):
-    folder = run(tmp_path / "fits", 2, [name], "ddp", timeout=120)
+    # Ranks whose peers are gone end by an error, or by an abort of gloo's.
+    folder = run(tmp_path / "fits", 2, [name], "ddp", timeout=240, well=False)
     stem = name.replace(" ", "_")
     assert not (folder / f"{stem}-0.pt").exists(), "before the end of the training"
     if name == "stops at the end":  # in between, collectives of the training's own meet wrongly

@@ -45,7 +45,9 @@ def normalisation_of(
     """Mean and std by which the images were normalised, None if nothing says so.
 
     Looked for in what the data sets call to prepare their images: torchvision's, timm's and
-    albumentations' ``Normalize``, torchvision's presets, Hugging Face's image processors. Then,
+    albumentations' ``Normalize``, torchvision's presets, Hugging Face's image processors. Where no
+    attribute of theirs is one, in what their ``__getitem__`` takes by name from the class or the
+    module, as long as these agree. Then,
     unless the images lie in [0, 1] already, in what the module says of its inputs, as by timm's
     ``pretrained_cfg``.
 
@@ -58,13 +60,13 @@ def normalisation_of(
         module: The model, or what holds it.
         images: Float tensor (N, C, H, W), as the model takes them.
     """
+    layers = [layer for dataset in datasets for layer in layers_of(dataset)]
     found = [
         normalisation
-        for dataset in datasets
-        for layer in layers_of(dataset)
+        for layer in layers
         for step in _callables_of(layer)
         for normalisation in _said_by(step)
-    ]
+    ] or _said_by_name(layers)
     if not _within_unit(images):
         found += [
             normalisation for part in module.modules() for normalisation in _said_by_module(part)
@@ -103,6 +105,20 @@ def _said_by(step: Any) -> Iterator[Normalisation]:
         yield Normalisation(mean, std, type(step).__name__ == "Normalize")
     if hasattr(step, "image_mean") and hasattr(step, "image_std"):
         yield from _said_by_processor(step)
+
+
+def _said_by_name(layers: Sequence[Any]) -> list[Normalisation]:
+    """Returns what the ``__getitem__`` of some data sets says by names, if that is one thing."""
+    seen: set[int] = {id(layer) for layer in layers}
+    said = [
+        normalisation
+        for layer in layers
+        for part in _named_in_getitem(type(layer))
+        for step in _callables_in(part, seen, DEPTH)
+        for normalisation in _said_by(step)
+    ]
+    different = {(repr(one.mean), repr(one.std)) for one in said}
+    return said if len(different) == 1 else []
 
 
 def _said_by_processor(processor: Any) -> Iterator[Normalisation]:
@@ -152,6 +168,23 @@ def _callables_of(layer: Any) -> Iterator[Any]:
         held.append(custom.get("format_kwargs"))
     for part in held:
         yield from _callables_in(part, seen, DEPTH)
+
+
+def _named_in_getitem(kind: type) -> Iterator[Any]:
+    """Yields a class's ``__getitem__``, and what it and other methods so named take by name."""
+    seen: set[str] = set()
+    waiting = ["__getitem__"]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        part = getattr(kind, name, None)
+        if not isinstance(part, FunctionType):
+            yield part
+        elif not _is_a_librarys(part.__code__):
+            yield part
+            waiting += _names_in(part.__code__)
 
 
 def _callables_in(part: Any, seen: set[int], depth: int) -> Iterator[Any]:

@@ -92,6 +92,61 @@ def test_a_normalize_is_found_wherever_a_data_set_calls_it(prepare, wrap):
     assert normalisation_of([wrap(rows)], nn.Identity(), images) == (MEAN, STD)
 
 
+half = v2.Normalize([0.5] * 3, [0.5] * 3)
+
+
+class OfItsClass:
+    transform = v2.Compose([normalise])
+    unused = half
+
+    def __getitem__(self, row):
+        return self.transform(pixels[row])
+
+
+class ByAMethod:
+    scale = half
+    train = False
+
+    def __getitem__(self, row):
+        return self.prepare(pixels[row])
+
+    def prepare(self, image):
+        (scaled,) = [self.scale(part) for part in [image]]
+        return scaled
+
+
+class OfItsModule:
+    def __getitem__(self, row):
+        return normalise(pixels[row])
+
+
+class OfEither:
+    train = False
+
+    def __getitem__(self, row):
+        return (half if self.train else normalise)(pixels[row])
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (OfItsClass(), (MEAN, STD)),
+        (ByAMethod(), ([0.5] * 3, [0.5] * 3)),
+        (OfItsModule(), (MEAN, STD)),
+        (OfEither(), None),
+    ],
+)
+def test_what_getitem_takes_by_name_is_found_if_it_is_one_thing(rows, found):
+    images = torch.stack([rows[row] for row in range(6)])
+    assert normalisation_of([Subset(rows, [0])], nn.Identity(), images) == found
+
+
+def test_what_getitem_takes_by_name_is_asked_after_what_a_data_set_holds():
+    rows = OfItsModule()
+    rows.transform = half
+    assert normalisation_of([rows], nn.Identity(), pixels * 2 - 1) == ([0.5] * 3, [0.5] * 3)
+
+
 def test_what_a_loader_collates_with_is_asked_too():
     loader = DataLoader(pixels, 6, collate_fn=lambda rows: normalise(torch.stack(rows)))
     assert normalisation_of([loader], nn.Identity(), next(iter(loader))) == (MEAN, STD)
@@ -121,7 +176,6 @@ def test_other_things_with_a_mean_are_not_believed():
 
 def test_one_that_was_not_applied_is_passed_over():
     other = v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    half = v2.Normalize([0.5] * 3, [0.5] * 3)
     for applied in (other, half):
         rows = SimpleNamespace(train=other, transform=half)
         found = normalisation_of([rows], nn.Identity(), applied(pixels))

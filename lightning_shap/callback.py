@@ -110,7 +110,8 @@ class ShapCallback(EitherCallback):
             configuration.
         std: What the pixels were divided by, likewise.
         channels: The channel shown grey, or the three shown as red, green and blue; None for the
-            first three.
+            ``rgb_bands`` of a data set that names its ``bands``, as torchgeo's do, else the first
+            three.
         module: Attribute of the LightningModule that is the classifier, such as "net"; None for the
             LightningModule itself.
         style: How maps are drawn, "overlay", "tiles", "contour" or "spotlight", as
@@ -463,6 +464,7 @@ class ShapCallback(EitherCallback):
                     normalisation=self.normalisation,
                     returns=checked_returns(self.question.returns, self.question.output),
                     multi_label=self.question.multi_label,
+                    channels=self.channels,
                 )
             )
             if one_class_only(samples) and not self.batch.chosen_by_user:
@@ -594,9 +596,11 @@ class ShapCallback(EitherCallback):
     @property
     def _look(self) -> dict[str, Any]:
         """How images are shown as photographs."""
-        known = None if self.card is None else (self.card.mean, self.card.std)
+        card = self.card
+        known = None if card is None else (card.mean, card.std)
         mean, std = self.normalisation or known or (None, None)
-        return {"mean": mean, "std": std, "channels": self.channels}
+        channels = self.channels if card is None else card.shown_channels
+        return {"mean": mean, "std": std, "channels": channels}
 
     def _log_lack(self, title: str, *, expected: bool) -> None:
         if not self._lack_logged:

@@ -25,7 +25,7 @@ from lightning_shap.command.model.description import Description
 from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.model.trial import count_outputs, predicted_classes
-from lightning_shap.command.options import Explanation, Options
+from lightning_shap.command.options import Explanation, Options, Results
 from lightning_shap.errors import ArgumentError
 from lightning_shap.methods.registry import those_with
 from lightning_shap.outputs import checked_returns
@@ -157,7 +157,7 @@ def prepared(options: Options) -> Job:
         std=data.std,
     )
     prepare.scale = scale_of(source.images, drawn(source.images, 0))
-    shown_channels(options.results.channels, model.channels)
+    options = replace(options, results=_as_shown(options.results, model))
     classes = model.classes
     if classes is None or data.crop_size is not None:
         classes = count_outputs(model.module, prepare)
@@ -227,6 +227,19 @@ def _as_told(asked: Explanation, description: Description) -> Explanation:
         returns=asked.returns if said else description.returns,
         multi_label=asked.multi_label or description.multi_label is True,
     )
+
+
+def _as_shown(asked: Results, model: TrainedModel) -> Results:
+    """Returns what is asked for, in the channels that the training's callback showed.
+
+    Raises:
+        ArgumentError: If the model has no such channels.
+    """
+    told = model.description.shown_channels or []
+    fits = asked.channels is None and max(told, default=model.channels) < model.channels
+    asked = replace(asked, channels=told if fits else asked.channels)
+    shown_channels(asked.channels, model.channels)
+    return asked
 
 
 def _numbered(

@@ -139,8 +139,13 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
     from lightning_shap.survey.survey import Survey
 
     survey = Survey(ArchiveBlocks(archive), seed=job.options.explanation.seed)
-    look: dict[str, Any] = {"mean": job.prepare.mean, "std": job.prepare.std}
-    picture = classes(survey, **look, title=readable(job.model.name))
+    picture = classes(
+        survey,
+        mean=job.prepare.mean,
+        std=job.prepare.std,
+        channels=job.options.results.channels,
+        title=readable(job.model.name),
+    )
     save(picture, archive.with_name(FILES[4]))
     content = survey.plain | {"files": [str(file) for file in read(archive, "files")]}
     text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Subset
 
@@ -37,6 +38,7 @@ class ModelCard:
         labels: The samples' classes, -1 where unknown; None where an image may have several.
         returns: What the model's outputs are, where the user said it.
         multi_label: Several classes may be true at once, as the user said.
+        shown_channels: The channel shown grey, or the three shown as red, green and blue.
     """
 
     input_size: list[int]
@@ -54,6 +56,7 @@ class ModelCard:
     labels: list[int] | None = None
     returns: str | None = None
     multi_label: bool = False
+    shown_channels: list[int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
@@ -72,6 +75,7 @@ def model_card(
     normalisation: tuple[Any, Any] | None = None,
     returns: str | None = None,
     multi_label: bool = False,
+    channels: int | Sequence[int] | None = None,
 ) -> ModelCard:
     """Returns what the user said of the model, and what else can be read off a training.
 
@@ -86,6 +90,7 @@ def model_card(
         normalisation: Mean and std, numbers or one per channel, likewise.
         returns: What the outputs are, likewise.
         multi_label: Several classes may be true at once, likewise.
+        channels: The channel shown grey, or the three shown as red, green and blue, likewise.
     """
     kind = type(pl_module)
     images, labels = samples.images, samples.labels
@@ -111,7 +116,43 @@ def model_card(
         labels=labels.tolist() if labels is not None and labels.dtype == torch.int64 else None,
         returns=returns,
         multi_label=multi_label,
+        shown_channels=(
+            _rgb_channels(datasets, images.shape[1])
+            if channels is None
+            else np.atleast_1d(channels).tolist()
+        ),
     )
+
+
+def _rgb_channels(datasets: Sequence[Any], count: int) -> list[int] | None:
+    """Returns the places of a data set's ``rgb_bands`` among its bands, as torchgeo's have them.
+
+    Args:
+        datasets: Of which the first that has such bands is asked.
+        count: Channels of the images: bands of another number are not theirs.
+
+    Returns:
+        Three places; None where no names, or several orders of the same names, say where they are.
+    """
+    for dataset in datasets:
+        for layer in layers_of(dataset):
+            wanted = _names(getattr(layer, "rgb_bands", None))
+            orders = [_names(getattr(layer, name, None)) for name in ("bands", "all_bands")]
+            if wanted is None or len(wanted) != 3:
+                continue
+            places = {
+                tuple(map(order.index, wanted))
+                for order in orders
+                if order is not None and len(order) == count and {*wanted} <= {*order}
+            }
+            return [*places.pop()] if len(places) == 1 else None
+    return None
+
+
+def _names(given: Any) -> list[str] | None:
+    """Returns different names in their order, None for anything else."""
+    listed = isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given)
+    return [*given] if listed and len({*given}) == len(given) else None
 
 
 def _module_name(kind: type) -> str:

@@ -266,19 +266,38 @@ def test_what_the_user_told_the_callback_holds_for_the_command(run):
     assert report["settings"]["explanation"]["returns"] == "logits"
 
 
-@pytest.mark.parametrize("class_map", ["", "classes.txt"])
-def test_timms_own_training_script_numbers_folders_as_timm_does(run, class_map):
+def test_the_channels_that_the_callback_showed_are_shown(run):
+    card = {**run.card, "shown_channels": [2, 1, 0]}
+    _, report, _ = run(card=card)
+    assert report["settings"]["results"]["channels"] == [2, 1, 0]
+    _, report, _ = run("--channels", "1", card=card)
+    assert report["settings"]["results"]["channels"] == 1
+    for told in ([3, 1, 0], [0, 1], ["a"], -1):  # of which the model has no such
+        _, report, _ = run(card={**card, "shown_channels": told})
+        assert report["settings"]["results"]["channels"] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "as_timm"),
+    [
+        ({"class_map": ""}, True),
+        ({"class_map": "", "dataset": ""}, True),
+        ({"class_map": "classes.txt"}, False),
+        ({"class_map": "", "dataset": "torch/image_folder"}, False),
+    ],
+)
+def test_timms_own_training_script_numbers_folders_as_timm_does(run, settings, as_timm):
     for name in ("Zebra", "apple", "bee"):
         class_folders(run.folder / "animals", [name], each=1)
-    arguments = argparse.Namespace(model=ARCHITECTURE, class_map=class_map, mean=MEAN, std=STD)
+    arguments = argparse.Namespace(model=ARCHITECTURE, mean=MEAN, std=STD, **settings)
     _, report, stderr = run(
         *["--dataset", run.folder / "animals"],
         **{"card": None, "hyper_parameters": {}, "args": arguments, "arch": ARCHITECTURE},
     )
     noted = "numbered as timm does (apple, bee, Zebra)" in stderr
-    assert noted == (class_map == "")
+    assert noted == as_timm
     guessed = any(guess.startswith("order of classes") for guess in report["guessed"])
-    assert guessed == (class_map != "")
+    assert guessed != as_timm
 
 
 def test_the_folder_in_plain_hyper_parameters_is_explained(run):

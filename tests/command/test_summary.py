@@ -12,6 +12,7 @@ from lightning_shap.command import run, shards
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.data.partners import Partners
 from lightning_shap.command.main import main
+from lightning_shap.pictures import photographs
 
 
 @pytest.fixture
@@ -54,6 +55,20 @@ def test_all_images_count_however_few_fit_the_memory(summarised, monkeypatch):
     assert in_blocks == whole
     assert whole["images"] == len(whole["files"]) == 9
     assert sum(one["images"] for one in whole["classes"]) == 9
+
+
+def test_every_picture_shows_the_channels_that_were_asked_for(summarised, monkeypatch):
+    asked = []
+    original = photographs.Photographs.__init__
+
+    def note(self, data, mean=None, std=None, channels=None):
+        asked.append(channels)
+        original(self, data, mean, std, channels)
+
+    monkeypatch.setattr(photographs.Photographs, "__init__", note)
+    summarised("one channel", "--channels", "2", "--report")
+    assert len(asked) >= 2
+    assert {*asked} == {2}
 
 
 def of_numbers(count, broken=()):

@@ -66,6 +66,7 @@ class Description:
         labels: Their classes, -1 where unknown.
         returns: What the outputs are, as the user told the callback.
         multi_label: Several classes may be true at once, likewise.
+        shown_channels: The channel shown grey, or the three shown as red, green and blue.
         sorts_naturally: timm's own script trained it, which numbers class folders in natural order.
     """
 
@@ -87,6 +88,7 @@ class Description:
     labels: list[int] | None = None
     returns: Returns | None = None
     multi_label: bool | None = None
+    shown_channels: list[int] | None = None
     sorts_naturally: bool | None = None
 
     def otherwise(self, other: "Description") -> "Description":
@@ -105,10 +107,18 @@ def description_of(content: Mapping[str, Any]) -> Description:
         found.append(from_settings(mapping(content.get(name))))
     arguments = mapping(getattr(content.get("args"), "__dict__", None))
     found.append(from_settings(arguments))
-    if "arch" in content and arguments.get("class_map") == "":  # timm's script, and no order given
+    if "arch" in content and _reads_as_timm(arguments):
         found.append(Description(sorts_naturally=True))
     found.append(Description(architecture=_architecture(content.get("arch"))))
     return reduce(Description.otherwise, found)
+
+
+def _reads_as_timm(arguments: Mapping[str, Any]) -> bool:
+    """Whether timm's script gave its own reader of folders no order of classes.
+
+    Before a slash stands whose data set it is instead: torch/image_folder, hfds/, wds/.
+    """
+    return arguments.get("class_map") == "" and "/" not in str(arguments.get("dataset"))
 
 
 def from_settings(settings: Mapping[str, Any]) -> Description:
@@ -163,6 +173,7 @@ def _from_callback(callbacks: Mapping[str, Any]) -> Description:
         labels=_labels(labels),
         returns=cast(Returns | None, one_of(card.get("returns"), get_args(Returns))),
         multi_label=card.get("multi_label") is True or None,
+        shown_channels=_places(card.get("shown_channels")),
     )
 
 
@@ -179,6 +190,14 @@ def _size(value: Any) -> tuple[int, int] | None:
         return None
     height, width = checked
     return (height, width) if height and width else None
+
+
+def _places(value: Any) -> list[int] | None:
+    """One place or three."""
+    if not isinstance(value, (list, tuple)) or len(value) not in (1, 3):
+        return None
+    checked = [whole(item, least=0) for item in value]
+    return None if None in checked else [place for place in checked if place is not None]
 
 
 def _positive(value: Any) -> tuple[float, ...] | None:

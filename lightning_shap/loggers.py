@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from fsspec.core import url_to_fs
 
 from lightning_shap.atomic import replacing
 from lightning_shap.event_files import writer_kept
@@ -237,8 +238,9 @@ def folder_of(logger: Any) -> Path | None:
 
 def path_of(place: str) -> Path | None:
     """Returns the path of a place on this machine, None for an address of elsewhere."""
-    path = place.removeprefix("file://")
-    return None if "://" in path else Path(path)
+    if place.startswith(("file:", "local:")):  # Lightning normalises file:///logs to file:/logs
+        return Path(url_to_fs(place)[1])
+    return None if "://" in place else Path(place)
 
 
 def picture_path(folder: str | Path, key: str, step: int) -> Path:

@@ -223,6 +223,12 @@ def test_logs_at_an_address_of_this_machine_have_it_there(tmp_path, monkeypatch)
     assert reports_in(tmp_path) == ["logs/lightning_logs/version_0/shap.html"]
 
 
+def test_a_folder_of_trainings_at_such_an_address_has_it_there_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fit(f"file://{tmp_path}/root", False)
+    assert reports_in(tmp_path) == ["root/shap.html"]
+
+
 def test_an_address_that_nothing_can_write_to_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.warns(UserWarning, match="could not log to the report: .*nosuch") as caught:

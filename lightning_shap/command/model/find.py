@@ -89,6 +89,12 @@ def _obvious(place: Path, paths: list[Path]) -> Weights:
     if len(paths) == 1:
         return Weights(paths[0])
     choice = _of_training(paths) if len(paths) <= MOST_FILES else None
+    if all(re.search(r"-\d+-of-\d+\.", path.name) for path in paths):
+        raise ArgumentError(
+            "model_output_dir",
+            f"{readable(repr(str(place)))} holds one model's weights in {len(paths)} parts; save "
+            "them in one file, as by save_pretrained(..., max_shard_size='1TB')",
+        )
     if choice is None:
         raise ArgumentError(
             "model_output_dir",

@@ -1,6 +1,7 @@
 """Models: a directory or a file of weights to a classifier that is ready to run."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -25,15 +26,17 @@ from lightning_shap.command.model.weights import (
     differing_shapes,
     is_below,
     load_weights,
-    networks_beside,
     places_of,
+    say_others,
     weights_below,
 )
-from lightning_shap.command.text import readable, short
+from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import blaming, read_json
 from lightning_shap.errors import ArgumentError
 
 Loaded = TypeVar("Loaded")
+
+SIDES = ("image_size", "img_size")  # what architectures call it that must know the images' side
 
 
 @dataclass(frozen=True)
@@ -144,15 +147,22 @@ class _Loading:
     def of_builder(self, path: str) -> TrainedModel:
         """A class or function that the user names."""
         build = own_builder(path)
-        model = build_own(build, self.checkpoint, trusted=self.trusted)
+
+        def built(known: Mapping[str, int]) -> torch.nn.Module:
+            return build_own(build, self.checkpoint, trusted=self.trusted, **known)
+
+        model = built({})
 
         def load(place: str) -> torch.nn.Module:
-            found = weights_below(self.checkpoint, place)
-            heads = [found[key].shape[:1] for key in differing_shapes(model, found)]
-            network = model
+            found, network = weights_below(self.checkpoint, place), model
+            known: dict[str, int] = {}
+            for side in [] if self.crop_size is None else [{n: self.crop_size} for n in SIDES]:
+                if differing_shapes(network, found) and takes(build, *side):
+                    with suppress(ArgumentError):  # where any argument may be given, and no such
+                        network, known = built(side), side
+            heads = [found[key].shape[:1] for key in differing_shapes(network, found)]
             if len(set(heads)) == 1 and takes(build, "num_classes"):
-                known = {"num_classes": int(heads[0][0])}  # the weights rule
-                network = build_own(build, self.checkpoint, trusted=self.trusted, **known)
+                network = built({**known, "num_classes": int(heads[0][0])})  # the weights rule
             load_weights(network, path, self.checkpoint, place)
             return network
 
@@ -196,7 +206,7 @@ class _Loading:
             takes_one_size(network),
             self.checkpoint.step,
             guessed,
-            self._notes(network, place),
+            say_others(self.source, self.checkpoint, place, [*network.state_dict()]),
         )
 
     def as_described(self) -> TrainedModel:
@@ -237,7 +247,9 @@ class _Loading:
     def _described(
         self, name: str, origin: str, model: torch.nn.Module, place: str | None = None
     ) -> TrainedModel:
-        notes = [] if place is None else self._notes(model, place)
+        notes = []
+        if place is not None:
+            notes = say_others(self.source, self.checkpoint, place, [*model.state_dict()])
         if self.module is not None and not is_below(place or "", self.module):
             with blaming("module", f"{name} has no module {self.module!r}"):
                 model = model.get_submodule(self.module)
@@ -251,18 +263,6 @@ class _Loading:
             step=self.checkpoint.step,
             notes=notes,
         )
-
-    def _notes(self, model: torch.nn.Module, place: str) -> list[str]:
-        """What a user should know of a file with several networks."""
-        others = networks_beside(self.checkpoint, place, [*model.state_dict()])
-        if not others:
-            return []
-        attribute = others[0].removesuffix(".").rpartition(".")[2]
-        return [
-            f"{self.source} holds several networks: that below {readable(place)!r} is explained, "
-            f"not that below {short([repr(other) for other in others])}; "
-            f"--module {readable(attribute)} takes the other"
-        ]
 
     def _candidates(self, model_name: str | None) -> list[tuple[str, str]]:
         """Names that may be the architecture's, and who says each, the surest first."""

@@ -106,10 +106,14 @@ def differing_shapes(network: torch.nn.Module, found: Mapping[str, torch.Tensor]
     return [key for key in own if key in found and own[key].shape != found[key].shape]
 
 
-def networks_beside(checkpoint: Checkpoint, place: str, keys: Sequence[str]) -> list[str]:
-    """Returns the prefixes of other networks in a file, at least half as large and not the same.
+def say_others(source: str, checkpoint: Checkpoint, place: str, keys: Sequence[str]) -> list[str]:
+    """Returns what a user should know of other networks in a file: a sentence, or none.
+
+    They are at least half as large as the one that is taken, and not the same. What is kept of a
+    weight, by its name and one of its own, is no network: an optimiser's moments.
 
     Args:
+        source: The file, in words.
         checkpoint: The file's.
         place: Of the network that is taken.
         keys: Names of its weights.
@@ -117,22 +121,27 @@ def networks_beside(checkpoint: Checkpoint, place: str, keys: Sequence[str]) -> 
     parts, weights = place.split("."), checkpoint.weights
     sizes: Counter[str] = Counter()
     for name in weights:
-        if not name.startswith(place):
-            names = name.split(".")
+        names = name.split(".")
+        of_weight = {".".join(names[start:-1]) for start in range(len(names) - 1)}
+        if not name.startswith(place) and of_weight.isdisjoint(keys):
             pairs = enumerate(zip(parts, names, strict=False))
             shared = next((depth for depth, (ours, theirs) in pairs if ours != theirs), 0)
             sizes[".".join(names[: shared + 1]) + "."] += 1
-
-    def is_same(group: str) -> bool:
+    others, advice = [], ""
+    for group in (group for group, size in sizes.items() if 2 * size >= len(keys)):
         inside = {name: value for name, value in weights.items() if name.startswith(group)}
-        other = places_of(inside, keys)[0]
-        return all(
-            other + key in inside and torch.equal(inside[other + key], weights[place + key])
-            for key in keys
-        )
-
-    large = [group for group, size in sizes.items() if 2 * size >= len(keys)]
-    return [group for group in large if not is_same(group)]
+        start = places_of(inside, keys)[0]
+        is_whole = all(start + key in inside for key in keys)
+        if is_whole and all(torch.equal(inside[start + k], weights[place + k]) for k in keys):
+            continue
+        others.append(repr(group))
+        if is_whole and not advice:
+            attribute = group.removesuffix(".").rpartition(".")[2]
+            advice = f"; --module {readable(attribute)} takes the other"
+    return others and [
+        f"{source} holds several networks: that below {readable(place)!r} is explained, "
+        f"not that below {short(others)}{advice}"
+    ]
 
 
 def _is_averaged(start: str) -> bool:

@@ -250,7 +250,8 @@ class ShapCallback(EitherCallback):
         )
         self.explain_checkpoint = explain_checkpoint
         self.budget = TimeBudget(time_budget)
-        self.results = Results(tag, self.question.settings(), save_dir, on_error, report)
+        settings = {**self.question.settings(), "labels": self.batch.labels}
+        self.results = Results(tag, settings, save_dir, on_error, report)
         self.explanation: ImageExplanation | None = None
         self.steady = Steady()
         self.story = Story(checked_metrics(metrics))

@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from lightning_shap.outputs import Returns
+from lightning_shap.outputs import Made, Returns
 
 MAKES: dict[str, Returns] = {
     "sigmoid": "probabilities",
@@ -42,13 +42,18 @@ MOVES = {
 BOUNDS = {"tanh", "hardtanh", "clamp", "minimum", "maximum", "exp", "erf"}
 """Operations after which logits may be something else: only their values can tell."""
 
-TURNS: dict[tuple[str, Returns], Returns] = {
+TURNS: dict[tuple[str, Made], Made] = {
     ("exp", "log-probabilities"): "probabilities",
     ("log", "probabilities"): "log-probabilities",
     ("mean", "probabilities"): "probabilities",  # of an ensemble, or of several views
     ("clamp", "probabilities"): "probabilities",
+    ("exp", "logits"): "squashed",
 }
-"""What an operation makes of something else than logits."""
+"""What an operation makes of what another has made."""
+
+SQUASHED = {"probabilities", "squashed"}
+LOGARITHMS = {"log", "log1p", "log2", "log10", "logit"}
+"""Operations by which probabilities become something else again."""
 
 UNSEEN = "unseen"  # of a tensor that no operation made while the model ran
 
@@ -68,9 +73,9 @@ class LastOperation(TorchDispatchMode):
         self._made[images] = "logits"
         self._picks = False
 
-    def made(self, tensor: torch.Tensor) -> Returns | None:
+    def made(self, tensor: torch.Tensor) -> Made | None:
         """Returns what a tensor holds by the operation that made it, None where none was seen."""
-        found: Returns | None = self._made.get(tensor)
+        found: Made | None = self._made.get(tensor)
         return found
 
     @contextmanager
@@ -104,7 +109,7 @@ class LastOperation(TorchDispatchMode):
             part = self._picks and makes == "logits" and name in MOVES and one.numel() != numbers
             self._made[one] = makes if one.is_floating_point() and not part else None
 
-    def _makes(self, name: str, known: list[Any]) -> Returns | None:
+    def _makes(self, name: str, known: list[Any]) -> Made | None:
         """Returns what an operation makes of tensors of known kinds, None where that may be all."""
         if name in MAKES:
             return MAKES[name]
@@ -115,6 +120,8 @@ class LastOperation(TorchDispatchMode):
         seen = [kind for kind in known if kind != UNSEEN]  # all else are weights, or constants
         if len(seen) == 1 and (name, seen[0]) in TURNS:
             return TURNS[name, seen[0]]
+        if seen and {*seen} <= SQUASHED and name not in LOGARITHMS and not self._picks:
+            return "squashed"
         fresh = name.startswith("new_") or name.endswith("_like")
         free = self._picks or fresh or name in BOUNDS or (name in ("mul", "div") and len(seen) > 1)
         return "logits" if {*seen} == {"logits"} and not free else None

@@ -18,6 +18,11 @@ OUTPUTS = "give 'logit', 'probability', 'value' or a function"
 Returns = Literal["logits", "probabilities", "log-probabilities", "values"]
 """What a model's outputs are."""
 
+Made = Returns | Literal["squashed"]
+"""What operations make; "squashed" by arithmetic with probabilities or exponentials, as in 1 - p or
+1 / (1 + exp(-x)), which are probabilities if they lie within zero and one.
+"""
+
 NAMES: dict[Returns, str] = {
     "logits": "logit",
     "probabilities": "probability",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.outputs import Returns
+from lightning_shap.outputs import Made, Returns
 
 SLACK = 1e-6  # beyond 0 and 1, for rounding
 OFF = 1e-3  # that shares of one may add up to something else
@@ -31,7 +31,7 @@ class Returned:
         notes: What a user should know of them.
     """
 
-    operation: Returns | None = None
+    operation: Made | None = None
     rows: int = 0
     least: float = np.inf
     most: float = -np.inf
@@ -83,6 +83,8 @@ class Returned:
             return "log-probabilities", False
         if self.operation == "logits":
             return "logits", False
+        if self.operation == "squashed" and inside:
+            return "probabilities", True
         several = self.outputs > 1
         if not inside:
             logarithms = several and self.off_exp <= OFF and self.most <= SLACK

@@ -131,6 +131,24 @@ def test_what_cannot_be_seen_is_judged_by_its_values_and_called_a_guess(images):
     assert (beyond.returns, beyond.returns_guessed) == ("logits", False)
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [
+        sigmoid,
+        lambda o: o.exp() / (1 + o.exp()),
+        lambda o: 1 - torch.sigmoid(-o),
+        lambda o: (o.sigmoid() + (2 * o).sigmoid()) / 2,  # an ensemble
+    ],
+)
+def test_probabilities_made_by_hand_are_not_squashed_once_more_however_undecided(images, ending):
+    record = seen(lambda o: ending(o / 10), images)
+    assert 0.3 < record.outputs.min() < record.outputs.max() < 0.7
+    assert (record.returns, record.returns_guessed) == ("probabilities", True)
+    assert np.array_equal(record.predicted[:, 1], record.outputs[:, 0] > 0.5)
+    for other in (lambda o: 3 * ending(o), lambda o: torch.logit(ending(o / 10)) / 9 + 0.5):
+        assert seen(other, images).returns == "logits"
+
+
 def test_many_varied_outputs_are_needed_for_a_guess():
     def judged(rows, least, most, multi_label=False):
         one = Returned()

@@ -134,17 +134,19 @@ class Summary:
                 "settled: no, maps still change when training ends: those of "
                 f"{self.titles[last]} have {similar}, {noise}"
             ]
-        least = _written(min(self.to_final[self.settled_at :]))
+        # Rounded down: whatever is said to be so much or more must be that.
+        least = math.floor(100 * min(self.to_final[self.settled_at :]) + 1e-4) / 100
+        bound = f"{_written(least)}{' or more' * (least < 1)}"
         return [
             f"settled: yes, from {self.titles[self.settled_at]} on: similarity to the final maps "
-            f"{least} or more, {noise}"
+            f"{bound}, {noise}"
         ]
 
     @property
     def _learnt(self) -> list[str]:
         if self.control is None:
             return []
-        verdict = "hardly" if self._resembles_control else "yes"
+        verdict = f"maps have {'hardly ' * self._resembles_control}changed"
         if self._is_noise:
             verdict = "unknown, maps differ by noise alone"
         return [

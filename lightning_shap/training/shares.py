@@ -116,12 +116,22 @@ class SharedExplainer:
         for words in self.returned.notes[before:]:
             warn(f"ShapCallback: {words}")
         explanation = interleaved([part for part, _, _ in parts])
-        self._take(explanation.record.returns)
+        self._take(explanation.record.returns, explanation.record.returns_guessed)
         return explanation, means([sums for _, sums, _ in parts])
 
-    def _take(self, returns: str | None) -> None:
-        """Keeps what outputs are taken for, and says where that is no longer what it was."""
-        if self._taken is not None and returns is not None and returns != self._taken:
+    def _take(self, returns: str | None, guessed: bool) -> None:
+        """Keeps what outputs are taken for, and says where that is a guess, or no more what it was.
+
+        Args:
+            returns: What they are taken for, None where that is not known.
+            guessed: It is a guess.
+        """
+        if self._taken is None and returns is not None and guessed:
+            inform(
+                f"ShapCallback takes the model's outputs for {returns}, which is a guess; returns= "
+                "says which they are"
+            )
+        elif self._taken is not None and returns is not None and returns != self._taken:
             inform(
                 f"ShapCallback takes the model's outputs for {returns} from now on, and took them "
                 f"for {self._taken} before; returns= says which they are"

@@ -13,6 +13,7 @@ from tiny_training import TinyClassifier, ours_raise, tiny_loaders, tiny_trainer
 from lightning_shap import ShapCallback, Similarity, explain
 from lightning_shap.story.chapter import Chapter
 from lightning_shap.story.story import MOST, Story
+from lightning_shap.story.summary import Summary
 
 pytestmark = ours_raise
 
@@ -126,12 +127,14 @@ def test_maps_that_still_resemble_the_untrained_models_are_warned_of(tmp_path):
         ours, _ = fit(tmp_path, Frozen(), max_evals=32)
     (found,) = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
     assert "still resemble those of the untrained model (similarity 1.00)" in found
-    assert "settled: yes, from epoch 0 on: similarity to the final maps 1.00" in (
-        ours.explanation.summary()
-    )
-    assert "learnt: hardly: the final maps have a similarity of 1.00" in (
-        ours.explanation.summary()
-    )
+    words = ours.explanation.summary()
+    assert "settled: yes, from epoch 0 on: similarity to the final maps 1.00, noise" in words
+    assert "learnt: maps have hardly changed: the final maps have a similarity of 1.00" in words
+
+
+def test_what_is_said_to_be_so_similar_or_more_is_not_less():
+    summary = Summary(("epoch 0", "epoch 1"), (0.996, 1.0), (0.9, 1.0), 0.9, None, 0, ("",))
+    assert "similarity to the final maps 0.99 or more, noise" in summary.text
 
 
 def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
@@ -181,7 +184,7 @@ def test_similarities_have_one_direction_in_curves_words_and_tables():
     assert summary.plain["similarity_to_final"] == pytest.approx([expected, 1], abs=1e-5)
     words = f"{expected:.2f}".replace("-", "\N{MINUS SIGN}")
     assert f"those of epoch 0 have a similarity of {words} to the final ones" in summary.text
-    assert f"learnt: yes: the final maps have a similarity of {words}" in summary.text
+    assert f"learnt: maps have changed: the final maps have a similarity of {words}" in summary.text
     assert f"| epoch 0 | {expected:.3f} |" in summary.markdown
 
 

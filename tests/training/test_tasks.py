@@ -242,7 +242,7 @@ def test_what_outputs_are_taken_for_is_logged_and_kept(tmp_path):
     assert resumed.explainer.returned.judge(multi_label=False) == ("probabilities", False)
 
 
-def test_a_guess_that_later_outputs_refute_is_said_once_and_logged(tmp_path, monkeypatch):
+def test_a_guess_is_said_once_and_so_is_what_refutes_it_later(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr("lightning_shap.training.shares.inform", said.append)
 
@@ -260,8 +260,9 @@ def test_a_guess_that_later_outputs_refute_is_said_once_and_logged(tmp_path, mon
     data = tiny_data(12)
     trainer = tiny_trainer(tmp_path, ours, max_epochs=3)
     trainer.fit(Unseen(), DataLoader(data, 4), DataLoader(data, 4))
-    assert len(said) == 1
-    assert "takes the model's outputs for logits from now on" in said[0]
+    assert ["which is a guess" in words for words in said] == [True, False]
+    assert "takes the model's outputs for probabilities, which is a guess; returns=" in said[0]
+    assert "takes the model's outputs for logits from now on" in said[1]
     assert "| returns | logits |" in trainer.logger.texts["shap/settings"]
 
 
@@ -313,6 +314,8 @@ def test_labels_that_the_user_names_judge_one_of_several_heads(tmp_path):
         assert record.labels.tolist() == [row // 3 % 2 for row in rows]
         assert record.right == (record.outputs.argmax(1) == record.labels).tolist()
         assert {*record.labels.tolist()} == {0, 1}
+        name = labels if isinstance(labels, str) else labels.__name__
+        assert name in ours.results.settings.table.partition("| labels | ")[2].splitlines()[0]
 
 
 def test_outputs_that_labels_prove_to_be_no_classes_are_numbers(tmp_path, monkeypatch):

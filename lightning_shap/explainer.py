@@ -30,7 +30,7 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import ImageExplanation, Record
 from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.isolated import isolating, isolation_of
-from lightning_shap.isolation.random_states import Draws
+from lightning_shap.isolation.random_states import seed_all
 from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED
 from lightning_shap.maskers import MaskerLike, background_of, describe
 from lightning_shap.methods.registry import MethodName, RegionsName
@@ -233,6 +233,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     seen = Returned() if returned is None else returned
 
     with counting(progress, len(images) * max_evals) as advance:
+        seed_all(seed)
         game = CoalitionGame(
             model,
             images,
@@ -242,7 +243,6 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
             multi_label=multi_label,
             batch_size=batch_size,
             progress=advance,
-            draws=Draws(seed),
         )
         game.probable = False  # until it is known what probabilities are made of
         empty, full = _ends(game)

@@ -68,8 +68,8 @@ class Record:
         empty_probabilities: float64 (N, K'), those of the explained classes for the empty image, or
             None where outputs have none, and of explanations saved before there were any.
         follows_image: Regions followed what is in each image, and were no boxes or patches.
-        isolation: What kept the calls from the model: ``"copy"``, ``"restored"`` where it would not
-            be copied, ``"none"`` for a function with no module behind it.
+        isolation: What kept the calls from the model: ``"copy"``, or ``"none"`` for a function with
+            no module behind it.
         returns: What the model's outputs were taken for: ``"logits"``, ``"probabilities"``,
             ``"log-probabilities"`` or ``"values"``; None for a function of the user's that says
             nothing of it. Where a record of an earlier version leaves it out, as ``output`` says.

@@ -15,7 +15,6 @@ import torch
 
 from lightning_shap.errors import ArgumentError
 from lightning_shap.isolation.modes import evaluation_mode, module_of, outside_inference
-from lightning_shap.isolation.random_states import Draws
 from lightning_shap.last_operation import LastOperation
 from lightning_shap.outputs import (
     Output,
@@ -65,7 +64,6 @@ class CoalitionGame:
         batch_size: Rows per model call at most; fewer on a CPU, where eight rows a thread are
             fastest, and as many pixels of larger images. Halved for good when memory runs out.
         progress: Called with the number of rows after each model call.
-        draws: Through which a model is called that may draw random numbers.
 
     Attributes:
         evaluations: int (N,), model rows spent on each image so far, backward passes included.
@@ -88,10 +86,8 @@ class CoalitionGame:
         multi_label: bool = False,
         batch_size: int = 64,
         progress: Callable[[int], None] | None = None,
-        draws: Draws | None = None,
     ) -> None:
         self.model = model
-        self.draws = Draws(0) if draws is None else draws
         like = _home_of(model)
         self.images = images if like is None else images.to(like)
         self.background = background.to(self.images)
@@ -229,7 +225,7 @@ class CoalitionGame:
             return results
 
         with evaluation_mode(self.model):
-            return self.draws.call(played)  # which may play again what draws random numbers
+            return played()
 
     def _shown(self, images: np.ndarray, present: torch.Tensor) -> torch.Tensor:
         """The images where they are present, their backgrounds elsewhere."""

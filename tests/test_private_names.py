@@ -20,7 +20,7 @@ from torch.utils import _python_dispatch as modes
 from torch.utils.tensorboard import SummaryWriter
 
 import lightning_shap
-from lightning_shap.isolation.modes import eager
+from lightning_shap.isolation.host import run_as_written, undisturbed
 
 PACKAGE = Path(lightning_shap.__file__).parent
 
@@ -96,19 +96,23 @@ KNOWN = {
     "_set_stance": lambda _: callable(torch._dynamo.eval_frame._set_stance),
     "_dynamo": lambda _: torch._dynamo,
     "_python_dispatch": lambda _: modes.TorchDispatchMode,
-    "_get_current_dispatch_mode": lambda _: modes._get_current_dispatch_mode() is None,
     "_torchdynamo_orig_callable": lambda _: torch.compile(abs_of)._torchdynamo_orig_callable,
     "_compiled_call_impl": lambda _: torch.nn.Module._compiled_call_impl is None,
     "_orig_mod": lambda _: torch.compile(torch.nn.Identity())._orig_mod.training,
     "_c10d_functional": lambda _: torch.ops._c10d_functional.all_reduce,
     # torch: the store that ranks find each other by
     "_get_default_store": lambda _: callable(c10d._get_default_store),
+    # torch: what a module and a tensor are made of, what a worker knows of itself
+    "_parameters": lambda _: "_parameters" in vars(torch.nn.Module()),
+    "_buffers": lambda _: "_buffers" in vars(torch.nn.Module()),
+    "_version": lambda _: torch.zeros(1).add_(1)._version == 1,
+    "_utils": lambda _: torch.utils.data._utils.worker,
+    "_worker_info": lambda _: torch.utils.data._utils.worker._worker_info is None,
     # NumPy's and Python's own generators
     "_rand": lambda _: np.random.mtrand._rand is np.random.rand.__self__,
     "_bit_generator": lambda _: np.random.mtrand._rand._bit_generator,
     "_inst": lambda _: random._inst is random.getstate.__self__,
     # Lightning: what prepares a batch, what its loaders wrap
-    "_on_before_batch_transfer": lambda _: callable(pl.LightningModule._on_before_batch_transfer),
     "_compiler_ctx": lambda _: "_compiler_ctx" in vars(pl.LightningModule()),
     "_trainer": lambda _: "_trainer" in vars(pl.LightningModule()),
     "_data_source": lambda _: pl.Trainer(logger=False).fit_loop.epoch_loop.val_loop._data_source,
@@ -144,6 +148,6 @@ def test_without_torchs_own_name_of_it_the_stance_is_the_default_again(monkeypat
     stances = []
     monkeypatch.delattr("torch._dynamo.eval_frame._set_stance")
     monkeypatch.setattr("torch.compiler.set_stance", stances.append)
-    with eager():
-        assert stances == ["force_eager"]
+    undisturbed(run_as_written)
+    assert stances[0] == "force_eager"
     assert stances[-1] == "default"

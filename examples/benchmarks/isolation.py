@@ -2,7 +2,7 @@
 
 For each network: the time to copy it, beside that of ``copy.deepcopy``; the memory that the copy
 takes while the explanation lasts; the time of a whole explanation, and what share of it the copy
-and the guards around each call are. These are parts of one run: a second run without them would
+and its audit are. These are parts of one run: a second run without them would
 differ from the first by more than they take.
 
 Times are the processor's in one thread, the least of a few, so that other work on the machine is
@@ -17,13 +17,14 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import timm
 import torch
 
 from lightning_shap import explain
-from lightning_shap.isolation import isolated, random_states
-from lightning_shap.isolation.copying import ModelCopy
+from lightning_shap.isolation import isolated
+from lightning_shap.isolation.copying import Copy
 
 NETWORKS = (
     "resnet10t",
@@ -51,43 +52,28 @@ def mebibytes(module: torch.nn.Module) -> float:
 
 
 class Clock:
-    """Adds up the time that some functions take, less that of what they are given to call."""
+    """Adds up the time that copies take."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    @contextmanager
-    def running(self, sign: int = 1) -> Iterator[None]:
-        """Counts the time of a block, or leaves it out."""
-        started = time.process_time()
-        try:
-            yield
-        finally:
-            self.seconds += sign * (time.process_time() - started)
-
 
 @contextmanager
 def timed() -> Iterator[Clock]:
-    """Measures copying and guarding wherever they happen."""
-    clock, call, copied = Clock(), random_states.Draws.call, isolated.ModelCopy
+    """Measures copying wherever it happens."""
+    clock = Clock()
 
-    def timed_call(self: random_states.Draws, work: Callable[[], object]) -> object:
-        def inner() -> object:
-            with clock.running(-1):
-                return work()
+    class Timed(Copy[Any]):
+        def __init__(self, original: Any, **options: Any) -> None:
+            started = time.process_time()
+            super().__init__(original, **options)
+            clock.seconds += time.process_time() - started
 
-        with clock.running():
-            return call(self, inner)
-
-    def timed_copy(module: torch.nn.Module) -> ModelCopy:
-        with clock.running(2):  # once more, as the call around it leaves it out
-            return copied(module)
-
-    random_states.Draws.call, isolated.ModelCopy = timed_call, timed_copy
+    isolated.Copy = Timed
     try:
         yield clock
     finally:
-        random_states.Draws.call, isolated.ModelCopy = call, copied
+        isolated.Copy = Copy
 
 
 def measured(name: str, side: int, args: argparse.Namespace) -> str:
@@ -97,7 +83,7 @@ def measured(name: str, side: int, args: argparse.Namespace) -> str:
     model = timm.create_model(name, **sized).eval()
     images = torch.rand(args.images, 3, side, side)
     plain = seconds(lambda: copy.deepcopy(model), args.repeats)
-    ours = seconds(lambda: ModelCopy(model), args.repeats)
+    ours = seconds(lambda: Copy(model), args.repeats)
     ask = {"max_evals": args.evals, "topk": 3}
     explain(model, images, **ask)
     started = time.process_time()
@@ -123,7 +109,7 @@ def main() -> None:
 
     print(f"{platform.processor() or platform.machine()}, one thread, torch {torch.__version__},")
     print(f"{args.images} images, {args.evals} evaluations\n")
-    print("| network | px | a copy takes | deepcopy | ours | explanation | copy and guards |")
+    print("| network | px | a copy takes | deepcopy | ours | explanation | copy and audit |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in args.networks:
         for side in args.sides:

@@ -1,272 +1,333 @@
-"""A copy of a model, which its forward passes may change as they like.
+"""Copies: of a model, or of what prepares its data, and of all that hangs on them.
 
-``copy.deepcopy`` does most of it, and leaves out what matters here: closures would go on writing to
-the original and weak references pointing to it, and one lock, open file or tensor in the middle of
-a graph refuses the whole. So all that it would come to is looked at first, and for each thing that
-needs care a twin is put down in its memo: empty at first, as things may hold one another, and
-filled when all are there.
+``copy.deepcopy`` copies most kinds of things. Some it hands out as they are, such as closures and
+what weak references point to, and one lock, open file or tensor in the middle of a graph refuses
+the whole. There is one rule for each of these kinds, in :meth:`Copy._copied`, which holds at any
+depth: the memo that ``deepcopy`` looks things up in asks for it. A user's module is copied by its
+attributes, and not by code of its own. What comes out is audited.
 """
 
 import copy
 import copyreg
+import functools
+import gc
 import itertools
+import warnings
 import weakref
-from collections.abc import Callable, Iterable
-from functools import partial
-from types import BuiltinMethodType, CellType, FunctionType, MethodType
+from collections.abc import Callable
+from contextlib import suppress
+from types import BuiltinMethodType, CellType, FunctionType, MappingProxyType, MethodType
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
+from lightning_shap.isolation.audit import CopyError, Unchanged, check_apart
+from lightning_shap.isolation.kinds import MOST_KINDS, PROXIES, is_atom, is_own, owner_of
 from lightning_shap.isolation.modes import outside_inference
-from lightning_shap.isolation.reach import (
-    PROXIES,
-    Reached,
+from lightning_shap.isolation.object_graph import (
+    ObjectGraph,
+    TooManyError,
     added_to_script,
+    class_attributes,
     compiled_from,
-    is_atom,
-    is_empty,
     is_local,
     names_of,
-    quietly,
-    reached_from,
     target_of,
+)
+from lightning_shap.isolation.signals import came_from_explanation
+from lightning_shap.isolation.stand_ins import (
+    LOCKS,
+    Uncopied,
+    Unwrapped,
+    counting_on,
+    is_uncopied,
     wrapped_in,
 )
-from lightning_shap.isolation.stand_ins import LOCKS, Uncopied, Unwrapped, counting_on, is_uncopied
 from lightning_shap.isolation.tensors import tensor_twins
 
-Fill = Callable[[], object]
-Module = TypeVar("Module", bound=torch.nn.Module)
+Root = TypeVar("Root")
+
+WEAK_TABLES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
+CACHED = type(functools.lru_cache(print))
+BUILT_IN = frozenset({dict, list, tuple, set, frozenset})
+# What a class has of its own whose things are not just their attributes.
+WAYS = ("__new__", "__reduce__", "__reduce_ex__", "__getstate__", "__hash__")
 
 
-class CopyError(ValueError):
-    """What would come out is no copy."""
+class Copy(Generic[Root]):
+    """A copy of an object and of all that hangs on it, such as what a module's hooks write to.
 
-
-class ModelCopy(Generic[Module]):
-    """A copy of a module and of all that hangs on it, such as what its hooks write to.
-
-    What is the run's or the process's stays shared: trainer, loggers, data sets, process groups,
-    standard streams, and whatever belongs to a class or to a Python module.
+    What is the run's or the process's stays shared: trainer, loggers, process groups, standard
+    streams, functions of Python modules. What cannot be copied at all, such as an open file, is
+    replaced by what refuses to be used.
 
     Args:
-        module: The original, which is only read.
+        original: Is only read; a tuple of several.
+        with_data: Copy data sets and loaders too, however large.
 
     Attributes:
-        module: The copy.
-        kinds: The classes of all that hangs on it.
+        root: The copy.
+        of_classes: What a copy of each of the users' classes would have in its attributes.
 
     Raises:
         CopyError: If some of the copy would be the original's.
-        Exception: Whatever the original's own code raises when it is to be copied.
+        MemoryError: If there is no room for it.
     """
 
-    def __init__(self, module: Module) -> None:
-        self._memo: dict[int, Any] = {}
-        self._tensors: list[torch.Tensor] = []
-        with outside_inference(), torch.no_grad():
-            reached = list(reached_from(module))
-            self.kinds = {type(one.thing) for one in reached if not one.shared}
-            fills = list(self._tensors_begun([one.thing for one in reached]))
-            fills += [fill for one in reached for fill in self._begun(one)]
-            for one in reached:
-                self._pointed(one.thing)
-            for fill in fills:
-                fill()
-            self.module: Module = self._twin(module)
-            self._finish([one.thing for one in reached if isinstance(one.thing, torch.nn.Module)])
-        self._check(reached)
+    def __init__(self, original: Root, *, with_data: bool = False) -> None:
+        try:
+            self._graph = ObjectGraph(original, into_data=with_data)
+        except TooManyError as error:
+            raise CopyError(f"{error}, which is more than an explanation copies") from error
+        self._left: set[int] = set()
+        self._tensors: list[int] = []  # that have twins of our making
+        self._alive: list[Any] = []  # so that no number in the memo is given twice
+        self._memo = _Memo(self)
+        things = list(self._graph.things.values())
+        unchanged = Unchanged(self._graph)
+        try:
+            with outside_inference(), torch.no_grad():
+                tensors = [one for one in things if issubclass(type(one), torch.Tensor)]
+                for tensor, twin in zip(tensors, tensor_twins(tensors), strict=True):
+                    if twin is not None:
+                        self._memo[id(tensor)] = twin
+                        self._tensors.append(id(tensor))
+                for tensor in tensors:
+                    self._complete(tensor)
+                self.root: Root = self.twin(original)
+                self.of_classes = {
+                    kind: {name: self.twin(one) for name, one in class_attributes(kind).items()}
+                    for kind in things
+                    if issubclass(type(kind), type) and is_own(kind)
+                }
+        finally:
+            unchanged.check()
+        check_apart(self._graph, (self.root, self.of_classes))
 
     def release(self) -> None:
         """Gives the tensors' memory back now, as modules in a cycle would keep it for long."""
-        for tensor in self._tensors:
-            tensor.data = tensor.data.new_empty(0)
+        for key in self._tensors:
+            twin = self._memo[key]
+            twin.data = twin.data.new_empty(0)
+        self._memo.clear()
+        self._alive.clear()
+        self._graph.things.clear()
 
-    def _begun(self, reached: Reached) -> Iterable[Fill]:
-        """Puts down a twin for a thing that needs care; what fills it if it is empty yet."""
-        thing = reached.thing
+    def twin(self, thing: Any) -> Any:
+        """Returns what the copy has in the place of a thing."""
+        if is_atom(thing):
+            return thing
+        key, kind = id(thing), type(thing)
+        if key in self._memo:
+            return self._memo[key]
+        if kind not in BUILT_IN:
+            twin = self.made(key)
+            return copy.deepcopy(thing, self._memo) if twin is None else twin
+        self._alive.append(thing)
+        if kind is dict:
+            twin = self._memo[key] = {}
+            twin.update({self.twin(name): self.twin(value) for name, value in thing.items()})
+            return twin
+        if kind is list:
+            twin = self._memo[key] = []
+            twin += [self.twin(part) for part in thing]
+            return twin
+        parts = kind(self.twin(part) for part in thing)
+        return self._memo.setdefault(key, parts)  # a part may have led back to it
+
+    def made(self, key: int) -> Any:
+        """Returns the twin of a thing that ``deepcopy`` is not to copy; None if it is to."""
+        thing = self._graph.things.get(key)
+        if thing is None or key in self._left or type(thing) in BUILT_IN:
+            return None
+        return self._memo.setdefault(key, self._copied(thing))
+
+    def _copied(self, thing: Any) -> Any:
         kind: Any = type(thing)
-        if reached.shared:
-            self._memo[id(thing)] = thing
-        elif kind is FunctionType:
-            return self._function_begun(thing)
-        elif kind is CellType:
-            return self._cell_begun(thing)
-        elif (wrapped := wrapped_in(thing)) is not None:
-            return self._wrapper_begun(thing, wrapped)
-        elif kind in LOCKS:
-            self._memo[id(thing)] = LOCKS[kind]()
-        elif kind is itertools.count:  # which says no from Python 3.14 on
-            self._memo[id(thing)] = counting_on(thing)
-        elif isinstance(thing, np.memmap):
-            self._memo[id(thing)] = Uncopied(kind) if thing.flags.writeable else thing
-        elif isinstance(thing, torch.nn.Module) and hasattr(kind, "__del__"):
-            raise CopyError(f"{kind.__name__} has a __del__, which would run for a copy too")
-        elif isinstance(thing, torch.nn.Module) and reached.problem is not None:
-            raise reached.problem
-        elif is_uncopied(kind) or reached.problem is not None:
-            self._memo[id(thing)] = Uncopied(kind)
-        elif _is_plain(reached):
-            return self._object_begun(reached)
-        return ()
+        if self._graph.is_shared(thing):
+            return thing
+        maker = _maker_of(kind)
+        if maker is not None:
+            return maker(self, thing)
+        if id(thing) in self._graph.large or is_uncopied(kind):
+            return Uncopied(kind)
+        if issubclass(kind, torch.nn.Module):
+            return self._module(thing)
+        if _is_its_attributes(kind):
+            return self._by_attributes(thing)
+        return self._by_deepcopy(thing)
 
-    def _object_begun(self, reached: Reached) -> Iterable[Fill]:
-        assert reached.reduced is not None
-        make, arguments, state = (*reached.reduced, None)[:3]
-        twin = self._memo[id(reached.thing)] = make(*arguments)
-        set_state = getattr(type(twin), "__setstate__", None)
+    def _by_deepcopy(self, thing: Any) -> Any:
+        kind: Any = type(thing)
+        self._left.add(id(thing))
+        try:
+            if kind.__module__ != "itertools":
+                return copy.deepcopy(thing, self._memo)
+            with warnings.catch_warnings():  # Python announces that it will not copy these for ever
+                warnings.simplefilter("ignore", DeprecationWarning)
+                return copy.deepcopy(thing, self._memo)
+        except (CopyError, MemoryError, RecursionError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # it may say no in any way
+            if not came_from_explanation(error) or "during iteration" in str(error):
+                raise
+            if issubclass(kind, torch.Tensor) and type(twin := thing.detach().clone()) is kind:
+                twin.__dict__.update(
+                    {name: self.twin(one) for name, one in names_of(thing).items()}
+                )
+                return twin.requires_grad_(thing.requires_grad)
+            if issubclass(kind, (torch.nn.Module, torch.Tensor)):
+                path = self._graph.path_to(thing)
+                raise CopyError(
+                    f"{path} cannot be copied ({type(error).__name__}: {error})"
+                ) from error
+            return Uncopied(kind)
 
-        def fill() -> None:
-            if set_state is not None:
-                set_state(twin, self._twins(state))
-                return
-            names, slots = state if isinstance(state, tuple) else (state, None)
-            for name, value in {**(names or {}), **(slots or {})}.items():
-                object.__setattr__(twin, name, self._twin(value))
+    def _by_attributes(self, thing: Any) -> Any:
+        twin = self._memo[id(thing)] = object.__new__(type(thing))
+        for name, value in names_of(thing).items():
+            object.__setattr__(twin, name, self.twin(value))
+        return twin
 
-        return () if state is None else (fill,)
+    def _module(self, module: Any) -> Any:
+        kind = type(module)
+        name = wrapped_in(module)
+        if name is not None:
+            twin = self._memo[id(module)] = Unwrapped(name)
+            twin.training = module.training
+            setattr(twin, name, self.twin(getattr(module, name)))
+            return twin
+        own = owner_of(kind, "__deepcopy__")
+        if own is not None and not is_own(own):
+            twin = self._by_deepcopy(module)
+            if isinstance(module, torch.jit.ScriptModule):
+                for name, value in added_to_script(module).items():
+                    object.__setattr__(twin, name, self.twin(value))
+            return twin
+        if hasattr(kind, "__del__"):  # the end of a copy is nobody's
+            kind = type(kind.__name__, (kind,), {"__del__": lambda self: None})
+        twin = self._memo[id(module)] = object.__new__(kind)
+        names = {name: self.twin(value) for name, value in names_of(module).items()}
+        vars(twin).update(names)
+        return twin
 
-    def _wrapper_begun(self, wrapper: torch.nn.Module, name: str) -> Iterable[Fill]:
-        twin = self._memo[id(wrapper)] = Unwrapped(name)
-        twin.training = wrapper.training
-        yield lambda: setattr(twin, name, self._twin(getattr(wrapper, name)))
+    def _complete(self, tensor: torch.Tensor) -> None:
+        """Copies what hangs on a tensor, where this was not done together with it."""
+        names = names_of(tensor) if id(tensor) in self._memo else {}
+        if names:
+            self._memo[id(tensor)].__dict__.update(
+                {name: self.twin(value) for name, value in names.items()}
+            )
 
-    def _function_begun(self, function: FunctionType) -> Iterable[Fill]:
+    def function(self, function: FunctionType) -> Any:
+        """Returns the twin of a function: itself where it belongs to a Python module."""
         original = compiled_from(function)
         if original is not None:  # as it is written: compiling a copy again would take long
             cell = CellType()
             twin = self._memo[id(function)] = _calling(cell)
-            yield lambda: setattr(cell, "cell_contents", self._twin(original))
-            return
+            cell.cell_contents = self.twin(original)
+            return twin
         if not is_local(function):
-            return
-        cells = function.__closure__ or ()
-        for cell in cells:
-            yield from self._cell_begun(cell)
+            return function
+        cells = tuple(self.twin(cell) for cell in function.__closure__ or ())
+        if id(function) in self._memo:  # it is in a cell of its own
+            return self._memo[id(function)]
         twin = self._memo[id(function)] = FunctionType(
-            function.__code__,
-            function.__globals__,
-            function.__name__,
-            closure=tuple(self._memo[id(cell)] for cell in cells),
+            function.__code__, function.__globals__, function.__name__, closure=cells
         )
         twin.__qualname__ = function.__qualname__
+        twin.__defaults__ = self.twin(function.__defaults__)
+        twin.__kwdefaults__ = self.twin(function.__kwdefaults__)
+        vars(twin).update({name: self.twin(value) for name, value in vars(function).items()})
+        return twin
 
-        def fill() -> None:
-            twin.__defaults__ = self._twin(function.__defaults__)
-            twin.__kwdefaults__ = self._twin(function.__kwdefaults__)
-            vars(twin).update(self._twins(vars(function)))
-
-        yield fill
-
-    def _cell_begun(self, cell: CellType) -> Iterable[Fill]:
-        if id(cell) in self._memo:
-            return
+    def cell(self, cell: CellType) -> CellType:
+        """Returns the twin of what functions keep a variable in."""
         twin = self._memo[id(cell)] = CellType()
-        try:
-            contents = cell.cell_contents
-        except ValueError:  # it has none yet
-            return
-        yield lambda: setattr(twin, "cell_contents", self._twin(contents))
+        with suppress(ValueError):  # it has no contents yet
+            twin.cell_contents = self.twin(cell.cell_contents)
+        return twin
 
-    def _tensors_begun(self, things: list[Any]) -> Iterable[Fill]:
-        tensors = [
-            thing
-            for thing in things
-            if isinstance(thing, torch.Tensor) and id(thing) not in self._memo
-        ]
-        for tensor, twin in zip(tensors, tensor_twins(tensors), strict=True):
-            if twin is not None:
-                self._tensors.append(twin)
-                self._memo[id(tensor)] = twin
-                if names := names_of(tensor):
-                    yield partial(self._attributes_filled, twin, names)
+    def reference(self, reference: Any) -> Any:
+        """Returns a weak reference to the twin of what another one points to."""
+        target = target_of(reference)
+        # The memo keeps what a weak reference does not.
+        return reference if target is None else type(reference)(self.twin(target))
 
-    def _attributes_filled(self, twin: Any, names: dict[str, Any]) -> None:
-        twin.__dict__.update(self._twins(names))
+    def proxy(self, proxy: Any) -> Any:
+        """Returns a weak proxy of the twin of what another one stands for."""
+        target = target_of(proxy)
+        return proxy if target is None else weakref.proxy(self.twin(target))
 
-    def _pointed(self, thing: Any) -> None:
-        """Puts down the twins of what only points to another thing."""
-        kind = type(thing)
-        if id(thing) in self._memo:
-            return
-        if kind is weakref.ref or kind in PROXIES:
-            target = target_of(thing)
-            if target is not None:
-                # The memo keeps what a weak reference does not.
-                self._memo[id(thing)] = kind_of_reference(kind)(self._twin(target))
-        elif kind is BuiltinMethodType and not is_atom(thing.__self__):
-            self._memo[id(thing)] = getattr(self._twin(thing.__self__), thing.__name__)
-        elif kind.__module__ == "itertools":
-            with quietly():
-                self._twin(thing)
-        elif kind is MethodType and id(thing.__func__) in self._memo:
-            function = self._memo[id(thing.__func__)]
-            self._memo[id(thing)] = MethodType(function, self._twin(thing.__self__))
+    def table(self, table: Any) -> Any:
+        """Returns a table of weak references to the twins of what another one points to."""
+        twin = self._memo[id(table)] = type(table)()
+        for key, value in table.items():
+            twin[self.twin(key)] = self.twin(value)
+        return twin
 
-    def _twin(self, thing: Any) -> Any:
-        if is_atom(thing):
-            return thing
-        if id(thing) in self._memo:
-            return self._memo[id(thing)]
-        if is_empty(thing):
-            twin = self._memo[id(thing)] = type(thing)()
-            return twin
-        return copy.deepcopy(thing, self._memo)
+    def method(self, method: Any) -> Any:
+        """Returns the same method of the twin of its owner."""
+        return MethodType(self.twin(method.__func__), self.twin(method.__self__))
 
-    def _twins(self, names: Any) -> Any:
-        if type(names) is not dict:
-            return self._twin(names)
-        return {name: self._twin(value) for name, value in names.items()}
+    def built_in_method(self, method: Any) -> Any:
+        """Returns the same method, written in C, of the twin of its owner."""
+        owner = method.__self__
+        return method if is_atom(owner) else getattr(self.twin(owner), method.__name__, method)
 
-    def _finish(self, modules: list[torch.nn.Module]) -> None:
-        """What the modules' own ways of being copied leave out."""
-        for module in modules:
-            twin = self._memo.get(id(module))
-            if twin is None or twin is module:
-                continue
-            if "_trainer" in vars(module):  # Lightning's copies leave it behind
-                vars(twin)["_trainer"] = vars(module)["_trainer"]
-            if isinstance(module, torch.jit.ScriptModule):
-                for name, value in added_to_script(module).items():
-                    object.__setattr__(twin, name, self._twin(value))
-
-    def _check(self, reached: list[Reached]) -> None:
-        """A module's own way of being copied may hand out the original, or its weights."""
-        originals = {id(one.thing): one.thing for one in reached}
-        for path, part in self.module.named_modules():
-            if id(part) in originals:
-                raise CopyError(f"a copy of it holds its own {path or type(part).__name__!r}")
-        ours = {id(tensor) for tensor in self._tensors}
-        others = [
-            (name, tensor)
-            for name, tensor in (*self.module.named_parameters(), *self.module.named_buffers())
-            if id(tensor) not in ours and tensor.layout is torch.strided and tensor.numel()
-        ]
-        if others:
-            tensors = [one for one in originals.values() if isinstance(one, torch.Tensor)]
-            places = {one.data_ptr() for one in tensors if one.layout is torch.strided}
-            for name, tensor in others:
-                if tensor.data_ptr() in places - {0}:
-                    raise CopyError(f"a copy of it shares {name!r}")
+    def array(self, array: Any) -> Any:
+        """Returns what stands for an array in a file: itself, unless it can be written to."""
+        return Uncopied(type(array)) if array.flags.writeable else array
 
 
-def kind_of_reference(kind: type) -> Callable[[Any], Any]:
-    """What makes a weak reference of the same kind."""
-    return weakref.ref if kind is weakref.ref else weakref.proxy
+class _Memo(dict[int, Any]):
+    """What ``deepcopy`` notes twins in, and asks for the twin of a thing before it copies it."""
+
+    def __init__(self, owner: Copy[Any]) -> None:
+        super().__init__()
+        self.owner = weakref.ref(owner)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Returns the twin of the thing with an id, made now if there is a rule for it."""
+        owner = self.owner()
+        twin = self[key] if key in self or owner is None else owner.made(key)
+        return default if twin is None else twin
 
 
-def _is_plain(reached: Reached) -> bool:
-    """Whether a thing is made with nothing, and filled afterwards.
+MAKERS: dict[Any, Callable[[Copy[Any], Any], Any]] = {
+    **{kind: lambda copied, lock: LOCKS[type(lock)]() for kind in LOCKS},
+    **dict.fromkeys(PROXIES, Copy.proxy),
+    **dict.fromkeys(WEAK_TABLES, Copy.table),
+    FunctionType: Copy.function,
+    CellType: Copy.cell,
+    MethodType: Copy.method,
+    BuiltinMethodType: Copy.built_in_method,
+    weakref.ref: Copy.reference,
+    weakref.WeakSet: lambda copied, table: weakref.WeakSet(map(copied.twin, table)),
+    np.memmap: Copy.array,
+    # The mapping that it shows; and an empty cache of the same function.
+    MappingProxyType: lambda copied, shown: MappingProxyType(
+        copied.twin(gc.get_referents(shown)[0])
+    ),
+    CACHED: lambda copied, cached: functools.lru_cache(**cached.cache_parameters())(
+        copied.twin(cached.__wrapped__)
+    ),
+    itertools.count: lambda copied, counter: counting_on(counter),  # 3.14 copies none
+}
 
-    One with a hash of its own is not: it cannot be a key before it is filled.
-    """
-    kind = type(reached.thing)
-    if reached.reduced is None or getattr(kind, "__hash__", None) is not object.__hash__:
-        return False
-    make, arguments, _, *items = (*reached.reduced, None, None, None)[:5]
-    return make is copyreg.__newobj__ and arguments == (kind,) and items == [None, None]  # type: ignore[attr-defined]
+
+@functools.lru_cache(MOST_KINDS)
+def _maker_of(kind: type) -> Callable[[Copy[Any], Any], Any] | None:
+    return next((MAKERS[base] for base in kind.__mro__ if base in MAKERS), None)
+
+
+@functools.lru_cache(MOST_KINDS)
+def _is_its_attributes(kind: type) -> bool:
+    """Whether an object is made of nothing, has its attributes, and is equal to itself alone."""
+    plain = all(getattr(kind, name) is getattr(object, name) for name in WAYS)
+    special = hasattr(kind, "__deepcopy__") or hasattr(kind, "__setstate__")
+    return plain and not special and kind not in copyreg.dispatch_table
 
 
 def _calling(cell: CellType) -> FunctionType:

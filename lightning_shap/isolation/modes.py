@@ -1,10 +1,5 @@
-"""Switches of a host: modes, autograd, autocast's cache, compiled graphs, logs, devices.
+"""Modes of modules: whose they are, evaluation without gradients, what a copy does not log."""
 
-An explanation runs inside somebody else's training. Each context manager here borrows one thing
-from the host and puts it back exactly, also after an error or an interrupt.
-"""
-
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
@@ -12,11 +7,9 @@ from typing import Any
 
 import torch
 
-from lightning_shap.isolation.interrupts import borrowed, borrowed_together
-
 
 def module_of(model: Callable[..., Any]) -> torch.nn.Module | None:
-    """The module behind a model: itself, a bound method's owner, or None for a function."""
+    """Returns the module behind a model: itself, a bound method's owner, None for a function."""
     if isinstance(model, torch.nn.Module):
         return model
     owner = getattr(model, "__self__", None)
@@ -37,7 +30,7 @@ def unwrap(model: Callable[..., Any]) -> tuple[Callable[..., Any], AbstractConte
 
 @contextmanager
 def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
-    """Evaluate ``model`` without gradients; every sub-module gets its own mode back.
+    """Evaluates ``model`` without gradients; every sub-module gets its own mode back.
 
     A frozen batch norm that its owner keeps in evaluation mode inside a training
     module stays so: ``model.train()`` afterwards would thaw it. Autograd is switched
@@ -47,21 +40,20 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
     module = module_of(model)
     modes = [] if module is None else [(part, part.training) for part in module.modules()]
     cached = torch.is_autocast_cache_enabled()
-
-    def put_back() -> None:
+    try:
+        with torch.no_grad():
+            _set_modes((part, False) for part, _ in modes)
+            # A training step under the same autocast would find weights that were cast and kept
+            # here: as they were then, and in some versions of torch without their gradient.
+            torch.set_autocast_cache_enabled(False)
+            yield
+    finally:
         torch.set_autocast_cache_enabled(cached)
         _set_modes(modes)
 
-    with borrowed(put_back), torch.no_grad():
-        _set_modes((part, False) for part, _ in modes)
-        # A training step under the same autocast would find weights that were cast and kept here:
-        # as they were then, and in some versions of torch without their gradient.
-        torch.set_autocast_cache_enabled(False)
-        yield
-
 
 def outside_inference() -> AbstractContextManager[object]:
-    """For tensors that are to know gradients, wherever they are made.
+    """Returns a context for tensors that are to know gradients, wherever they are made.
 
     Nothing is entered in vain: torch undoes this switch when it is forgotten, whenever that is.
     """
@@ -74,58 +66,14 @@ def _set_modes(modes: Iterable[tuple[torch.nn.Module, bool]]) -> None:
             module.training = training
 
 
-@contextmanager
-def eager() -> Iterator[None]:
-    """Run whatever is compiled as it is written.
-
-    Other batch sizes and modes would otherwise make the compiler trace it again, with dynamic
-    shapes from then on, and push the training's own graphs out of its cache. The stance is the
-    process's: the last of several threads puts it back.
-    """
-    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes a second
-        yield
-        return
-    with borrowed_together(
-        "stance", _stance_kept, lambda: torch.compiler.set_stance("force_eager")
-    ):
-        yield
+def move(twin: torch.nn.Module, device: torch.device) -> None:
+    """Moves a copy of a module to a device, if it is on another."""
+    home = next((one.device for one in chain(twin.parameters(), twin.buffers())), device)
+    if home != device:
+        twin.to(device)
 
 
-def _stance_kept() -> Callable[[], object]:
-    """What sets the compiler's stance as it is now; torch has no public name for that.
-
-    Without the private one, the stance that nearly all trainings have is put back.
-    """
-    frames = sys.modules.get("torch._dynamo.eval_frame")
-    stance, give_back = (getattr(frames, name, None) for name in ("_stance", "_set_stance"))
-    if stance is None or give_back is None:
-        return lambda: torch.compiler.set_stance("default")
-    return lambda: give_back(stance)
-
-
-@contextmanager
-def unlogged(pl_module: Any) -> Iterator[None]:
-    """Ignore what a LightningModule logs when it is called: metrics are the training's."""
-    names = [name for name in ("log", "log_dict") if name not in vars(pl_module)]
-
-    def put_back() -> None:
-        for name in names:
-            vars(pl_module).pop(name, None)
-
-    with borrowed(put_back):
-        for name in names:
-            object.__setattr__(pl_module, name, lambda *args, **kwargs: None)
-        yield
-
-
-@contextmanager
-def visiting(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
-    """Move a module to a device for a while."""
-    tensors = chain(module.parameters(), module.buffers())
-    home = next((tensor.device for tensor in tensors), device)
-    if home == device:
-        yield
-        return
-    with borrowed(lambda: module.to(home)):
-        module.to(device)
-        yield
+def silence(twin: Any) -> None:
+    """Keeps a copy of a LightningModule from logging: metrics are the training's."""
+    for name in ("log", "log_dict"):
+        object.__setattr__(twin, name, lambda *args, **kwargs: None)

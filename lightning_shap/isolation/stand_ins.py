@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import torch
 
 from lightning_shap.errors import ArgumentError
-from lightning_shap.isolation.reach import MOST_KINDS
+from lightning_shap.isolation.kinds import MOST_KINDS, package_of
 
 # Nobody else uses a copy, so that its locks are free.
 LOCKS: dict[type, Callable[[], Any]] = {
@@ -45,6 +45,8 @@ RUNNING = (
     memoryview,
     torch.cuda.CUDAGraph,
 )
+# Modules that call another one, which they keep by this name: on other ranks too, or compiled.
+WRAPPERS = {"DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 IN_MEMORY = (io.BytesIO, io.StringIO)
 
 
@@ -54,6 +56,12 @@ def is_uncopied(kind: type) -> bool:
     # What its owner tidies up after must not be tidied up after a copy: files would be gone.
     tidies = hasattr(kind, "__del__") and not issubclass(kind, torch.nn.Module)
     return (tidies or issubclass(kind, WAITING + RUNNING)) and not issubclass(kind, IN_MEMORY)
+
+
+def wrapped_in(module: torch.nn.Module) -> str | None:
+    """Returns the name by which a wrapper keeps the module that it calls; None for no wrapper."""
+    bases = [base for base in type(module).__mro__ if package_of(base) == "torch"]
+    return next((WRAPPERS[base.__name__] for base in bases if base.__name__ in WRAPPERS), None)
 
 
 class Uncopied:

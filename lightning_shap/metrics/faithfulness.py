@@ -16,7 +16,7 @@ from lightning_shap.arguments import checked_count, checked_model
 from lightning_shap.errors import ArgumentError
 from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.isolated import isolating
-from lightning_shap.isolation.random_states import Draws
+from lightning_shap.isolation.random_states import seed_all
 from lightning_shap.maskers import MaskerLike, background_of
 from lightning_shap.metrics.rankings import Rankings, maps_in, random_ranks, ranks_of
 from lightning_shap.outputs import Output, Returns, checked_returns, value_function
@@ -102,6 +102,7 @@ class _AreaUnderCurve(Metric):
             raise ArgumentError(
                 "steps", f"got {self.steps}; give at most the images' {pixels} pixels"
             )
+        seed_all(self.seed)
         game = CoalitionGame(
             model,
             images,
@@ -109,7 +110,6 @@ class _AreaUnderCurve(Metric):
             **self._asked(explanation),
             multi_label=self.multi_label,
             batch_size=self.batch_size,
-            draws=Draws(self.seed),
         )
         curves = self._curves(game, self._ranks(maps, images), classes)
         self.maps = self.maps + classes.size

@@ -33,7 +33,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from lightning_shap.game import CoalitionGame
 from lightning_shap.isolation.isolated import isolating
-from lightning_shap.isolation.random_states import Draws
+from lightning_shap.isolation.random_states import seed_all
 from lightning_shap.metrics.where import CORNERS, border_mask, corner_mask
 from lightning_shap.survey.places import EDGES, FINE, STRONGEST, Place, Shares, edge_mask
 
@@ -107,6 +107,7 @@ def measure_swaps(
         question: What was asked of the model: output, multi_label, batch_size and seed.
     """
     started = time.perf_counter()
+    seed_all(question["seed"])
     game = CoalitionGame(
         model,
         images,
@@ -115,7 +116,6 @@ def measure_swaps(
         returns=explanation.record.returns,
         multi_label=question["multi_label"],
         batch_size=question["batch_size"],
-        draws=Draws(question["seed"]),
     )
     every = np.arange(len(images))
     full, empty = explanation.record.outputs, game.play_whole(others)

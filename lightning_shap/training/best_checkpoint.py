@@ -5,7 +5,7 @@ from inspect import signature
 import torch
 
 from lightning_shap.errors import ArgumentError
-from lightning_shap.isolation.copying import ModelCopy
+from lightning_shap.isolation.copying import Copy
 from lightning_shap.training.lightning import LightningModule, Trainer
 
 
@@ -26,7 +26,7 @@ def best_model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
     # Lightning 2.6, and in plugins, that goes without saying.
     trusted = {"weights_only": False} if "weights_only" in signature(load).parameters else {}
     checkpoint = load(path, map_location=torch.device("cpu"), **trusted)
-    twin = ModelCopy(pl_module).module
+    twin = Copy(pl_module).root
     twin.on_load_checkpoint(checkpoint)
     twin.load_state_dict(checkpoint["state_dict"], strict=pl_module.strict_loading)
     return twin

@@ -2,8 +2,7 @@
 
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,11 +11,6 @@ import torch
 from torch.utils.data import Dataset
 
 from lightning_shap.arguments import ArgumentError
-from lightning_shap.isolation.class_state import classes_kept
-from lightning_shap.isolation.modes import evaluation_mode
-from lightning_shap.isolation.module_state import state_kept
-from lightning_shap.isolation.random_states import seeded
-from lightning_shap.isolation.reach import kinds_reached_from
 from lightning_shap.labels import WhichLabels, class_numbers, highest_class, joined_labels
 from lightning_shap.regions.image_tree import ImageTrees
 from lightning_shap.samples import (
@@ -31,7 +25,7 @@ from lightning_shap.selection import labels_of, spread
 from lightning_shap.training.loaders import length_of, loaders_of, rows_of, validates
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.ranks import Ranks, in_turn
-from lightning_shap.training.reading import read
+from lightning_shap.training.reading import prepare, read
 
 if TYPE_CHECKING:
     SamplesLike: TypeAlias = (
@@ -49,9 +43,6 @@ VERSION = 2  # of what a checkpoint holds
 # Rows that are read for their labels alone, where a data set does not keep these: so many for each
 # sample, and at most.
 LOOKS, MOST_LOOKS, AT_ONCE = 8, 512, 64
-
-# Nobody counts in tensors and arrays of more bytes: they are weights, or data.
-LARGE = 2**20
 
 
 @dataclass(frozen=True)
@@ -207,7 +198,10 @@ class FixedBatch:
         self.loaders = [loader for loader in loaders if loader is not None]
         self.datasets = [loader.dataset for loader in self.loaders]
         loader = loaders[0] if loaders else None
-        if given is not None and not _are_indices(given):
+        if given is None or _are_indices(given):
+            if not loaders and validates(trainer):
+                return None  # its loaders are Lightning's to ask for
+        else:
             self.datasets.insert(0, given)
             return self._read(trainer, pl_module, loader, given, range(self.size))
         rows = None if loader is None else rows_of(loader)
@@ -291,9 +285,9 @@ class FixedBatch:
         for _, tensor in tensors_in(batch):
             plain = tensor.detach().cpu().contiguous()
             digest = zlib.crc32(plain.flatten().view(torch.uint8).numpy().data, digest)
-        with _validating(trainer, pl_module), seeded(self.seed):
-            batch = _before_transfer(pl_module, batch)
-            samples = samples_in(trainer.strategy.batch_to_device(batch), self.labels)
+        samples = prepare(
+            trainer, pl_module, batch, self.seed, lambda given: samples_in(given, self.labels)
+        )
         return Pick(samples, [int(row) for row in rows], digest)
 
     def _gathered(self, trainer: Any, ranks: Ranks) -> Samples | None:
@@ -329,28 +323,6 @@ def one_class_only(samples: Samples) -> bool:
     if labels is None or len(labels) < 2 or labels.dtype != torch.int64:
         return False
     return bool(labels.min() == labels.max() >= 0)
-
-
-@contextmanager
-def _validating(trainer: Any, pl_module: Any) -> Iterator[None]:
-    """The validation's stage, in which nothing is augmented."""
-    stage = trainer.state.stage
-    with ExitStack() as stack:
-        stack.callback(setattr, trainer.state, "stage", stage)
-        trainer.validating = True
-        # The hooks that prepare a batch may count, in themselves or in their classes.
-        owners = pl_module, getattr(trainer, "datamodule", None)
-        stack.enter_context(classes_kept(kinds_reached_from(*owners)))
-        stack.enter_context(state_kept(*owners, largest=LARGE))
-        stack.enter_context(evaluation_mode(pl_module))
-        yield
-
-
-def _before_transfer(pl_module: Any, batch: Any) -> Any:
-    # Lightning has no public name for calling the hook of whoever defines it. Without the private
-    # one, it is the module's own.
-    hook = getattr(pl_module, "_on_before_batch_transfer", None)
-    return pl_module.on_before_batch_transfer(batch, 0) if hook is None else hook(batch)
 
 
 def _are_indices(given: Any) -> bool:

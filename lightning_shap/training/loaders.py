@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from copy import copy, deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from torch.utils.data import BatchSampler, IterableDataset
 
-from lightning_shap.isolation.random_states import seeded
+from lightning_shap.training.reading import call_apart
 
 # Samplers that deal out every row, each in an order of its own.
 OF_ALL_ROWS = {"SequentialSampler", "RandomSampler", "DistributedSampler"}
@@ -51,12 +51,14 @@ def length_of(loader: Any) -> int:
 
 
 def loaders_of(trainer: Any) -> list[Any]:
-    """The loaders of a training, those of its validation first, None for one without a data set.
+    """Returns a training's loaders, its validation's first; None for one without a data set.
 
-    A validation whose loaders nobody has asked for yet is asked for them here: a sparse validation
-    is no reason to explain training images.
+    A validation whose loaders Lightning has not asked for yet is waited for: there are no loaders
+    then. A sparse validation is no reason to explain training images, nor to call anybody's hook.
     """
     validation = _validation_loaders(trainer) if validates(trainer) else None
+    if validation is None and validates(trainer):
+        return []
     leaves = _leaves([validation, trainer.train_dataloader])
     return [loader if hasattr(loader, "dataset") else None for loader in leaves]
 
@@ -100,19 +102,22 @@ def _is_of_all_rows(sampler: Any) -> bool:
 
 
 def _dealt_out(sampler: Any, everything: range) -> Sequence[int] | None:
-    """What a copy of a sampler deals out in one pass, as the sampler itself may count."""
+    """Returns what a sampler deals out in one pass, called apart, as it may count or draw."""
     indices = getattr(sampler, "indices", None)
     if indices is None:
         try:
-            with seeded(0):
-                indices = list(islice(_flat(deepcopy(sampler)), len(everything)))
-        except Exception:  # somebody else's code, which promises no copies
+            indices = call_apart((sampler,), partial(_pass_of, len(everything)), 0)
+        except Exception:  # somebody else's code
             return None
     try:
         rows = sorted({row for index in indices if (row := int(index)) == index})
     except (TypeError, ValueError):
         return None
     return rows if rows and rows[0] >= 0 and rows[-1] < len(everything) else None
+
+
+def _pass_of(most: int, samplers: tuple[Any]) -> list[Any]:
+    return list(islice(_flat(samplers[0]), most))
 
 
 def _flat(batches: Any) -> Iterator[Any]:
@@ -134,12 +139,9 @@ def _leaves(loaders: Any) -> Iterator[Any]:
 
 
 def _validation_loaders(trainer: Any) -> Any:
+    """Returns those that Lightning has asked for, or was given: hooks are its to call."""
     if trainer.val_dataloaders is not None:
         return trainer.val_dataloaders
-    # No public name leads to loaders that Lightning has not asked for yet.
+    # No public name leads to loaders that a fit was given, and has no use for yet.
     source = getattr(trainer.fit_loop.epoch_loop.val_loop, "_data_source", None)
-    if source is None or not source.is_module():
-        return getattr(source, "instance", None)
-    with seeded(0):  # a split drawn here must not move the training's own draws
-        # On a copy, since a hook may keep what it makes. Lightning will ask the original.
-        return getattr(copy(source.instance), source.name)()
+    return None if source is None or source.is_module() else source.instance

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lightning_shap.explanation import ImageExplanation
-from lightning_shap.isolation.copying import ModelCopy
+from lightning_shap.isolation.copying import Copy
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.mistakes import Prediction, Shortlist, predictions_of, samples_of
 from lightning_shap.outputs import logits_of
@@ -130,7 +130,7 @@ class MistakesFirst:
             self._untrained = None
 
         def model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
-            twin = ModelCopy(pl_module).module
+            twin = Copy(pl_module).root
             with torch.no_grad():
                 for name, one in _state(twin):
                     one.copy_(kept[name])

@@ -1,71 +1,248 @@
-"""Reading the samples: rows of a data set, without a trace in it."""
+"""Calling what prepares the data: data sets, samplers and hooks, without a trace in them.
 
+Whatever of the host's is called beside its training is called through :func:`call_apart`: in a
+process of its own, whose copy of it ends with it. Where there can be none (a platform that cannot
+fork, data on a GPU), an audited copy is called. What even a process of its own would share, such as
+the place in an open file, is not called: the samples are then what the validation itself reads.
+"""
+
+import io
+import mmap
 import multiprocessing
+import pickle
+import signal
+import socket
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
-from copy import deepcopy
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from multiprocessing.managers import BaseProxy
+from multiprocessing.queues import Queue, SimpleQueue
+from multiprocessing.shared_memory import SharedMemory
+from multiprocessing.sharedctypes import SynchronizedBase
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from lightning_shap.isolation.random_states import seeded
+from lightning_shap.errors import ArgumentError
+from lightning_shap.isolation.host import note
+from lightning_shap.isolation.isolated import with_copy
+from lightning_shap.isolation.kinds import LIGHTNING
+from lightning_shap.isolation.modes import evaluation_mode, silence
+from lightning_shap.isolation.object_graph import ObjectGraph, TooManyError
+from lightning_shap.isolation.random_states import seed_all
+from lightning_shap.isolation.signals import came_from_explanation
+from lightning_shap.isolation.stand_ins import IN_MEMORY
 
-TIMEOUT = 120  # seconds; a worker forked while another thread held a lock might wait for ever
+Owners = TypeVar("Owners", bound=tuple[Any, ...])
+Result = TypeVar("Result")
+
+TIMEOUT = 120  # seconds; a process forked while another thread held a lock might wait for ever
+MOST_THINGS = 3_000_000  # of data, which take a second to look at
+
+# What a forked process goes on sharing with the one that it comes from.
+FILES = (io.RawIOBase, io.BufferedIOBase, io.TextIOBase)
+SHARED = (
+    *(SynchronizedBase, SharedMemory, BaseProxy, Queue, SimpleQueue),
+    *(mmap.mmap, socket.socket, sqlite3.Connection),
+)
+HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+
+
+class NotApartError(ArgumentError):
+    """Something of the host's cannot be called without a trace."""
+
+
+class _NoProcessError(Exception):
+    """There can be no process of its own, or it gave no answer."""
 
 
 def read(loader: Any, dataset: Any, rows: Sequence[int], seed: int) -> Any:
-    """Some rows of a data set as one batch, collated as a loader does.
-
-    A data set may count what is read, fill caches, or draw from a generator of its own. So it is
-    read by a worker process, whose copy of it ends with it. Where there can be none (a platform
-    that cannot fork, a data set on the GPU), a deep copy is read.
+    """Returns some rows of a data set as one batch, collated as a loader does.
 
     Args:
         loader: A ``DataLoader`` whose ways are followed, or None for the usual ones.
         dataset: With rows to pick by index.
         rows: Which ones.
         seed: Of a transform that draws.
+
+    Raises:
+        NotApartError: If reading would leave a trace.
+        Exception: Whatever the data set raises.
     """
     collate = getattr(loader, "collate_fn", None)
-    if sys.platform == "linux":
-        try:
-            return _by_worker(loader, dataset, rows, collate, seed)
-        except Exception:  # if the data set itself is at fault, the copy shows its own error
-            pass
-    with seeded(seed):
-        return next(iter(_one_batch(deepcopy(dataset), rows, collate, seed)))
-
-
-def _by_worker(
-    loader: Any, dataset: Any, rows: Sequence[int], collate: Callable[..., Any] | None, seed: int
-) -> Any:
     prepare = getattr(loader, "worker_init_fn", None) if getattr(loader, "num_workers", 0) else None
-    batches = _one_batch(
-        dataset,
-        rows,
-        collate,
-        seed,
-        num_workers=1,
-        timeout=TIMEOUT,
-        worker_init_fn=prepare,
-        multiprocessing_context=multiprocessing.get_context("fork"),
-    )
-    return next(iter(batches))
+
+    def batch(owners: tuple[Any, Any, Any]) -> Any:
+        dataset, collate, prepare = owners
+        if prepare is not None:
+            _pose_as_worker(dataset, seed)
+            prepare(0)
+        generator = torch.Generator().manual_seed(seed)
+        return next(
+            iter(
+                DataLoader(
+                    dataset, batch_sampler=[list(rows)], collate_fn=collate, generator=generator
+                )
+            )
+        )
+
+    return call_apart((dataset, collate, prepare), batch, seed)
 
 
-def _one_batch(
-    dataset: Any,
-    rows: Sequence[int],
-    collate: Callable[..., Any] | None,
-    seed: int,
-    **options: Any,
-) -> DataLoader[Any]:
-    # A generator of its own: a loader draws the seeds of its workers, by default from everybody's.
-    return DataLoader(
-        dataset,
-        batch_sampler=[list(rows)],
-        collate_fn=collate,
-        generator=torch.Generator().manual_seed(seed),
-        **options,
-    )
+def prepare(
+    trainer: Any, pl_module: Any, batch: Any, seed: int, take: Callable[[Any], Result]
+) -> Result:
+    """Returns what is taken from a batch as the model receives it in a validation.
+
+    Hooks that somebody has written are those of a copy: they may count what they prepare.
+
+    Args:
+        trainer: The trainer.
+        pl_module: The module that is trained.
+        batch: As it was read.
+        seed: Of hooks that draw.
+        take: Gets the batch, prepared and on its device.
+
+    Raises:
+        CopyError: If hooks cannot be called without a trace.
+    """
+    data = getattr(trainer, "datamodule", None)
+    owners = (pl_module, data)
+    hooks = {name: 1 if _is_written(data, name) else 0 for name in HOOKS}
+    if not any(_is_written(owners[place], name) for name, place in hooks.items()):
+        return take(trainer.strategy.batch_to_device(batch))
+
+    def prepared(twins: tuple[Any, Any]) -> Result:
+        given, stage = batch, trainer.state.stage
+        note(lambda: setattr(trainer.state, "stage", stage))
+        trainer.validating = True  # in which nothing is augmented
+        seed_all(seed)
+        silence(twins[0])
+        with evaluation_mode(twins[0]):
+            for name, place in hooks.items():
+                device = (trainer.strategy.root_device,) if name == HOOKS[1] else ()
+                given = getattr(twins[place], name)(given, *device, 0)
+            return take(given)
+
+    return with_copy(owners, prepared)
+
+
+def call_apart(owners: Owners, work: Callable[[Owners], Result], seed: int) -> Result:
+    """Calls code of the host's without a trace in what it belongs to.
+
+    Args:
+        owners: What the code may change.
+        work: Gets them, or copies, and returns something that can be pickled.
+        seed: Of code that draws.
+
+    Raises:
+        NotApartError: If it cannot be called so.
+        Exception: Whatever the code raises.
+    """
+    _check_private(owners)
+    if sys.platform == "linux":
+        with suppress(_NoProcessError):
+            return _in_a_process(partial(work, owners), seed)
+
+    def seeded(twins: Owners) -> Result:
+        seed_all(seed)
+        return work(twins)
+
+    return with_copy(owners, seeded, with_data=True)
+
+
+def _check_private(owners: tuple[Any, ...]) -> None:
+    try:
+        graph = ObjectGraph(owners, into_data=True, most=MOST_THINGS)
+    except TooManyError as error:
+        raise NotApartError("samples", f"{error}, so it is not read twice; give images") from error
+    for thing in graph.things.values():
+        if not graph.is_shared(thing) and _outlives_a_process(thing):
+            owner = next((one for one in owners if one is not None), owners)
+            raise NotApartError(
+                "samples",
+                f"reading rows of a {type(owner).__name__} once more would change its "
+                f"{graph.path_to(thing)} (a {type(thing).__name__}), which processes share; "
+                "give images",
+            )
+
+
+def _outlives_a_process(thing: Any) -> bool:
+    kind = type(thing)
+    if issubclass(kind, FILES):
+        return not (issubclass(kind, IN_MEMORY) or thing.closed)
+    if issubclass(kind, torch.Tensor):
+        return thing.device.type == "cpu" and _is_in_shared_memory(thing)
+    if issubclass(kind, np.memmap):
+        return bool(thing.flags.writeable) and thing.mode != "c"
+    return issubclass(kind, SHARED)
+
+
+def _is_in_shared_memory(tensor: torch.Tensor) -> bool:
+    with suppress(Exception):  # of kinds without a memory of their own
+        return tensor.is_shared()
+    return False
+
+
+def _in_a_process(work: Callable[[], Result], seed: int) -> Result:
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(sender, work, seed), daemon=True)
+    try:
+        process.start()
+        sender.close()
+        if not receiver.poll(TIMEOUT):
+            raise _NoProcessError
+        worked, result = pickle.loads(receiver.recv_bytes())
+    except (EOFError, AssertionError, OSError) as error:  # it was ended, or could not begin
+        if not came_from_explanation(error):
+            raise
+        raise _NoProcessError from error
+    finally:
+        if process.pid is not None:
+            process.kill()
+            process.join()
+        receiver.close()
+    if worked:
+        return result
+    if result is None or "CUDA" in str(result):
+        raise _NoProcessError
+    raise result
+
+
+def _answer(sender: Any, work: Callable[[], Any], seed: int) -> None:
+    """Works in the new process, and sends what comes of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which is for the process that waits
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)  # the others were left behind
+    seed_all(seed)
+    try:
+        outcome: tuple[bool, Any] = True, work()
+    except Exception as error:
+        outcome = False, error
+    try:
+        parcel = pickle.dumps(outcome)
+        pickle.loads(parcel)  # some errors do not survive it
+    except Exception:
+        worked, cause = outcome
+        words = None if worked else RuntimeError(f"{type(cause).__name__}: {cause}")
+        parcel = pickle.dumps((False, words))
+    sender.send_bytes(parcel)
+
+
+def _pose_as_worker(dataset: Any, seed: int) -> None:
+    """Lets a loader's own start of a worker find what it asks torch for."""
+    worker = torch.utils.data._utils.worker
+    with suppress(AttributeError, TypeError):
+        worker._worker_info = worker.WorkerInfo(id=0, num_workers=1, seed=seed, dataset=dataset)
+
+
+def _is_written(owner: Any, name: str) -> bool:
+    """Whether somebody has written a hook, beside Lightning."""
+    hook = getattr(owner, name, None)
+    home = getattr(getattr(hook, "__func__", hook), "__module__", None) or ""
+    return hook is not None and home.partition(".")[0] not in LIGHTNING

@@ -10,8 +10,9 @@ import torch
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explainer import explain_found
 from lightning_shap.explanation import ImageExplanation, interleaved
+from lightning_shap.isolation.audit import CopyError
 from lightning_shap.isolation.isolated import isolated
-from lightning_shap.isolation.modes import evaluation_mode, unlogged, visiting
+from lightning_shap.isolation.modes import evaluation_mode, move, silence
 from lightning_shap.regions.image_tree import ImageTrees
 from lightning_shap.returned import Returned
 from lightning_shap.samples import Samples
@@ -155,13 +156,11 @@ class SharedExplainer:
         mine, asked = ranks.share(samples), question.of_rows(ranks.rows)
         others = None if partners is None else ranks.share(partners)
 
-        def explained(twin: LightningModule) -> Share:
+        def explained(classifier: torch.nn.Module) -> Share:
             with (
-                _hosted(trainer, twin),
                 reporting(trainer, self.progress, ranks.check) as report,
                 nullcontext() if checked or ranks.size == 1 else no_collectives(),
             ):
-                classifier = self.classifier(twin)
                 seen = replace(self.returned, notes=[*self.returned.notes])
                 explanation = explain_found(
                     classifier,
@@ -188,9 +187,8 @@ class SharedExplainer:
             if not len(mine):
                 return None
             try:
-                # The whole module's twin, since the hooks of a part may write to all of it.
-                return isolated(model(), explained)
-            except CollectiveInForwardError as error:
+                return self._with_copy(trainer, model(), explained)
+            except (CollectiveInForwardError, CopyError) as error:
                 return str(error)
 
         shares = ranks.gather(share)
@@ -218,15 +216,41 @@ class SharedExplainer:
             work: Gets the copy.
         """
 
-        def called(twin: LightningModule) -> Result:
+        def called(classifier: torch.nn.Module) -> Result:
             with (
-                _hosted(trainer, twin),
-                evaluation_mode(twin),
+                evaluation_mode(classifier),
                 nullcontext() if ranks.size == 1 else no_collectives(),
             ):
+                return work(classifier)
+
+        return self._with_copy(trainer, pl_module, called)
+
+    def _with_copy(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        work: Callable[[torch.nn.Module], Result],
+    ) -> Result:
+        """Runs some work with the classifier of a copy of the module.
+
+        The whole module's copy, since it may do more than its part when it is moved or called. Only
+        where it cannot be copied, what is copied is the part, and what hangs on that.
+        """
+
+        def called(twin: LightningModule) -> Result:
+            with _hosted(trainer, twin):
                 return work(self.classifier(twin))
 
-        return isolated(pl_module, called)
+        def called_alone(twin: torch.nn.Module) -> Result:
+            with _hosted(trainer, twin):
+                return work(twin)
+
+        try:
+            return isolated(pl_module, called)
+        except CopyError:
+            if self.module is None:
+                raise
+            return isolated(self.classifier(pl_module), called_alone)
 
     def classifier(self, pl_module: LightningModule) -> torch.nn.Module:
         """What is explained of a module: itself, or one of its parts."""
@@ -243,11 +267,9 @@ class SharedExplainer:
 
 
 @contextmanager
-def _hosted(trainer: Trainer, twin: LightningModule) -> Iterator[None]:
-    """A copy of a module where its trainer would have it: on its device, in its precision."""
-    with (
-        visiting(twin, trainer.strategy.root_device),
-        trainer.precision_plugin.forward_context(),
-        unlogged(twin),
-    ):
+def _hosted(trainer: Trainer, twin: Any) -> Iterator[None]:
+    """Puts a copy where its trainer would have it: on its device, in its precision."""
+    move(twin, trainer.strategy.root_device)
+    silence(twin)
+    with trainer.precision_plugin.forward_context():
         yield

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from lightning_shap.isolation.reach import compiled_from
+from lightning_shap.isolation.object_graph import compiled_from
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.labels import WhichLabels
 from lightning_shap.mistakes import Shortlist, predictions_of

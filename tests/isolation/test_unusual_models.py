@@ -1,5 +1,6 @@
 """Models that change while they are called, in ways of their own: trained to the same bits."""
 
+import gc
 import threading
 import warnings
 import weakref
@@ -555,7 +556,6 @@ class Distributed(Plain):
 
 
 MODELS = Plain.__subclasses__()
-ALONE = (Singleton, SharesItsWeights, TidiesUp)
 
 
 class Witness(Callback):
@@ -572,6 +572,7 @@ def trained(kind, folder, *callbacks, data=None):
     seed_everything(7, verbose=False)
     witness = Witness()
     trainer = tiny_trainer(folder, *callbacks, witness, max_epochs=2)
+    gc.collect()  # of an earlier training
     TidiesUp.ended = 0
     module = kind()
     if data is None:
@@ -614,7 +615,7 @@ def check(kind, folder, monkeypatch, data=None, **arguments):
 @pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.__name__)
 def test_it_is_trained_to_the_same_bits(kind, tmp_path, monkeypatch):
     record = check(kind, tmp_path, monkeypatch)
-    assert record.isolation == ("restored" if kind in ALONE else "copy")
+    assert record.isolation == "copy"
     assert TidiesUp.ended == 0 or kind is not TidiesUp
 
 

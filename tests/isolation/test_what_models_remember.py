@@ -330,25 +330,16 @@ def test_it_is_left_as_it_was(place, thing):
 
 
 class Stubborn(Remembering):
-    """Will not be copied."""
+    """Says no to being copied, and is copied by its attributes."""
 
     def __deepcopy__(self, memo):
         raise NotImplementedError("there is only one of me")
 
 
-# What nothing but a copy saves.
-BEYOND = {"a count", "a count in steps", "a cycle of numbers", "an iterator"}
-BEYOND |= {"an array of Python's", "a text file in memory"}
-
-
-@pytest.mark.parametrize(("place", "thing"), [row for row in TABLE if row[1] not in BEYOND])
-def test_it_is_put_back_in_a_module_that_will_not_be_copied(place, thing):
+@pytest.mark.parametrize("thing", ["a list", "a tensor", "NumPy's generator", "a count"])
+def test_it_is_in_a_module_that_will_not_be_copied(thing):
     def made():
         torch.manual_seed(0)
-        return Stubborn(place, thing)
+        return Stubborn("an attribute", thing)
 
-    def restored(module, images):
-        record = explain(module, images, max_evals=6, batch_size=2).record
-        assert record.isolation == "restored"
-
-    assert same(trained(made(), restored), trained(made(), nothing))
+    assert same(trained(made(), one), trained(made(), nothing))

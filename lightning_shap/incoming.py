@@ -8,6 +8,10 @@ import torch
 LEAST_SIDE, MOST_ASPECT = 8, 4  # of what three axes show as pictures without an axis of channels
 
 WRAPPED = "explain a module whose forward takes images (N, C, H, W)"
+DETECTION = (
+    "a list with an entry for each image, as for detection, which is not supported; "
+    f"{WRAPPED} and returns scores (N, K), such as those of one object"
+)
 
 
 def plain(tensor: torch.Tensor) -> torch.Tensor:
@@ -62,10 +66,7 @@ def say_no_images(batch: Any, tensors: Iterable[torch.Tensor]) -> str:
             "on_after_batch_transfer"
         )
     if _is_detection(batch):
-        return (
-            "found a list with an entry for each image, as for detection, which is not supported; "
-            f"{WRAPPED} and returns scores (N, K), such as those of one object"
-        )
+        return f"found {DETECTION}"
     if not numbers:
         return (
             f"found no images in a batch of {type(batch).__name__}; give samples=(images, labels)"
@@ -75,7 +76,7 @@ def say_no_images(batch: Any, tensors: Iterable[torch.Tensor]) -> str:
 
 
 def _is_detection(batch: Any) -> bool:
-    """Whether a batch has a list of its images, or of what is in each of them."""
+    """Returns whether a batch has a list of its images, or of what is in each of them."""
     parts = batch.values() if isinstance(batch, Mapping) else batch
     if not isinstance(batch, (Mapping, list, tuple)):
         return False

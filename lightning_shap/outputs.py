@@ -7,7 +7,7 @@ import torch
 
 from lightning_shap.classes import Classes
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
-from lightning_shap.incoming import plain
+from lightning_shap.incoming import DETECTION, plain
 
 # The function returns a tensor. Were that written here, LightningCLI would refuse functions whose
 # own annotations do not say so, and offer every subclass of tensors in its help.
@@ -59,6 +59,8 @@ def logits_of(raw: Any) -> torch.Tensor:
         return logits
     if isinstance(raw, (tuple, list)) and raw and isinstance(raw[0], torch.Tensor):
         return raw[0]
+    if isinstance(raw, (tuple, list)) and raw and all(isinstance(item, Mapping) for item in raw):
+        raise ArgumentTypeError("model", f"returned {DETECTION}")
     named = raw if isinstance(raw, Mapping) else getattr(raw, "__dict__", {})
     held = f" with {', '.join(map(repr, named))}" if named else ""
     raise ArgumentTypeError(

@@ -11,6 +11,7 @@ from torchvision import tv_tensors
 from torchvision.ops import Permute
 
 from lightning_shap import AttributionShare, InsertionAUC, ShapCallback, explain
+from lightning_shap.errors import ArgumentTypeError
 from lightning_shap.samples import samples_in
 
 pytestmark = ours_raise
@@ -235,3 +236,11 @@ def test_what_fabric_has_set_up_is_explained_in_its_precision(method, precision)
     assert torch.get_default_dtype() == torch.float32
     assert not torch.is_autocast_enabled("cpu")
     assert all(parameter.grad is None for parameter in ours.parameters())
+
+
+def test_a_detectors_output_is_named_as_one():
+    def detect(images):
+        return [{"boxes": torch.rand(1, 4), "scores": torch.rand(1)} for _ in images]
+
+    with pytest.raises(ArgumentTypeError, match=r"model: returned a list .* as for detection"):
+        explain(detect, torch.rand(2, 3, 9, 8), max_evals=8)

@@ -110,8 +110,8 @@ class ShapCallback(EitherCallback):
             configuration.
         std: What the pixels were divided by, likewise.
         channels: The channel shown grey, or the three shown as red, green and blue; None for the
-            ``rgb_bands`` of a data set that names its ``bands``, as torchgeo's do, else the first
-            three.
+            ``rgb_bands`` of a data set or data module that names its ``bands``, as torchgeo's do,
+            else the first three.
         module: Attribute of the LightningModule that is the classifier, such as "net"; None for the
             LightningModule itself.
         style: How maps are drawn, "overlay", "tiles", "contour" or "spotlight", as
@@ -466,6 +466,7 @@ class ShapCallback(EitherCallback):
                     returns=checked_returns(self.question.returns, self.question.output),
                     multi_label=self.question.multi_label,
                     channels=self.channels,
+                    datamodule=getattr(trainer, "datamodule", None),
                 )
             )
             if one_class_only(samples) and not self.batch.chosen_by_user:

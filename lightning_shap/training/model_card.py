@@ -76,6 +76,7 @@ def model_card(
     returns: str | None = None,
     multi_label: bool = False,
     channels: int | Sequence[int] | None = None,
+    datamodule: Any = None,
 ) -> ModelCard:
     """Returns what the user said of the model, and what else can be read off a training.
 
@@ -91,6 +92,7 @@ def model_card(
         returns: What the outputs are, likewise.
         multi_label: Several classes may be true at once, likewise.
         channels: The channel shown grey, or the three shown as red, green and blue, likewise.
+        datamodule: Of the training, None where it has none.
     """
     kind = type(pl_module)
     images, labels = samples.images, samples.labels
@@ -117,36 +119,35 @@ def model_card(
         returns=returns,
         multi_label=multi_label,
         shown_channels=(
-            _rgb_channels(datasets, images.shape[1])
+            _rgb_channels([*datasets, datamodule], images.shape[1])
             if channels is None
             else np.atleast_1d(channels).tolist()
         ),
     )
 
 
-def _rgb_channels(datasets: Sequence[Any], count: int) -> list[int] | None:
-    """Returns the places of a data set's ``rgb_bands`` among its bands, as torchgeo's have them.
+def _rgb_channels(sources: Sequence[Any], count: int) -> list[int] | None:
+    """Returns the places of ``rgb_bands`` among the bands of images, as torchgeo names them.
 
     Args:
-        datasets: Of which the first that has such bands is asked.
+        sources: Data sets and data modules, which may say ``rgb_bands``, ``bands``, ``all_bands``.
         count: Channels of the images: bands of another number are not theirs.
 
     Returns:
-        Three places; None where no names, or several orders of the same names, say where they are.
+        Three places; None where no names, or several that do not agree, say where they are.
     """
-    for dataset in datasets:
-        for layer in layers_of(dataset):
-            wanted = _names(getattr(layer, "rgb_bands", None))
-            orders = [_names(getattr(layer, name, None)) for name in ("bands", "all_bands")]
-            if wanted is None or len(wanted) != 3:
-                continue
-            places = {
-                tuple(map(order.index, wanted))
-                for order in orders
-                if order is not None and len(order) == count and {*wanted} <= {*order}
-            }
-            return [*places.pop()] if len(places) == 1 else None
-    return None
+    layers = [layer for source in sources for layer in layers_of(source)]
+    wanted, *orders = (
+        [names for layer in layers if (names := _names(getattr(layer, name, None))) is not None]
+        for name in ("rgb_bands", "bands", "all_bands")
+    )
+    places = {
+        tuple(map(order.index, rgb))
+        for rgb in wanted
+        for order in (*orders[0], *orders[1])
+        if len(rgb) == 3 and len(order) == count and {*rgb} <= {*order}
+    }
+    return [*places.pop()] if len(places) == 1 else None
 
 
 def _names(given: Any) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_training import TinyClassifier, ours_raise, tiny_trainer
+from tiny_training import TinyClassifier, ours_raise, pl, tiny_trainer
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from lightning_shap import ShapCallback
@@ -72,6 +72,27 @@ def test_a_data_sets_own_bands_are_shown(tmp_path, attributes, shown):
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
     trainer.fit(OnFiveChannels(), DataLoader(data, 4), DataLoader(Subset(data, range(8)), 4))
     assert ours._look["channels"] == shown
+    assert ours.card.as_dict()["shown_channels"] == shown
+
+
+class BandsModule(pl.LightningDataModule):
+    def __init__(self, data):
+        super().__init__()
+        self.data = data
+        self.rgb_bands, self.bands = ["B04", "B03", "B02"], ORDERED
+
+    def train_dataloader(self):
+        return DataLoader(self.data, 4)
+
+    val_dataloader = train_dataloader
+
+
+@pytest.mark.parametrize(("kind", "shown"), [(TensorDataset, [1, 3, 2]), (Bands, None)])
+def test_a_data_modules_own_bands_are_shown_if_its_data_sets_agree(tmp_path, kind, shown):
+    data = kind(torch.rand(8, 5, 8, 8), torch.arange(8) % 3)
+    ours = ShapCallback(3, max_evals=12, on_error="raise")
+    trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
+    trainer.fit(OnFiveChannels(), datamodule=BandsModule(data))
     assert ours.card.as_dict()["shown_channels"] == shown
 
 

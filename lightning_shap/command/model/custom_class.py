@@ -95,11 +95,10 @@ def _arguments(
     """What a model is built with, and the names of what was withheld from it."""
     with blaming("model_class", f"{called} does not say what it takes"):
         taken = inspect.signature(build).parameters
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
     arguments: dict[str, Any] = {}
     withheld, missing = [], []
     for name, value in checkpoint.hyper_parameters.items():
-        if name not in taken and not open_ended:
+        if not takes(build, name):
             continue
         if _fetches(name, value):
             arguments[name] = _nothing(value)

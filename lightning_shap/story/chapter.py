@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from lightning_shap.verdicts import verdicts_of
 
 if TYPE_CHECKING:
     from lightning_shap.explanation import ImageExplanation
+
+_OLDER = re.compile(r"(.*?)( ?[<>]?[\d.]+ ?%)?", re.DOTALL)  # a name, and its probability
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,8 @@ def _packed_words(phrase: Phrase) -> list[list[Any]]:
 
 
 def _unpacked_words(packed: Any) -> Phrase:
-    """The phrase that was packed; that of an older checkpoint is one text."""
-    parts = [[packed, True]] if isinstance(packed, str) else packed
-    return Phrase(*(Name(text) if is_name else str(text) for text, is_name in parts))
+    """The phrase that was packed; that of an older checkpoint is one text, as "cat 93 %"."""
+    if isinstance(packed, str):
+        name, number = _OLDER.fullmatch(packed).groups("")  # type: ignore[union-attr]  # fits all
+        return Phrase(Name(name), f":{number}" if number and name[-1:].isdigit() else number)
+    return Phrase(*(Name(text) if is_name else str(text) for text, is_name in packed))

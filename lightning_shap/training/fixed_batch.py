@@ -237,8 +237,12 @@ class FixedBatch:
         if kept:
             warn("ShapCallback: the data set is not that of the checkpoint; it picks new samples")
         known = labels_of(dataset, self.labels)
-        if known is None and len(rows) > self.size:
-            known = self._look_up(loader, rows)
+        if known is not None:
+            pick = self._read(trainer, pl_module, loader, dataset, spread(known, rows, self.size))
+            if not _differ(pick, known):
+                return _of_all(pick, known)
+        # Without labels of all rows, or with others than its rows have, as of a target_transform.
+        known = self._look_up(loader, rows) if len(rows) > self.size else None
         pick = self._read(trainer, pl_module, loader, dataset, spread(known, rows, self.size))
         return pick if known is None else _of_all(pick, known)
 
@@ -310,11 +314,17 @@ class FixedBatch:
 def _of_all(pick: Pick, known: np.ndarray) -> Pick:
     """The samples, with what is known of all labels where they are of the same kind."""
     labels = pick.samples.labels
-    if labels is None or labels.dtype != torch.int64:
-        return pick
-    if not np.array_equal(known[pick.rows or []], labels.numpy()):
+    if labels is None or labels.dtype != torch.int64 or _differ(pick, known):
         return pick
     return replace(pick, samples=replace(pick.samples, highest=highest_class(known)))
+
+
+def _differ(pick: Pick, known: np.ndarray) -> bool:
+    """Returns whether samples are of other classes than their rows are known to be."""
+    labels = pick.samples.labels
+    if labels is None or labels.dtype != torch.int64:
+        return False
+    return not np.array_equal(known[pick.rows or []], labels.numpy())
 
 
 def one_class_only(samples: Samples) -> bool:

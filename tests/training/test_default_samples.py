@@ -263,6 +263,26 @@ def test_samples_are_chosen_by_the_labels_that_the_user_names(tmp_path):
     assert named.record.labels.tolist() == [0, 1, 2] * 2
 
 
+class Hospital(Dataset):
+    """Keeps as ``targets`` whose image each is, and knows the classes in its rows alone."""
+
+    targets = tuple(row // 6 for row in range(30))
+
+    def __len__(self):
+        return 30
+
+    def __getitem__(self, row):
+        return sorted_data().tensors[0][row], int(row % 6 == 5)
+
+
+def test_labels_that_are_not_those_of_the_rows_choose_no_samples(tmp_path):
+    ours = callback()
+    fit(tmp_path, ours, DataLoader(Hospital(), 4))
+    labels = ours.explanation.record.labels.tolist()
+    assert labels == [int(row % 6 == 5) for row in ours.batch.pick.rows]
+    assert {*labels} == {0, 1}
+
+
 class Strange(Dataset):
     """Its rows have names instead of numbers."""
 

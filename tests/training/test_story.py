@@ -1,5 +1,7 @@
 """What a run says of itself: its curves, its summary, and its evolution in one picture."""
 
+import io
+import json
 import warnings
 
 import numpy as np
@@ -11,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_training import TinyClassifier, ours_raise, tiny_loaders, tiny_trainer
 
 from lightning_shap import ShapCallback, Similarity, explain
+from lightning_shap.phrases import Name
 from lightning_shap.story.chapter import Chapter
 from lightning_shap.story.story import MOST, Story
 from lightning_shap.story.summary import Summary
@@ -156,6 +159,27 @@ def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
         assert 0.5 < summary.floor < 1
         assert ("settled: no," in summary.text) == (expected is None)
     assert story.end(final).floor is None
+
+
+@pytest.mark.parametrize(
+    ("older", "parts"),
+    [
+        ("cat 93 %", ("cat", " 93 %")),
+        ("cup 3 38 %", ("cup 3", ": 38 %")),
+        ("cat, sofa", ("cat, sofa",)),
+        ("class 3", ("class 3",)),
+    ],
+)
+def test_what_an_older_checkpoint_says_of_an_epoch_keeps_its_numbers_whole(older, parts):
+    """Its words are one text, as ``cat 93 %``, in which everything else was as it is."""
+    with np.load(io.BytesIO(Chapter.of(explained_alone(), "epoch 0").packed)) as archive:
+        arrays = dict(archive)
+    about = {**json.loads(str(arrays["about"])), "verdicts": [older, older]}
+    file = io.BytesIO()
+    np.savez(file, **{**arrays, "about": np.array(json.dumps(about))})
+    phrase, _ = Chapter.unpacked(file.getvalue()).verdicts
+    assert tuple(filter(None, phrase.parts)) == parts
+    assert [type(part) is Name for part in phrase.parts][:1] == [True]
 
 
 def test_where_nothing_was_compared_there_is_no_verdict():

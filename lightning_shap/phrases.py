@@ -57,6 +57,11 @@ def number(value: float, digits: int = 3) -> str:
     return text.replace("e-0", "e-").replace("-", MINUS)
 
 
+def fixed(value: float, decimals: int) -> str:
+    """Writes a number with so many decimals; one that rounds to zero has no sign."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)
+
+
 def percent(share: float) -> str:
     """Writes a share as a percentage; of what is all but certain nobody counts the zeros."""
     if share < 0.0005:
@@ -82,10 +87,7 @@ def alike(base: float | None, output: float) -> tuple[str | None, str]:
     if not 1e-3 <= largest < 1e5:
         return number(base), number(output)
     decimals = max(0, 2 - math.floor(math.log10(largest)))
-    # Zero is added, since a number that rounds to zero would keep its sign.
-    rounded = (round(value, decimals) + 0.0 for value in (base, output))
-    first, second = (f"{value:.{decimals}f}".replace("-", MINUS) for value in rounded)
-    return first, second
+    return fixed(base, decimals), fixed(output, decimals)
 
 
 def counted(numbers: np.ndarray, noun: str) -> str:

@@ -9,7 +9,7 @@ from lightning_shap.empty_images import empty_taken_for
 from lightning_shap.maps import Maps, maps_of
 from lightning_shap.metrics.similarity import Similarity
 from lightning_shap.metrics.where import CORNERS, border_mask, corner_mask
-from lightning_shap.phrases import MINUS, whole_percent
+from lightning_shap.phrases import MINUS, fixed, whole_percent
 from lightning_shap.story.chapter import Chapter, first_maps
 from lightning_shap.story.numbers import ALONE, numbers_of_maps
 from lightning_shap.verdicts import verdicts_of
@@ -216,7 +216,7 @@ def _empty(explanation: "ImageExplanation") -> list[str]:
 
 def _written(similarity: float | None) -> str:
     """A similarity in words, never as one that there is not."""
-    return "unknown" if similarity is None else f"{similarity:.2f}".replace("-", MINUS)
+    return "unknown" if similarity is None else fixed(similarity, 2)
 
 
 def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, float]:

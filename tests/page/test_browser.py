@@ -71,6 +71,15 @@ def test_the_tab_shows_every_sample_without_an_error(tab):
     assert errors_of(tab.chrome) == []
 
 
+def test_a_map_says_in_a_line_what_it_is_of_and_in_another_its_numbers(tab):
+    spans = tab.all(".maps figcaption span")
+    roles, numbers = ([span.text for span in spans[start::2]] for start in (0, 1))
+    assert len(roles) == len(numbers) == 12
+    assert sum(role.startswith("true") for role in roles) == 4
+    assert all("\u2192" in number for number in numbers)
+    assert len({span.size["height"] for span in spans}) == 1  # a longer text would break
+
+
 def test_the_slider_changes_the_picture(tab):
     pictures = [tab.picture()]
     for place in (0, 2):

@@ -5,7 +5,7 @@ import { alike, likelihood } from "./dom.js";
 export const TAKEN = "taken"; // instead of a class: what an image is taken for rather than its own
 
 /**
- * The maps of an image: [{key, name, detail, slot, other}, ...].
+ * The maps of an image: [{key, name, role, detail, slot, other}, ...].
  *
  * first: the side whose class numbers the view is said in; beside: {side, number} of the image
  * whose order of classes this one follows, so that equal ones stand below one another. Classes of
@@ -30,8 +30,8 @@ export function columnsOf({ side, number }, view, first, beside) {
     const rivals = [row.against, rival].filter((n) => n !== undefined);
     const name = [one, ...rivals].map((n) => side.nameOf(n)).join(" rather than ");
     const detail = detailOf(row, one, slot, facts.output === "value" ? "value" : "output");
-    const role = row.roles?.[slot].join(", "); // which old logs do not say
-    columns.push({ key: one, name, detail: role ? `${role} \u00b7 ${detail}` : detail, slot, other });
+    const role = row.roles?.[slot].join(", ") ?? ""; // which old logs do not say
+    columns.push({ key: one, name, role, detail, slot, other });
   }
   return columns;
 }

@@ -27,23 +27,31 @@ class MapFigure {
       this.canvas,
     );
     this.name = html("strong");
+    this.role = html("span");
     this.detail = html("span");
-    this.element = html("figure", {}, html("figcaption", {}, this.name, this.detail), this.button);
+    const caption = html("figcaption", {}, this.name, this.role, this.detail);
+    this.element = html("figure", {}, caption, this.button);
   }
 
   show(drawn) {
     this.drawn = drawn;
     this.name.textContent = drawn.name;
+    this.role.textContent = drawn.role;
     this.detail.textContent = drawn.detail;
     const [first] = drawn.found.ranked;
     this.button.setAttribute(
       "aria-label",
-      `${drawn.name}, ${drawn.detail}. Strongest: ${this.words(first)}. ` +
+      `${this.caption.join(", ")}. Strongest: ${this.words(first)}. ` +
         "Arrow keys go through the regions.",
     );
     if (this.marked !== null && !drawn.found.sizes[this.marked]) this.marked = null;
     this.paint();
     if (this.marked !== null) this.sayMarked();
+  }
+
+  /** The words over the map: of which class, what that is of the image, and its numbers. */
+  get caption() {
+    return [this.name, this.role, this.detail].map((part) => part.textContent).filter(Boolean);
   }
 
   paint() {
@@ -128,12 +136,12 @@ class ImageView {
     this.verdict.replaceChildren(...verdictOf(side, number));
     this.showPhotograph(side, number);
     const { explanation, samples, limit, look, unit } = side;
-    for (const { name, slot, other, key, detail } of columns) {
+    for (const { name, role, slot, other, key, detail } of columns) {
       if (!this.figures.has(key)) this.figures.set(key, new MapFigure(this.say));
       const found = explanation.valuesOf(number, slot, other);
       const ground = { photograph: this.canvas, dark: samples?.areDark ?? false };
       const what = { explanation, sample: number, found, limit, look, unit };
-      this.figures.get(key).show({ ...what, ...ground, name: of(name), detail });
+      this.figures.get(key).show({ ...what, ...ground, name: of(name), role, detail });
     }
     this.drawnFigures = columns.map(({ key }) => this.figures.get(key));
     this.place(explanation ? columns.map(({ key }) => key) : null);
@@ -144,9 +152,9 @@ class ImageView {
   /** What is shown, for a sheet of it: [{name, detail, canvas}, ...], the photograph first. */
   get cells() {
     const words = [...this.verdict.children].map((part) => part.textContent);
-    const figures = this.drawnFigures.map(({ name, detail, canvas }) => ({
-      name: name.textContent,
-      detail: detail.textContent,
+    const figures = this.drawnFigures.map(({ caption: [name, ...details], canvas }) => ({
+      name,
+      detail: details.join(" \u00b7 "),
       canvas,
     }));
     const name = this.heading.textContent;

@@ -257,7 +257,7 @@ def _numbered(
 
     def predict(numbers: Sequence[int]) -> tuple[Sequence[int], np.ndarray]:
         read = read_samples(source.images, numbers, len(numbers), prepare)
-        return read.indices, predicted_classes(model.module, read.images)
+        return read.indices, predicted_classes(model.module, read.images, asked.returns)
 
     naturally = model.description.sorts_naturally is True
     order = ordered(source.images, names, naturally, predict)

@@ -20,6 +20,7 @@ from lightning_shap.command.data.preprocessing import Preprocessing
 from lightning_shap.command.data.reading import drawn, read_samples
 from lightning_shap.command.data.scale import LOOKED_AT, scale_of
 from lightning_shap.command.model.description import Description, from_settings
+from lightning_shap.command.model.trial import predicted_classes
 
 
 def prepare(channels=3, size=8, **kwargs):
@@ -140,6 +141,23 @@ def test_other_names_are_new_names_for_the_folders():
     images = numbered_as(labelled([0, 1], ["n01", "n02"]), 2, ["tench", "goldfish"])
     assert images.labels.tolist() == [0, 1]
     assert images.class_names == ["tench", "goldfish"]
+
+
+@pytest.mark.parametrize(
+    ("last", "returns", "second"),
+    [
+        (torch.nn.Identity(), None, True),  # a logit of a young network, and above 0
+        (torch.nn.Sigmoid(), None, True),
+        (torch.nn.Threshold(-1, 0), "probabilities", False),
+        (torch.nn.Hardtanh(0, 1), "logits", True),
+    ],
+)
+def test_the_class_of_a_single_output_goes_by_what_it_is(last, returns, second):
+    images = torch.full((4, 1, 8, 8), 0.06)  # of which a sigmoid makes 0.51
+    model = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), last)
+    assert predicted_classes(model, images, returns).tolist() == [second] * 4
+    if isinstance(last, torch.nn.Sigmoid):
+        assert predicted_classes(model, -images, returns).tolist() == [0] * 4
 
 
 def test_a_single_output_takes_two_classes():

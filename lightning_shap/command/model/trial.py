@@ -8,7 +8,9 @@ from lightning_shap.command.text import readable
 from lightning_shap.errors import ArgumentError
 from lightning_shap.game import raw_output
 from lightning_shap.isolation.modes import evaluation_mode
-from lightning_shap.outputs import logits_of
+from lightning_shap.last_operation import LastOperation
+from lightning_shap.outputs import Returns, logits_of
+from lightning_shap.returned import Returned
 
 
 def count_outputs(module: torch.nn.Module, prepare: Preprocessing) -> int:
@@ -29,20 +31,27 @@ def count_outputs(module: torch.nn.Module, prepare: Preprocessing) -> int:
     return outputs.shape[1] if outputs.ndim > 1 else 1
 
 
-def predicted_classes(module: torch.nn.Module, images: torch.Tensor) -> np.ndarray:
+def predicted_classes(
+    module: torch.nn.Module, images: torch.Tensor, returns: Returns | None = None
+) -> np.ndarray:
     """Returns the class that a model sees in each image, int (N,).
 
     Args:
         module: The model; a single output speaks for the second of two classes.
         images: Float tensor (N, C, H, W), as the model takes them.
+        returns: What its outputs are, None to judge by how they are made and by their values.
     """
     if not len(images):
         return np.zeros(0, int)
-    outputs = _outputs(module, images).reshape(len(images), -1).float().numpy()
-    if outputs.shape[1] > 1:
-        return outputs.argmax(1)
-    are_probabilities = outputs.min() >= 0 and outputs.max() <= 1
-    return (outputs[:, 0] > (0.5 if are_probabilities else 0)).astype(int)
+    with LastOperation(images) as watching:
+        outputs = _outputs(module, images)
+    scores = outputs.reshape(len(images), -1).double().numpy()
+    if scores.shape[1] > 1:
+        return scores.argmax(1)
+    seen = Returned(watching.made(outputs))
+    seen.see(scores)
+    half = 0.5 if (returns or seen.judge(multi_label=False)[0]) == "probabilities" else 0
+    return (scores[:, 0] > half).astype(int)
 
 
 def _outputs(module: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:

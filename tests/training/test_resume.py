@@ -85,9 +85,11 @@ def test_a_checkpoint_holds_rows_and_no_images(tmp_path, options):
     _, ours = fit(tmp_path, 1, **options)
     checkpoint = torch.load(tmp_path / "epoch=0.ckpt", weights_only=True)
     state = checkpoint["callbacks"][ours.state_key]
+    assert {*state["samples"]} == {"indices", "digest"}
     assert len(state["samples"]["indices"]) == 3
+    del state["classifier"]  # the model card, which is longer the more there is to say
     torch.save(state, tmp_path / "state")
-    assert (tmp_path / "state").stat().st_size < 5000
+    assert (tmp_path / "state").stat().st_size < 4800  # three images are 768 bytes
 
 
 @pytest.mark.parametrize("options", [{}, {"num_sanity_val_steps": 0}])

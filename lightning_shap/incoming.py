@@ -49,7 +49,7 @@ def say_kind(shape: Iterable[int]) -> str:
     if len(axes) in (2, 3):
         return (
             "seem to be waveforms, series or rows of a table, which are not supported; "
-            f"{WRAPPED}, such as spectrograms"
+            f"{WRAPPED}, such as spectrograms, or give samples=(images, labels) if it does"
         )
     return "are no images (N, C, H, W); give such"
 

@@ -7,16 +7,6 @@ from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
 
-def in_handler(frame: FrameType | None) -> bool:
-    """Whether a frame was called, however indirectly, by a signal handler that is in place."""
-    handlers = set(_handlers_in_place())
-    while frame is not None:
-        if frame.f_code in handlers:
-            return True
-        frame = frame.f_back
-    return False
-
-
 def came_from_explanation(error: BaseException) -> bool:
     """Whether an error is the explanation's own.
 

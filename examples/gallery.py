@@ -20,7 +20,7 @@ from pytorch_lightning import Trainer, seed_everything
 from timm.data import ImageNetInfo
 
 import lightning_shap
-from lightning_shap.explanation import ImageExplanation
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.styles import STYLES
 
 sys.path.append(str(Path(__file__).parent / "benchmarks"))

@@ -7,47 +7,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightning_shap.archive import load as load
-    from lightning_shap.callback import ShapCallback as ShapCallback
-    from lightning_shap.explainer import explain as explain
-    from lightning_shap.metrics.faithfulness import DeletionAUC as DeletionAUC
-    from lightning_shap.metrics.faithfulness import InsertionAUC as InsertionAUC
-    from lightning_shap.metrics.similarity import Similarity as Similarity
-    from lightning_shap.metrics.trust import ClearShare as ClearShare
-    from lightning_shap.metrics.trust import MissingShare as MissingShare
-    from lightning_shap.metrics.trust import RelativeError as RelativeError
-    from lightning_shap.metrics.trust import ResolvedRegions as ResolvedRegions
-    from lightning_shap.metrics.where import AttributionEntropy as AttributionEntropy
-    from lightning_shap.metrics.where import AttributionShare as AttributionShare
-    from lightning_shap.metrics.where import BorderShare as BorderShare
-    from lightning_shap.metrics.where import CornerShare as CornerShare
-    from lightning_shap.metrics.where import TopShare as TopShare
+    from lightning_shap.analysis.metrics.faithfulness import DeletionAUC as DeletionAUC
+    from lightning_shap.analysis.metrics.faithfulness import InsertionAUC as InsertionAUC
+    from lightning_shap.analysis.metrics.similarity import Similarity as Similarity
+    from lightning_shap.analysis.metrics.trust import ClearShare as ClearShare
+    from lightning_shap.analysis.metrics.trust import MissingShare as MissingShare
+    from lightning_shap.analysis.metrics.trust import RelativeError as RelativeError
+    from lightning_shap.analysis.metrics.trust import ResolvedRegions as ResolvedRegions
+    from lightning_shap.analysis.metrics.where import AttributionEntropy as AttributionEntropy
+    from lightning_shap.analysis.metrics.where import AttributionShare as AttributionShare
+    from lightning_shap.analysis.metrics.where import BorderShare as BorderShare
+    from lightning_shap.analysis.metrics.where import CornerShare as CornerShare
+    from lightning_shap.analysis.metrics.where import TopShare as TopShare
+    from lightning_shap.engine.explain import explain as explain
+    from lightning_shap.explanation.archive import load as load
     from lightning_shap.page.report import report as report
     from lightning_shap.pictures.grid import plot as plot
-    from lightning_shap.saving import save as save
+    from lightning_shap.pictures.saving import save as save
+    from lightning_shap.training.callback import ShapCallback as ShapCallback
 
 __version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {
-    "AttributionEntropy": "lightning_shap.metrics.where",
-    "AttributionShare": "lightning_shap.metrics.where",
-    "BorderShare": "lightning_shap.metrics.where",
-    "ClearShare": "lightning_shap.metrics.trust",
-    "CornerShare": "lightning_shap.metrics.where",
-    "DeletionAUC": "lightning_shap.metrics.faithfulness",
-    "InsertionAUC": "lightning_shap.metrics.faithfulness",
-    "MissingShare": "lightning_shap.metrics.trust",
-    "RelativeError": "lightning_shap.metrics.trust",
-    "ResolvedRegions": "lightning_shap.metrics.trust",
-    "ShapCallback": "lightning_shap.callback",
-    "Similarity": "lightning_shap.metrics.similarity",
-    "TopShare": "lightning_shap.metrics.where",
-    "explain": "lightning_shap.explainer",
-    "load": "lightning_shap.archive",
+    "AttributionEntropy": "lightning_shap.analysis.metrics.where",
+    "AttributionShare": "lightning_shap.analysis.metrics.where",
+    "BorderShare": "lightning_shap.analysis.metrics.where",
+    "ClearShare": "lightning_shap.analysis.metrics.trust",
+    "CornerShare": "lightning_shap.analysis.metrics.where",
+    "DeletionAUC": "lightning_shap.analysis.metrics.faithfulness",
+    "InsertionAUC": "lightning_shap.analysis.metrics.faithfulness",
+    "MissingShare": "lightning_shap.analysis.metrics.trust",
+    "RelativeError": "lightning_shap.analysis.metrics.trust",
+    "ResolvedRegions": "lightning_shap.analysis.metrics.trust",
+    "ShapCallback": "lightning_shap.training.callback",
+    "Similarity": "lightning_shap.analysis.metrics.similarity",
+    "TopShare": "lightning_shap.analysis.metrics.where",
+    "explain": "lightning_shap.engine.explain",
+    "load": "lightning_shap.explanation.archive",
     "plot": "lightning_shap.pictures.grid",
     "report": "lightning_shap.page.report",
-    "save": "lightning_shap.saving",
+    "save": "lightning_shap.pictures.saving",
 }
 
 __all__ = [

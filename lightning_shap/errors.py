@@ -1,8 +1,18 @@
-"""Errors that know the name of an argument. They need no torch, so pictures can raise them."""
+"""Errors that know the name of an argument, and the checks that every room needs.
 
-from collections.abc import Iterator
+They need neither torch nor NumPy, so that pictures can raise them, and the command can check its
+flags before it loads anything.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
+
+# Beyond these limits no number can be meant: it is refused before any work is done.
+MOST_EVALUATIONS = 10**7  # an image of 224 x 224 pixels has 300,000 at most to spend them on
+MOST_SEED = 2**63 - 1
+MOST_SIDE = 2**14  # of an image in pixels, larger than any camera's
 
 # What code raises that was given something else than it expects. Errors of a user's own kind, such
 # as one that a signal handler raises to end a run, are none of these.
@@ -71,3 +81,33 @@ def shown(value: Any) -> str:
     except Exception:  # objects of others may raise anything when they are shown
         text = ""
     return text if 0 < len(text) <= 80 else f"a {type(value).__name__}"
+
+
+def checked_count(
+    name: str, value: Any, *, least: int, most: int | None = None, why: str = ""
+) -> int:
+    """A whole number of at least ``least`` and at most ``most``."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ArgumentTypeError(name, f"got {shown(value)}; give a whole number")
+    count = int(value)
+    if count < least:
+        reason = f" ({why})" if why else ""
+        raise ArgumentError(name, f"got {shown(count)}; give at least {least}{reason}")
+    if most is not None and count > most:
+        raise ArgumentError(name, f"got {shown(count)}; give at most {most}")
+    return count
+
+
+def checked_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+    """One of a few names, or None where that is one of them."""
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        raise ArgumentError(
+            name, f"unknown {shown(value)}; give one of {', '.join(map(repr, choices))}"
+        )
+
+
+def checked_switch(name: str, value: Any) -> None:
+    """On or off, where a string such as ``"no"`` would silently count as on."""
+    numpys = str(getattr(value, "dtype", "")) == "bool" and not getattr(value, "shape", ())
+    if not (isinstance(value, bool) or numpys):
+        raise ArgumentTypeError(name, f"got {shown(value)}; give True or False")

@@ -25,7 +25,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_shap import ShapCallback
 from lightning_shap.isolation.isolated import isolated
-from lightning_shap.training import shares
+from lightning_shap.training import shared_explainer as shares
 
 
 def no_fault(number, scores):

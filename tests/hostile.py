@@ -660,11 +660,11 @@ def mutated(content, chooser):
 def specimens(folder):
     """A whole file of each kind that is read, and what reads it."""
     from lightning_shap import explain, load
-    from lightning_shap.archive import save
     from lightning_shap.command.data.folders import listed_images
     from lightning_shap.command.data.preprocessing import Preprocessing
     from lightning_shap.command.data.reading import read_samples
     from lightning_shap.command.model.load import load_model
+    from lightning_shap.explanation.archive import save
 
     prepare = Preprocessing(3, (16, 16))
 

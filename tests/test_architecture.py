@@ -16,11 +16,22 @@ from pathlib import Path
 
 import pytest
 
-from lightning_shap.methods.registry import METHODS
+from lightning_shap.engine.methods.registry import METHODS
 
 ROOT = Path(__file__).parents[1] / "lightning_shap"
 LIGHTNING = {"pytorch_lightning", "lightning", "lightning_fabric"}
-KNOWS_LIGHTNING = ("callback", "training", "command")
+KNOWS_LIGHTNING = ("training", "command")
+# From the top floor down: a room knows those below it, and none above.
+ROOMS = (
+    *("__main__", "training", "command", "page", "pictures", "analysis", "engine"),
+    *("explanation", "isolation", "errors"),
+)
+# Arrows that still point upward, each to be turned.
+UPWARD = {
+    ("command", "training"),
+    ("explanation", "pictures"),
+    ("explanation", "analysis"),
+}
 ESTIMATORS = sorted({method.home.partition(":")[0] for method in METHODS.values()})
 
 
@@ -94,7 +105,7 @@ def room(name: str) -> set[str]:
 
 def test_the_source_is_read_as_python_reads_it(tmp_path):
     """The reader itself, against what a fresh process imports."""
-    for module in ("lightning_shap.game", "lightning_shap.pictures.grid"):
+    for module in ("lightning_shap.engine.game", "lightning_shap.pictures.grid"):
         code = f"import sys, {module}; print(*sys.modules)"
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -129,29 +140,41 @@ def test_packages_import_nothing_of_their_own():
 
 
 def test_the_game_knows_no_method_and_no_picture():
-    known = reached("lightning_shap.game", lazy=True)
+    known = reached("lightning_shap.engine.game", lazy=True)
     assert not known & {*ESTIMATORS}
-    assert not within(known, "pictures", "metrics", "explainer", "explanation", "maps")
+    assert not within(known, "pictures", "analysis", "engine.explain", "explanation.explanation")
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_methods_know_the_game_but_not_what_becomes_of_their_values(estimator):
     known = reached(estimator, lazy=True)
-    assert "lightning_shap.game" in known
-    assert not within(known, "pictures", "metrics", "explainer", "explanation", "loggers")
+    assert "lightning_shap.engine.game" in known
+    assert not within(known, "pictures", "analysis", "engine.explain", "explanation.explanation")
     others = {other for other in ESTIMATORS if other != estimator}
     assert not known & others, "a method stands alone"
 
 
 def test_methods_are_imported_when_they_are_asked_for():
     for name in FILES:
-        if not within({name}, "methods"):
+        if not within({name}, "engine.methods"):
             assert not imported(name, lazy=True) & {*ESTIMATORS}, name
 
 
-def test_pictures_and_metrics_know_no_training():
-    for name in room("pictures") | room("metrics"):
-        assert not within(reached(name, lazy=True), *KNOWS_LIGHTNING, "loggers"), name
+def room_of(name: str) -> str:
+    return [*name.split("."), "__init__"][1]
+
+
+def test_the_package_has_these_rooms_and_no_others():
+    names = {path.stem for path in ROOT.iterdir() if path.name != "__pycache__"}
+    assert names == {*ROOMS, "__init__", "py"}
+
+
+def test_no_room_knows_one_above_it():
+    for name in FILES.keys() - {ROOT.name}:
+        for other in within(imported(name, lazy=True), *ROOMS):
+            above, below = room_of(name), room_of(other)
+            down = ROOMS.index(above) <= ROOMS.index(below)
+            assert down or (above, below) in UPWARD, f"{name} knows {other}"
 
 
 def test_only_the_callback_its_training_and_the_command_know_lightning():
@@ -164,8 +187,8 @@ def test_only_the_callback_its_training_and_the_command_know_lightning():
 
 def test_the_callback_and_the_command_do_not_know_each_other():
     for name in room("command"):
-        assert not within(imported(name, lazy=True), "callback"), name
-    for name in room("training") | room("callback"):
+        assert not within(imported(name, lazy=True), "training.callback"), name
+    for name in room("training"):
         assert not within(imported(name, lazy=True), "command"), name
 
 
@@ -173,15 +196,15 @@ def test_the_callback_and_the_command_do_not_know_each_other():
     ("module", "heavy"),
     [
         ("lightning_shap", {"torch", "numpy", "shap", *LIGHTNING}),
-        ("lightning_shap.methods.registry", {"torch", "numpy", "shap", *LIGHTNING}),
+        ("lightning_shap.engine.methods.registry", {"torch", "numpy", "shap", *LIGHTNING}),
         ("lightning_shap.command.options", {"torch", "numpy", "shap", *LIGHTNING}),
         ("lightning_shap.command.main", {"torch", "numpy", "shap", *LIGHTNING}),
         ("lightning_shap.errors", {"torch", "numpy", "shap", *LIGHTNING}),
-        ("lightning_shap.maps", {"torch", "shap", *LIGHTNING}),
+        ("lightning_shap.explanation.maps", {"torch", "shap", *LIGHTNING}),
         ("lightning_shap.pictures.grid", {"torch", "shap", *LIGHTNING}),
-        ("lightning_shap.game", {"shap", "scipy", *LIGHTNING}),
-        ("lightning_shap.archive", {"torch", *LIGHTNING}),
-        ("lightning_shap.explainer", {"scipy", "timm", "torchmetrics", *LIGHTNING}),
+        ("lightning_shap.engine.game", {"shap", "scipy", *LIGHTNING}),
+        ("lightning_shap.explanation.archive", {"torch", *LIGHTNING}),
+        ("lightning_shap.engine.explain", {"scipy", "timm", "torchmetrics", *LIGHTNING}),
     ],
 )
 def test_what_is_heavy_is_imported_where_it_is_needed(module, heavy):

@@ -7,9 +7,10 @@ import torch
 from generic_model import Generic, generic_images
 
 import lightning_shap
-from lightning_shap import archive, explain
-from lightning_shap.archive import load, merge, read_more, read_record, save
-from lightning_shap.explanation import PER_IMAGE
+from lightning_shap import explain
+from lightning_shap.explanation import archive
+from lightning_shap.explanation.archive import load, merge, read_more, read_record, save
+from lightning_shap.explanation.explanation import PER_IMAGE
 
 shape = (2, 5, 4)
 

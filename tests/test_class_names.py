@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageNet, VisionDataset
 from torchvision.models import ResNet18_Weights, resnet18
 
-from lightning_shap.class_names import class_names_in, class_names_of, task_of
+from lightning_shap.engine.class_names import class_names_in, task_of
+from lightning_shap.training.samples.samples import class_names_of
 
 
 class Head(nn.Linear):

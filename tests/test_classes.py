@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_shap.classes import Classes
+from lightning_shap.explanation.classes import Classes
 
 kinds = st.builds(Classes, st.integers(1, 6), values=st.booleans(), multi_label=st.booleans())
 rows = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import torch
 from generic_model import Generic, generic_images
 
 from lightning_shap import explain, load, plot
-from lightning_shap.archive import save
+from lightning_shap.explanation.archive import save
 from lightning_shap.pictures.captions import Captions
 
 SHAPE = (3, 8, 8)

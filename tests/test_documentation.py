@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lightning_shap import ShapCallback, explain
-from lightning_shap.training.question import USUAL_TOPK
+from lightning_shap.engine.question import USUAL_TOPK
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

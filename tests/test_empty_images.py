@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import lightning_shap
-from lightning_shap.archive import save
-from lightning_shap.empty_images import BALANCED, empty_taken_for
-from lightning_shap.maps import maps_of
+from lightning_shap.explanation.archive import save
+from lightning_shap.explanation.empty_images import BALANCED, empty_taken_for
+from lightning_shap.explanation.maps import maps_of
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.captions import Captions
 

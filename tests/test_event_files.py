@@ -21,10 +21,10 @@ from tiny_training import (
 )
 from torch.utils.tensorboard import SummaryWriter
 
-import lightning_shap.training.results as results
+import lightning_shap.training.logs.results as results
 from lightning_shap import ShapCallback
-from lightning_shap.event_files import writer_kept
-from lightning_shap.loggers import Settings, log_explanation
+from lightning_shap.training.logs.event_files import writer_kept
+from lightning_shap.training.logs.loggers import Settings, log_explanation
 
 pytestmark = lightning_warns
 

@@ -16,8 +16,8 @@ from generic_model import Generic, generic_images
 
 import lightning_shap
 from lightning_shap import explain
-from lightning_shap.explainer import explain_found
-from lightning_shap.truth import FoundLabels
+from lightning_shap.engine.explain import explain_found
+from lightning_shap.engine.truth import FoundLabels
 
 mpl.use("agg")
 
@@ -565,10 +565,10 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_explain_stays_the_function_when_its_module_is_imported():
-    import lightning_shap.explainer
+    import lightning_shap.engine.explain
 
     assert lightning_shap.explain is explain
-    assert lightning_shap.explainer.explain is explain
+    assert lightning_shap.engine.explain.explain is explain
 
 
 def test_a_name_the_package_does_not_have_is_an_attribute_error():

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap import explain
-from lightning_shap.arguments import checked_grid
+from lightning_shap.engine.arguments import checked_grid
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation import ImageExplanation
+from lightning_shap.explanation.explanation import ImageExplanation
 
 pytestmark = pytest.mark.filterwarnings("ignore:labels. some images have several classes")
 

@@ -6,8 +6,8 @@ import torch
 from generic_model import Generic, generic_images
 
 from lightning_shap import explain
-from lightning_shap.game import CoalitionGame, raw_output
-from lightning_shap.regions.boxes import Box, BoxCoalitions
+from lightning_shap.engine.game import CoalitionGame, raw_output
+from lightning_shap.engine.regions.boxes import Box, BoxCoalitions
 
 shape = (3, 6, 5)
 whole = Box(0, 6, 0, 5, 0, 3)
@@ -35,7 +35,7 @@ class Counting(torch.nn.Module):
 
 @pytest.fixture(autouse=True)
 def batches_as_on_an_accelerator(monkeypatch):
-    monkeypatch.setattr("lightning_shap.game.CPU_ROWS_PER_THREAD", 100)
+    monkeypatch.setattr("lightning_shap.engine.game.CPU_ROWS_PER_THREAD", 100)
 
 
 def game_of(model, **kwargs):
@@ -57,7 +57,7 @@ def test_a_row_is_the_output_of_its_image_where_its_coalition_is_present():
 
 
 def test_calls_on_a_cpu_are_small_enough_for_its_caches(monkeypatch):
-    monkeypatch.setattr("lightning_shap.game.CPU_ROWS_PER_THREAD", 2)
+    monkeypatch.setattr("lightning_shap.engine.game.CPU_ROWS_PER_THREAD", 2)
     model, threads = Counting(), torch.get_num_threads()
     np.testing.assert_allclose(played(model), played(model.network), atol=1e-12)
     assert max(model.calls) <= 2 * threads

@@ -12,7 +12,7 @@ from torchvision.ops import Permute
 
 from lightning_shap import AttributionShare, InsertionAUC, ShapCallback, explain
 from lightning_shap.errors import ArgumentTypeError
-from lightning_shap.samples import samples_in
+from lightning_shap.training.samples.samples import samples_in
 
 pytestmark = ours_raise
 SHAPE = (3, 9, 8)

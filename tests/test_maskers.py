@@ -7,7 +7,7 @@ from generic_model import generic_images
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lightning_shap.maskers import background_of, describe
+from lightning_shap.engine.maskers import background_of, describe
 
 sides = st.integers(1, 12)
 

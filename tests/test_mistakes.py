@@ -5,8 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from lightning_shap.mistakes import Prediction, Shortlist, predictions_of, samples_of
-from lightning_shap.samples import Samples
+from lightning_shap.training.samples.samples import Samples
+from lightning_shap.training.samples.shortlist import (
+    Prediction,
+    Shortlist,
+    predictions_of,
+    samples_of,
+)
 
 
 def prediction(place, right, confusion, sure):

@@ -13,7 +13,7 @@ from torchvision.datasets import FakeData
 from torchvision.models import ResNet18_Weights
 from torchvision.transforms import v2
 
-from lightning_shap.normalisation import normalisation_of, steps_of
+from lightning_shap.training.samples.normalisation import normalisation_of, steps_of
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.3, 0.2, 0.1]
 

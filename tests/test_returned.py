@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from lightning_shap import InsertionAUC, explain, load
-from lightning_shap.archive import save
+from lightning_shap.engine.returned import HIGH, LOW, OFF, VARIED, Returned
+from lightning_shap.explanation.archive import save
 from lightning_shap.pictures.captions import Captions
-from lightning_shap.returned import HIGH, LOW, OFF, VARIED, Returned
 
 
 class Ending(nn.Module):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from lightning_shap.samples import (
+from lightning_shap.training.samples.samples import (
     Samples,
     joined,
     samples_in,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from lightning_shap.samples import samples_in
-from lightning_shap.selection import labels_of, spread
+from lightning_shap.training.samples.samples import samples_in
+from lightning_shap.training.samples.selection import labels_of, spread
 
 labels = st.lists(st.integers(-1, 5), min_size=1, max_size=60).map(np.array)
 

@@ -11,9 +11,9 @@ import torch
 from generic_model import Generic, generic_images
 
 from lightning_shap import InsertionAUC, explain, load, plot
-from lightning_shap.archive import save
-from lightning_shap.explanation import PER_IMAGE, PER_MAP, ImageExplanation
-from lightning_shap.maps import maps_of
+from lightning_shap.explanation.archive import save
+from lightning_shap.explanation.explanation import PER_IMAGE, PER_MAP, ImageExplanation
+from lightning_shap.explanation.maps import maps_of
 from lightning_shap.pictures.captions import Captions
 
 SHAPE = (3, 6, 6)

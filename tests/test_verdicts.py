@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import lightning_shap
-from lightning_shap.classes import Classes
-from lightning_shap.verdicts import Candidate, Verdict, Verdicts
+from lightning_shap.explanation.classes import Classes
+from lightning_shap.explanation.verdicts import Candidate, Verdict, Verdicts
 
 CAT, DOG = Candidate(0, "cat", 0.259), Candidate(1, "dog", 0.705)
 NAMES = ["cat", "dog", "cup"]

@@ -286,7 +286,7 @@ def main() -> None:
 
     import torch
 
-    from lightning_shap.methods.kernel.design import coalition_pairs
+    from lightning_shap.engine.methods.kernel.design import coalition_pairs
 
     started = time.perf_counter()
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -23,8 +23,8 @@ from itertools import islice
 import numpy as np
 from games import BATCH, VIT, exact_values, outputs_of, photographs, training
 
-from lightning_shap.methods.kernel.design import every_coalition
-from lightning_shap.methods.kernel.estimate import design, estimate
+from lightning_shap.engine.methods.kernel.design import every_coalition
+from lightning_shap.engine.methods.kernel.estimate import design, estimate
 
 GRID = (3, 4)
 PLAYERS = GRID[0] * GRID[1]

@@ -17,11 +17,11 @@ from sklearn.datasets import load_digits, load_sample_images
 from torch import nn
 from torch.nn import functional
 
-from lightning_shap.game import CoalitionGame
-from lightning_shap.maskers import background_of
-from lightning_shap.methods.kernel.design import every_coalition
-from lightning_shap.methods.kernel.estimate import estimate
-from lightning_shap.regions.patches import PatchCoalitions, PatchGrid
+from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.maskers import background_of
+from lightning_shap.engine.methods.kernel.design import every_coalition
+from lightning_shap.engine.methods.kernel.estimate import estimate
+from lightning_shap.engine.regions.patches import PatchCoalitions, PatchGrid
 
 BATCH = 64  # images of a training step
 VIT = {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 4}

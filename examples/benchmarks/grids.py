@@ -19,7 +19,7 @@ from regions import Remembered, gain
 from shipped import PHOTOGRAPHS, square
 
 from lightning_shap import explain
-from lightning_shap.regions.patches import choose_grid
+from lightning_shap.engine.regions.patches import choose_grid
 
 # Sides of grids for each budget, from four or more evaluations a patch to about one.
 GRIDS = {

@@ -56,7 +56,7 @@ def model_alone(args: argparse.Namespace, side: int) -> float:
     from engine import peak_memory
 
     from lightning_shap import explain, plot
-    from lightning_shap.game import CoalitionGame
+    from lightning_shap.engine.game import CoalitionGame
 
     model, images = network(), samples_of(args, side)
     with torch.no_grad():

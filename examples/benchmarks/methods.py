@@ -16,8 +16,8 @@ import torch
 from games import VIT, exact_game, photographs, trained
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
-from lightning_shap.methods.registry import METHODS
-from lightning_shap.regions.patches import PatchGrid
+from lightning_shap.engine.methods.registry import METHODS
+from lightning_shap.engine.regions.patches import PatchGrid
 
 NETWORKS = {
     "convolutional": ("test_resnet", {}),

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from lightning_shap import AttributionEntropy, AttributionShare, DeletionAUC, Similarity, explain
-from lightning_shap.maskers import background_of
+from lightning_shap.engine.maskers import background_of
 
 np.trapz = np.trapezoid  # Quantus 0.6 asks for it under the name that NumPy 2.4 dropped
 

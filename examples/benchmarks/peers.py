@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from games import Game
 
-from lightning_shap.methods.kernel.estimate import ShapleyEstimate, estimate
-from lightning_shap.methods.kernel.search import Search
-from lightning_shap.regions.boxes import Box
+from lightning_shap.engine.methods.kernel.estimate import ShapleyEstimate, estimate
+from lightning_shap.engine.methods.kernel.search import Search
+from lightning_shap.engine.regions.boxes import Box
 
 Estimator = Callable[[Game, int, int], np.ndarray | None]
 

@@ -18,7 +18,7 @@ from games import Game, outputs_of, tabulated
 from shipped import PHOTOGRAPHS, square
 from torch import nn
 
-from lightning_shap.methods.kernel.design import every_coalition
+from lightning_shap.engine.methods.kernel.design import every_coalition
 
 GRID = (4, 4)
 SIZE = 128

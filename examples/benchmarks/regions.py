@@ -26,7 +26,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
-from lightning_shap.maskers import background_of
+from lightning_shap.engine.maskers import background_of
 from lightning_shap.pictures.pixels import map_cell
 
 Explained = Callable[[nn.Module, torch.Tensor, int, int], np.ndarray]

@@ -26,10 +26,10 @@ from sklearn.metrics import pairwise_distances
 from torch.nn.functional import cross_entropy, interpolate
 
 from lightning_shap import explain
-from lightning_shap.survey.places import GRID
-from lightning_shap.survey.survey import Survey
-from lightning_shap.survey.suspicions import Suspicion
-from lightning_shap.survey.swaps import FINE_DETAIL, measure_swaps_among
+from lightning_shap.analysis.class_summary.places import GRID
+from lightning_shap.analysis.class_summary.summary import Survey
+from lightning_shap.analysis.class_summary.suspicions import Suspicion
+from lightning_shap.analysis.class_summary.swaps import FINE_DETAIL, measure_swaps_among
 
 SIDE = 32
 EPOCHS, BATCH = 6, 32

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.arguments import checked_grid
-from lightning_shap.class_names import class_names_in
-from lightning_shap.classes import Classes
+from lightning_shap.analysis.class_summary.summary import check_comparable
 from lightning_shap.command.data.evaluation import preprocessing_of
 from lightning_shap.command.data.folders import find_images
 from lightning_shap.command.data.image_set import ImageSet
@@ -26,11 +24,13 @@ from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.model.trial import count_outputs, predicted_classes
 from lightning_shap.command.options import Explanation, Options, Results
+from lightning_shap.engine.arguments import checked_grid
+from lightning_shap.engine.class_names import class_names_in
+from lightning_shap.engine.methods.registry import those_with
+from lightning_shap.engine.outputs import checked_returns
 from lightning_shap.errors import ArgumentError
-from lightning_shap.methods.registry import those_with
-from lightning_shap.outputs import checked_returns
+from lightning_shap.explanation.classes import Classes
 from lightning_shap.pictures.pixels import shown_channels
-from lightning_shap.survey.survey import check_comparable
 
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few
 SAMPLES = 8  # where neither the command nor the checkpoint says how many

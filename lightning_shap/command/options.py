@@ -8,8 +8,8 @@ function itself would import torch and shap for every ``--help``; a test holds t
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lightning_shap.limits import MOST_EVALUATIONS, MOST_SEED, MOST_SIDE
-from lightning_shap.methods.registry import MethodName, RegionsName
+from lightning_shap.engine.methods.registry import MethodName, RegionsName
+from lightning_shap.errors import MOST_EVALUATIONS, MOST_SEED, MOST_SIDE
 
 MOST_IMAGES = 10**9
 MOST_THREADS = 256

@@ -4,11 +4,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_shap.archive import load, look_of, read_more, shapes_in
 from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import blaming, existing
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation import ImageExplanation
+from lightning_shap.explanation.archive import load, look_of, read_more, shapes_in
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.page.report import report
 
 if TYPE_CHECKING:

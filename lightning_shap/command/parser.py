@@ -13,8 +13,7 @@ from lightning_shap import __version__
 from lightning_shap.command.options import GROUPS, Options
 from lightning_shap.command.refusal import refusal
 from lightning_shap.command.text import readable
-from lightning_shap.errors import ArgumentError
-from lightning_shap.limits import checked_count
+from lightning_shap.errors import ArgumentError, checked_count
 
 FLAGS = {field.name: field for group in GROUPS.values() for field in fields(group)}
 LISTS = {name for name, field in FLAGS.items() if "list[" in str(field.type)}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from lightning_shap.methods.registry import REMOVED
+from lightning_shap.engine.methods.registry import REMOVED
 
 KINDS: Mapping[Any, tuple[str, str]] = {
     int: ("a whole number", "whole numbers"),

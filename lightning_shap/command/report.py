@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.archive import read, read_more, read_record
-from lightning_shap.explanation import Record
-from lightning_shap.verdicts import Verdict, Verdicts, verdicts_of
+from lightning_shap.explanation.archive import read, read_more, read_record
+from lightning_shap.explanation.explanation import Record
+from lightning_shap.explanation.verdicts import Verdict, Verdicts, verdicts_of
 
 PREDICTIONS = 5  # of the highest classes; the archive has them all
 PACKAGES = ("lightning-shap", "torch", "timm", "shap", "numpy", "pillow")

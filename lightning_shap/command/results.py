@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.archive import load, read, read_record
-from lightning_shap.atomic import check_writable
 from lightning_shap.command.page import PICTURE_BYTES, PICTURE_ROWS, shown, write_page
 from lightning_shap.command.report import report
 from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import reason
 from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.archive import load, read, read_record
+from lightning_shap.explanation.atomic import check_writable
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.grid import plot, save
 
@@ -134,9 +134,9 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
 
 def _write_classes(job: "Job", archive: Path) -> list[str]:
     """The summary of the classes, as a picture and as JSON; its lines."""
-    from lightning_shap.archive_blocks import ArchiveBlocks
+    from lightning_shap.analysis.class_summary.summary import Survey
+    from lightning_shap.explanation.blocks import ArchiveBlocks
     from lightning_shap.pictures.classes import classes
-    from lightning_shap.survey.survey import Survey
 
     survey = Survey(ArchiveBlocks(archive), seed=job.options.explanation.seed)
     picture = classes(
@@ -155,8 +155,8 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
 
 def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:
     """A TensorBoard event, as the callback writes it for a model that is done."""
-    from lightning_shap.loggers import log_explanation
     from lightning_shap.training.lightning import pl
+    from lightning_shap.training.logs.loggers import log_explanation
 
     logger = pl.loggers.TensorBoardLogger(logdir, name="", version="")
     explanation, look = shown(archive)

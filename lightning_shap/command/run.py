@@ -5,8 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_shap.archive import NAME, merge, save
-from lightning_shap.atomic import published
+from lightning_shap.analysis.class_summary.swaps import measure_swaps
 from lightning_shap.command.data.reading import check_any, read_samples
 from lightning_shap.command.job import Job, prepared
 from lightning_shap.command.memory import bounded_memory
@@ -15,9 +14,10 @@ from lightning_shap.command.options import Options
 from lightning_shap.command.page import given_archive, write_given_page
 from lightning_shap.command.processes import end_with_parent
 from lightning_shap.command.results import FILES, Results, log, output_directory, write_beside
+from lightning_shap.engine.explain import explain_found
 from lightning_shap.errors import escaped
-from lightning_shap.explainer import explain_found
-from lightning_shap.survey.swaps import measure_swaps
+from lightning_shap.explanation.archive import NAME, merge, save
+from lightning_shap.explanation.atomic import published
 
 if TYPE_CHECKING:
     from lightning_shap.command.shards import Shards

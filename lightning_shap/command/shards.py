@@ -18,22 +18,22 @@ import torch
 from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_shap.archive import save
-from lightning_shap.atomic import (
+from lightning_shap.analysis.class_summary.swaps import measure_swaps
+from lightning_shap.command.data.reading import PreparedImages, check_any, read_samples
+from lightning_shap.command.model.find import find_weights
+from lightning_shap.command.processes import end_with_parent, parent_of_processes
+from lightning_shap.command.trainer import quiet_lightning, trainer_of
+from lightning_shap.engine.explain import explain_found
+from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.archive import save
+from lightning_shap.explanation.atomic import (
     make_work_folder,
     open_regular,
     remove_work,
     replacing,
     work_folder,
 )
-from lightning_shap.command.data.reading import PreparedImages, check_any, read_samples
-from lightning_shap.command.model.find import find_weights
-from lightning_shap.command.processes import end_with_parent, parent_of_processes
-from lightning_shap.command.trainer import quiet_lightning, trainer_of
-from lightning_shap.errors import ArgumentError
-from lightning_shap.explainer import explain_found
-from lightning_shap.explanation import ImageExplanation
-from lightning_shap.survey.swaps import measure_swaps
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.training.lightning import pl
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from typing import Any
 import torch
 
 from lightning_shap.command.text import readable
-from lightning_shap.errors import ArgumentError
-from lightning_shap.limits import MOST_SIDE
+from lightning_shap.errors import MOST_SIDE, ArgumentError
 
 MAX_ITEMS = 2**16
 MAX_DEPTH = 4

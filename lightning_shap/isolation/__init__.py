@@ -19,5 +19,5 @@ model may remember its calls anywhere. So the model itself is never called. In f
 
 Nothing is restored that was changed, as nothing of the model's is. Beside it, ``modes`` evaluates
 modules, and ``signals`` tells a handler's errors from ours. What prepares the data is called by the
-same means, or in a process of its own: see :mod:`lightning_shap.training.reading`.
+same means, or in a process of its own: see :mod:`lightning_shap.training.samples.reading`.
 """

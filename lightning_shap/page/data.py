@@ -10,14 +10,15 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap import __version__
-from lightning_shap.compressed import Layout, layout_of
-from lightning_shap.empty_images import empty_taken_for
-from lightning_shap.explanation import ImageExplanation, Record
-from lightning_shap.maps import maps_of
-from lightning_shap.page.compact import FORMAT, pack, pack_samples
+from lightning_shap.engine.methods.registry import METHODS
+from lightning_shap.explanation.compact import FORMAT, pack, pack_samples
+from lightning_shap.explanation.compressed import Layout, layout_of
+from lightning_shap.explanation.empty_images import empty_taken_for
+from lightning_shap.explanation.explanation import ImageExplanation, Record
+from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.verdicts import verdicts_of
 from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
-from lightning_shap.verdicts import verdicts_of
 
 TRACKED = 24  # classes at most whose outputs are followed through the epochs
 
@@ -28,7 +29,7 @@ class PageData:
 
     Attributes:
         facts: What the page lists and draws curves of, without the values; JSON can say it.
-        values: The explanation's compact form, see :mod:`lightning_shap.page.compact`.
+        values: The explanation's compact form, see :mod:`lightning_shap.explanation.compact`.
         samples: What all explanations of these images share, likewise.
         key: By which the facts name the samples.
     """
@@ -187,3 +188,23 @@ def _number(value: Any) -> float | None:
     """A number short enough to send, None for what JSON has no number for."""
     number = float(value)
     return float(f"{number:.7g}") if np.isfinite(number) else None
+
+
+def numbers_of(
+    tag: str, record: Record, more: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """The numbers that say how far to trust an explanation, by the names they are logged under.
+
+    Args:
+        tag: Under which they are logged.
+        record: Of the explanation.
+        more: What else is known of it, by names without the tag.
+    """
+    method = METHODS.get(record.method)
+    gap = {} if method is not None and method.adds_up else {"additivity_gap": _largest_gap(record)}
+    known = {**gap, "evaluations": float(record.evaluations.sum()), "seconds": record.seconds}
+    return {f"{tag}/{name}": value for name, value in {**known, **(more or {})}.items()}
+
+
+def _largest_gap(record: Record) -> float:
+    return float(record.additivity_gap.max())

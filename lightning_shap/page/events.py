@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from lightning_shap.page.data import PageData
-from lightning_shap.picture_events import is_tensorboards, write_summary
+from lightning_shap.page.tensorboard import is_tensorboards, write_summary
 
 PLUGIN = "shap"
 EXPLANATION, FACTS = "explanation", "facts"  # the ends of tags

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_shap.atomic import replacing
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation import ImageExplanation
-from lightning_shap.loggers import numbers_of
+from lightning_shap.explanation.atomic import replacing
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.page.bundle import data_in, html
-from lightning_shap.page.data import PageData, PageWriter
+from lightning_shap.page.data import PageData, PageWriter, numbers_of
 
 ARCHIVE = "explanation"  # the name of the run and of the tag where there is no training
 
@@ -145,7 +144,7 @@ def _explanation_of(given: Any) -> tuple[ImageExplanation, dict[str, Any]]:
     """An explanation, and what an archive knows of how it looks."""
     known: dict[str, Any] = {}
     if isinstance(given, (str, os.PathLike)):
-        from lightning_shap.archive import load, look_of
+        from lightning_shap.explanation.archive import load, look_of
 
         known = look_of(given)
         given = load(given)

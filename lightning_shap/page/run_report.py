@@ -7,15 +7,15 @@ folder, each has a file of its own there, and no run goes on with another's.
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
-from lightning_shap.atomic import is_free, open_regular, replacing
-from lightning_shap.loggers import numbers_of, path_of
+from lightning_shap.explanation.atomic import is_free, open_regular, replacing
 from lightning_shap.page.bundle import HEAD_BYTES, owner_in
-from lightning_shap.page.data import PageData
+from lightning_shap.page.data import PageData, numbers_of
 from lightning_shap.page.report import Pages
 
 GROWTH = 1.1  # a report is written anew once it has so many times the explanations
@@ -157,3 +157,10 @@ def _write(place: str, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_bytes(content)
+
+
+def path_of(place: str) -> Path | None:
+    """Returns the path of a place on this machine, None for an address of elsewhere."""
+    if place.startswith(("file:", "local:")):  # Lightning normalises file:///logs to file:/logs
+        return Path(url_to_fs(place)[1])
+    return None if "://" in place else Path(place)

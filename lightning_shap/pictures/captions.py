@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.empty_images import empty_taken_for
+from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
-from lightning_shap.maps import Maps, maps_of
-from lightning_shap.methods.registry import METHODS
-from lightning_shap.phrases import (
+from lightning_shap.explanation.empty_images import empty_taken_for
+from lightning_shap.explanation.maps import Maps, maps_of
+from lightning_shap.explanation.phrases import (
     Name,
     Phrase,
     alike,
@@ -21,7 +21,7 @@ from lightning_shap.phrases import (
     way,
     whole_percent,
 )
-from lightning_shap.verdicts import (
+from lightning_shap.explanation.verdicts import (
     Candidate,
     Verdict,
     Verdicts,
@@ -33,8 +33,8 @@ from lightning_shap.verdicts import (
 if TYPE_CHECKING:
     import shap
 
-    from lightning_shap.classes import Classes
-    from lightning_shap.explanation import Record
+    from lightning_shap.explanation.classes import Classes
+    from lightning_shap.explanation.explanation import Record
 
 COARSE = 8  # regions; fewer say at best in which quarter something lies
 MISSING = 0.05  # a share of the change that a reader should know of

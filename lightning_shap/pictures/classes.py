@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lightning_shap.phrases import Name, Phrase, join, number, whole_percent
+from lightning_shap.analysis.class_summary.groups import EXAMPLES, Group
+from lightning_shap.analysis.class_summary.places import FINE
+from lightning_shap.analysis.class_summary.summary import Survey
+from lightning_shap.analysis.class_summary.words import fact_in_words, nothing_found, untested
+from lightning_shap.explanation.phrases import Name, Phrase, join, number, whole_percent
 from lightning_shap.pictures.lettering import Style, fitted, wrapped, write
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Numbers, Photographs
@@ -21,15 +25,11 @@ from lightning_shap.pictures.sheet import (
     Paper,
 )
 from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, SmallMaps
-from lightning_shap.survey.groups import EXAMPLES, Group
-from lightning_shap.survey.places import FINE
-from lightning_shap.survey.survey import Survey
-from lightning_shap.survey.words import fact_in_words, nothing_found, untested
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lightning_shap.survey.suspicions import Suspicion
+    from lightning_shap.analysis.class_summary.suspicions import Suspicion
 
 CAPTION = 52  # under each row, its name and a line of details
 WARNING = Style(15, WRONG, bold=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from lightning_shap.maps import maps_of
-from lightning_shap.phrases import number
+from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.phrases import number
 from lightning_shap.pictures.captions import Captions
 from lightning_shap.pictures.lettering import Style, fitted, write
 from lightning_shap.pictures.limits import common_limit
@@ -26,8 +26,8 @@ from lightning_shap.pictures.sheet import (
 from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, SmallMaps
 
 if TYPE_CHECKING:
-    from lightning_shap.explanation import ImageExplanation
-    from lightning_shap.story.chapter import Chapter
+    from lightning_shap.analysis.history.snapshot import Chapter
+    from lightning_shap.explanation.explanation import ImageExplanation
 
 MOST_COLUMNS = 8
 MOST_ROWS = 8

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lightning_shap.atomic import replacing
+from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
-from lightning_shap.maps import Maps, maps_of
-from lightning_shap.methods.registry import METHODS
-from lightning_shap.phrases import MINUS, number
+from lightning_shap.explanation.atomic import replacing
+from lightning_shap.explanation.maps import Maps, maps_of
+from lightning_shap.explanation.phrases import MINUS, number
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.captions import Captions
 from lightning_shap.pictures.limits import Limit, checked_limit, chosen_limit, common_limit

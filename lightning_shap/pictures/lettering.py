@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.ft2font import FT2Font
 from PIL import ImageDraw, ImageFont
 
-from lightning_shap.phrases import SEPARATOR, Name, Phrase, parts_of
+from lightning_shap.explanation.phrases import SEPARATOR, Name, Phrase, parts_of
 
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # DejaVu Sans, on every machine
 ELLIPSIS = "…"
@@ -42,7 +42,7 @@ def fitted(text: str, style: Style, width: float, *, least: int = 0) -> str:
     such as a number, is never cut: a text of which too much is left is wider than there is room.
 
     Args:
-        text: A :class:`lightning_shap.phrases.Phrase`, a name, or plain text.
+        text: A :class:`lightning_shap.explanation.phrases.Phrase`, a name, or plain text.
         style: How it is written.
         width: What there is for it.
         least: Characters that are left of each name in any case.

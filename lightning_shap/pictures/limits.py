@@ -5,8 +5,7 @@ import math
 import numpy as np
 
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
-
-PERCENTILE = 99.5  # small regions, of a reflection or an eye, may have values many times as dense
+from lightning_shap.explanation.compressed import PERCENTILE
 
 
 class RunningLimit:

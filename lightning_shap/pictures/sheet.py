@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lightning_shap.phrases import join
+from lightning_shap.explanation.phrases import join
 from lightning_shap.pictures.captions import Heading
 from lightning_shap.pictures.lettering import (
     Style,

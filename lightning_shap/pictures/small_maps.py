@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from lightning_shap.phrases import MINUS
+from lightning_shap.explanation.phrases import MINUS
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.grid import usual_smooth
 from lightning_shap.pictures.lettering import Style

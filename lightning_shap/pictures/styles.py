@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from lightning_shap.errors import ArgumentError
-from lightning_shap.phrases import whole_percent
+from lightning_shap.explanation.phrases import whole_percent
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.photographs import Ground
 

@@ -6,22 +6,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from lightning_shap.analysis.class_summary.summary import Survey, check_comparable
+from lightning_shap.analysis.class_summary.swaps import ROWS, partners
+from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation import ImageExplanation
-from lightning_shap.labels import WhichLabels
-from lightning_shap.loggers import CLASSES, Ending
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.classes import classes
-from lightning_shap.samples import Samples
-from lightning_shap.survey.survey import Survey, check_comparable
-from lightning_shap.survey.swaps import ROWS, partners
-from lightning_shap.training.fixed_batch import FixedBatch
 from lightning_shap.training.lightning import LightningModule, Trainer
+from lightning_shap.training.logs.loggers import CLASSES, Ending
+from lightning_shap.training.logs.results import Results
 from lightning_shap.training.messages import inform
-from lightning_shap.training.model_card import ModelCard
-from lightning_shap.training.question import Question
 from lightning_shap.training.ranks import Ranks
-from lightning_shap.training.results import Results
-from lightning_shap.training.shares import SharedExplainer
+from lightning_shap.training.samples.fixed_batch import FixedBatch
+from lightning_shap.training.samples.labels import WhichLabels
+from lightning_shap.training.samples.model_card import ModelCard
+from lightning_shap.training.samples.samples import Samples
+from lightning_shap.training.shared_explainer import SharedExplainer
 from lightning_shap.training.time_budget import LEAST, Spending, TimeBudget
 
 FEWEST = 32  # images; fewer say nothing of several classes

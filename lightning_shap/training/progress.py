@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lightning_shap.progress import DELAY, Report, tqdm_bar
+from lightning_shap.engine.progress import DELAY, Report, tqdm_bar
 from lightning_shap.training.lightning import Trainer
 
 

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.data import files
 from lightning_shap.command.data.evaluation import preprocessing_of
 from lightning_shap.command.data.folders import find_images
@@ -21,6 +20,7 @@ from lightning_shap.command.data.reading import drawn, read_samples
 from lightning_shap.command.data.scale import LOOKED_AT, scale_of
 from lightning_shap.command.model.description import Description, from_settings
 from lightning_shap.command.model.trial import predicted_classes
+from lightning_shap.engine.arguments import ArgumentError
 
 
 def prepare(channels=3, size=8, **kwargs):

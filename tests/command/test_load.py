@@ -9,9 +9,9 @@ import torch
 from finished_model import ARCHITECTURE, network, weights_in
 from safetensors.torch import save_file
 
-from lightning_shap.arguments import ArgumentError
 from lightning_shap.command.model.hugging_face import description_of_processor
 from lightning_shap.command.model.load import load_model
+from lightning_shap.engine.arguments import ArgumentError
 
 image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

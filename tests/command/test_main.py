@@ -19,13 +19,13 @@ from PIL import Image
 
 import lightning_shap
 from lightning_shap import load
-from lightning_shap.archive import save
 from lightning_shap.command.main import main
 from lightning_shap.command.options import Explanation
 from lightning_shap.command.parser import parse
 from lightning_shap.command.report import report
-from lightning_shap.explainer import explain
-from lightning_shap.methods.registry import REMOVED
+from lightning_shap.engine.explain import explain
+from lightning_shap.engine.methods.registry import REMOVED
+from lightning_shap.explanation.archive import save
 
 FILES = ["explanation.json", "explanation.npz", "explanation.png"]
 

@@ -33,7 +33,7 @@ from torch.nn.functional import cross_entropy, dropout
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_shap import ShapCallback, explain
-from lightning_shap.methods.registry import METHODS
+from lightning_shap.engine.methods.registry import METHODS
 
 pytestmark = [
     *lightning_warns,

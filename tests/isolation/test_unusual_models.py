@@ -598,7 +598,7 @@ def trained(kind, folder, *callbacks, data=None):
 def no_pictures(monkeypatch):
     """They are not what is asked here, and take most of the time."""
     blank = np.zeros((8, 8, 3), np.uint8)
-    monkeypatch.setattr("lightning_shap.training.logbook.plot", lambda *args, **kwargs: blank)
+    monkeypatch.setattr("lightning_shap.training.logs.logbook.plot", lambda *args, **kwargs: blank)
 
 
 def check(kind, folder, monkeypatch, data=None, **arguments):

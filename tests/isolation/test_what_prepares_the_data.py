@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data import Sampler as TorchSampler
 
 from lightning_shap import ShapCallback
-from lightning_shap.training import reading
+from lightning_shap.training.samples import reading
 
 pytestmark = [
     *lightning_warns,
@@ -209,7 +209,7 @@ KINDS = {
 def no_pictures(monkeypatch):
     """They are not what is asked here, and take most of the time."""
     blank = np.zeros((8, 8, 3), np.uint8)
-    monkeypatch.setattr("lightning_shap.training.logbook.plot", lambda *args, **kwargs: blank)
+    monkeypatch.setattr("lightning_shap.training.logs.logbook.plot", lambda *args, **kwargs: blank)
 
 
 def trained(kind, options, folder, *callbacks):

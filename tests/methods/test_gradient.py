@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from lightning_shap.arguments import checked_backgrounds
-from lightning_shap.explainer import _ends, explain
-from lightning_shap.game import CoalitionGame
-from lightning_shap.methods.attribution import Attribution
-from lightning_shap.methods.gradient import gradient_values
+from lightning_shap.engine.arguments import checked_backgrounds
+from lightning_shap.engine.explain import _ends, explain
+from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.methods.attribution import Attribution
+from lightning_shap.engine.methods.gradient import gradient_values
 
 
 @pytest.fixture(autouse=True)

@@ -8,14 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_shap.game import CoalitionGame
-from lightning_shap.methods.descent import Descent
-from lightning_shap.methods.kernel.design import coalitions_of_boxes, every_coalition, tree_of
-from lightning_shap.methods.kernel.estimate import design, estimate
-from lightning_shap.methods.kernel.estimator import kernel_values
-from lightning_shap.methods.kernel.prior import NOISE, PatchKernel
-from lightning_shap.methods.kernel.search import Search
-from lightning_shap.regions.patches import PatchCoalitions, PatchGrid, choose_grid
+from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.methods.descent import Descent
+from lightning_shap.engine.methods.kernel.design import (
+    coalitions_of_boxes,
+    every_coalition,
+    tree_of,
+)
+from lightning_shap.engine.methods.kernel.estimate import design, estimate
+from lightning_shap.engine.methods.kernel.estimator import kernel_values
+from lightning_shap.engine.methods.kernel.prior import NOISE, PatchKernel
+from lightning_shap.engine.methods.kernel.search import Search
+from lightning_shap.engine.regions.patches import PatchCoalitions, PatchGrid, choose_grid
 
 GRID = (3, 4)
 PLAYERS = 12

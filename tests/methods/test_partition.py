@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap import explain
-from lightning_shap.explainer import _ends
-from lightning_shap.game import CoalitionGame
-from lightning_shap.maskers import background_of
-from lightning_shap.methods.partition import partition_values
-from lightning_shap.regions.boxes import Box, BoxCoalitions, _multiplied
+from lightning_shap.engine.explain import _ends
+from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.maskers import background_of
+from lightning_shap.engine.methods.partition import partition_values
+from lightning_shap.engine.regions.boxes import Box, BoxCoalitions, _multiplied
 
 quick = settings(max_examples=20, deadline=None)
 a_few = settings(max_examples=4, deadline=None)

@@ -14,8 +14,8 @@ from lightning_shap import ShapCallback, explain, plot
 from lightning_shap.command.main import main
 from lightning_shap.command.options import Explanation
 from lightning_shap.command.parser import parse
-from lightning_shap.methods.attribution import Attribution
-from lightning_shap.methods.registry import METHODS, REMOVED, Estimator, Method, MethodName
+from lightning_shap.engine.methods.attribution import Attribution
+from lightning_shap.engine.methods.registry import METHODS, REMOVED, Estimator, Method, MethodName
 from lightning_shap.pictures.captions import Captions
 
 SHAPE = (1, 4, 4)

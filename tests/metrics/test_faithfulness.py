@@ -13,7 +13,7 @@ from torch import nn
 from torchmetrics import MetricCollection
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
-from lightning_shap.metrics.rankings import random_ranks, ranks_of
+from lightning_shap.analysis.metrics.rankings import random_ranks, ranks_of
 
 METRICS = [InsertionAUC, DeletionAUC]
 SEEDS = st.integers(0, 10_000)

@@ -13,10 +13,14 @@ from torch import nn
 from torchmetrics import MetricCollection
 
 from lightning_shap import explain
-from lightning_shap.maps import maps_of
-from lightning_shap.metrics.similarity import Similarity
-from lightning_shap.metrics.trust import ClearShare, MissingShare, RelativeError, ResolvedRegions
-from lightning_shap.metrics.where import (
+from lightning_shap.analysis.metrics.similarity import Similarity
+from lightning_shap.analysis.metrics.trust import (
+    ClearShare,
+    MissingShare,
+    RelativeError,
+    ResolvedRegions,
+)
+from lightning_shap.analysis.metrics.where import (
     CORNERS,
     AttributionEntropy,
     AttributionShare,
@@ -24,6 +28,7 @@ from lightning_shap.metrics.where import (
     CornerShare,
     TopShare,
 )
+from lightning_shap.explanation.maps import maps_of
 
 OF_ONE = [BorderShare, CornerShare, TopShare, AttributionEntropy]
 OF_RECORDS = [RelativeError, ClearShare, ResolvedRegions, MissingShare]

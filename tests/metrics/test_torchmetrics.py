@@ -19,7 +19,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.wrappers import BootStrapper, MetricTracker, MinMaxMetric
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
-from lightning_shap.metrics.faithfulness import _AreaUnderCurve
+from lightning_shap.analysis.metrics.faithfulness import _AreaUnderCurve
 
 pytestmark = lightning_warns
 

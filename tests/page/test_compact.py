@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lightning_shap
-from lightning_shap.compressed import npz
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation import ImageExplanation
+from lightning_shap.explanation.compressed import npz
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.regions import Regions
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.limits import PERCENTILE
-from lightning_shap.regions.labelled import Regions
 
 
 def network(side, channels=3, classes=5):

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 import lightning_shap
-from lightning_shap.archive import save
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation import ImageExplanation
+from lightning_shap.explanation.archive import save
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.regions import Regions
 from lightning_shap.page import bundle
 from lightning_shap.page.data import PageWriter
 from lightning_shap.page.report import Pages
 from lightning_shap.pictures import pixels, styles
-from lightning_shap.regions.labelled import Regions
 
 
 def explained(rows=2, classes=3, side=8, **given):

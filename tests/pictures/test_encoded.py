@@ -9,7 +9,7 @@ from test_grid import an_explanation
 from torch.utils.tensorboard import SummaryWriter
 
 from lightning_shap import plot
-from lightning_shap.picture_events import add_picture
+from lightning_shap.page.tensorboard import add_picture
 from lightning_shap.pictures.encoded import encode
 
 

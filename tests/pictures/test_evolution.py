@@ -8,6 +8,8 @@ import torch
 from PIL import Image, ImageColor
 
 from lightning_shap import explain
+from lightning_shap.analysis.history.snapshot import Chapter
+from lightning_shap.explanation.verdicts import Candidate, Verdict
 from lightning_shap.pictures.evolution import (
     MISTAKE,
     MOST_COLUMNS,
@@ -17,8 +19,6 @@ from lightning_shap.pictures.evolution import (
 )
 from lightning_shap.pictures.lettering import fitted, width_of
 from lightning_shap.pictures.sheet import RIGHT, WRONG
-from lightning_shap.story.chapter import Chapter
-from lightning_shap.verdicts import Candidate, Verdict
 
 
 def explained(scale=1.0, labels=(0, 1)):

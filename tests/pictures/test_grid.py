@@ -13,16 +13,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lightning_shap.classes import Classes
-from lightning_shap.explanation import ImageExplanation, Record
-from lightning_shap.phrases import SEPARATOR, Name, Phrase, join, percent
+from lightning_shap.explanation.classes import Classes
+from lightning_shap.explanation.explanation import ImageExplanation, Record
+from lightning_shap.explanation.phrases import SEPARATOR, Name, Phrase, join, percent
+from lightning_shap.explanation.verdicts import Candidate, Verdict
 from lightning_shap.pictures import lettering, pixels, sheet
 from lightning_shap.pictures.captions import Captions, Heading
 from lightning_shap.pictures.grid import plot, save
 from lightning_shap.pictures.lettering import Style, fitted, least_width, width_of, wrapped
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album
-from lightning_shap.verdicts import Candidate, Verdict
 
 LONG = "Blenheim spaniel, King Charles spaniel with a very long name"
 

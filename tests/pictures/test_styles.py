@@ -11,11 +11,11 @@ from test_grid import an_explanation, words  # noqa: F401 - a fixture
 from torch import nn
 
 from lightning_shap import explain, plot
+from lightning_shap.explanation.regions import Regions
 from lightning_shap.pictures import sheet
 from lightning_shap.pictures.limits import RunningLimit
 from lightning_shap.pictures.pixels import muted
 from lightning_shap.pictures.styles import OPACITY, RAISING, STYLES, usual_style
-from lightning_shap.regions.labelled import Regions
 
 SIDE = 112
 SHOWN = 2 * SIDE

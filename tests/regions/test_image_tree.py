@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_shap.regions import image_tree as module
-from lightning_shap.regions.image_tree import ImageTrees, NodeCoalitions, image_tree
+from lightning_shap.engine.regions import image_tree as module
+from lightning_shap.engine.regions.image_tree import ImageTrees, NodeCoalitions, image_tree
 
 quick = settings(max_examples=30, deadline=None)
 shapes = st.tuples(st.sampled_from([1, 3, 4, 13]), st.integers(1, 9), st.integers(1, 9))

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap import explain, plot
-from lightning_shap.archive import load, save
-from lightning_shap.explanation import ImageExplanation, interleaved
-from lightning_shap.maps import maps_of
+from lightning_shap.explanation.archive import load, save
+from lightning_shap.explanation.explanation import ImageExplanation, interleaved
+from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.regions import Regions, joined
 from lightning_shap.pictures.captions import Captions
-from lightning_shap.regions.labelled import Regions, joined
 
 SHAPE = (3, 7, 6)
 

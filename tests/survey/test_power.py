@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from test_suspicions import as_shares, maps, of_one
 
-from lightning_shap.survey.places import Shares
-from lightning_shap.survey.power import CASES, MARKED, power_of
-from lightning_shap.survey.suspicions import suspicions
-from lightning_shap.survey.swaps import PARTS
+from lightning_shap.analysis.class_summary.places import Shares
+from lightning_shap.analysis.class_summary.power import CASES, MARKED, power_of
+from lightning_shap.analysis.class_summary.suspicions import suspicions
+from lightning_shap.analysis.class_summary.swaps import PARTS
 
 CLASSES = 4
 
@@ -32,7 +32,7 @@ def planted(shares, labels, label, column, more):
 @pytest.mark.parametrize(("swaps", "images"), [(True, 40), (True, 120), (False, 120)])
 def test_a_share_as_large_as_stated_is_found_so_often(monkeypatch, swaps, images):
     """Planted in images of which the true mean of a place is known, of another draw each time."""
-    monkeypatch.setattr("lightning_shap.survey.suspicions.DRAWS", range(99))
+    monkeypatch.setattr("lightning_shap.analysis.class_summary.suspicions.DRAWS", range(99))
     measure = "swap" if swaps else "attribution"
     population, classes = shares_of(3000, 12345, swaps=swaps)
     random, found, tried, runs = np.random.default_rng(54321), 0, 0, 50

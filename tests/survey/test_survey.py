@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import lightning_shap
-from lightning_shap.archive import save
-from lightning_shap.archive_blocks import ArchiveBlocks
+from lightning_shap.analysis.class_summary.averages import as_shares, gathered
+from lightning_shap.analysis.class_summary.summary import Survey
+from lightning_shap.analysis.class_summary.words import distinct
 from lightning_shap.errors import ArgumentError
-from lightning_shap.maps import maps_of
+from lightning_shap.explanation.archive import save
+from lightning_shap.explanation.blocks import ArchiveBlocks
+from lightning_shap.explanation.maps import maps_of
 from lightning_shap.pictures.classes import classes
-from lightning_shap.survey.shown import as_shares, gathered
-from lightning_shap.survey.survey import Survey
-from lightning_shap.survey.words import distinct
 
 SIDE = 16
 CARRIES = "carries the attribution of"
@@ -109,7 +109,7 @@ def test_an_archive_says_and_shows_the_same_some_images_at_a_time(
     survey, found, rows, tmp_path, monkeypatch
 ):
     path = save(found, tmp_path / "explanation.npz")
-    monkeypatch.setattr("lightning_shap.archive_blocks.BYTES_AT_ONCE", rows * 8 * SIDE**2 * 2)
+    monkeypatch.setattr("lightning_shap.explanation.blocks.BYTES_AT_ONCE", rows * 8 * SIDE**2 * 2)
     blocks = ArchiveBlocks(path)
     assert len([*blocks]) == -(-len(found) // rows)
     read = Survey(blocks)
@@ -240,7 +240,7 @@ def test_that_nothing_is_found_comes_with_what_would_have_been(words):
 
 
 def test_where_nothing_could_be_found_that_is_said_instead(words, monkeypatch):
-    monkeypatch.setattr("lightning_shap.survey.power.CASES", 1.1)
+    monkeypatch.setattr("lightning_shap.analysis.class_summary.power.CASES", 1.1)
     survey = some(np.arange(45) % 3)
     said = f"too few images to tell whether a place stands out: {MORE}"
     assert said in survey.lines

@@ -5,10 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_shap.maps import Maps
-from lightning_shap.survey.places import GRID, STRONGEST, Shares, attributed, on_grid
-from lightning_shap.survey.suspicions import LEVEL, surprise_of, suspicions
-from lightning_shap.survey.swaps import FINE_DETAIL, PARTS, swapped
+from lightning_shap.analysis.class_summary.places import (
+    GRID,
+    STRONGEST,
+    Shares,
+    attributed,
+    on_grid,
+)
+from lightning_shap.analysis.class_summary.suspicions import LEVEL, surprise_of, suspicions
+from lightning_shap.analysis.class_summary.swaps import FINE_DETAIL, PARTS, swapped
+from lightning_shap.explanation.maps import Maps
 
 CLASSES = 4
 
@@ -77,9 +83,9 @@ def test_of_two_classes_the_one_with_the_mark_is_named_and_not_both():
 
 def test_runs_without_a_cause_name_anything_at_the_stated_rate_at_most(monkeypatch):
     """Of the test alone: with what is too small to matter left in."""
-    monkeypatch.setattr("lightning_shap.survey.suspicions.LEAST", 0.0)
-    monkeypatch.setattr("lightning_shap.survey.suspicions.LEAST_UNSWAPPED", 0.0)
-    monkeypatch.setattr("lightning_shap.survey.suspicions.PERMUTATIONS", 39)
+    monkeypatch.setattr("lightning_shap.analysis.class_summary.suspicions.LEAST", 0.0)
+    monkeypatch.setattr("lightning_shap.analysis.class_summary.suspicions.LEAST_UNSWAPPED", 0.0)
+    monkeypatch.setattr("lightning_shap.analysis.class_summary.suspicions.PERMUTATIONS", 39)
     runs = 40
     named = sum(
         bool(suspicions(as_shares(cells), labels)) for cells, labels in map(_seeded, range(runs))
@@ -196,8 +202,8 @@ def test_images_that_say_nothing_change_nothing():
 @pytest.mark.parametrize("unknown", [0.0, 0.6, 0.9])
 def test_chance_is_not_taken_for_a_cause_however_many_images_say_nothing(monkeypatch, unknown):
     """Of the test alone: with what is too small to matter left in."""
-    monkeypatch.setattr("lightning_shap.survey.suspicions.LEAST", 0.0)
-    monkeypatch.setattr("lightning_shap.survey.suspicions.PERMUTATIONS", 39)
+    monkeypatch.setattr("lightning_shap.analysis.class_summary.suspicions.LEAST", 0.0)
+    monkeypatch.setattr("lightning_shap.analysis.class_summary.suspicions.PERMUTATIONS", 39)
 
     def is_named(seed):
         random = np.random.default_rng(seed)

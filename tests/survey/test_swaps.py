@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import lightning_shap
-from lightning_shap.archive import merge, save
-from lightning_shap.explanation import interleaved
-from lightning_shap.survey.survey import Survey
-from lightning_shap.survey.swaps import (
+from lightning_shap.analysis.class_summary.summary import Survey
+from lightning_shap.analysis.class_summary.swaps import (
     FINE_DETAIL,
     MASKS,
     PARTS,
@@ -20,6 +18,8 @@ from lightning_shap.survey.swaps import (
     measure_swaps_among,
     partners,
 )
+from lightning_shap.explanation.archive import merge, save
+from lightning_shap.explanation.explanation import interleaved
 
 SIDE = 16
 QUESTION = {"output": "logit", "multi_label": False, "batch_size": 8, "seed": 0}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lightning_shap.survey.suspicions import suspicions
-from lightning_shap.survey.swaps import FINE_DETAIL, MASKS, PARTS, swapped
-from lightning_shap.survey.two_classes import facts
+from lightning_shap.analysis.class_summary.suspicions import suspicions
+from lightning_shap.analysis.class_summary.swaps import FINE_DETAIL, MASKS, PARTS, swapped
+from lightning_shap.analysis.class_summary.two_classes import facts
 
 SIZE = (64, 64)
 

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 from torchvision.transforms.v2 import Normalize
 
 from lightning_shap import ShapCallback
-from lightning_shap.regions import image_tree
+from lightning_shap.engine.regions import image_tree
 
 pytestmark = ours_raise
 
@@ -351,7 +351,7 @@ class Named(TensorDataset):
 
 def test_names_and_normalisation_are_found_behind_a_subset(tmp_path, monkeypatch):
     drawn = {}
-    import lightning_shap.training.logbook as module
+    import lightning_shap.training.logs.logbook as module
 
     def spy(explanation, **arguments):
         drawn.update(arguments)

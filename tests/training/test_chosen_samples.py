@@ -19,7 +19,7 @@ from tiny_training import (
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_shap import ShapCallback
-from lightning_shap.training.watch import _watched
+from lightning_shap.training.samples.validation_hook import _watched
 
 pytestmark = [
     *lightning_warns,
@@ -167,7 +167,7 @@ def test_mistakes_are_those_of_the_classifier_however_it_is_validated(
     kind, passes, tmp_path, monkeypatch
 ):
     said = []
-    monkeypatch.setattr("lightning_shap.training.mistakes.inform", said.append)
+    monkeypatch.setattr("lightning_shap.training.samples.mistakes.inform", said.append)
     torch.manual_seed(0)
     module, ours = kind(), callback(n_samples=4)
     data = tiny_loaders(val=30)[1].dataset
@@ -196,7 +196,7 @@ def test_before_there_are_mistakes_it_explains_the_classes_in_turn_and_says_so(
     tmp_path, monkeypatch
 ):
     said, seen = [], []
-    monkeypatch.setattr("lightning_shap.training.mistakes.inform", said.append)
+    monkeypatch.setattr("lightning_shap.training.samples.mistakes.inform", said.append)
     ours, usual = callback(n_samples=4), callback(n_samples=4, samples=None)
     explain = ours._found
     ours._found = lambda *given: (seen.append(ours.batch.pick.rows), explain(*given))[1]
@@ -333,7 +333,7 @@ def test_an_unknown_choice_is_named():
 
 def test_a_regression_has_no_mistakes(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("lightning_shap.training.mistakes.inform", said.append)
+    monkeypatch.setattr("lightning_shap.training.samples.mistakes.inform", said.append)
     ours = callback(n_samples=3, output="value")
     fit(tmp_path, ours)
     assert len(ours.explanation) == 3

@@ -4,8 +4,8 @@ import pytest
 from tiny_training import KeepingLogger, TinyClassifier, tiny_loaders, tiny_trainer
 
 from lightning_shap import ShapCallback
+from lightning_shap.analysis.class_summary.swaps import PARTS, ROWS
 from lightning_shap.errors import ArgumentError
-from lightning_shap.survey.swaps import PARTS, ROWS
 from lightning_shap.training.class_summary import ClassSummary
 
 QUICK = {"max_evals": 8, "n_samples": 2, "metrics": [], "evolution": None, "masker": 0.0}

@@ -13,8 +13,8 @@ from tiny_training import lightning_warns, tiny_data, tiny_loaders
 from torch.utils.data import IterableDataset
 
 from lightning_shap import ShapCallback
+from lightning_shap.engine.methods.registry import MethodName
 from lightning_shap.errors import ArgumentError
-from lightning_shap.methods.registry import MethodName
 from lightning_shap.training.configuration import configurable
 
 pytestmark = lightning_warns

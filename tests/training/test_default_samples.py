@@ -22,8 +22,8 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from lightning_shap import ShapCallback
-from lightning_shap.regions.image_tree import ImageTrees
-from lightning_shap.training.fixed_batch import LOOKS, MOST_LOOKS, FixedBatch
+from lightning_shap.engine.regions.image_tree import ImageTrees
+from lightning_shap.training.samples.fixed_batch import LOOKS, MOST_LOOKS, FixedBatch
 
 pytestmark = ours_raise
 
@@ -238,7 +238,9 @@ class Endless(Silent):
 
 
 def test_few_rows_are_read_for_their_labels(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightning_shap.training.reading.sys.platform", "elsewhere")  # no workers
+    monkeypatch.setattr(
+        "lightning_shap.training.samples.reading.sys.platform", "elsewhere"
+    )  # no workers
     READS.clear()
     rows = fixed_batch(8)._look_up(DataLoader(Endless(), 4), range(10**6))
     assert (rows >= 0).sum() == len(READS) == LOOKS * 8

@@ -139,7 +139,7 @@ def test_titles_say_the_epoch_and_the_step(tmp_path, monkeypatch):
         def log_image(self, key, images, step=None):
             titles.append((key, step))
 
-    import lightning_shap.training.logbook as module
+    import lightning_shap.training.logs.logbook as module
 
     plot = module.plot
 

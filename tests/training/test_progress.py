@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from tiny_training import FaultyClassifier, lightning_warns, tiny_loaders, tiny_trainer
 
 from lightning_shap import ShapCallback
-from lightning_shap.progress import tqdm_bar
+from lightning_shap.engine.progress import tqdm_bar
 from lightning_shap.training import progress
 from lightning_shap.training.progress import reporting
 

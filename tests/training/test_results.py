@@ -20,7 +20,7 @@ from tiny_training import (
     tiny_trainer,
 )
 
-import lightning_shap.training.results as results
+import lightning_shap.training.logs.results as results
 from lightning_shap import ShapCallback
 
 pytestmark = lightning_warns

@@ -20,8 +20,8 @@ from tiny_training import (
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback, explain
+from lightning_shap.analysis.history.history import MOST, Story
 from lightning_shap.page.bundle import data_in
-from lightning_shap.story.story import MOST, Story
 
 pytestmark = lightning_warns
 

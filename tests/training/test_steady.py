@@ -7,8 +7,8 @@ from tiny_training import TinyClassifier, ours_raise, tiny_data, tiny_trainer
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback
-from lightning_shap.explainer import explain_found
-from lightning_shap.training.steady import Steady
+from lightning_shap.engine.explain import explain_found
+from lightning_shap.training.fixed_classes import Steady
 
 pytestmark = ours_raise
 

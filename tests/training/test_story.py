@@ -13,10 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_training import TinyClassifier, ours_raise, tiny_loaders, tiny_trainer
 
 from lightning_shap import ShapCallback, Similarity, explain
-from lightning_shap.phrases import Name
-from lightning_shap.story.chapter import Chapter
-from lightning_shap.story.story import MOST, Story
-from lightning_shap.story.summary import Summary
+from lightning_shap.analysis.history.conclusion import Summary
+from lightning_shap.analysis.history.history import MOST, Story
+from lightning_shap.analysis.history.snapshot import Chapter
+from lightning_shap.explanation.phrases import Name
 
 pytestmark = ours_raise
 
@@ -87,7 +87,7 @@ def test_metrics_that_there_are_not_are_named(wrong):
 
 def test_the_summary_is_logged_once_and_kept_with_the_explanation(tmp_path, monkeypatch):
     lines = []
-    monkeypatch.setattr("lightning_shap.training.ending.inform", lines.append)
+    monkeypatch.setattr("lightning_shap.training.logs.ending.inform", lines.append)
     ours, trainer = fit(tmp_path, max_evals=32)
     (said,) = lines
     text = trainer.logger.texts["shap/summary"]
@@ -273,7 +273,7 @@ def test_a_logger_that_fails_at_the_end_is_warned_of(tmp_path, monkeypatch):
     def fails(*given, **named):
         raise OSError("no space")
 
-    monkeypatch.setattr("lightning_shap.training.results.log_picture", fails)
+    monkeypatch.setattr("lightning_shap.training.logs.results.log_picture", fails)
     with pytest.warns(UserWarning, match="could not log to Full: OSError: no space"):
         trainer.fit(TinyClassifier(), *tiny_loaders())
 

@@ -19,10 +19,10 @@ from torch.nn.functional import (
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from lightning_shap import ShapCallback
+from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.pictures.captions import Captions
-from lightning_shap.regions.image_tree import ImageTrees
-from lightning_shap.samples import Samples
 from lightning_shap.training.ranks import Ranks
+from lightning_shap.training.samples.samples import Samples
 
 pytestmark = ours_raise
 
@@ -198,7 +198,7 @@ def test_a_hugging_face_model_and_data_set_need_no_further_word(tmp_path, monkey
         drawn.update(arguments)
         return np.zeros((4, 4, 3), np.uint8)
 
-    monkeypatch.setattr("lightning_shap.training.logbook.plot", spy)
+    monkeypatch.setattr("lightning_shap.training.logs.logbook.plot", spy)
     rows = rows.with_transform(prepare)
     ours = ShapCallback(n_samples=3, max_evals=12, on_error="raise")
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
@@ -244,7 +244,7 @@ def test_what_outputs_are_taken_for_is_logged_and_kept(tmp_path):
 
 def test_a_guess_is_said_once_and_so_is_what_refutes_it_later(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("lightning_shap.training.shares.inform", said.append)
+    monkeypatch.setattr("lightning_shap.training.shared_explainer.inform", said.append)
 
     class Unseen(TinyClassifier):
         epoch = 0
@@ -298,7 +298,7 @@ def fitted_to_animals(tmp_path, **arguments):
 
 def test_one_of_several_heads_is_not_judged_by_labels_that_were_found(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("lightning_shap.training.shares.warn", said.append)
+    monkeypatch.setattr("lightning_shap.training.shared_explainer.warn", said.append)
     ours = fitted_to_animals(tmp_path, output=lambda raw: raw["sex"])
     assert ours.explanation.record.labels is None
     assert ours.explanation.record.right == [None] * 4
@@ -320,7 +320,7 @@ def test_labels_that_the_user_names_judge_one_of_several_heads(tmp_path):
 
 def test_outputs_that_labels_prove_to_be_no_classes_are_numbers(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr("lightning_shap.training.shares.warn", said.append)
+    monkeypatch.setattr("lightning_shap.training.shared_explainer.warn", said.append)
 
     class Projection(TinyClassifier):
         def loss(self, batch):

@@ -15,8 +15,9 @@ from tiny_training import (
     tiny_trainer,
 )
 
-from lightning_shap import ShapCallback, game
-from lightning_shap.story.numbers import ROWS
+from lightning_shap import ShapCallback
+from lightning_shap.analysis.history.numbers import ROWS
+from lightning_shap.engine import game
 from lightning_shap.training import time_budget as room
 from lightning_shap.training.time_budget import LEAST, TimeBudget
 

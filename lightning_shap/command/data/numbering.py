@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from timm.utils import natural_key
 
-from lightning_shap.classes import Classes
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.data.reading import drawn
 from lightning_shap.command.text import short
 from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.classes import Classes
 
 ASKED = 32  # images by which the orders of folders are compared
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from lightning_shap.analysis.class_summary.swaps import partners
 from lightning_shap.command.data.files import Picture
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.data.reading import read_samples
-from lightning_shap.survey.swaps import partners
 
 
 class Partners:

@@ -24,7 +24,7 @@ from lightning_shap.command.untrusted import (
     word,
     words,
 )
-from lightning_shap.outputs import Returns
+from lightning_shap.explanation.classes import Returns
 
 CALLBACK = "ShapCallback{"  # how the callback's key in a checkpoint begins
 NO_CLASS = -1

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning_shap.command.model.description import Description, from_settings
 from lightning_shap.command.untrusted import is_plain, largest, mapping, word, words
-from lightning_shap.limits import MOST_SIDE
+from lightning_shap.errors import MOST_SIDE
 
 # What a config.json may set of a network: numbers and switches, and of some the name of a layer.
 # Nothing here can make timm read a file or open a connection.

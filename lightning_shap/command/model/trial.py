@@ -5,12 +5,13 @@ import torch
 
 from lightning_shap.command.data.preprocessing import Preprocessing
 from lightning_shap.command.text import readable
+from lightning_shap.engine.game import raw_output
+from lightning_shap.engine.last_operation import LastOperation
+from lightning_shap.engine.outputs import logits_of
+from lightning_shap.engine.returned import Returned
 from lightning_shap.errors import ArgumentError
-from lightning_shap.game import raw_output
+from lightning_shap.explanation.classes import Returns
 from lightning_shap.isolation.modes import evaluation_mode
-from lightning_shap.last_operation import LastOperation
-from lightning_shap.outputs import Returns, logits_of
-from lightning_shap.returned import Returned
 
 
 def count_outputs(module: torch.nn.Module, prepare: Preprocessing) -> int:

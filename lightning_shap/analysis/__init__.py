@@ -1,0 +1,1 @@
+"""Say what many explanations say together."""

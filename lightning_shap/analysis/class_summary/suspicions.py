@@ -1,0 +1,271 @@
+"""Suspicions: places that decide more than they should, tested against chance.
+
+A place is suspicious in a class if its share there is a surprise: its relative entropy to what is
+natural, which is the share in other classes or, of attribution, the area, or in places that mirror
+it, is at least ``LEAST`` nats. Less is natural, since objects differ.
+
+Attribution is a hint and a swap the experiment. So where a place is swapped as well, its
+attribution surprises as much as the geometric mean of both; where it is not, more is needed.
+
+That it is no matter of chance is tested at all places in all classes together. Classes are dealt
+out to the images anew and images mirrored at random; the largest difference anywhere, in standard
+errors, reaches the one that is named in ``LEVEL`` of all cases at most. So where classes do not
+differ, and no side of the images does, anything is named in at most so many runs. An image that
+says nothing of a place has no part in its mean, in its variance or in what it is mirrored to.
+
+It is a reason to look and no verdict: an object that is always in the same place looks the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightning_shap.analysis.class_summary.means import Groups, Known, tested_classes
+from lightning_shap.analysis.class_summary.places import Place, Shares
+
+LEVEL = 0.05
+# Measured in examples/benchmarks/shortcuts.py, on networks with nothing planted.
+LEAST = 0.15
+LEAST_UNSWAPPED = 0.25
+PERMUTATIONS = 999
+DRAWS = range(PERMUTATIONS)
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A place that decides more than it should.
+
+    Attributes:
+        label: The class, None for all of them together.
+        place: Where, and how its share was measured.
+        share: Of what decides about the class, the mean over its images.
+        others: The share in the images of other classes, None for all classes together.
+        mirror: The largest share of the places that mirror it, None where it mirrors itself.
+        surprise: The relative entropy of the share to what is natural, in nats; with what swaps
+            say of the same place.
+        p: How often chance gives an excess as large at any place in any class.
+        images: How many there are of the class.
+        known: How many of them say something of the place.
+    """
+
+    label: int | None
+    place: Place
+    share: float
+    others: float | None
+    mirror: float | None
+    surprise: float
+    p: float
+    images: int
+    known: int
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Images in groups: those of each tested class, and all of them as the last.
+
+    Attributes:
+        shares: Of N images, in an order that theirs is of no effect on.
+        named: int (G - 1,), the classes.
+        members: bool (G, N).
+        known: Of the shares.
+        groups: What is known of each.
+        natural: float64 (G, P), the share that is no surprise.
+    """
+
+    shares: Shares
+    named: np.ndarray
+    members: np.ndarray
+    known: Known
+    groups: Groups
+    natural: np.ndarray
+
+    @classmethod
+    def of(cls, shares: Shares, labels: np.ndarray) -> "Compared":
+        """Returns the groups of images with such labels, int (N,)."""
+        order = np.lexsort([*shares.values.T[::-1], labels])
+        labels, shares = labels[order], Shares(shares.places, shares.values[order])
+        named = tested_classes(labels)
+        members = np.vstack([labels == named[:, None], np.ones((1, len(labels)), bool)])
+        known = Known.of(shares.values)
+        groups = known.groups(members)
+        natural = _natural(shares, groups.means, groups.others)
+        return cls(shares, named, members, known, groups, natural)
+
+    def by_chance(self, seed: int) -> np.ndarray:
+        """Returns the largest differences anywhere where there are none, (PERMUTATIONS,)."""
+        random = np.random.default_rng(seed)
+        drawn = (_by_chance(self.shares, self.known, self.members, random) for _ in DRAWS)
+        return np.fromiter(drawn, np.float64)
+
+
+def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
+    """The suspicious places, the worst first; of those that overlap in a class, the worst alone.
+
+    What most classes look at is not named in each of them, and what one class looks at more is not
+    named in all: the others swap with its images, and so its places decide some of them, too. What
+    has no place, such as fine detail, comes last: where a place stands out as well, it says more.
+
+    The order of the images is of no effect.
+
+    Args:
+        shares: Of N images.
+        labels: int (N,), the class of each image, -1 where unknown, which is no class to name.
+        seed: Of the permutations.
+    """
+    compared = Compared.of(shares, labels)
+    shares, named, members, groups = (
+        compared.shares,
+        compared.named,
+        compared.members,
+        compared.groups,
+    )
+    natural = compared.natural
+    surprise = surprise_of(groups.means, natural)
+    if len(named):  # what all classes look at, most of them must
+        surprise[-1] = np.minimum(surprise[-1], surprise_of(_most(groups.means), natural[-1]))
+    surprise, least = _confirmed(surprise, shares.places)
+    surprising = ~np.isnan(surprise) & (surprise >= least)
+    if not surprising.any():
+        return []
+    as_they_are = np.zeros(len(labels), int)
+    differences = _differences(shares, compared.known, members, as_they_are)
+    largest = compared.by_chance(seed)
+    mirrors = mirrored_means(shares, groups.means)
+    found = []
+    for row, column in np.argwhere(surprising).tolist():
+        p = (1 + int((largest >= differences[row, column]).sum())) / (1 + PERMUTATIONS)
+        if p > LEVEL:
+            continue
+        whole = row == len(named)
+        mirror = mirrors[row, column]
+        found.append(
+            Suspicion(
+                None if whole else int(named[row]),
+                shares.places[column],
+                _as_share(groups.means[row, column]),
+                None if whole else _as_share(groups.others[row, column]),
+                None if mirrors_itself(shares)[column] else _as_share(mirror),
+                float(surprise[row, column]),
+                p,
+                int(members[row].sum()),
+                int(groups.counts[row, column]),
+            )
+        )
+    found.sort(key=lambda one: (not one.place.cells.any(), -one.surprise))
+    return _apart(found)
+
+
+def surprise_of(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
+    """The relative entropy of shares to natural ones, in nats, 0 where they are no more.
+
+    NaN where either is not known.
+    """
+    shares, natural = (np.clip(one, 1e-9, 1 - 1e-9) for one in (shares, natural))
+    inside = shares * np.log(shares / natural)
+    outside = (1 - shares) * np.log((1 - shares) / (1 - natural))
+    # Of shares that are all but the same, rounding leaves less than nothing.
+    nats = np.where(shares > natural, np.maximum(inside + outside, 0), 0.0)
+    return np.where(np.isnan(shares) | np.isnan(natural), np.nan, nats)
+
+
+def mirrors_itself(shares: Shares) -> np.ndarray:
+    """Bool (P,), whether each place is the same however the image is mirrored."""
+    same: np.ndarray = (shares.mirrored == np.arange(len(shares.places))).all(axis=0)
+    return same
+
+
+def _as_share(mean: float) -> float:
+    return float(np.clip(mean, 0, 1))
+
+
+def _most(means: np.ndarray) -> np.ndarray:
+    """What three quarters of the classes have at least, (P,), of (G, P); NaN where none is known.
+
+    The last group is everything, and no class.
+    """
+    ordered = np.sort(means[:-1], axis=0)  # NaN come last
+    known = (~np.isnan(ordered)).sum(axis=0)
+    place = np.maximum(known - 1, 0) // 4
+    most: np.ndarray = np.take_along_axis(ordered, place[None], axis=0)[0]
+    return np.where(known > 0, most, means[-1])
+
+
+def _natural(shares: Shares, means: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """What is natural at each place in each group, (G, P), the last of which is everything."""
+    others = others.copy()
+    # Of all together there are no others; then no place has more than its area for a reason.
+    others[-1] = [place.area for place in shares.places]
+    floor = np.array([place.natural for place in shares.places])
+    natural: np.ndarray = np.maximum(np.maximum(others, mirrored_means(shares, means)), floor)
+    return natural
+
+
+def _confirmed(surprise: np.ndarray, places: Sequence[Place]) -> tuple[np.ndarray, np.ndarray]:
+    """Surprises (G, P) that count what swaps say of the same places, and what is needed (G, P)."""
+    swaps = {place.name: column for column, place in enumerate(places) if place.measure == "swap"}
+    found, least = surprise.copy(), np.full(surprise.shape, LEAST)
+    for column, place in enumerate(places):
+        if place.measure == "attribution":
+            swap = surprise[:, swaps[place.name]] if place.name in swaps else np.nan
+            known = ~np.isnan(swap)
+            both = np.sqrt(surprise[:, column] * np.where(known, swap, 0))
+            found[:, column] = np.where(known, both, surprise[:, column])
+            least[:, column] = np.where(known, LEAST, LEAST_UNSWAPPED)
+    return found, least
+
+
+def mirrored_means(shares: Shares, means: np.ndarray) -> np.ndarray:
+    """The largest mean, (G, P), of the other places that each place is mirrored to, else 0."""
+    same = np.arange(means.shape[1])
+    largest: np.ndarray = np.max(
+        [np.where(flip == same, 0, means[:, flip]) for flip in shares.mirrored], axis=0
+    )
+    return largest
+
+
+def _differences(
+    shares: Shares, known: Known, members: np.ndarray, flips: np.ndarray
+) -> np.ndarray:
+    """Each class's mean less that of the others, all images' less the mirrored, in standard errors.
+
+    NaN where too few images say anything.
+
+    Args:
+        shares: (N, P).
+        known: Of these.
+        members: bool (G, N), the last of all images.
+        flips: int (N,), how each is mirrored where all are seen together, 0 for not at all.
+    """
+    groups = known.groups(members)
+    means, groups.variance[-1] = known.turned(shares.ways, flips)
+    groups.means[-1] = means
+    # A place that mirrors itself has nothing to be compared with where there are no other classes.
+    alone = mirrors_itself(shares)
+    groups.others[-1] = np.where(alone, means, mirrored_means(shares, means[None])[0])
+    groups.variance_of_others[-1] = 0
+    errors = np.sqrt(groups.variance + groups.variance_of_others) + 1e-9
+    differences: np.ndarray = (groups.means - groups.others) / errors
+    return differences
+
+
+def _by_chance(
+    shares: Shares, known: Known, members: np.ndarray, random: np.random.Generator
+) -> float:
+    """The largest difference anywhere, where there is none but by chance."""
+    images = len(shares.values)
+    order, flips = random.permutation(images), random.integers(len(shares.ways), size=images)
+    differences = _differences(shares, known, members[:, order], flips)
+    return float(np.where(np.isnan(differences), -np.inf, differences).max())
+
+
+def _apart(named: Sequence[Suspicion]) -> list[Suspicion]:
+    """Of the places that overlap in one class, the first; all of them together are each of them."""
+    kept: list[Suspicion] = []
+    for one in named:
+        rivals = [
+            other for other in kept if one.label == other.label or None in (one.label, other.label)
+        ]
+        if not any((one.place.cells & other.place.cells).any() for other in rivals):
+            kept.append(one)
+    return kept

@@ -1,0 +1,271 @@
+"""The end of a training in words: did it settle, was it learnt, where does it look, how sure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lightning_shap.analysis.history.numbers import ALONE, numbers_of_maps
+from lightning_shap.analysis.history.snapshot import Chapter, first_maps
+from lightning_shap.analysis.metrics.similarity import Similarity
+from lightning_shap.analysis.metrics.where import CORNERS, border_mask, corner_mask
+from lightning_shap.explanation.empty_images import empty_taken_for
+from lightning_shap.explanation.maps import Maps, maps_of
+from lightning_shap.explanation.phrases import MINUS, fixed, whole_percent
+from lightning_shap.explanation.verdicts import verdicts_of
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation.explanation import ImageExplanation
+
+# A similarity to the control from which on little was learnt, unless noise alone leaves less. Small
+# networks that get a fifth right lie above, those that get half below: see
+# examples/benchmarks/resembles.py.
+RESEMBLES = 0.75
+NOISY = 0.5  # of a floor below this, nothing can be compared
+MOST_MISTAKES = 3  # that are named
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the explanations of a training say together.
+
+    Similarities are those of :class:`lightning_shap.Similarity`: cosines between the maps of each
+    sample's true class, or its highest, 1 where they are the same, as means over samples.
+
+    Attributes:
+        titles: Of the explained epochs.
+        to_final: How similar each epoch's maps are to the final ones.
+        ranks: The same by the ranks of pixels.
+        floor: How similar explanations of the final model are to each other, noise or a small
+            budget being all that differs; None where that is not known.
+        control: How similar the final maps are to those of the untrained model, or None.
+        settled_at: Which of the epochs is the first from which on all are at the floor or above;
+            None if none is but the last, which has nothing after it, or without a floor.
+        final: What the final explanation says by itself.
+    """
+
+    titles: tuple[str, ...]
+    to_final: tuple[float, ...]
+    ranks: tuple[float, ...]
+    floor: float | None
+    control: float | None
+    settled_at: int | None
+    final: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """Six lines at most."""
+        result, *others = self.final
+        return [result, *self._settled, *self._learnt, *others]
+
+    @property
+    def text(self) -> str:
+        """The lines as one text."""
+        return "\n".join(self.lines)
+
+    @property
+    def markdown(self) -> str:
+        """The lines, and a table of the epochs."""
+        rows = [
+            f"| {title} | {alike:.3f} | {rank:.3f} |"
+            for title, alike, rank in zip(self.titles, self.to_final, self.ranks, strict=True)
+        ]
+        table = ["| epoch | similarity to the final maps | by rank |", "| --- | --- | --- |", *rows]
+        listed = "\n".join(f"- {line}" for line in self.lines)
+        return f"{listed}\n\n" + "\n".join(table) if rows else listed
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "lines": self.lines,
+            "epochs": list(self.titles),
+            "similarity_to_final": list(self.to_final),
+            "rank_similarity_to_final": list(self.ranks),
+            "noise_floor": self.floor,
+            "settled_at": None if self.settled_at is None else self.titles[self.settled_at],
+            "similarity_to_untrained": self.control,
+        }
+
+    @property
+    def warning(self) -> str | None:
+        """What a user must know before believing the final maps, None if there is nothing."""
+        if not self._resembles_control:
+            return None
+        return (
+            "the final maps still resemble those of the untrained model "
+            f"(similarity {_written(self.control)}): unless it began with learnt weights, they "
+            "show the network's shape, or the images', and not what it learnt"
+        )
+
+    @property
+    def _is_noise(self) -> bool:
+        """Whether maps of one and the same model are so unlike that none can be compared."""
+        return self.floor is not None and self.floor < NOISY
+
+    @property
+    def _resembles_control(self) -> bool:
+        if self.control is None or self._is_noise:
+            return False
+        return self.control >= (RESEMBLES if self.floor is None else min(self.floor, RESEMBLES))
+
+    @property
+    def _settled(self) -> list[str]:
+        """The verdict first, then what it is taken from; none of a single epoch."""
+        if not self.titles:
+            return []
+        if len(self.titles) == 1:
+            return [f"settled: unknown, no epoch but {self.titles[0]} was explained"]
+        noise = f"noise alone leaves {_written(self.floor)}"
+        if self.floor is None:
+            similar = f"similarity {_written(self.to_final[-2])} to the final ones"
+            return [
+                f"settled: unknown, the maps of {self.titles[-2]} have a {similar}; without "
+                "standard errors nobody knows what noise alone leaves"
+            ]
+        if self._is_noise:
+            return [f"settled: unknown, maps differ by noise alone ({noise}); raise max_evals"]
+        if self.settled_at is None:
+            last = max(
+                place for place, alike in enumerate(self.to_final) if not alike >= self.floor
+            )
+            similar = f"a similarity of {_written(self.to_final[last])} to the final ones"
+            return [
+                "settled: no, maps still change when training ends: those of "
+                f"{self.titles[last]} have {similar}, {noise}"
+            ]
+        # Rounded down: whatever is said to be so much or more must be that.
+        least = math.floor(100 * min(self.to_final[self.settled_at :]) + 1e-4) / 100
+        bound = f"{_written(least)}{' or more' * (least < 1)}"
+        return [
+            f"settled: yes, from {self.titles[self.settled_at]} on: similarity to the final maps "
+            f"{bound}, {noise}"
+        ]
+
+    @property
+    def _learnt(self) -> list[str]:
+        if self.control is None:
+            return []
+        verdict = f"maps have {'hardly ' * self._resembles_control}changed"
+        if self._is_noise:
+            verdict = "unknown, maps differ by noise alone"
+        return [
+            f"learnt: {verdict}: the final maps have a similarity of {_written(self.control)} to "
+            f"the untrained model's (1 the same, 0 nothing in common, {MINUS}1 the reverse)"
+        ]
+
+
+def summary_of(
+    control: Chapter | None,
+    epochs: Sequence[Chapter],
+    final: "ImageExplanation",
+    half: "ImageExplanation | None" = None,
+) -> Summary:
+    """How a training ended; see :class:`lightning_shap.analysis.history.history.Story`."""
+    maps = first_maps(final)
+    compared = [_compared(maps, chapter.maps) for chapter in epochs]
+    alike = [similarity for similarity, _ in compared]
+    ranks = [_compared(maps, chapter.maps, "rank")[0] for chapter in epochs]
+    known = [floor for _, floor in compared if math.isfinite(floor)]
+    floor = min(known) if known else None
+    if floor is None and half is not None:
+        found = _compared(maps, first_maps(half))[0]
+        floor = found if math.isfinite(found) else None
+    settled_at = None
+    if floor is not None:
+        below = [number for number, one in enumerate(alike) if not one >= floor]
+        first = below[-1] + 1 if below else 0
+        settled_at = first if first < len(epochs) - 1 else None
+    against_control = None if control is None else _compared(maps, control.maps)[0]
+    return Summary(
+        tuple(chapter.title for chapter in epochs),
+        tuple(alike),
+        tuple(ranks),
+        floor,
+        None if against_control is None or math.isnan(against_control) else against_control,
+        settled_at,
+        tuple(lines_of(final)),
+    )
+
+
+def lines_of(explanation: "ImageExplanation") -> list[str]:
+    """What an explanation says by itself: what is right, where it looks, and how sure it is."""
+    numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
+    size = maps_of(explanation).images.shape[1:3]
+    return [
+        _result(explanation),
+        _where(numbers, size),
+        *_sure(numbers, explanation),
+        *_empty(explanation),
+    ]
+
+
+def _empty(explanation: "ImageExplanation") -> list[str]:
+    """That empty images are taken for their classes already, which makes maps blue."""
+    found = {
+        image: first
+        for image, (first, *_) in enumerate(empty_taken_for(maps_of(explanation)))
+        if first is not None
+    }
+    if not found:
+        return []
+    image, first = next(iter(found.items()))
+    also = f", and so in {len(found) - 1} more images" if len(found) > 1 else ""
+    return [f"empty: {first.words} (image {image}{also})"]
+
+
+def _written(similarity: float | None) -> str:
+    """A similarity in words, never as one that there is not."""
+    return "unknown" if similarity is None else fixed(similarity, 2)
+
+
+def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, float]:
+    metric = Similarity(kind, **ALONE)
+    metric.update(maps, other)
+    return float(metric.compute()), float(metric.floor)
+
+
+def _result(explanation: "ImageExplanation") -> str:
+    record = explanation.record
+    count = f"{len(record.outputs)} image{'s' * (len(record.outputs) != 1)} by {record.method}"
+    verdicts = verdicts_of(record)
+    judged = [right for right in verdicts.right if right is not None]
+    if not judged:
+        return f"explained: {count}"
+    wrong = [image for image, right in enumerate(verdicts.right) if right is False]
+    named = [f"image {image} {verdicts[image].words}" for image in wrong[:MOST_MISTAKES]]
+    more = [f"{len(wrong) - len(named)} more"] if len(wrong) > len(named) else []
+    mistakes = f"; wrong: {'; '.join([*named, *more])}" if wrong else ""
+    return f"explained: {count}, {sum(judged)} of {len(judged)} right{mistakes}"
+
+
+def _where(numbers: dict[str, float], size: tuple[int, ...]) -> str:
+    """Where maps of a height and a width lie, and how much of the image these places are."""
+    if "where_border" not in numbers:
+        return "where: nowhere, all maps are zero"
+    corner = max(CORNERS, key=lambda one: numbers[f"where_{one.replace(' ', '_')}"])
+    share = numbers[f"where_{corner.replace(' ', '_')}"]
+    height, width = size
+    # Widths are whole pixels, so that of small images these places are larger than is usual.
+    border, square = border_mask(height, width).mean(), corner_mask(height, width, corner).mean()
+    return (
+        f"where: {whole_percent(numbers['where_border'])} along the border, which is "
+        f"{whole_percent(border)} of the image; {whole_percent(share)} in the {corner} corner, "
+        f"which is {whole_percent(square)}; "
+        f"{whole_percent(numbers['where_top_tenth'])} on the strongest tenth"
+    )
+
+
+def _sure(numbers: dict[str, float], explanation: "ImageExplanation") -> list[str]:
+    record = explanation.record
+    evaluations = f"{record.evaluations.mean():.0f} evaluations an image"
+    parts = []
+    if "regions" in numbers:
+        parts.append(f"{numbers['regions']:.0f} regions resolved")
+    if "clear" in numbers:
+        parts.append(f"{whole_percent(numbers['clear'])} of them clear of zero")
+    if "error" in numbers:
+        parts.append(f"error {numbers['error']:.2f} of the largest value")
+    if "missing" in numbers:
+        parts.append(f"{whole_percent(numbers['missing'])} of the change is missing")
+    return [f"sure: {', '.join([*parts, evaluations])}"]

@@ -1,0 +1,147 @@
+"""The numbers of one explanation: what it is similar to, where it lies, and how sure it is."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from lightning_shap.analysis.history.snapshot import first_maps
+from lightning_shap.analysis.metrics.faithfulness import DeletionAUC, InsertionAUC
+from lightning_shap.analysis.metrics.similarity import Similarity
+from lightning_shap.analysis.metrics.trust import (
+    ClearShare,
+    MissingShare,
+    RelativeError,
+    ResolvedRegions,
+)
+from lightning_shap.analysis.metrics.where import (
+    CORNERS,
+    AttributionEntropy,
+    BorderShare,
+    CornerShare,
+    TopShare,
+)
+from lightning_shap.engine.methods.registry import METHODS
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, shown
+from lightning_shap.explanation.maps import Maps, maps_of
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation.explanation import ImageExplanation
+
+MetricName = Literal["settled", "learnt", "where", "sure", "faithful"]
+USUAL: tuple[MetricName, ...] = ("settled", "learnt", "where", "sure")
+STEPS = 8  # of insertion and deletion curves, beside as many of random maps
+ROWS = 2 * (2 + 2 * (STEPS - 1))  # of the model, that both curves cost an image: 32
+
+# An explanation is of all ranks' samples already, and one rank alone asks: to wait for the others
+# would be to wait for ever.
+ALONE: dict[str, Any] = {"sync_on_compute": False}
+
+
+def checked_metrics(metrics: Any) -> tuple[MetricName, ...]:
+    """Names of metrics, those that cost no model rows where None."""
+    if metrics is None:
+        return USUAL
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+        raise ArgumentTypeError(
+            "metrics", f"got {shown(metrics)}; give a list of {', '.join(get_args(MetricName))}"
+        )
+    unknown = [name for name in metrics if name not in get_args(MetricName)]
+    if unknown:
+        choices = ", ".join(map(repr, get_args(MetricName)))
+        raise ArgumentError("metrics", f"unknown {shown(unknown[0])}; give some of {choices}")
+    return tuple(metrics)
+
+
+def numbers_of_maps(
+    explanation: "ImageExplanation",
+    previous: Maps | None,
+    control: Maps | None,
+    metrics: Sequence[MetricName],
+) -> dict[str, float]:
+    """The numbers of an explanation's first maps, those that there are.
+
+    Args:
+        explanation: Of the samples.
+        previous: Their maps in the epoch explained before, or None.
+        control: Their maps of the untrained model, or None.
+        metrics: Which ones to take.
+    """
+    maps = maps_of(explanation)
+    numbers: dict[str, float] = {}
+    if "settled" in metrics and previous is not None:
+        for prefix, alike in (("", Similarity(**ALONE)), ("rank_", Similarity("rank", **ALONE))):
+            alike.update(first_maps(explanation), previous)
+            numbers[f"{prefix}similarity_to_previous"] = float(alike.compute())
+            numbers[f"{prefix}similarity_to_previous_floor"] = float(alike.floor)
+    if "learnt" in metrics and control is not None:
+        alike = Similarity(**ALONE)
+        alike.update(first_maps(explanation), control)
+        numbers["similarity_to_untrained"] = float(alike.compute())
+    numbers |= {name: float(value) for name, value in _of_one(explanation, maps, metrics).items()}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def faithfulness(
+    model: Any, explanation: "ImageExplanation", images: Any, question: dict[str, Any]
+) -> dict[str, tuple[float, int]]:
+    """How much better than random maps of the same regions the first maps do, summed over maps.
+
+    It costs ``ROWS`` model rows an image.
+
+    Args:
+        model: That was explained.
+        explanation: Of these images.
+        images: (N, C, H, W), as the model takes them.
+        question: What was asked of it.
+
+    Returns:
+        For each number its sum and over how many maps, to be added up over processes.
+    """
+    output = question["output"]
+    options: dict[str, Any] = {
+        "steps": min(STEPS, images[0, 0].numel()),
+        "masker": question["masker"],
+        "output": "probability" if output == "logit" else output,
+        **{name: question[name] for name in ("returns", "multi_label", "batch_size", "seed")},
+        **ALONE,
+    }
+    sums = {}
+    for name, metric in (
+        ("faithful_insertion", InsertionAUC(**options)),
+        ("faithful_deletion", DeletionAUC(**options)),
+    ):
+        metric.update(model, explanation, images)
+        maps = int(metric.maps)
+        sums[name] = float(metric.compute()) * maps, maps
+    return sums
+
+
+def means(sums: Sequence[dict[str, tuple[float, int]]]) -> dict[str, float]:
+    """The means of what several processes summed."""
+    names = {name for of_rank in sums for name in of_rank}
+    found = {}
+    for name in sorted(names):
+        parts = [of_rank[name] for of_rank in sums if name in of_rank]
+        found[name] = sum(total for total, _ in parts) / sum(maps for _, maps in parts)
+    return found
+
+
+def _of_one(
+    explanation: "ImageExplanation", maps: Maps, metrics: Sequence[MetricName]
+) -> dict[str, Any]:
+    wanted: dict[str, Any] = {}
+    if "where" in metrics:
+        wanted |= {"where_border": BorderShare(**ALONE), "where_top_tenth": TopShare(**ALONE)}
+        wanted |= {f"where_{one.replace(' ', '_')}": CornerShare(one, **ALONE) for one in CORNERS}
+        wanted["where_entropy"] = AttributionEntropy(**ALONE)
+    method = METHODS.get(explanation.record.method)
+    if "sure" in metrics and method is not None:
+        if method.has_error_bars:
+            wanted |= {"error": RelativeError(**ALONE), "clear": ClearShare(**ALONE)}
+        if method.has_regions:
+            wanted["regions"] = ResolvedRegions(**ALONE)
+        if not method.adds_up:
+            wanted["missing"] = MissingShare(**ALONE)
+    for metric in wanted.values():
+        metric.update(maps)
+    return {name: metric.compute() for name, metric in wanted.items()}

@@ -1,0 +1,150 @@
+"""A chapter: one explained moment of a training, kept as small as it can be."""
+
+import io
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lightning_shap.explanation.compressed import MOST_CELLS, layout_of, npz
+from lightning_shap.explanation.maps import Maps, maps_of
+from lightning_shap.explanation.phrases import Name, Phrase
+from lightning_shap.explanation.regions import Regions
+from lightning_shap.explanation.verdicts import verdicts_of
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation.explanation import ImageExplanation
+
+_OLDER = re.compile(r"(.*?)( ?[<>]?[\d.]+ ?%)?", re.DOTALL)  # a name, and its probability
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What is kept of an explanation until the end of a training.
+
+    Of regions this takes a byte or two a pixel: 0.4 MB for eight samples of 224 pixels a side. Maps
+    of single pixels are summed up over at most 64 x 64 cells, so that each is a region too.
+
+    Attributes:
+        title: Such as ``"epoch 3"``.
+        is_control: It is of the untrained model.
+        maps: Those of each sample's first class, the true one or the highest, without the images.
+        verdicts: What the model makes of each sample, such as ``"cat 93.1 %"``.
+        right: Whether that is true, None where nobody knows.
+        predicted: Bool (N, C), the predicted classes, or None.
+    """
+
+    title: str
+    is_control: bool
+    maps: Maps
+    verdicts: tuple[Phrase, ...]
+    right: tuple[bool | None, ...]
+    predicted: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls, explanation: "ImageExplanation", title: str, *, is_control: bool = False
+    ) -> "Chapter":
+        """The chapter of an explanation."""
+        verdicts = verdicts_of(explanation.record)
+        return cls(
+            title,
+            is_control,
+            first_maps(explanation),
+            tuple(verdict.prediction for verdict in verdicts),
+            tuple(verdicts.right),
+            verdicts.predicted,
+        )
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The chapter for a checkpoint, all of it: an ``.npz`` file of some kilobytes."""
+        about = {
+            "title": self.title,
+            "is_control": self.is_control,
+            "verdicts": [_packed_words(verdict) for verdict in self.verdicts],
+            "right": self.right,
+        }
+        arrays = {"predicted": self.predicted, "indexes": self.maps.indexes}
+        source = self.maps.source
+        if isinstance(source, Regions):
+            about["channels"] = source.channels
+            arrays["labels"] = source.labels
+            arrays["per_pixel"], arrays["per_pixel_std"] = source.per_pixel, source.per_pixel_std
+        else:
+            arrays["values"] = source
+        return npz({**arrays, "about": np.array(json.dumps(about, ensure_ascii=False))})
+
+    @classmethod
+    def unpacked(cls, content: bytes) -> "Chapter":
+        """The chapter that was packed.
+
+        Raises:
+            ValueError: If it is none.
+            KeyError: If something of it is missing.
+        """
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays: dict[str, Any] = dict(archive)
+        about = json.loads(str(arrays["about"]))
+        source: Regions | np.ndarray
+        if "values" in arrays:
+            source = arrays["values"]
+        else:
+            std = arrays.get("per_pixel_std")
+            source = Regions(arrays["labels"], arrays["per_pixel"], about["channels"], std)
+        maps = Maps(source, _no_images(source), arrays.get("indexes"), None, None, None)
+        return cls(
+            about["title"],
+            about["is_control"],
+            maps,
+            tuple(map(_unpacked_words, about["verdicts"])),
+            tuple(about["right"]),
+            arrays.get("predicted"),
+        )
+
+
+def first_maps(explanation: "ImageExplanation") -> Maps:
+    """The maps that a chapter keeps of an explanation, and by which it is compared."""
+    maps = maps_of(explanation)
+    source: Regions | np.ndarray
+    if isinstance(maps.source, Regions):
+        everything = np.arange(len(maps.source.labels))
+        first = maps.source.picked(everything, np.array([0]))
+        labels = first.labels.astype(np.min_scalar_type(first.per_pixel.shape[1]))
+        source = Regions(labels, first.per_pixel, first.channels, first.per_pixel_std)
+    else:
+        source = _cells(maps)
+    indexes = None if maps.indexes is None else maps.indexes[:, :1]
+    return Maps(source, _no_images(source), indexes, None, None, None)
+
+
+def _no_images(source: Regions | np.ndarray) -> np.ndarray:
+    """Of their shape alone: they are the same in all chapters."""
+    return np.broadcast_to(0.0, source.shape[:-1])
+
+
+def _cells(maps: Maps) -> Regions | np.ndarray:
+    """The first of pixels' maps, float32; summed up over cells where there are very many pixels."""
+    summed = np.stack([maps.of(image)[:1] for image in range(len(maps.images))])
+    pixels = np.moveaxis(summed, 1, -1)[:, :, :, None].astype(np.float32)
+    if max(pixels.shape[1:3]) <= MOST_CELLS:
+        return pixels
+    layout = layout_of(Maps(pixels, _no_images(pixels), None, None, None, None))
+    cells = Regions.even(layout.region_map, layout.values, 1)
+    return Regions(cells.labels, cells.per_pixel.astype(np.float32), 1)
+
+
+def _packed_words(phrase: Phrase) -> list[list[Any]]:
+    """The parts of a phrase as JSON has them, each with whether it is a name."""
+    return [[part, isinstance(part, Name)] for part in phrase.parts]
+
+
+def _unpacked_words(packed: Any) -> Phrase:
+    """The phrase that was packed; that of an older checkpoint is one text, as "cat 93 %"."""
+    if isinstance(packed, str):
+        name, number = _OLDER.fullmatch(packed).groups("")  # type: ignore[union-attr]  # fits all
+        return Phrase(Name(name), f":{number}" if number and name[-1:].isdigit() else number)
+    return Phrase(*(Name(text) if is_name else str(text) for text, is_name in packed))

@@ -1,0 +1,312 @@
+"""Metrics of explanations: does the output follow where the attributions point?
+
+Source: Petsiuk, Das and Saenko, "RISE: Randomized Input Sampling for Explanation", 2018.
+"""
+
+import zlib
+from collections.abc import Callable
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import numpy as np
+import torch
+from torchmetrics import Metric
+
+from lightning_shap.analysis.metrics.rankings import Rankings, maps_in, random_ranks, ranks_of
+from lightning_shap.engine.arguments import checked_count, checked_model
+from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.maskers import MaskerLike, background_of
+from lightning_shap.engine.outputs import Output, checked_returns, value_function
+from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.classes import Returns
+from lightning_shap.isolation.isolated import isolating
+from lightning_shap.isolation.random_states import seed_all
+
+
+class _AreaUnderCurve(Metric):
+    """What insertion and deletion share: the output while pixels change sides, step by step.
+
+    The curve is kept and not its area: the area of the mean curve is the mean of the areas.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    name: ClassVar[str]
+    removes: ClassVar[bool]
+
+    # A MetricCollection takes two metrics for one from then on if all their states are equal after
+    # its first update, as those of insertion and deletion are while a model is constant. This one
+    # never is.
+    identity: torch.Tensor
+    curve_sum: torch.Tensor
+    random_curve_sum: torch.Tensor
+    maps: torch.Tensor
+
+    def __init__(
+        self,
+        steps: int = 20,
+        masker: MaskerLike = "blur",
+        output: Output = "probability",
+        returns: Returns | None = None,
+        multi_label: bool = False,
+        per_target: bool = False,
+        random_maps: int = 1,
+        batch_size: int = 64,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        value_function(output)  # which raises if there is none
+        self.returns = checked_returns(returns, output)
+        ends_alone = "with one, every map has the same curve"
+        self.steps = checked_count("steps", steps, least=2, why=ends_alone)
+        self.masker = masker
+        self.output = output
+        self.multi_label = multi_label
+        self.per_target = per_target
+        self.random_maps = checked_count("random_maps", random_maps, least=0)
+        self.batch_size = checked_count("batch_size", batch_size, least=1)
+        self.seed = checked_count("seed", seed, least=0)
+        points = torch.zeros(self.steps + 1, dtype=torch.float32)
+        self.add_state("identity", torch.tensor(list(uuid4().bytes)), "max")
+        self.add_state("curve_sum", points, "sum")
+        self.add_state("random_curve_sum", points.clone(), "sum")
+        self.add_state("maps", torch.tensor(0), "sum")
+
+    @isolating("model")
+    def update(
+        self,
+        model: Callable[..., Any],
+        explanation: Any,
+        images: torch.Tensor | None = None,
+        targets: Any = None,
+    ) -> None:
+        """Follows the model's output for some images in the order of their attributions.
+
+        Args:
+            model: The explained model, as :func:`lightning_shap.explain` takes it.
+            explanation: What ``explain`` returned or a slice of it, or attributions (N, H, W) or
+                (N, C, H, W).
+            images: (N, C, H, W), as the model takes them; those of the explanation where None.
+            targets: The explained classes, (N,) or (N, K'); those of the explanation where None.
+
+        Raises:
+            ValueError: If shapes do not fit, or attributions are not finite.
+        """
+        checked_model(model)
+        maps, images, classes = maps_in(explanation, images, targets)
+        if not self.per_target:
+            maps, classes = maps[:, :1], classes[:, :1]
+        pixels = maps[0, 0].size
+        if self.steps > pixels:
+            raise ArgumentError(
+                "steps", f"got {self.steps}; give at most the images' {pixels} pixels"
+            )
+        seed_all(self.seed)
+        game = CoalitionGame(
+            model,
+            images,
+            background_of(self.masker, images),
+            **self._asked(explanation),
+            multi_label=self.multi_label,
+            batch_size=self.batch_size,
+        )
+        curves = self._curves(game, self._ranks(maps, images), classes)
+        self.maps = self.maps + classes.size
+        self.curve_sum = self.curve_sum + _like(self.curve_sum, curves[:, :, 0])
+        if self.random_maps:
+            own = _like(self.random_curve_sum, curves[:, :, 1:].mean(2))
+            self.random_curve_sum = self.random_curve_sum + own
+
+    def compute(self) -> torch.Tensor:
+        """How much better than random maps of the same regions; the area where there are none."""
+        areas = self._areas()
+        return areas.get(f"{self.name}_gap", areas[self.name])
+
+    def areas(self) -> dict[str, torch.Tensor]:
+        """The mean area, that of random maps, and how much better than theirs it is.
+
+        Of all processes, so that each of them has to ask.
+        """
+        with self.sync_context(
+            dist_sync_fn=self.dist_sync_fn,
+            process_group=self.process_group,
+            should_sync=self.sync_on_compute,
+            distributed_available=self.distributed_available_fn,
+        ):
+            return self._areas()
+
+    @property
+    def curve(self) -> torch.Tensor:
+        """The mean output (steps + 1,) before the first step, after it, and so on to the last.
+
+        Of this process alone.
+        """
+        return self.curve_sum / self.maps
+
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        """Of the gap always, of the area where pixels appear."""
+        return self.random_maps > 0 or not self.removes
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Draws what :meth:`compute` returned, or a list of such results, with matplotlib."""
+        return self._plot(val, ax)
+
+    def _asked(self, explanation: Any) -> dict[str, Any]:
+        """What is followed, and of what it is made."""
+        record = getattr(explanation, "record", None)
+        returns = self.returns or getattr(record, "returns", None)
+        no_classes = returns == "values" and self.output == "probability"
+        return {"output": "value" if no_classes else self.output, "returns": returns}
+
+    def _areas(self) -> dict[str, torch.Tensor]:
+        area = self._area(self.curve_sum)
+        if not self.random_maps:
+            return {self.name: area}
+        random = self._area(self.random_curve_sum)
+        gap = random - area if self.removes else area - random
+        return {self.name: area, f"{self.name}_random": random, f"{self.name}_gap": gap}
+
+    def _area(self, curve_sum: torch.Tensor) -> torch.Tensor:
+        return torch.trapezoid(curve_sum / self.maps, dx=1 / self.steps)
+
+    def _ranks(self, maps: np.ndarray, images: torch.Tensor) -> np.ndarray:
+        """The pixels' ranks in the maps (N, K', H, W) and their random ones, (N, K', M, H, W)."""
+        ranks = np.empty((*maps.shape[:2], 1 + self.random_maps, *maps.shape[2:]), dtype=np.int32)
+        for image, row in enumerate(images.detach().float().cpu().numpy()):
+            # An image has random orders of its own, the same in any batch, process and epoch.
+            own = zlib.crc32(row.tobytes())
+            for column, attributions in enumerate(maps[image]):
+                ranks[image, column, 0] = ranks_of(attributions)
+                for turn in range(self.random_maps):
+                    random = np.random.default_rng([self.seed, own, turn])
+                    ranks[image, column, 1 + turn] = random_ranks(attributions, random)
+        return ranks
+
+    def _curves(self, game: CoalitionGame, ranks: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Outputs (N, K', M, steps + 1) along the rankings (N, K', M, H, W)."""
+        images, outputs, maps, height, width = ranks.shape
+        counts = np.linspace(0, height * width, self.steps + 1).round().astype(np.int64)
+        # All curves of an image have their first and last point in common.
+        of_ends = np.repeat(np.arange(images), 2) * outputs * maps
+        of_steps = np.repeat(np.arange(images * outputs * maps), self.steps - 1)
+        rankings = np.concatenate([of_ends, of_steps])
+        coalitions = Rankings(
+            ranks.reshape(-1, height, width),
+            rankings,
+            np.concatenate(
+                [np.tile(counts[[0, -1]], images), np.tile(counts[1:-1], images * outputs * maps)]
+            ),
+            removes=self.removes,
+        )
+        scores = game.play(rankings // (outputs * maps), coalitions)
+        wrong = classes[(classes < 0) | (classes >= scores.shape[1])]
+        if wrong.size:
+            raise ArgumentError(
+                "targets", f"hold {wrong[0]}, but the model has {scores.shape[1]} classes"
+            )
+        chosen = classes[:, :, None, None, None]
+        ends = scores[: 2 * images].reshape(images, 1, 1, 2, -1)
+        ends = np.take_along_axis(np.tile(ends, (1, outputs, maps, 1, 1)), chosen, axis=-1)
+        steps = scores[2 * images :].reshape(images, outputs, maps, self.steps - 1, -1)
+        steps = np.take_along_axis(steps, chosen, axis=-1)
+        return np.concatenate([ends[..., :1, 0], steps[..., 0], ends[..., 1:, 0]], axis=-1)
+
+
+class InsertionAUC(_AreaUnderCurve):
+    """Area under the insertion curve: how early the output rises as pixels appear.
+
+    Pixels appear on the masker's background in steps, those of the highest attribution first. All
+    channels of a pixel appear at once, by the sum of their attributions; pixels of equal
+    attribution, such as those of one region, in reading order.
+
+    ``compute`` returns the area minus that of maps of the same regions in random order, a tensor as
+    of any metric: higher is better, and 0 is no better than chance. The area alone says little,
+    since coarse regions uncover whole objects at once, so that any blocky map does well, even a
+    random one. ``areas`` returns ``insertion_auc``, ``insertion_auc_random`` and their difference
+    ``insertion_auc_gap``, and ``curve`` the mean curve; ``random_maps=0`` gives the area of RISE.
+
+    Metrics that wrap others work as usual. ``BootStrapper`` draws from tensors alone: give it
+    attributions, images and targets as tensors, by name and before the model.
+
+    Args:
+        steps: Steps in which the pixels appear. An image costs ``2 + (steps - 1) * (1 +
+            random_maps)`` model rows.
+        masker: What absent pixels show, as in :func:`lightning_shap.explain`; RISE, and shap's
+            examples, blur.
+        output: What is followed, as in ``explain``.
+        returns: What the model returns, as in ``explain``; what the explanation says where None.
+        multi_label: Probabilities are sigmoids, as in ``explain``.
+        per_target: Average over all the explained classes of an image, instead of its first, which
+            is the true one or the highest.
+        random_maps: Random maps that each map is held against; 0 for none, and the plain area.
+        batch_size: Rows per model call.
+        seed: Seed of the random maps.
+        kwargs: See ``torchmetrics.Metric``.
+
+    Raises:
+        ValueError: If an argument's value will not do.
+
+    Example:
+        >>> import torch
+        >>> from lightning_shap import InsertionAUC
+        >>> def model(images):  # sees the upper half alone
+        ...     return images[:, 0, :2].mean((1, 2))[:, None]
+        >>> attributions = torch.zeros(1, 4, 4)
+        >>> attributions[0, :2] = 1.0
+        >>> metric = InsertionAUC(steps=4, masker=0.0, output="logit", random_maps=100)
+        >>> metric.update(model, attributions, images=torch.ones(1, 1, 4, 4), targets=[0])
+        >>> metric.compute()  # maps that order the two halves at random have 0.45
+        tensor(0.3000)
+        >>> metric.areas()["insertion_auc"]
+        tensor(0.7500)
+        >>> metric.curve
+        tensor([0.0000, 0.5000, 1.0000, 1.0000, 1.0000])
+    """
+
+    name = "insertion_auc"
+    removes = False
+
+
+class DeletionAUC(_AreaUnderCurve):
+    """Area under the deletion curve: how early the output falls as pixels disappear.
+
+    As :class:`InsertionAUC`, the other way round: from the whole image, those of the highest
+    attribution disappear first, and a lower area is better. ``compute`` returns the area of the
+    random maps minus that of the attributions, so that higher is better in both.
+
+    Args:
+        steps: Steps in which the pixels disappear. An image costs ``2 + (steps - 1) * (1 +
+            random_maps)`` model rows.
+        masker: What absent pixels show, as in :func:`lightning_shap.explain`.
+        output: What is followed, as in ``explain``.
+        returns: What the model returns, as in ``explain``; what the explanation says where None.
+        multi_label: Probabilities are sigmoids, as in ``explain``.
+        per_target: Average over all the explained classes of an image, instead of its first.
+        random_maps: Random maps that each map is held against; 0 for none, and the plain area, of
+            which a lower one is better.
+        batch_size: Rows per model call.
+        seed: Seed of the random maps.
+        kwargs: See ``torchmetrics.Metric``.
+
+    Example:
+        >>> import torch
+        >>> from torchmetrics import MetricCollection
+        >>> from lightning_shap import DeletionAUC, InsertionAUC, explain
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+        >>> explanation = explain(model, torch.rand(2, 1, 8, 8), max_evals=20, topk=1)
+        >>> metrics = MetricCollection([InsertionAUC(steps=8), DeletionAUC(steps=8)])
+        >>> metrics.update(model, explanation)
+        >>> sorted(metrics.compute())
+        ['DeletionAUC', 'InsertionAUC']
+    """
+
+    name = "deletion_auc"
+    removes = True
+
+
+def _like(state: torch.Tensor, curves: np.ndarray) -> torch.Tensor:
+    """The sum of the curves (N, K', steps + 1), as a state holds it."""
+    return torch.from_numpy(curves.sum((0, 1))).to(state)

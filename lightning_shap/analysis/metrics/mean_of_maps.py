@@ -1,0 +1,67 @@
+"""What metrics of explanations share: the mean over maps of one number a map."""
+
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import torch
+from torchmetrics import Metric
+
+from lightning_shap.analysis.metrics.cells import any_maps
+from lightning_shap.explanation.maps import Maps
+
+
+class MeanOfMaps(Metric):
+    """The mean over maps of one number a map; maps without one are left out.
+
+    Args:
+        per_target: Average over all the explained classes of an image, instead of its first, which
+            is the true one or the highest.
+        kwargs: See ``torchmetrics.Metric``.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    # A MetricCollection takes two metrics for one from then on if all their states are equal after
+    # its first update, as shares are that are both zero. This one never is.
+    identity: torch.Tensor
+    total: torch.Tensor
+    maps: torch.Tensor
+
+    def __init__(self, per_target: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.per_target = per_target
+        self.add_state("identity", torch.tensor(list(uuid4().bytes)), "max")
+        self.add_state("total", torch.tensor(0.0), "sum")
+        self.add_state("maps", torch.tensor(0), "sum")
+
+    def update(self, explanation: Any) -> None:
+        """Takes in some maps.
+
+        Args:
+            explanation: What :func:`lightning_shap.explain` returned, a slice of it, any
+                ``shap.Explanation`` of images, or attributions (N, H, W) or (N, C, H, W).
+
+        Raises:
+            ValueError: If it is none of these, or not finite.
+        """
+        self._add(self._measured(any_maps(explanation)))
+
+    def compute(self) -> torch.Tensor:
+        """The mean over all maps, NaN where there was none."""
+        return self.total / self.maps
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Draws what :meth:`compute` returned, or a list of such results, with matplotlib."""
+        return self._plot(val, ax)
+
+    def _measured(self, maps: Maps) -> np.ndarray:
+        """float64 (N, K'), NaN where a map has no such number."""
+        raise NotImplementedError
+
+    def _add(self, numbers: np.ndarray) -> None:
+        chosen = numbers if self.per_target else numbers[:, :1]
+        known = chosen[np.isfinite(chosen)]
+        self.total = self.total + float(known.sum())
+        self.maps = self.maps + known.size

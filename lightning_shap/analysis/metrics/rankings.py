@@ -1,0 +1,124 @@
+"""Rankings of pixels by their attributions, and the coalitions that follow one step by step."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from lightning_shap.engine.arguments import checked_images
+from lightning_shap.engine.incoming import plain_on_host
+from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.maps import maps_of
+
+
+class Rankings:
+    """Coalitions of the first pixels of a ranking, or of all but these.
+
+    The rankings move to the device once; masks are comparisons there, batch by batch.
+
+    Args:
+        ranks: int (M, H, W), each pixel's place in each ranking, from 0.
+        rankings: int (R,), the ranking that each coalition follows.
+        counts: int (R,), how many pixels come first in it.
+        removes: These pixels are absent and the others present, instead of the reverse.
+    """
+
+    def __init__(
+        self, ranks: np.ndarray, rankings: np.ndarray, counts: np.ndarray, *, removes: bool
+    ) -> None:
+        self.ranks = torch.from_numpy(ranks.astype(np.int32))
+        self.rankings = torch.from_numpy(rankings)
+        self.counts = torch.from_numpy(counts.astype(np.int32))
+        self.removes = removes
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
+        """See :class:`lightning_shap.engine.game.Coalitions`."""
+        self.ranks = self.ranks.to(device)
+        ranks = self.ranks[self.rankings[start:stop].to(device)]
+        first = ranks < self.counts[start:stop, None, None].to(device)
+        return (~first if self.removes else first)[:, None]
+
+
+def ranks_of(attributions: np.ndarray) -> np.ndarray:
+    """Each pixel's place (H, W) from the highest attribution down; equal ones in reading order."""
+    order = np.argsort(-attributions, axis=None, kind="stable")
+    ranks = np.empty(order.size, dtype=np.int32)
+    ranks[order] = np.arange(order.size)
+    return ranks.reshape(attributions.shape)
+
+
+def random_ranks(attributions: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The ranks of a map with the same regions of equal attribution, in random order.
+
+    A blocky map uncovers whole objects at once, and so may any blocky map: only one of the same
+    blocks is a fair comparison. Of attributions that are all different it is a random order of the
+    pixels.
+    """
+    _, first, region = np.unique(attributions, return_index=True, return_inverse=True)
+    # Regions are numbered in reading order and not by value: as long as they stay where they are,
+    # from one epoch to the next, the random map stays the same.
+    number = np.empty(len(first), dtype=np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    priority = random.permutation(len(first))
+    return ranks_of(priority[number[region]].reshape(attributions.shape))
+
+
+def maps_in(
+    explanation: Any, images: torch.Tensor | None, targets: Any
+) -> tuple[np.ndarray, torch.Tensor, np.ndarray]:
+    """The maps (N, K', H, W), the images (N, C, H, W) and the classes (N, K') of attributions.
+
+    Args:
+        explanation: What ``explain`` returned or a slice of it, another ``shap.Explanation`` of
+            images, or attributions (N, H, W) or (N, C, H, W).
+        images: (N, C, H, W), else those of the explanation.
+        targets: Classes (N,) or (N, K'), else those of the explanation.
+
+    Raises:
+        ValueError: If shapes do not fit, or attributions are not finite.
+    """
+    if hasattr(explanation, "base_values"):  # a shap.Explanation
+        known = maps_of(explanation)
+        maps = known.values
+        if images is None:
+            # torch warns of arrays that cannot be written to, as a callback's samples are.
+            readable = known.images if known.images.flags.writeable else known.images.copy()
+            images = torch.from_numpy(np.moveaxis(readable, -1, 1))
+        if targets is None:
+            all_outputs = np.broadcast_to(np.arange(maps.shape[1]), maps.shape[:2])
+            targets = all_outputs if known.indexes is None else known.indexes
+    else:
+        if images is None or targets is None:
+            raise ValueError(
+                "images, targets: are needed with plain attributions; give both, or what "
+                "explain returned"
+            )
+        values = np.asarray(plain_on_host(explanation), dtype=np.float64)
+        if values.ndim not in (3, 4):
+            raise ArgumentError(
+                "explanation",
+                f"attributions have shape {values.shape}; give (N, H, W) or (N, C, H, W)",
+            )
+        maps = (values if values.ndim == 3 else values.sum(1))[:, None]
+    images = checked_images(images)
+    expected = (len(images), maps.shape[1], *images.shape[2:])
+    if maps.shape != expected:
+        raise ArgumentError(
+            "explanation",
+            f"has {len(maps)} maps of {maps.shape[2:]} pixels for images of shape "
+            f"{tuple(images.shape)}; give a map of the same pixels for each image",
+        )
+    if not np.isfinite(maps).all():
+        raise ArgumentError("explanation", "holds NaN or infinite attributions; give finite ones")
+    classes = np.asarray(plain_on_host(targets))
+    classes = classes[:, None] if classes.ndim == 1 else classes
+    if classes.shape != maps.shape[:2] or classes.dtype.kind not in "iu":
+        raise ArgumentError(
+            "targets",
+            f"have shape {classes.shape} and type {classes.dtype}; give a whole class "
+            f"index for each map, {maps.shape[:2]}",
+        )
+    return maps, images, classes

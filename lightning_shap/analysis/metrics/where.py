@@ -1,0 +1,257 @@
+"""Where attribution lies: in given places, at the border, in a corner, or on a few pixels."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from lightning_shap.analysis.metrics.cells import any_maps, boxes_as_masks, cells_of, counts_within
+from lightning_shap.analysis.metrics.mean_of_maps import MeanOfMaps
+from lightning_shap.engine.arguments import checked_choice
+from lightning_shap.engine.incoming import plain_on_host
+from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.maps import Maps
+
+Corner = Literal["top left", "top right", "bottom left", "bottom right"]
+CORNERS: tuple[Corner, ...] = ("top left", "top right", "bottom left", "bottom right")
+
+
+class AttributionShare(MeanOfMaps):
+    """The share of the magnitude of attributions that lies in given boxes or masks.
+
+    Args:
+        per_target: Average over all the explained classes of an image, instead of its first.
+        kwargs: See ``torchmetrics.Metric``.
+
+    Example:
+        >>> import torch
+        >>> from lightning_shap import AttributionShare
+        >>> attributions = torch.ones(1, 4, 4)
+        >>> attributions[0, 0] = -3.0
+        >>> metric = AttributionShare()
+        >>> metric.update(attributions, boxes=[(0, 0, 4, 2)])  # left, top, right, bottom
+        >>> metric.compute()
+        tensor(0.6667)
+    """
+
+    higher_is_better = None
+
+    def update(
+        self, explanation: Any, masks: Any = None, boxes: Sequence[Any] | None = None
+    ) -> None:
+        """Takes in some maps and the places of each image.
+
+        Args:
+            explanation: What :func:`lightning_shap.explain` returned, a slice of it, any
+                ``shap.Explanation`` of images, or attributions (N, H, W) or (N, C, H, W).
+            masks: Booleans (N, H, W), or (H, W) for all images.
+            boxes: For each image one box or several, (left, top, right, bottom) in pixels, the
+                right and bottom edges excluded.
+
+        Raises:
+            ValueError: If not exactly one of both was given, or their shapes do not fit.
+        """
+        maps = any_maps(explanation)
+        count, height, width = maps.source.shape[:3]
+        if (masks is None) == (boxes is None):
+            raise ArgumentError("masks, boxes", "give one of them")
+        if boxes is not None:
+            if len(boxes) != count:
+                raise ArgumentError("boxes", f"are of {len(boxes)} images; give {count}")
+            inside = boxes_as_masks(boxes, height, width)
+        else:
+            inside = np.asarray(plain_on_host(masks))
+            if inside.shape not in ((height, width), (count, height, width)):
+                raise ArgumentError(
+                    "masks", f"have shape {inside.shape}; give {(count, height, width)}"
+                )
+            inside = np.broadcast_to(inside.astype(bool), (count, height, width))
+        self._add(shares_within(maps, inside))
+
+
+class _PlaceShare(MeanOfMaps):
+    """The share in a place that is the same in all images."""
+
+    higher_is_better = None
+
+    def _inside(self, height: int, width: int) -> np.ndarray:
+        raise NotImplementedError
+
+    def _measured(self, maps: Maps) -> np.ndarray:
+        count, height, width = maps.source.shape[:3]
+        inside = np.broadcast_to(self._inside(height, width), (count, height, width))
+        return shares_within(maps, inside)
+
+
+class BorderShare(_PlaceShare):
+    """The share of the magnitude of attributions along the border, which is rarely the object.
+
+    Args:
+        width: Of the border, as a share of each side, rounded to whole pixels. An even map has
+            about 1 - (1 - 2 * width)**2 there, 0.44 with the usual eighth.
+        per_target: Average over all the explained classes of an image, instead of its first.
+        kwargs: See ``torchmetrics.Metric``.
+
+    Example:
+        >>> import torch
+        >>> from lightning_shap import BorderShare
+        >>> metric = BorderShare()
+        >>> metric.update(torch.ones(1, 8, 8))
+        >>> metric.compute()
+        tensor(0.4375)
+    """
+
+    def __init__(self, width: float = 1 / 8, per_target: bool = False, **kwargs: Any) -> None:
+        super().__init__(per_target, **kwargs)
+        self.width = _checked_share("width", width, most=0.5)
+
+    def _inside(self, height: int, width: int) -> np.ndarray:
+        return border_mask(height, width, self.width)
+
+
+class CornerShare(_PlaceShare):
+    """The share of the magnitude of attributions in one corner, where marks and dates are.
+
+    Args:
+        corner: ``"top left"``, ``"top right"``, ``"bottom left"`` or ``"bottom right"``.
+        side: Of the corner, as a share of each side; an even map has its square there.
+        per_target: Average over all the explained classes of an image, instead of its first.
+        kwargs: See ``torchmetrics.Metric``.
+
+    Example:
+        >>> import torch
+        >>> from lightning_shap import CornerShare
+        >>> metric = CornerShare("bottom right")
+        >>> metric.update(torch.ones(1, 8, 8))
+        >>> metric.compute()
+        tensor(0.0625)
+    """
+
+    def __init__(
+        self,
+        corner: Corner = "top left",
+        side: float = 1 / 4,
+        per_target: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(per_target, **kwargs)
+        checked_choice("corner", corner, CORNERS)
+        self.corner = corner
+        self.side = _checked_share("side", side, most=1)
+
+    def _inside(self, height: int, width: int) -> np.ndarray:
+        return corner_mask(height, width, self.corner, self.side)
+
+
+class TopShare(MeanOfMaps):
+    """The share of the magnitude of attributions on the strongest pixels: 1 where they have all.
+
+    Args:
+        part: Of the pixels, the usual tenth of which has a tenth in an even map.
+        per_target: Average over all the explained classes of an image, instead of its first.
+        kwargs: See ``torchmetrics.Metric``.
+
+    Example:
+        >>> import torch
+        >>> from lightning_shap import TopShare
+        >>> attributions = torch.ones(1, 10, 10)
+        >>> attributions[0, 0] = -11.0
+        >>> metric = TopShare()
+        >>> metric.update(attributions)
+        >>> metric.compute()
+        tensor(0.5500)
+    """
+
+    higher_is_better = None
+
+    def __init__(self, part: float = 0.1, per_target: bool = False, **kwargs: Any) -> None:
+        super().__init__(per_target, **kwargs)
+        self.part = _checked_share("part", part, most=1)
+
+    def _measured(self, maps: Maps) -> np.ndarray:
+        numbers = []
+        for image in range(maps.source.shape[0]):
+            cells = cells_of(maps, image)
+            magnitude = np.abs(cells.values)
+            order = np.argsort(-magnitude, axis=1, kind="stable")
+            sizes = cells.sizes[order]
+            room = self.part * cells.sizes.sum()
+            # The cell at the edge counts with those of its pixels that still belong to the top.
+            taken = np.clip(room - (np.cumsum(sizes, axis=1) - sizes), 0, sizes)
+            top = (np.take_along_axis(magnitude, order, axis=1) * taken).sum(axis=1)
+            numbers.append(_shares(top, magnitude @ cells.sizes))
+        return np.array(numbers)
+
+
+class AttributionEntropy(MeanOfMaps):
+    """How evenly the magnitude of attributions is spread: 1 over all pixels, 0 on a single one.
+
+    Args:
+        per_target: Average over all the explained classes of an image, instead of its first.
+        kwargs: See ``torchmetrics.Metric``.
+
+    Example:
+        >>> import torch
+        >>> from lightning_shap import AttributionEntropy
+        >>> attributions = torch.zeros(1, 4, 4)
+        >>> attributions[0, 0] = 1.0
+        >>> metric = AttributionEntropy()
+        >>> metric.update(attributions)
+        >>> metric.compute()
+        tensor(0.5000)
+    """
+
+    higher_is_better = None
+
+    def _measured(self, maps: Maps) -> np.ndarray:
+        numbers = []
+        for image in range(maps.source.shape[0]):
+            cells = cells_of(maps, image)
+            magnitude = np.abs(cells.values)
+            share = _shares(magnitude, (magnitude @ cells.sizes)[:, None])
+            terms = share * np.log(np.where(share > 0, share, 1)) * cells.sizes
+            most = np.log(max(2, cells.sizes.sum()))
+            numbers.append(-terms.sum(axis=1) / most)
+        return np.array(numbers)
+
+
+def shares_within(maps: Maps, inside: np.ndarray) -> np.ndarray:
+    """The share of the magnitude of each map within masks (N, H, W), float64 (N, K').
+
+    NaN where a map is zero.
+    """
+    numbers = []
+    for image, mask in enumerate(inside):
+        cells = cells_of(maps, image)
+        magnitude = np.abs(cells.values)
+        within = magnitude @ counts_within(maps, image, mask)
+        numbers.append(_shares(within, magnitude @ cells.sizes))
+    return np.array(numbers)
+
+
+def border_mask(height: int, width: int, share: float = 1 / 8) -> np.ndarray:
+    """Bool (H, W), the border, of at least a pixel's width."""
+    down, across = (max(1, round(share * side)) for side in (height, width))
+    mask = np.ones((height, width), dtype=bool)
+    mask[down : height - down, across : width - across] = False
+    return mask
+
+
+def corner_mask(height: int, width: int, corner: Corner, share: float = 1 / 4) -> np.ndarray:
+    """Bool (H, W), a corner, of at least a pixel."""
+    down, across = (max(1, round(share * side)) for side in (height, width))
+    rows = slice(None, down) if corner.startswith("top") else slice(height - down, None)
+    columns = slice(None, across) if corner.endswith("left") else slice(width - across, None)
+    mask = np.zeros((height, width), dtype=bool)
+    mask[rows, columns] = True
+    return mask
+
+
+def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+
+
+def _checked_share(argument: str, value: float, *, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+        raise ArgumentError(argument, f"got {value!r}; give a share above 0, at most {most}")
+    return float(value)

@@ -1,0 +1,1 @@
+"""Explain images: the question, the game, the methods that play it."""

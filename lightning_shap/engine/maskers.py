@@ -1,0 +1,162 @@
+"""What an absent region looks like: a blur, the mean colour, a constant or a background."""
+
+import re
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+
+from lightning_shap.engine.arguments import all_finite
+from lightning_shap.engine.incoming import plain
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming
+
+Masker = Callable[[torch.Tensor], torch.Tensor]
+"""From images (N, C, H, W) to what their absent pixels show, in the same shape."""
+
+MaskerLike = str | float | torch.Tensor | Masker
+
+# SHAP's image examples blur 224 px photographs with a kernel of 128: the same share of any image.
+BLUR_SHARE = 4 / 7
+
+
+def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
+    """What the absent pixels of ``images`` show.
+
+    Args:
+        masker: ``"blur"`` (kernel 4/7 of the image's sides), ``"blur(kw,kh)"`` (width and height of
+            the kernel in pixels, as in shap and ``cv2.blur``), ``"mean"`` (each image's mean
+            colour), a number, a tensor of shape (C, H, W) or (N, C, H, W), or a function of the
+            images.
+        images: Float tensor (N, C, H, W).
+
+    Returns:
+        A tensor of the images' shape, dtype and device.
+
+    Raises:
+        ValueError: If the masker is unknown, of another shape or not finite.
+        TypeError: If it is of another kind.
+    """
+    checked_masker(masker)
+    background: object = _paint(masker, images)
+    if not isinstance(background, torch.Tensor):
+        raise ArgumentTypeError(
+            "masker", f"its function returned {type(background).__name__}, not a tensor"
+        )
+    background = plain(background)
+    if background.shape not in (images.shape, images.shape[1:]):
+        raise ArgumentError(
+            "masker",
+            f"has shape {tuple(background.shape)}, images have {tuple(images.shape)}; "
+            f"give (C, H, W) = {tuple(images.shape[1:])} or (N, C, H, W) = {tuple(images.shape)}",
+        )
+    with naming("masker", f"got a tensor that is none to show ({background.layout})"):
+        background = background.to(images).expand_as(images)
+    if not all_finite(background):
+        raise ArgumentError("masker", "holds NaN or infinite pixels; give finite ones")
+    return background
+
+
+def checked_masker(masker: Any) -> None:
+    """Whether this may be a masker, as far as that can be told before there are images.
+
+    Raises:
+        ValueError: If its name is unknown.
+        TypeError: If it is of another kind.
+    """
+    if isinstance(masker, str):
+        _blur_kernel(masker, (1, 1))
+    elif isinstance(masker, (bool, type)) or not (
+        isinstance(masker, (Real, torch.Tensor)) or callable(masker)
+    ):
+        raise ArgumentTypeError(
+            "masker",
+            f"got {_shown(masker)}; give 'blur', 'blur(kw,kh)', 'mean', a number, "
+            "a tensor (C, H, W) or (N, C, H, W), or a function of the images",
+        )
+
+
+def _shown(masker: Any) -> str:
+    return f"the class {masker.__name__}" if isinstance(masker, type) else type(masker).__name__
+
+
+def describe(masker: Any, images: torch.Tensor) -> str:
+    """The masker in a few words, as a picture's caption says it."""
+    if isinstance(masker, str):
+        kernel = _blur_kernel(masker, images.shape[-2:])
+        return masker if kernel is None else f"blur({kernel[0]},{kernel[1]})"
+    if isinstance(masker, Real):
+        return f"constant {float(masker):g}"
+    return "own background" if isinstance(masker, torch.Tensor) else "own masker"
+
+
+def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
+    """Mean over a window of ``kernel`` = (width, height) pixels, edges mirrored.
+
+    Gives the numbers of ``cv2.blur(image, kernel)``. It is two running means in float64, down and
+    across, made on the host, once per explanation: a pixel costs the same whatever the
+    kernel, and beside the result there is one channel of one image in double precision.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    width, height = kernel
+    exact = images.detach().cpu()
+    if exact.dtype not in (torch.float32, torch.float64):  # the others are SciPy's no more
+        exact = exact.float()
+    blurred = torch.empty(exact.shape, dtype=exact.dtype)
+    for channel, result in zip(
+        exact.flatten(0, 1).numpy(), blurred.flatten(0, 1).numpy(), strict=True
+    ):
+        # What SciPy calls "mirror" does not repeat the edge pixel.
+        down = uniform_filter1d(channel, height, axis=0, output=np.float64, mode="mirror")
+        uniform_filter1d(down, width, axis=1, output=result, mode="mirror")
+    return blurred.to(images)
+
+
+# A window this many times the image's side sees each pixel as often as any other, to a percent.
+WIDEST = 50
+
+
+def _paint(masker: Any, images: torch.Tensor) -> Any:
+    if isinstance(masker, str):
+        kernel = _blur_kernel(masker, images.shape[-2:])
+        if kernel is not None:
+            for length, side in zip(kernel, images.shape[:-3:-1], strict=True):
+                if length > WIDEST * side:
+                    raise ArgumentError(
+                        "masker",
+                        f"got {masker!r} for a side of {side}; give at most {WIDEST} of it",
+                    )
+        return (
+            images.mean((2, 3), keepdim=True).expand_as(images)
+            if kernel is None
+            else box_blur(images, kernel)
+        )
+    if isinstance(masker, Real):
+        return torch.full_like(images, float(masker))
+    if isinstance(masker, torch.Tensor):
+        return plain(masker).detach()
+    with naming("masker", "its function fails on the images"):
+        return masker(images)
+
+
+def _blur_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
+    """The kernel (width, height) that a name asks for on images (height, width).
+
+    None for ``"mean"``, which has none.
+    """
+    if name == "mean":
+        return None
+    if name == "blur":
+        height, width = size
+        return max(1, round(width * BLUR_SHARE)), max(1, round(height * BLUR_SHARE))
+    # A side of ten digits is no kernel, and one of ten thousand is not even a number to Python.
+    match = re.fullmatch(r"blur\(\s*([1-9]\d{0,8})\s*,\s*([1-9]\d{0,8})\s*\)", name)
+    if match is None:
+        raise ArgumentError(
+            "masker",
+            f"unknown {name!r}; give 'blur', 'blur(kw,kh)' with a kernel of whole pixels, "
+            "'mean', a number or a tensor",
+        )
+    return int(match[1]), int(match[2])

@@ -1,0 +1,104 @@
+"""Owen values over a tree of regions: SHAP's PartitionExplainer, number for number over boxes.
+
+Either an image is halved along its longer side, again and again, channels last, which is SHAP's
+tree; or the tree is the picture's own, whose regions follow what is in it.
+
+Source: `shap.PartitionExplainer`; Owen, "Values of games with a priori unions", 1977.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from lightning_shap.engine.game import CoalitionGame, Coalitions
+from lightning_shap.engine.methods.attribution import Attribution
+from lightning_shap.engine.methods.descent import Descent
+from lightning_shap.engine.regions.boxes import Box, BoxCoalitions, BoxTree
+from lightning_shap.engine.regions.image_tree import ImageTree, NodeCoalitions
+from lightning_shap.explanation.regions import Regions, joined
+
+
+def partition_values(
+    game: CoalitionGame,
+    targets: np.ndarray,
+    base: np.ndarray,
+    full: np.ndarray,
+    *,
+    max_evals: int,
+    regions: Sequence[ImageTree] | None = None,
+    seed: int = 0,
+    rows_per_round: int = 10,
+    leading: int | None = None,
+) -> Attribution:
+    """Owen values of every pixel.
+
+    Args:
+        game: The coalition game of N images.
+        targets: int (N, K'), the outputs to explain.
+        base: float64 (N, K'), these outputs with everything absent.
+        full: float64 (N, K'), these outputs with everything present.
+        max_evals: Rows an image may cost, ``base`` and ``full`` included.
+        regions: The tree of each image; None for SHAP's boxes.
+        seed: Of no use, since nothing here is random.
+        rows_per_round: Rows that an image asks for before it looks at the results; 10 as
+            SHAP's ``batch_size``. The rounds of all images share model calls.
+        leading: How many of the outputs lead the descents; None for all, as in SHAP.
+    """
+    count, channels, height, width = game.images.shape
+    whole = Box(0, height, 0, width, 0, channels)
+    trees: Sequence[Any] = [BoxTree(whole)] * count if regions is None else regions
+    descents: list[Descent[Any]] = [
+        Descent(tree, *ends, max_rows=max_evals - 2, rows_per_round=rows_per_round, leading=leading)
+        for tree, *ends in zip(trees, base, full, strict=True)
+    ]
+    asked = _asked(descents)
+    while asked:
+        counts = [len(coalitions) for coalitions in asked.values()]
+        images = np.repeat([*asked], counts)
+        rows = [coalition for coalitions in asked.values() for coalition in coalitions]
+        coalitions: Coalitions = (
+            BoxCoalitions(rows, whole)
+            if regions is None
+            else NodeCoalitions(rows, [regions[image] for image in images])
+        )
+        outputs = game.play(images, coalitions)
+        outputs = np.take_along_axis(outputs, targets[images], axis=1)
+        for image, answers in zip(asked, np.split(outputs, np.cumsum(counts)[:-1]), strict=True):
+            descents[image].answer(answers)
+        asked = _asked(descents)
+    found = [
+        _boxes_found(descent, whole) if regions is None else _nodes_found(descent, tree, channels)
+        for descent, tree in zip(descents, trees, strict=True)
+    ]
+    return Attribution(joined(found), np.array([descent.regions for descent in descents]))
+
+
+def _asked(descents: Sequence[Descent[Any]]) -> dict[int, list[tuple[Any, ...]]]:
+    """The coalitions to evaluate next, by the numbers of the images whose walk goes on."""
+    asked = {image: descent.ask() for image, descent in enumerate(descents)}
+    return {image: coalitions for image, coalitions in asked.items() if coalitions}
+
+
+def _boxes_found(descent: Descent[Box], whole: Box) -> Regions:
+    """The regions of one image that was cut into boxes."""
+    # The leaves of one pixel's channels, which follow one another, are one region.
+    rectangles = [
+        (edges, [*same]) for edges, same in groupby(descent.leaves(), lambda leaf: leaf[0][:4])
+    ]
+    depth = whole.last if any(len(same) > 1 for _, same in rectangles) else 1
+    labels = np.empty((1, whole.bottom, whole.right), dtype=np.int32)
+    per_pixel = np.empty((1, len(rectangles), depth, len(rectangles[0][1][0][1])))
+    for number, ((top, bottom, left, right), same) in enumerate(rectangles):
+        labels[0, top:bottom, left:right] = number
+        for box, value in same:
+            per_pixel[0, number, box.first : box.last] = value
+    return Regions(labels, per_pixel, whole.last)
+
+
+def _nodes_found(descent: Descent[int], tree: ImageTree, channels: int) -> Regions:
+    """The regions of one image that was cut along its own tree."""
+    nodes, values = zip(*descent.leaves(), strict=True)
+    per_pixel = np.array(values)[None, :, None] / channels
+    return Regions(tree.labels(nodes)[None], per_pixel, channels)

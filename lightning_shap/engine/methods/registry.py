@@ -1,0 +1,112 @@
+"""The methods there are, and what is known of each before it is imported.
+
+Whatever asks for a method by name, checks its arguments or describes it reads this table. A new
+estimator is one file beside this one, its entry here and its name among ``MethodName``. Nothing
+here imports torch: the command reads its options before that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lightning_shap.engine.game import CoalitionGame
+    from lightning_shap.engine.methods.attribution import Attribution
+
+MethodName = Literal["partition", "kernel", "gradient"]
+"""The keys of ``METHODS``, for type checkers and command lines, which cannot read a table."""
+
+RegionsName = Literal["boxes", "image"]
+"""What regions follow: nothing, or the outlines in the image itself."""
+
+
+class Estimator(Protocol):
+    """What every method is: from a game and some of its outputs to their attributions."""
+
+    def __call__(
+        self,
+        game: "CoalitionGame",
+        targets: "np.ndarray",
+        base: "np.ndarray",
+        full: "np.ndarray",
+        *,
+        max_evals: int,
+        seed: int,
+        **options: Any,
+    ) -> "Attribution":
+        """Explains all images of a game.
+
+        Args:
+            game: The coalition game of N images, through which all calls of the model go.
+            targets: int (N, K'), the outputs to explain.
+            base: float64 (N, K'), these outputs with everything absent.
+            full: float64 (N, K'), these outputs with everything present.
+            max_evals: Rows an image may cost, ``base`` and ``full`` included.
+            seed: Seed of whatever is random in the method.
+            options: Those that the method's entry lists; None where not given.
+        """
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's entry.
+
+    Attributes:
+        summary: What it estimates, in a few words.
+        home: Where its :class:`Estimator` is, ``"module:function"``.
+        options: Arguments of :func:`lightning_shap.explain` that it takes and others do not.
+        needs_gradients: The model's outputs must be differentiable by its images.
+        has_regions: Its evaluations separate regions; else every pixel is a region of its own.
+        has_error_bars: It knows the standard error of each value.
+        adds_up: Its values and the base add up to the output by construction.
+    """
+
+    summary: str
+    home: str
+    options: tuple[str, ...] = ()
+    needs_gradients: bool = False
+    has_regions: bool = True
+    has_error_bars: bool = False
+    adds_up: bool = True
+
+    def estimator(self) -> Estimator:
+        """Its function, imported now."""
+        found: Estimator = resolve_name(self.home)
+        return found
+
+
+METHODS: Mapping[str, Method] = {
+    "partition": Method(
+        "the Owen values of SHAP's PartitionExplainer",
+        "lightning_shap.engine.methods.partition:partition_values",
+        options=("regions",),
+    ),
+    "kernel": Method(
+        "the Shapley values of patches or segments with error bars",
+        "lightning_shap.engine.methods.kernel.estimator:kernel_values",
+        options=("grid", "regions"),
+        has_error_bars=True,
+    ),
+    "gradient": Method(
+        "the expected gradients of SHAP's GradientExplainer",
+        "lightning_shap.engine.methods.gradient:gradient_values",
+        options=("backgrounds",),
+        needs_gradients=True,
+        has_regions=False,
+        adds_up=False,
+    ),
+}
+
+REMOVED: Mapping[str, str] = {
+    "deep": "was removed; use shap's DeepExplainer or captum's DeepLiftShap directly, "
+    "or method='gradient'",
+}
+"""Methods of earlier versions, and what to use instead."""
+
+
+def those_with(option: str) -> list[str]:
+    """The methods that take an argument which not every method takes."""
+    return [name for name, method in METHODS.items() if option in method.options]

@@ -1,0 +1,1 @@
+"""The result of an explanation, and how it is kept in files."""

@@ -1,0 +1,89 @@
+"""Maps and arrays in few bytes, as archives, checkpoints and the page keep them."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightning_shap.explanation.maps import Maps
+from lightning_shap.explanation.regions import Regions
+
+PERCENTILE = 99.5  # small regions, of a reflection or an eye, may have values many times as dense
+MOST_CELLS = 64  # a side: finer maps, of every pixel, are summed up over square cells
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Regions in the form in which they are kept.
+
+    Attributes:
+        region_map: uint8, uint16 or int32 (N, H, W), the region of each pixel.
+        values: float64 (N, R, K'), what each region adds, over all channels.
+        error_std: float64 (N, R, K'), their standard errors, or None.
+        cell: The side of a cell in pixels where values of pixels were summed up, else 0.
+    """
+
+    region_map: np.ndarray
+    values: np.ndarray
+    error_std: np.ndarray | None
+    cell: int = 0
+
+    @property
+    def limit(self) -> float:
+        """The value of a pixel at which colours are full; see :func:`common_limit`."""
+        regions = self.values.shape[1]
+        sizes = np.stack([np.bincount(one.ravel(), minlength=regions) for one in self.region_map])
+        weights = np.broadcast_to(sizes[:, :, None], self.values.shape).ravel()
+        density = np.abs(self.values / np.maximum(sizes, 1)[:, :, None]).ravel()
+        order = np.argsort(density)
+        below = np.cumsum(weights[order])
+        place = int(np.searchsorted(below, PERCENTILE / 100 * below[-1]))
+        return float(density[order[min(place, len(order) - 1)]] or density.max())
+
+
+def layout_of(maps: Maps) -> Layout:
+    """The regions of an explanation, or cells of pixels where every pixel is a region of its own.
+
+    Args:
+        maps: Those of the explanation.
+    """
+    source = maps.source
+    if isinstance(source, Regions) and source.values.shape[1] <= MOST_CELLS**2:
+        return Layout(_small(source.labels), source.values, source.error_std)
+    return _cells(maps)
+
+
+def npz(arrays: Mapping[str, np.ndarray | None]) -> bytes:
+    """Arrays as ``np.savez_compressed`` writes them, of no date: equal ones give equal bytes."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, array in arrays.items():
+            if array is None:
+                continue
+            one = io.BytesIO()
+            np.lib.format.write_array(one, np.asarray(array, order="C"), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, one.getvalue())
+    return content.getvalue()
+
+
+def _cells(maps: Maps) -> Layout:
+    height, width = maps.images.shape[1:3]
+    side = -(-max(height, width) // MOST_CELLS)
+    rows, columns = (np.arange(0, length, side) for length in (height, width))
+    across = len(columns)
+    numbers = (np.arange(height) // side)[:, None] * across + np.arange(width) // side
+    region_map = np.broadcast_to(numbers, (len(maps.images), height, width))
+    values = []
+    for image in range(len(maps.images)):
+        sums = np.add.reduceat(np.add.reduceat(maps.of(image), rows, axis=1), columns, axis=2)
+        values.append(sums.reshape(len(sums), -1).T)
+    return Layout(_small(region_map), np.stack(values), None, side)
+
+
+def _small(labels: np.ndarray) -> np.ndarray:
+    """Region numbers in as few bytes as hold them."""
+    return labels.astype(np.min_scalar_type(int(labels.max(initial=0))))

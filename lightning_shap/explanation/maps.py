@@ -1,0 +1,178 @@
+"""From an explanation of images, or a slice of one, to its maps: which axis is which.
+
+Slices lose axes: ``e[0]`` that of the images, ``e[..., 0]`` that of the outputs, and both leave
+arrays of the same shape. Here every axis is there, one long where something was picked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.regions import Regions
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation.explanation import Record
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Heat maps of N images, for K' outputs each.
+
+    Attributes:
+        source: What they are made of, one image at a time: regions, or values (N, H, W, C, K').
+        images: (N, H, W, C).
+        indexes: int (N, K'), which outputs were explained, None if that is not known.
+        names: str (K',), what these are called by all images, or (N, K') by each, or None.
+        base: float64 (N, K'), the base values, or None.
+        record: How they came about, None for an explanation that is not ours.
+        errors: Standard errors of what they are made of, values (N, H, W, C, K'), where these are
+            no regions, which have their own; or None.
+    """
+
+    source: Regions | np.ndarray
+    images: np.ndarray
+    indexes: np.ndarray | None
+    names: np.ndarray | None
+    base: np.ndarray | None
+    record: "Record | None"
+    errors: np.ndarray | None = None
+
+    def of(self, image: int) -> np.ndarray:
+        """float64 (K', H, W): the maps of one image, attributions summed over channels."""
+        if isinstance(self.source, Regions):
+            return self.source.map(image)
+        return _over_channels(self.source[image])
+
+    def peak(self, images: Sequence[int]) -> float:
+        """The largest magnitude in some of the maps."""
+        if isinstance(self.source, Regions):
+            return float(np.abs(self.source.per_map[images]).max())
+        return max(float(np.abs(self.of(image)).max()) for image in images)
+
+    def doubtful(self, image: int) -> np.ndarray | None:
+        """Which pixels of an image lie in regions within two standard errors of 0, bool (K', H, W).
+
+        None where there are no standard errors. Those within a region are one error: over its
+        pixels and channels they add up, as the values do.
+        """
+        if isinstance(self.source, Regions):
+            if self.source.error_std is None:
+                return None
+            within = np.abs(self.source.values[image]) < 2 * self.source.error_std[image]
+            return within.T[:, self.source.labels[image]]
+        if self.errors is None:
+            return None
+        return np.abs(self.of(image)) < 2 * _over_channels(self.errors[image])
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """float64 (N, K', H, W): all of them."""
+        return np.stack([self.of(image) for image in range(len(self.images))])
+
+    @cached_property
+    def totals(self) -> np.ndarray:
+        """float64 (N, K'), the sum of each map."""
+        if isinstance(self.source, Regions):
+            return self.source.values.sum(axis=1)
+        return np.stack([values.sum(axis=(0, 1, 2), dtype=np.float64) for values in self.source])
+
+    @cached_property
+    def magnitudes(self) -> np.ndarray:
+        """float64 (N, K'), how much there is of each map, of both signs."""
+        if isinstance(self.source, Regions):
+            return np.abs(self.source.values).sum(axis=1)
+        images = range(len(self.images))
+        return np.stack([np.abs(self.of(image)).sum(axis=(1, 2)) for image in images])
+
+
+def maps_of(explanation: Any) -> Maps:
+    """The maps of what :func:`lightning_shap.explain` returned, or of any explanation of images.
+
+    Args:
+        explanation: A ``shap.Explanation`` with values (N, H, W, C, K') or (N, H, W, C) and data
+            (N, H, W, C); a slice of one of ours that left pixels and channels their axes; or maps.
+
+    Raises:
+        ArgumentError: If it is none, or its values or images are not finite.
+    """
+    if isinstance(explanation, Maps):
+        return explanation
+    source, images = _source_of(explanation), np.asarray(explanation.data)
+    errors = None if isinstance(source, Regions) else _errors_of(explanation, source)
+    if getattr(explanation, "is_one_image", False) and not _reduced(explanation):
+        images = images[None]
+        source = source[None] if isinstance(source, np.ndarray) else source
+        errors = None if errors is None else errors[None]
+    if isinstance(source, np.ndarray) and source.shape == images.shape:
+        source = source[..., None]  # a single output, or one that was picked
+        errors = None if errors is None else errors[..., None]
+    if images.ndim != 4 or source.shape[:-1] != images.shape or 0 in source.shape:
+        raise ArgumentError(
+            "explanation",
+            f"has values {np.shape(explanation.values)} and data {np.shape(explanation.data)}; "
+            "give one of images, values (N, H, W, C, K') and data (N, H, W, C), or a slice such as "
+            "e[2:4], e[0] or e[..., 0] that keeps rows, columns and channels",
+        )
+    values = source.per_pixel if isinstance(source, Regions) else source
+    for name, arrays in (("values", values), ("data", images)):
+        broken = [row for row, array in enumerate(arrays) if not np.isfinite(array).all()]
+        if broken:
+            raise ArgumentError(
+                "explanation", f"its {name} hold NaN or infinities in images {broken}"
+            )
+    shape = len(images), source.shape[-1]
+    names = _with_axes(getattr(explanation, "output_names", None), shape)
+    indexes, base = (
+        None if array is None else np.broadcast_to(array, shape)
+        for array in (
+            _with_axes(getattr(explanation, "output_indexes", None), shape),
+            _with_axes(explanation.base_values, shape),
+        )
+    )
+    record = getattr(explanation, "record", None)
+    return Maps(source, images, indexes, names, base, record, errors)
+
+
+def _source_of(explanation: Any) -> Regions | np.ndarray:
+    """Its regions, unless somebody has asked for its values, who may have written to them."""
+    if getattr(explanation, "is_compact", False):
+        return explanation.regions
+    return np.asarray(explanation.values)
+
+
+def _over_channels(values: np.ndarray) -> np.ndarray:
+    """float64 (K', H, W), of values (H, W, C, K') the sums over channels.
+
+    Channel by channel: NumPy takes five times as long to sum along an axis so short.
+    """
+    sums = values[:, :, 0].astype(np.float64)
+    for channel in range(1, values.shape[2]):
+        sums += values[:, :, channel]
+    return sums.transpose(2, 0, 1)
+
+
+def _errors_of(explanation: Any, values: np.ndarray) -> np.ndarray | None:
+    """Standard errors, None where there are none that fit the values."""
+    errors = getattr(explanation, "error_std", None)
+    if errors is None:
+        return None
+    errors = np.asarray(errors)
+    return errors if errors.shape == values.shape and errors.dtype.kind == "f" else None
+
+
+def _with_axes(given: Any, shape: tuple[int, int]) -> np.ndarray | None:
+    """What is known of each map, (K',) where all images share it, else (N, K')."""
+    if given is None:
+        return None
+    array = np.atleast_1d(given)
+    return array if array.shape in (shape, shape[1:]) else array.reshape(shape)
+
+
+def _reduced(explanation: Any) -> bool:
+    """Whether an axis was averaged or summed away, as by shap's ``e.mean(0)``."""
+    history = getattr(explanation, "op_history", ())
+    return any((item.kwargs or {}).get("axis") is not None for item in history)

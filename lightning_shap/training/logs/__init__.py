@@ -1,0 +1,1 @@
+"""Write what a training explains to its loggers."""

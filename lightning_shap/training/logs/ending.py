@@ -1,0 +1,101 @@
+"""The end of a training: its story in one picture and in words, for loggers and the console."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lightning_shap.analysis.history.conclusion import Summary
+from lightning_shap.analysis.history.history import Story
+from lightning_shap.analysis.history.snapshot import Chapter
+from lightning_shap.engine.methods.registry import METHODS
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.pictures.evolution import MOST_ROWS, animation, evolution
+from lightning_shap.pictures.photographs import Album
+from lightning_shap.training.lightning import Trainer
+from lightning_shap.training.logs.loggers import EVOLUTION, Ending
+from lightning_shap.training.logs.results import Results
+from lightning_shap.training.messages import inform, warn
+
+LEAST_HALF = 8  # evaluations; fewer resolve nothing that could be compared
+SAME = 0.9999  # a similarity, where no noise is known
+CHANGED = f"{EVOLUTION}_changed"
+
+
+def half_of(final: ImageExplanation, story: Story) -> int:
+    """With how many evaluations the final model is to be explained again, 0 for not at all.
+
+    Where a method knows no standard errors, half of the evaluations show how much of a difference
+    between two maps is that of a budget and not of a model.
+    """
+    method, half = METHODS[final.record.method], final.record.max_evals // 2
+    wanted = "settled" in story.metrics and bool(story.epochs) and not method.has_error_bars
+    return half if wanted and half >= LEAST_HALF else 0
+
+
+def conclude(
+    trainer: Trainer,
+    results: Results,
+    story: Story,
+    final: ImageExplanation,
+    half: ImageExplanation | None,
+    *,
+    tag: str,
+    drawn: str | None,
+    look: dict[str, Any],
+    album: Album,
+) -> Summary | None:
+    """Says how a training ended, where there is anything to say; from one process.
+
+    Args:
+        trainer: The trainer.
+        results: Where pictures and words go.
+        story: Of the training.
+        final: The explanation of the model that it leaves behind.
+        half: Another one of half the evaluations, or None.
+        tag: Under which it is logged.
+        drawn: See the callback's ``evolution``.
+        look: Mean, std and channels, as for :func:`lightning_shap.plot`.
+        album: Keeps the photographs.
+    """
+    if not story.chapters or len(story.chapters[0].verdicts) != len(final.record.outputs):
+        return None
+    if not story.metrics and drawn is None:  # nobody asked for a story
+        return None
+    summary = story.end(final, half)
+    final.training = summary
+    inform("\n  ".join(["ShapCallback, this training:", *summary.lines]))
+    if summary.warning is not None and "learnt" in story.metrics:
+        warn(f"ShapCallback: {summary.warning}")
+    if drawn is None:
+        return summary
+    chapters = _with_final(story.chapters, final, summary)
+    look = {**look, "album": album, "title": "how the maps changed"}
+    pictures = {EVOLUTION: evolution(chapters, final, **look)}
+    changed = _most_changed(chapters)
+    if changed:
+        title = "how the maps changed, of the images whose prediction changed most"
+        pictures[CHANGED] = evolution(chapters, final, rows=changed, **{**look, "title": title})
+    film = animation(chapters, final, **look) if drawn == "animated" else None
+    results.end(trainer, pictures, Ending(tag, summary.markdown, summary.plain), film)
+    return summary
+
+
+def _with_final(
+    chapters: Sequence[Chapter], final: ImageExplanation, summary: Summary
+) -> list[Chapter]:
+    """The final model is a chapter of its own where its maps are not those of the last epoch."""
+    bound = SAME if summary.floor is None else min(summary.floor, SAME)
+    same = bool(summary.to_final) and summary.to_final[-1] >= bound
+    return [*chapters] if same else [*chapters, Chapter.of(final, "final model")]
+
+
+def _most_changed(chapters: Sequence[Chapter]) -> list[int]:
+    """The images whose prediction changed most often, where not all of them are shown anyway."""
+    predicted = [one.predicted for one in chapters if one.predicted is not None]
+    if not predicted or len(predicted[0]) <= MOST_ROWS:
+        return []
+    classes = np.stack(predicted)
+    changes = (classes[1:] != classes[:-1]).any(axis=2).sum(axis=0)
+    most = np.argsort(-changes, kind="stable")[:MOST_ROWS]
+    return sorted(most[changes[most] > 0].tolist())

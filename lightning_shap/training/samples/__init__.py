@@ -1,0 +1,1 @@
+"""Choose and read the images that a training explains."""

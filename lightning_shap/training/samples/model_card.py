@@ -1,0 +1,214 @@
+"""The model card: what a training knows of its classifier and its images.
+
+Pictures need it, and so does whoever explains the finished model: it travels in the checkpoint,
+as plain values that load without running code.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Subset
+
+from lightning_shap.training.samples.normalisation import by_channel, normalisation_of, steps_of
+from lightning_shap.training.samples.samples import Samples, class_names_of, layers_of
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a classifier; None where nothing says so.
+
+    Attributes:
+        input_size: (C, H, W) of the images.
+        module_class: ``package.module.Class`` of the LightningModule.
+        module: The attribute that is the classifier, None for the whole LightningModule.
+        architecture: timm's name of the network.
+        class_names: In the order of the outputs.
+        mean: What was subtracted from the pixels, by channel.
+        std: What the pixels were divided by.
+        crop_pct: Side of the images before their centre was cropped, as a share: timm's word.
+        interpolation: How they were resized, such as ``"bilinear"``.
+        transform: The whole transform in words.
+        dataset: The folder that the samples' files are in.
+        files: The samples' files.
+        labels: The samples' classes, -1 where unknown; None where an image may have several.
+        returns: What the model's outputs are, where the user said it.
+        multi_label: Several classes may be true at once, as the user said.
+        shown_channels: The channel shown grey, or the three shown as red, green and blue.
+    """
+
+    input_size: list[int]
+    module_class: str
+    module: str | None = None
+    architecture: str | None = None
+    class_names: list[str] | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    crop_pct: float | None = None
+    interpolation: str | None = None
+    transform: str | None = None
+    dataset: str | None = None
+    files: list[str] | None = None
+    labels: list[int] | None = None
+    returns: str | None = None
+    multi_label: bool = False
+    shown_channels: list[int] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        return asdict(self)
+
+
+def model_card(
+    pl_module: torch.nn.Module,
+    samples: Samples,
+    datasets: Sequence[Any],
+    loaders: Sequence[Any],
+    rows: Sequence[int] | None,
+    module: str | None,
+    *,
+    class_names: Sequence[str] | None = None,
+    normalisation: tuple[Any, Any] | None = None,
+    returns: str | None = None,
+    multi_label: bool = False,
+    channels: int | Sequence[int] | None = None,
+    datamodule: Any = None,
+) -> ModelCard:
+    """Returns what the user said of the model, and what else can be read off a training.
+
+    Args:
+        pl_module: That is trained.
+        samples: As the model receives them.
+        datasets: Of the training, the one that the samples come from first.
+        loaders: Of the training, which may collate by something that prepares the images.
+        rows: The samples' numbers in it, or None.
+        module: The attribute of ``pl_module`` that is the classifier.
+        class_names: As the user gave them, if at all.
+        normalisation: Mean and std, numbers or one per channel, likewise.
+        returns: What the outputs are, likewise.
+        multi_label: Several classes may be true at once, likewise.
+        channels: The channel shown grey, or the three shown as red, green and blue, likewise.
+        datamodule: Of the training, None where it has none.
+    """
+    kind = type(pl_module)
+    images, labels = samples.images, samples.labels
+    if normalisation is None:
+        normalisation = normalisation_of([*datasets, *loaders], pl_module, images) or (None, None)
+    mean, std = (by_channel(side, images.shape[1]) for side in normalisation)
+    transform = next((t for dataset in datasets[:1] for t in _transforms(dataset)), None)
+    files = None if rows is None or not datasets else _files(datasets[0], rows)
+    crop_pct, interpolation = _resized(transform, images.shape[-1])
+    return ModelCard(
+        input_size=list(images.shape[1:]),
+        module_class=f"{_module_name(kind)}.{kind.__qualname__}",
+        module=module,
+        architecture=_architecture(pl_module),
+        class_names=[*map(str, class_names)] if class_names else class_names_of(datasets),
+        mean=None if mean is None else [*mean],
+        std=None if std is None else [*std],
+        crop_pct=crop_pct,
+        interpolation=interpolation,
+        transform=None if transform is None else repr(transform),
+        dataset=None if files is None else _root(datasets[0]),
+        files=files,
+        labels=labels.tolist() if labels is not None and labels.dtype == torch.int64 else None,
+        returns=returns,
+        multi_label=multi_label,
+        shown_channels=(
+            _rgb_channels([*datasets, datamodule], images.shape[1])
+            if channels is None
+            else np.atleast_1d(channels).tolist()
+        ),
+    )
+
+
+def _rgb_channels(sources: Sequence[Any], count: int) -> list[int] | None:
+    """Returns the places of ``rgb_bands`` among the bands of images, as torchgeo names them.
+
+    Args:
+        sources: Data sets and data modules, which may say ``rgb_bands``, ``bands``, ``all_bands``.
+        count: Channels of the images: bands of another number are not theirs.
+
+    Returns:
+        Three places; None where no names, or several that do not agree, say where they are.
+    """
+    layers = [layer for source in sources for layer in layers_of(source)]
+    wanted, *orders = (
+        [names for layer in layers if (names := _names(getattr(layer, name, None))) is not None]
+        for name in ("rgb_bands", "bands", "all_bands")
+    )
+    places = {
+        tuple(map(order.index, rgb))
+        for rgb in wanted
+        for order in (*orders[0], *orders[1])
+        if len(rgb) == 3 and len(order) == count and {*rgb} <= {*order}
+    }
+    return [*places.pop()] if len(places) == 1 else None
+
+
+def _names(given: Any) -> list[str] | None:
+    """Returns different names in their order, None for anything else."""
+    listed = isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given)
+    return [*given] if listed and len({*given}) == len(given) else None
+
+
+def _module_name(kind: type) -> str:
+    """The module that a class can be imported from; of a script, that of its file's name."""
+    if kind.__module__ != "__main__":
+        return kind.__module__
+    import __main__
+
+    return Path(getattr(__main__, "__file__", None) or "__main__").stem
+
+
+def _architecture(pl_module: torch.nn.Module) -> str | None:
+    """Timm's name of the first network of its own inside."""
+    for part in pl_module.modules():
+        config = getattr(part, "pretrained_cfg", None)
+        if isinstance(config, Mapping) and isinstance(config.get("architecture"), str):
+            return str(config["architecture"])
+    return None
+
+
+def _transforms(dataset: Any) -> Iterator[Any]:
+    for layer in layers_of(dataset):
+        transform = getattr(layer, "transform", None)
+        if transform is not None:
+            yield transform
+
+
+def _resized(transform: Any, side: int) -> tuple[float | None, str | None]:
+    """Timm's ``crop_pct`` and ``interpolation`` of a Resize before a centre crop."""
+    for step in steps_of(transform):
+        if type(step).__name__ == "Resize":
+            size = getattr(step, "size", None)
+            size = size[0] if isinstance(size, Sequence) and len(set(size)) == 1 else size
+            mode = getattr(getattr(step, "interpolation", None), "value", None)
+            share = side / size if isinstance(size, int) and size >= side else None
+            return share, mode if isinstance(mode, str) else None
+    return None, None
+
+
+def _files(dataset: Any, rows: Sequence[int]) -> list[str] | None:
+    """The files of some rows of an image folder, or of a subset of one."""
+    if isinstance(dataset, Subset):
+        return _files(dataset.dataset, [int(dataset.indices[row]) for row in rows])
+    pairs = getattr(dataset, "samples", getattr(dataset, "imgs", None))
+    if not isinstance(pairs, Sequence):
+        return None
+    chosen = [pairs[row] for row in rows]
+    paths = [pair[0] if isinstance(pair, (list, tuple)) and pair else pair for pair in chosen]
+    if not all(isinstance(path, (str, Path)) for path in paths):
+        return None
+    return [str(Path(path).absolute()) for path in paths]
+
+
+def _root(dataset: Any) -> str | None:
+    for layer in layers_of(dataset):
+        root = getattr(layer, "root", None)
+        if isinstance(root, (str, Path)) and Path(root).is_dir():
+            return str(Path(root).absolute())
+    return None

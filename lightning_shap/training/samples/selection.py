@@ -1,0 +1,151 @@
+"""Selection: which rows of a data set to explain, the classes in turn."""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from lightning_shap.training.samples.labels import WhichLabels, class_numbers, find_labels
+
+# Under which names data sets of torch, torchvision and scikit-learn keep the labels of all rows.
+LABELS = ("targets", "labels", "_labels", "target", "label", "y")
+GOLDEN = (5**0.5 - 1) / 2  # whose multiples come close to no fraction
+# Lists of (file, label), as image folders keep them.
+PAIRS = ("samples", "_samples", "imgs")
+
+
+def spread(labels: np.ndarray | None, rows: Sequence[int], wanted: int) -> list[int]:
+    """Some rows of a data set, evenly spread: over its classes in turn where labels are known.
+
+    Nothing about it is random, so every run over the same data picks the same rows.
+
+    Args:
+        labels: int, the class of every row of the data set, negative where unknown; or None.
+        rows: Those to pick from, ascending.
+        wanted: How many; all of them where there are fewer.
+    """
+    available = np.asarray(rows, dtype=np.int64)
+    if labels is None or not (labels[available] >= 0).any():
+        anyhow: list[int] = available[_uneven(len(available), wanted)].tolist()
+        return anyhow
+    available = available[labels[available] >= 0]
+    classes = np.unique(labels[available])
+    classes = classes[_even(len(classes), wanted)]
+    full, extra = divmod(wanted, len(classes))
+    piles = []
+    for place, label in enumerate(classes):
+        pile = available[labels[available] == label]
+        piles.append(pile[_even(len(pile), full + (place < extra))].tolist())
+    picked = [row for turn in zip_longest(*piles) for row in turn if row is not None]
+    if len(picked) < wanted:  # some classes have too few rows
+        others = available[~np.isin(available, picked)]
+        picked += others[_even(len(others), wanted - len(picked))].tolist()
+    return picked
+
+
+def labels_of(dataset: Any, which: WhichLabels = None) -> np.ndarray | None:
+    """The class of every row of a data set, as int (rows,), None where it does not say.
+
+    Looked for where data sets keep them all, since reading every row may take hours: in attributes
+    such as ``targets``, in ``samples`` of (file, label), in a ``TensorDataset``, in a column of
+    classes of a Hugging Face data set; in what a ``Subset``, a ``ConcatDataset`` or another wrapper
+    holds. What may be labels there is judged as it is in a batch.
+
+    Args:
+        dataset: Whose rows have numbers.
+        which: Labels that somebody named. A function needs batches, and finds none here.
+    """
+    rows = _length(dataset)
+    if rows is None or callable(which):
+        return None
+    labels = class_numbers(find_labels(_parts(dataset, which), rows))
+    if labels is None:
+        return _labels_inside(dataset, rows, which)
+    numbers_rows = rows > 2 and bool((np.diff(labels) == 1).all())
+    return None if numbers_rows else labels
+
+
+def _parts(dataset: Any, which: int | str | None) -> list[tuple[str, Any]]:
+    """What may be the labels of all rows, with names."""
+    tensors = list(getattr(dataset, "tensors", None) or ())
+    if isinstance(which, int):
+        return [("label", tensor) for tensor in tensors[which : which + 1 or None]]
+    if isinstance(which, str):
+        return [("label", getattr(dataset, which, None)), ("label", _column(dataset, which))]
+    images = next((i for i, tensor in enumerate(tensors) if tensor.ndim == 4), 0)
+    return [
+        *((name, getattr(dataset, name, None)) for name in LABELS),
+        *(("label", _seconds(getattr(dataset, name, None))) for name in PAIRS),
+        *(("", tensor) for tensor in tensors[images + 1 :] + tensors[:images]),
+        ("label", _class_column(dataset)),
+    ]
+
+
+def _labels_inside(dataset: Any, rows: int, which: WhichLabels) -> np.ndarray | None:
+    parts = getattr(dataset, "datasets", None)
+    if isinstance(parts, (list, tuple)) and parts:
+        known = [found for part in parts if (found := labels_of(part, which)) is not None]
+        joined = np.concatenate(known) if len(known) == len(parts) else None
+        return joined if joined is not None and len(joined) == rows else None
+    inner = getattr(dataset, "dataset", getattr(dataset, "subset", None))
+    labels = None if inner is None or inner is dataset else labels_of(inner, which)
+    indices = getattr(dataset, "indices", None)
+    if labels is not None and indices is not None and len(indices) == rows:
+        picked: np.ndarray = labels[np.asarray(indices, dtype=np.int64)]
+        return picked
+    return labels if labels is not None and len(labels) == rows else None
+
+
+def _class_column(dataset: Any) -> Any:
+    """The column that a Hugging Face data set declares to hold classes."""
+    features = getattr(dataset, "features", None)
+    if not isinstance(features, Mapping):
+        return None
+    column = next((name for name, kind in features.items() if hasattr(kind, "names")), None)
+    return None if column is None else _column(dataset, column)
+
+
+def _column(dataset: Any, column: str) -> Any:
+    """A column of a Hugging Face data set."""
+    features = getattr(dataset, "features", None)
+    if not isinstance(features, Mapping) or column not in features:
+        return None
+    # Without its format, which may be a transform of whole rows.
+    plain = dataset.with_format(None) if hasattr(dataset, "with_format") else dataset
+    return list(plain[column])
+
+
+def _seconds(pairs: Any) -> list[Any] | None:
+    if not isinstance(pairs, (list, tuple)) or not pairs:
+        return None
+    fit = all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs)
+    return [label for _, label in pairs] if fit else None
+
+
+def _length(dataset: Any) -> int | None:
+    try:
+        return len(dataset)
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def _even(available: int, wanted: int) -> np.ndarray:
+    """Places of ``wanted`` of ``available`` things: the middles of as many equal stretches."""
+    return _in_stretches(available, wanted, np.full(min(wanted, available), 0.5))
+
+
+def _uneven(available: int, wanted: int) -> np.ndarray:
+    """One place of each of as many stretches, in none of which it lies where it did before.
+
+    An even stride would meet the same class again and again where classes alternate.
+    """
+    turns = np.arange(1, min(wanted, available) + 1)
+    return _in_stretches(available, wanted, turns * GOLDEN % 1)
+
+
+def _in_stretches(available: int, wanted: int, shares: np.ndarray) -> np.ndarray:
+    wanted = min(wanted, available)
+    starts = np.arange(wanted) + shares
+    places: np.ndarray = (starts * available / max(wanted, 1)).astype(np.int64)
+    return places

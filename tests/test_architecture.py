@@ -166,7 +166,7 @@ def room_of(name: str) -> str:
 
 def test_the_package_has_these_rooms_and_no_others():
     names = {path.stem for path in ROOT.iterdir() if path.name != "__pycache__"}
-    assert names == {*ROOMS, "__init__", "py"}
+    assert names == {*ROOMS, "__init__", "py", "README"}
 
 
 def test_no_room_knows_one_above_it():
@@ -175,6 +175,34 @@ def test_no_room_knows_one_above_it():
             above, below = room_of(name), room_of(other)
             down = ROOMS.index(above) <= ROOMS.index(below)
             assert down or (above, below) in UPWARD, f"{name} knows {other}"
+
+
+# Files that are still longer than a page one reads at once, each to be shortened.
+LONG = {
+    *("engine/arguments.py", "engine/explain.py", "engine/game.py"),
+    *("explanation/archive.py", "explanation/explanation.py", "isolation/copying.py"),
+    *("analysis/metrics/faithfulness.py", "pictures/captions.py", "training/callback.py"),
+    *("training/logs/loggers.py", "training/logs/results.py"),
+    *("training/samples/fixed_batch.py", "training/samples/mistakes.py"),
+}
+
+
+def test_no_file_is_longer_than_300_lines():
+    for path in FILES.values():
+        lines = path.read_text(encoding="utf-8").count("\n")
+        assert lines <= 300 or str(path.relative_to(ROOT)) in LONG, f"{path}: {lines} lines"
+
+
+def test_the_house_is_described_as_it_is():
+    """Each file that the room's plan names is there, and each folder is named."""
+    plan = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", plan)
+    assert named
+    for name in named:
+        assert (ROOT / name).exists(), name
+    for folder in {path.parent for path in FILES.values()} - {ROOT}:
+        inside = folder.relative_to(ROOT).as_posix()
+        assert any(one.startswith(f"{inside}/") for one in named), inside
 
 
 def test_only_the_callback_its_training_and_the_command_know_lightning():

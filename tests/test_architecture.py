@@ -181,7 +181,7 @@ def test_no_room_knows_one_above_it():
 LONG = {
     *("engine/arguments.py", "engine/explain.py", "engine/game.py"),
     *("explanation/archive.py", "explanation/explanation.py", "isolation/copying.py"),
-    *("analysis/metrics/faithfulness.py", "pictures/captions.py", "training/callback.py"),
+    *("analysis/metrics/faithfulness.py", "training/callback.py"),
     *("training/logs/loggers.py", "training/logs/results.py"),
     *("training/samples/fixed_batch.py", "training/samples/mistakes.py"),
 }

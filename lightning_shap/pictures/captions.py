@@ -1,7 +1,7 @@
 """Captions: what a picture says in words of its images, its classes and how they were explained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from lightning_shap.explanation.verdicts import (
     probability_of,
     verdicts_of,
 )
+from lightning_shap.pictures.sheet import Heading
 
 if TYPE_CHECKING:
     import shap
@@ -38,29 +39,6 @@ if TYPE_CHECKING:
 
 COARSE = 8  # regions; fewer say at best in which quarter something lies
 MISSING = 0.05  # a share of the change that a reader should know of
-
-
-@dataclass(frozen=True)
-class Heading:
-    """The words over one cell.
-
-    Attributes:
-        name: Of a class, of an image's true classes or of a value.
-        share: What stands behind the name: its probability, or what a map of it is for.
-        detail: What stands below: an output, or what is predicted instead.
-        true: It is the image's true class, or one of them.
-        right: Whether the model predicted what is true, None if that is not known.
-        note: What stands under the cell: how far to trust it, and what to know of it.
-        warns: The note is a warning.
-    """
-
-    name: str
-    detail: str = ""
-    share: str = ""
-    true: bool = False
-    right: bool | None = None
-    note: str = ""
-    warns: bool = False
 
 
 class Captions:

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from lightning_shap.explanation.phrases import join
-from lightning_shap.pictures.captions import Heading
 from lightning_shap.pictures.lettering import (
     Style,
     fitted,
@@ -41,6 +41,29 @@ DETAIL_LINE = 20
 ASPECT = 1.6  # of a screen, and of the cards that logs show pictures in
 MOST_WIDTH = 2560  # of several images side by side
 AROUND = 144  # about what header and footer take
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The words over one cell.
+
+    Attributes:
+        name: Of a class, of an image's true classes or of a value.
+        share: What stands behind the name: its probability, or what a map of it is for.
+        detail: What stands below: an output, or what is predicted instead.
+        true: It is the image's true class, or one of them.
+        right: Whether the model predicted what is true, None if that is not known.
+        note: What stands under the cell: how far to trust it, and what to know of it.
+        warns: The note is a warning.
+    """
+
+    name: str
+    detail: str = ""
+    share: str = ""
+    true: bool = False
+    right: bool | None = None
+    note: str = ""
+    warns: bool = False
 
 
 class Paper:

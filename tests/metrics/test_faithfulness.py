@@ -295,7 +295,7 @@ def test_an_image_costs_the_rows_it_says(random_maps: int, targets: int, rows: i
         ({"targets": [0, 0]}, r"targets: have shape \(2, 1\)"),
         ({"targets": [2]}, "targets: hold 2, but the model has 2 classes"),
         ({"explanation": torch.zeros(1, 4, 5)}, "a map of the same pixels"),
-        ({"explanation": torch.zeros(4, 4)}, r"give \(N, H, W\) or"),
+        ({"explanation": torch.zeros(4, 4)}, r"attributions \(N, H, W\) or"),
         ({"explanation": torch.full((1, 4, 4), torch.nan)}, "NaN or infinite attributions"),
     ],
 )

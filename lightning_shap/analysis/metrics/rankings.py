@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from lightning_shap.analysis.metrics.cells import any_maps
 from lightning_shap.engine.arguments import checked_images
 from lightning_shap.engine.incoming import plain_on_host
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.maps import maps_of
 
 
 class Rankings:
@@ -78,31 +78,23 @@ def maps_in(
         targets: Classes (N,) or (N, K'), else those of the explanation.
 
     Raises:
-        ValueError: If shapes do not fit, or attributions are not finite.
+        ArgumentError: If shapes do not fit, or attributions are not finite.
     """
-    if hasattr(explanation, "base_values"):  # a shap.Explanation
-        known = maps_of(explanation)
-        maps = known.values
-        if images is None:
-            # torch warns of arrays that cannot be written to, as a callback's samples are.
-            readable = known.images if known.images.flags.writeable else known.images.copy()
-            images = torch.from_numpy(np.moveaxis(readable, -1, 1))
-        if targets is None:
-            all_outputs = np.broadcast_to(np.arange(maps.shape[1]), maps.shape[:2])
-            targets = all_outputs if known.indexes is None else known.indexes
-    else:
-        if images is None or targets is None:
-            raise ValueError(
-                "images, targets: are needed with plain attributions; give both, or what "
-                "explain returned"
-            )
-        values = np.asarray(plain_on_host(explanation), dtype=np.float64)
-        if values.ndim not in (3, 4):
-            raise ArgumentError(
-                "explanation",
-                f"attributions have shape {values.shape}; give (N, H, W) or (N, C, H, W)",
-            )
-        maps = (values if values.ndim == 3 else values.sum(1))[:, None]
+    is_plain = not hasattr(explanation, "base_values")
+    if is_plain and (images is None or targets is None):
+        raise ArgumentError(
+            "images, targets",
+            "are needed with plain attributions; give both, or what explain returned",
+        )
+    known = any_maps(explanation)
+    maps = known.values
+    if images is None:
+        # torch warns of arrays that cannot be written to, as a callback's samples are.
+        readable = known.images if known.images.flags.writeable else known.images.copy()
+        images = torch.from_numpy(np.moveaxis(readable, -1, 1))
+    if targets is None:
+        all_outputs = np.broadcast_to(np.arange(maps.shape[1]), maps.shape[:2])
+        targets = all_outputs if known.indexes is None else known.indexes
     images = checked_images(images)
     expected = (len(images), maps.shape[1], *images.shape[2:])
     if maps.shape != expected:
@@ -111,8 +103,6 @@ def maps_in(
             f"has {len(maps)} maps of {maps.shape[2:]} pixels for images of shape "
             f"{tuple(images.shape)}; give a map of the same pixels for each image",
         )
-    if not np.isfinite(maps).all():
-        raise ArgumentError("explanation", "holds NaN or infinite attributions; give finite ones")
     classes = np.asarray(plain_on_host(targets))
     classes = classes[:, None] if classes.ndim == 1 else classes
     if classes.shape != maps.shape[:2] or classes.dtype.kind not in "iu":

@@ -5,9 +5,46 @@ import sys
 
 # shap's explainer compiles for half a minute what is quick enough in plain Python at this size.
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+# The networks are too small for more, the tests share the cores among them, and so may others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+
+_RUNNING = []
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Spreads the whole suite over the cores, but not tests that were named: those start sooner."""
+    return None if config.args_source is config.ArgsSource.TESTPATHS else 0
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what is slow, unless ``-m`` speaks of it."""
+    if "slow" not in config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Notes which test runs, its fixtures included."""
+    _RUNNING.append(item)
+    try:
+        return (yield)
+    finally:
+        _RUNNING.pop()
+
+
+def _refuse_programs(event, _):
+    """Keeps the default run quick: only a test that is marked may start another program."""
+    starts = event == "subprocess.Popen" and _RUNNING
+    if starts and _RUNNING[-1].get_closest_marker("integration") is None:
+        raise RuntimeError("Mark this test as integration: it starts another program.")
+
+
+sys.addaudithook(_refuse_programs)
 
 
 @pytest.fixture(autouse=True, scope="session")

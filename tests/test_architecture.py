@@ -103,6 +103,7 @@ def room(name: str) -> set[str]:
     return found
 
 
+@pytest.mark.integration
 def test_the_source_is_read_as_python_reads_it(tmp_path):
     """The reader itself, against what a fresh process imports."""
     for module in ("lightning_shap.engine.game", "lightning_shap.pictures.grid"):
@@ -239,6 +240,7 @@ def test_what_is_heavy_is_imported_where_it_is_needed(module, heavy):
     assert not reached(module) & heavy
 
 
+@pytest.mark.integration
 def test_importing_the_package_loads_nothing_heavy():
     code = "import sys, lightning_shap; print(*{n.partition('.')[0] for n in sys.modules})"
     done = subprocess.run(

@@ -9,7 +9,8 @@ import pytest
 from lightning_shap import ShapCallback, explain
 from lightning_shap.engine.question import USUAL_TOPK
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def arguments_in_docstring(thing):
@@ -38,3 +39,15 @@ def test_the_readme_states_the_defaults_there_are(name, default):
     if name == "topk" and actual is None:  # where nothing is asked for
         actual = USUAL_TOPK
     assert str(actual) == str(stated).strip('"')
+
+
+def test_the_documented_test_commands_are_those_that_ci_runs():
+    """Both say nothing but which half: the rest are the defaults of pyproject.toml."""
+
+    def read_commands(*names):
+        texts = [path.read_text(encoding="utf-8") for name in names for path in ROOT.glob(name)]
+        found = re.findall(r"python\"? -m pytest([^\n`)&|]*)", "\n".join(texts))
+        return {options.strip() for options in found}
+
+    said = read_commands("README.md", ".github/CONTRIBUTING.md")
+    assert {"", "-m integration"} <= said <= read_commands(".ci/run")

@@ -90,6 +90,7 @@ def callback():
 
 
 # So much that a picture or two would have fitted, and then no more of the training's own.
+@pytest.mark.integration
 @pytest.mark.parametrize("room", [72, 84, 100])
 def test_a_nearly_full_disk_is_the_trainings(small_disk, tmp_path, room):
     weights, scalars, _, _ = fit(tmp_path)
@@ -102,6 +103,7 @@ def test_a_nearly_full_disk_is_the_trainings(small_disk, tmp_path, room):
     assert re.search(r"writes nothing to TensorBoardLogger: its disk has \d\d KiB left", warned)
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("writers_may_die")
 def test_a_disk_that_fills_in_the_meantime_is_the_trainings_too(small_disk, tmp_path, monkeypatch):
     """The pictures do not fit, and the file in which they do not is the one that goes on."""

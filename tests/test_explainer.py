@@ -555,6 +555,7 @@ def in_a_fresh_process(code):
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
+@pytest.mark.integration
 def test_importing_the_package_loads_nothing_heavy():
     in_a_fresh_process(
         "import sys, lightning_shap; dir(lightning_shap)\n"

@@ -225,6 +225,7 @@ def test_limits_at_the_door(tmp_path, capsys, monkeypatch, more, message):
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"lightning-shap: error: {message}")
 
 
+@pytest.mark.integration
 def test_numbers_beyond_their_limits_are_refused_before_anything_is_loaded():
     """That there is no such model would be the first thing to be found."""
     code = """
@@ -428,6 +429,7 @@ def test_the_version_is_printed(capsys):
     assert capsys.readouterr().out.strip() == f"lightning-shap {lightning_shap.__version__}"
 
 
+@pytest.mark.integration
 def test_processes_end_with_the_one_that_started_them(tmp_path):
     """Also when that one is killed, and can end nobody itself."""
     code = """

@@ -169,6 +169,7 @@ def process(*arguments, **kwargs):
     )
 
 
+@pytest.mark.integration
 def test_help_answers_in_under_a_second_of_cpu_time():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = process("-m", "lightning_shap", "--help")
@@ -178,12 +179,14 @@ def test_help_answers_in_under_a_second_of_cpu_time():
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
 
+@pytest.mark.integration
 def test_flags_are_read_before_anything_heavy_is_imported():
     code = "import sys, lightning_shap.command.main; print([*sys.modules])"
     heavy = {"torch", "shap", "timm", "pytorch_lightning", "lightning", "numpy"}
     assert not heavy & set(eval(process("-c", code).stdout))
 
 
+@pytest.mark.integration
 def test_the_script_explains_from_another_directory_with_relative_paths(layout):
     root = layout[1].parent
     script = Path(__file__).parents[2] / "examples" / "explain.py"

@@ -193,6 +193,7 @@ def test_lightning_logs_it_at_the_end_of_each_epoch(tmp_path: Path) -> None:
     assert module.by_hand[0] != module.by_hand[1]  # each epoch's own
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by forking")
 def test_two_processes_have_the_value_of_one(tmp_path: Path, given: dict[str, Any]) -> None:
     torch.save(given, tmp_path / "given.pt")

@@ -579,6 +579,7 @@ def test_the_host_is_left_as_it_was():
     np.testing.assert_array_equal(explanation.values, values)
 
 
+@pytest.mark.integration
 def test_pictures_need_neither_torch_nor_shap_nor_pyplot():
     code = (
         "import sys, lightning_shap.pictures.grid; "

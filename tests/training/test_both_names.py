@@ -157,6 +157,7 @@ assert not any(sys.modules.get(other) for other in missing)
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "missing"),
     [

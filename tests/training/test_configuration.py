@@ -283,7 +283,6 @@ class Stream(IterableDataset):
         ({"indices": [0]}, "got dict; give indices of"),
         (Stream(), "got Stream; give indices of"),
     ],
-    ids=str,
 )
 def test_samples_of_another_kind_are_refused_with_what_would_do(samples, words):
     with pytest.raises(ArgumentError, match=re.escape(f"samples: {words}")) as refused:

@@ -405,6 +405,7 @@ def test_sharded_strategies_are_declined_in_one_sentence(tmp_path):
     assert trainer.current_epoch == 2
 
 
+@pytest.mark.integration
 def test_the_picture_of_a_run_killed_while_writing_is_whole_or_missing(tmp_path):
     script = textwrap.dedent(
         """

@@ -84,12 +84,14 @@ def fits(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("how", ["ascii", "closed", "none", "closed below", "-W error"])
 def test_no_warning_ends_a_training(fits, how):
     epochs, _ = fits
     assert epochs[how] == 6
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("how", ["ascii", "-W error"])
 def test_what_cannot_be_a_warning_is_written_plainly(fits, how):
     _, words = fits

@@ -5,6 +5,9 @@ import timm
 import torch
 from PIL import Image
 
+from lightning_shap.command.model import load
+from lightning_shap.command.model.find import find_weights
+
 ARCHITECTURE = "test_efficientnet_gn"
 CLASSES = ["bébé ours", "cat", "dög"]
 SIZE = ["--crop_size", "32"]
@@ -24,6 +27,10 @@ def weights_in(folder, model, file="best_model.pth", name=ARCHITECTURE):
     directory.mkdir(parents=True, exist_ok=True)
     torch.save({"model": model.state_dict()}, directory / file)
     return directory
+
+
+def load_model(directory, **asked):
+    return load.load_model(find_weights(directory), **asked)
 
 
 def picture(seed, mode="RGB", size=(40, 36)):

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from finished_model import ARCHITECTURE, class_folders, network, picture
+from finished_model import ARCHITECTURE, class_folders, load_model, network, picture
 
 HUGE = str(10**23)
 NUMBERS = ("zz", "-1", "0", HUGE, "1e5", "nan", "inf", "[]", "{}", "9" * 5000, "''")
@@ -660,16 +660,15 @@ def mutated(content, chooser):
 def specimens(folder):
     """A whole file of each kind that is read, and what reads it."""
     from lightning_shap import explain, load
-    from lightning_shap.command.data.folders import listed_images
+    from lightning_shap.command.data.folders import list_images
     from lightning_shap.command.data.preprocessing import Preprocessing
     from lightning_shap.command.data.reading import read_samples
-    from lightning_shap.command.model.load import load_model
     from lightning_shap.explanation.archive import save
 
     prepare = Preprocessing(3, (16, 16))
 
     def read_image(path):
-        read = read_samples(listed_images([str(path)], None), [0], 1, prepare)
+        read = read_samples(list_images([str(path)], None), [0], 1, prepare)
         assert len(read.indices) + len(read.skipped) == 1
 
     def read_model(path):

@@ -28,7 +28,6 @@ ROOMS = (
 )
 # Arrows that still point upward, each to be turned.
 UPWARD = {
-    ("command", "training"),
     ("explanation", "pictures"),
     ("explanation", "analysis"),
 }
@@ -228,6 +227,9 @@ def test_the_callback_and_the_command_do_not_know_each_other():
         ("lightning_shap.engine.methods.registry", {"torch", "numpy", "shap", *LIGHTNING}),
         ("lightning_shap.command.options", {"torch", "numpy", "shap", *LIGHTNING}),
         ("lightning_shap.command.main", {"torch", "numpy", "shap", *LIGHTNING}),
+        ("lightning_shap.command.parser", {"torch", "numpy", "shap", *LIGHTNING}),
+        ("lightning_shap.command.places", {"torch", "shap", "timm", *LIGHTNING}),
+        ("lightning_shap.command.run", {"torchmetrics", "tensorboard", "fsspec", *LIGHTNING}),
         ("lightning_shap.errors", {"torch", "numpy", "shap", *LIGHTNING}),
         ("lightning_shap.explanation.maps", {"torch", "shap", *LIGHTNING}),
         ("lightning_shap.pictures.grid", {"torch", "shap", *LIGHTNING}),

@@ -18,7 +18,7 @@ from tiny_training import TinyClassifier, lightning_warns, tiny_data, tiny_loade
 import lightning_shap
 from lightning_shap import ShapCallback
 from lightning_shap.command.main import main
-from lightning_shap.command.results import FILES
+from lightning_shap.command.places import FILES
 
 pytestmark = lightning_warns
 

@@ -5,8 +5,8 @@ import torch
 from lightning_shap.errors import ArgumentError
 
 
-def device_of(accelerator: str) -> torch.device:
-    """The device that an accelerator's name means; auto means the best one there is.
+def find_device(accelerator: str) -> torch.device:
+    """Returns the device that an accelerator's name means; auto means the best one there is.
 
     Raises:
         ArgumentError: If there is no such device here.

@@ -3,34 +3,35 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from lightning_shap.analysis.class_summary.summary import check_comparable
-from lightning_shap.command.data.evaluation import preprocessing_of
-from lightning_shap.command.data.folders import find_images
+from lightning_shap.command.data.evaluation import choose_preprocessing
 from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.data.numbering import Order, known_classes, numbered_as, ordered
-from lightning_shap.command.data.partners import Partners
+from lightning_shap.command.data.numbering import Order, find_order, leave_out_unknown, number_as
 from lightning_shap.command.data.preprocessing import Preprocessing
-from lightning_shap.command.data.reading import PreparedImages, drawn, read_samples
-from lightning_shap.command.data.scale import scale_of
-from lightning_shap.command.data.source import Source, images_of_training
-from lightning_shap.command.device import device_of
+from lightning_shap.command.data.reading import PreparedImages, draw_order, read_samples
+from lightning_shap.command.data.scale import judge_scale
+from lightning_shap.command.data.source import Source, find_training_images
+from lightning_shap.command.device import find_device
 from lightning_shap.command.model.description import Description
-from lightning_shap.command.model.find import find_weights
 from lightning_shap.command.model.load import TrainedModel, load_model
-from lightning_shap.command.model.trial import count_outputs, predicted_classes
+from lightning_shap.command.model.trial import count_outputs, predict_classes
 from lightning_shap.command.options import Explanation, Options, Results
-from lightning_shap.engine.arguments import checked_grid
+from lightning_shap.command.places import Places
 from lightning_shap.engine.class_names import class_names_in
+from lightning_shap.engine.explain import explain_found
 from lightning_shap.engine.methods.registry import those_with
 from lightning_shap.engine.outputs import checked_returns
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Classes
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.pixels import shown_channels
+
+if TYPE_CHECKING:
+    from lightning_shap.command.data.partners import Partners
 
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few
 SAMPLES = 8  # where neither the command nor the checkpoint says how many
@@ -38,10 +39,11 @@ SAMPLES = 8  # where neither the command nor the checkpoint says how many
 
 @dataclass(frozen=True)
 class Job:
-    """What a command asked for, loaded and checked.
+    """A command's wishes, loaded and checked.
 
     Attributes:
-        options: As typed.
+        options: As typed, and as the checkpoint completes them.
+        places: Where things are.
         model: The classifier.
         device: Where it will be.
         prepare: Its evaluation transform.
@@ -51,11 +53,12 @@ class Job:
         order: The images to explain, by number; more than are asked for, should some not be read.
         wanted: How many of them.
         settings: Arguments of ``explain_found``.
-        guessed: What nothing says for sure, by what it is about.
-        notes: What else a user should know before the run.
+        guessed: Guesses where nothing says for sure, by what they are about.
+        notes: Other sentences for the user before the run.
     """
 
     options: Options
+    places: Places
     model: TrainedModel
     device: torch.device
     prepare: Preprocessing
@@ -70,7 +73,7 @@ class Job:
 
     @property
     def bytes_per_image(self) -> int:
-        """Memory that the attributions of one image take."""
+        """Returns the memory that the attributions of one image take."""
         height, width = self.prepare.size
         targets, topk = self.settings["targets"], self.settings["topk"]
         several = self.classes if targets is None else np.size(targets)
@@ -78,21 +81,40 @@ class Job:
         return 8 * height * width * self.prepare.channels * explained
 
     @cached_property
-    def partners(self) -> Partners | None:
-        """With which images parts are swapped, None where nothing asks for that."""
+    def partners(self) -> "Partners | None":
+        """Returns with which images parts are swapped, None where nothing asks for that."""
         if not self.options.results.summary:
             return None
+        from lightning_shap.command.data.partners import Partners
+
         return Partners(self.images, self.order, self.settings["seed"])
 
-    def others(self, read: PreparedImages) -> torch.Tensor | None:
-        """The partners of images that were read, (N, C, H, W), None where nothing asks for them."""
-        if self.partners is None or not read.indices:
-            return None
+    def read(self, order: Sequence[int], wanted: int) -> PreparedImages:
+        """Reads images in an order until there are as many as wanted, and their partners."""
         threads = self.options.data.num_workers
-        return self.partners.read(read.indices, read.images, self.prepare, threads=threads)
+        read = read_samples(self.images, order, wanted, self.prepare, threads=threads)
+        if self.partners is None or not read.indices:
+            return read
+        return replace(read, partners=self.partners.read(read, self.prepare, threads=threads))
+
+    def explain(self, read: PreparedImages, **more: Any) -> ImageExplanation:
+        """Explains images that were read.
+
+        Args:
+            read: At least one.
+            more: Settings that differ from the job's.
+        """
+        settings, network = {**self.settings, **more}, self.model.module
+        labels = None if self.images.labels is None else self.images.labels[read.indices]
+        explanation = explain_found(network, read.images, labels=labels, **settings)
+        if read.partners is not None:
+            from lightning_shap.analysis.class_summary.swaps import measure_swaps
+
+            measure_swaps(network, explanation, read.images, read.partners, settings)
+        return explanation
 
     def about(self, skipped: Mapping[str, str]) -> dict[str, Any]:
-        """What an archive and a report say beside the explanation."""
+        """Returns what an archive and its JSON say beside the explanation."""
         prepare = self.prepare
         return {
             "model": {
@@ -101,8 +123,8 @@ class Job:
                 "source": self.model.source,
                 "channels": self.model.channels,
                 "size": list(prepare.size),
-                "mean": _numbers(prepare.mean),
-                "std": _numbers(prepare.std),
+                "mean": _list_numbers(prepare.mean),
+                "std": _list_numbers(prepare.std),
                 "transform": self.model.description.transform,
             },
             "dataset": self.dataset,
@@ -112,29 +134,21 @@ class Job:
             "settings": asdict(self.options),
         }
 
-    def labels(self, indices: list[int]) -> np.ndarray | None:
-        """The true classes of some images."""
-        return None if self.images.labels is None else self.images.labels[indices]
-
     def files(self, indices: list[int]) -> np.ndarray:
-        """The names of some images."""
+        """Returns the names of some images."""
         return np.array([self.images.names[index] for index in indices])
 
 
-def prepared(options: Options) -> Job:
-    """Everything a command names, loaded and checked, with nothing explained yet.
+def prepare_job(options: Options, places: Places) -> Job:
+    """Loads and checks everything that a command names, and explains nothing yet.
 
     Raises:
         ArgumentError: If something given will not do.
     """
     asked, data = options.model, options.data
-    checked_grid(options.explanation.grid, options.explanation.max_evals)
-    directory = str(asked.model_output_dir)
-    find_weights(directory)
-    given = None if data.dataset is None else find_images(data.dataset)
-    device = device_of(asked.accelerator)
+    device = find_device(asked.accelerator)
     model = load_model(
-        directory,
+        places.weights,
         model_name=asked.model_name,
         model_class=asked.model_class,
         module=asked.module,
@@ -142,11 +156,11 @@ def prepared(options: Options) -> Job:
         allow_pickle=asked.allow_pickle,
     )
     source = (
-        Source(given, str(data.dataset))
-        if given
-        else images_of_training(model.description, data.n_samples is None)
+        Source(places.images, str(data.dataset))
+        if places.images
+        else find_training_images(model.description, data.n_samples is None)
     )
-    prepare = preprocessing_of(
+    prepare = choose_preprocessing(
         model.module,
         model.channels,
         source.as_received(model.description),
@@ -156,28 +170,23 @@ def prepared(options: Options) -> Job:
         mean=data.mean,
         std=data.std,
     )
-    prepare.scale = scale_of(source.images, drawn(source.images, 0))
-    options = replace(options, results=_as_shown(options.results, model))
-    classes = model.classes
-    if classes is None or data.crop_size is not None:
-        classes = count_outputs(model.module, prepare)
-    options = replace(options, explanation=_as_told(options.explanation, model.description))
-    numbering = _numbered(source, model, classes, options.explanation, prepare)
+    prepare.scale = judge_scale(source.images, draw_order(source.images, 0))
+    outputs = model.classes
+    if outputs is None or data.crop_size is not None:
+        outputs = count_outputs(model.module, prepare)
+    options = replace(
+        options,
+        results=_complete_results(options.results, model),
+        explanation=_complete_explanation(options.explanation, model.description),
+    )
+    numbering = _number_classes(source, model, outputs, options.explanation, prepare)
     images = numbering.images
-    settings = asdict(options.explanation) | {"class_names": images.class_names}
-    chosen = any(settings[name] is not None for name in ("topk", "targets", "against"))
-    if options.results.summary:
-        _check_summary(options.explanation, chosen)
-        settings |= {"topk": 2, "fewer_will_do": True}  # the true class and the highest other
-        if _may_follow_image(options.explanation):
-            settings["regions"] = "image"  # as the callback's do, which show marks and borders best
-    elif not chosen and classes > MANY_CLASSES:
-        settings |= {"topk": FEW_CLASSES, "fewer_will_do": True}
+    settings = _settings(options, outputs, images.class_names)
     count = len(images.names)
     everything = data.n_samples == "all" or source.chosen
     as_they_are = everything and not options.results.summary  # of which the first are shown
-    order = list(range(count)) if as_they_are else drawn(images, settings["seed"])
-    wanted = count if everything else min(_count(data.n_samples), count)
+    order = list(range(count)) if as_they_are else draw_order(images, settings["seed"])
+    n_samples = data.n_samples if isinstance(data.n_samples, int) else SAMPLES
     guessed = {
         **model.guessed,
         **({} if source.prepared else prepare.guessed),
@@ -186,41 +195,50 @@ def prepared(options: Options) -> Job:
     }
     return Job(
         options,
+        places,
         model,
         device,
         prepare,
         images,
         source.name,
-        classes,
+        outputs,
         order,
-        wanted,
+        count if everything else min(n_samples, count),
         settings,
         {name: guess for name, guess in guessed.items() if guess is not None},
         [note for note in (*model.notes, *source.notes, numbering.note) if note is not None],
     )
 
 
-def _check_summary(asked: Explanation, chosen: bool) -> None:
-    """Refuse what does not go with a summary of the classes.
+def _settings(options: Options, outputs: int, class_names: list[str] | None) -> dict[str, Any]:
+    """Returns the arguments of ``explain_found``.
 
     Raises:
-        ArgumentError: If classes are chosen, or there are none.
+        ArgumentError: If classes are chosen for a summary of the classes, or there are none.
     """
+    asked = options.explanation
+    settings = asdict(asked) | {"class_names": class_names}
+    chosen = any(settings[name] is not None for name in ("topk", "targets", "against"))
+    if not options.results.summary:
+        if not chosen and outputs > MANY_CLASSES:
+            settings |= {"topk": FEW_CLASSES, "fewer_will_do": True}
+        return settings
     if chosen:
         raise ArgumentError(
             "summary",
             "explains each true class and the highest other; leave topk, targets and against out",
         )
+    from lightning_shap.analysis.class_summary.summary import check_comparable
+
     check_comparable(checked_returns(asked.returns, asked.output), asked.multi_label)
+    settings |= {"topk": 2, "fewer_will_do": True}  # the true class and the highest other
+    if asked.regions is None and asked.grid is None and asked.method in those_with("regions"):
+        settings["regions"] = "image"  # as the callback's do, which show marks and borders best
+    return settings
 
 
-def _may_follow_image(asked: Explanation) -> bool:
-    """Whether nothing was asked of the regions, and the method has some."""
-    return asked.regions is None and asked.grid is None and asked.method in those_with("regions")
-
-
-def _as_told(asked: Explanation, description: Description) -> Explanation:
-    """Returns what is asked for, of a model that is what the training's callback was told."""
+def _complete_explanation(asked: Explanation, description: Description) -> Explanation:
+    """Returns the options, completed by what the training's callback was told of the model."""
     said = asked.returns is not None or asked.output == "value"
     return replace(
         asked,
@@ -229,8 +247,8 @@ def _as_told(asked: Explanation, description: Description) -> Explanation:
     )
 
 
-def _as_shown(asked: Results, model: TrainedModel) -> Results:
-    """Returns what is asked for, in the channels that the training's callback showed.
+def _complete_results(asked: Results, model: TrainedModel) -> Results:
+    """Returns the options, in the channels that the training's callback showed.
 
     Raises:
         ArgumentError: If the model has no such channels.
@@ -242,10 +260,10 @@ def _as_shown(asked: Results, model: TrainedModel) -> Results:
     return asked
 
 
-def _numbered(
+def _number_classes(
     source: Source, model: TrainedModel, outputs: int, asked: Explanation, prepare: Preprocessing
 ) -> Order:
-    """The images with their classes numbered as the model's outputs, and what is to say of that."""
+    """Returns the images with their classes numbered as the model's outputs."""
     found, note = model.description.class_names or class_names_in(model.module, outputs), None
     values = checked_returns(asked.returns, asked.output) == "values"
     if asked.class_names is None and found and len(found) != Classes(outputs, values=values).count:
@@ -257,17 +275,13 @@ def _numbered(
 
     def predict(numbers: Sequence[int]) -> tuple[Sequence[int], np.ndarray]:
         read = read_samples(source.images, numbers, len(numbers), prepare)
-        return read.indices, predicted_classes(model.module, read.images, asked.returns)
+        return read.indices, predict_classes(model.module, read.images, asked.returns)
 
     naturally = model.description.sorts_naturally is True
-    order = ordered(source.images, names, naturally, predict)
-    images = known_classes(numbered_as(order.images, outputs, names), outputs)
+    order = find_order(source.images, names, naturally, predict)
+    images = leave_out_unknown(number_as(order.images, outputs, names), outputs)
     return Order(images, order.guess, note or order.note)
 
 
-def _count(n_samples: int | str | None) -> int:
-    return n_samples if isinstance(n_samples, int) else SAMPLES
-
-
-def _numbers(values: Sequence[float] | None) -> list[float] | None:
+def _list_numbers(values: Sequence[float] | None) -> list[float] | None:
     return None if values is None else [float(value) for value in values]

@@ -1,39 +1,42 @@
-"""``lightning-shap``: the command, and what it says when something will not do.
+"""``lightning-shap``: the command, and the one sentence that it ends with if it fails.
 
-Nothing heavy is imported before the flags are read, so ``--help`` and typing errors answer at once.
+Nothing heavy is imported before flags and paths are checked, so ``--help`` and mistakes in typing
+answer at once.
 """
 
 import gc
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Explain a trained model from the command line.
+    """Explains a trained model from the command line.
 
     Args:
-        arguments: What follows the command's name; ``sys.argv[1:]`` where None.
+        arguments: All that follows the command's name; ``sys.argv[1:]`` where None.
 
     Raises:
         SystemExit: With one sentence on stderr; code 2 if something given will not do, 1 for
             whatever else goes wrong, 130 after Ctrl-C. ``--traceback`` shows where.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    _accept_any_text()
+    for stream in (sys.stdout, sys.stderr):  # a name that is not UTF-8 is printed in escapes
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        _command(arguments)
+        _run(arguments)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except SystemExit as end:
         # Lightning turns an interrupt into an exit of its own.
         interrupted = isinstance(end.__context__, KeyboardInterrupt)
         sys.exit(INTERRUPTED if interrupted else end.code)
-    except BrokenPipeError:  # whoever read what this prints has heard enough
+    except BrokenPipeError:  # whoever read the output has closed it
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(DONE)
@@ -43,35 +46,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(error)
 
 
-def _command(arguments: Sequence[str]) -> None:
+def _run(arguments: Sequence[str]) -> None:
     from lightning_shap.command.parser import parse
+    from lightning_shap.command.ranks import end_with_parent
 
+    end_with_parent()
     options = parse(arguments)
-    with _uncollected():
-        from lightning_shap.command.run import run
+    from lightning_shap.command.places import find_archive, find_places
 
-    run(options)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Import without the garbage collector, which takes a fifth of the time and finds nothing."""
-    gc.disable()
+    archive = find_archive(options)
+    places = None if archive else find_places(options)
+    gc.disable()  # it takes a fifth of the time of importing, and finds nothing
     try:
-        yield
+        from lightning_shap.command.run import run, write_given_page
     finally:
         gc.enable()
-
-
-def _accept_any_text() -> None:
-    """Print what a stream cannot say, such as a name that is not UTF-8, in escapes."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    if archive is not None:
+        write_given_page(archive, options.results.channels)
+    elif places is not None:
+        run(options, places)
 
 
 def _fail(error: Exception) -> NoReturn:
-    """One sentence for an error, whoever raised it."""
+    """Ends the command with one sentence for an error."""
     from lightning_shap.command.text import readable
     from lightning_shap.errors import ArgumentError
 

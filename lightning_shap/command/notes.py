@@ -1,38 +1,38 @@
-"""Notes: what is printed before a run, after it and of its results."""
+"""Notes: sentences on stderr before and after a run, and a summary on stdout."""
 
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_shap.command.processes import is_started_by_another
-from lightning_shap.command.results import FILES, Results
+from lightning_shap.command.places import FILES
+from lightning_shap.command.ranks import is_first_rank
 from lightning_shap.command.text import readable
 from lightning_shap.errors import escaped
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
+    from lightning_shap.command.results import Results
 
 FLAGS = {
     "size": "--crop_size",
     "mean, std": "--mean and --std",
     "pixels": "--mean and --std in their unit",
     "order of classes": "--class_names in its order",
-}  # what to give instead of a guess
+}  # to give instead of a guess
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Notes on stderr, from one process of several."""
-    if is_started_by_another():
+    """Prints notes on stderr, from one process of several."""
+    if not is_first_rank():
         return
     for note in notes:
-        with suppress(OSError, ValueError):  # nobody reads what a closed stream says
+        with suppress(OSError, ValueError):  # a closed stream
             print(f"lightning-shap: note: {readable(note, 1000)}", file=sys.stderr, flush=True)
 
 
-def notes_before(job: "Job") -> Iterator[str]:
-    """What a user should know before the run, and may want to end it for."""
+def list_notes(job: "Job") -> Iterator[str]:
+    """Yields what a user should know before the run, and may want to end it for."""
     yield from job.notes
     if job.guessed:
         guesses = "; ".join(f"{what}: {guess}" for what, guess in job.guessed.items())
@@ -41,27 +41,21 @@ def notes_before(job: "Job") -> Iterator[str]:
         yield f"guessed, since the checkpoint does not say it: {guesses}{better}"
 
 
-def notes_after(results: Results) -> Iterator[str]:
-    """What came up in the run."""
-    for name, why in (results.report or {}).get("skipped", {}).items():
-        yield f"skipped {name}: {why}"
-
-
-def summary(job: "Job", directory: Path, results: Results) -> None:
-    """What was done, and where it is."""
+def print_summary(job: "Job", results: "Results") -> None:
+    """Prints what was done, and where it is."""
+    directory, content = job.places.output, results.content
+    lines = []
+    if content is not None:
+        count, known = len(content["images"]), content["accuracy"]
+        right = "" if known is None else f", {round(known * count)} of them classified rightly"
+        lines.append(
+            f"Explained {count} of {len(job.images.names)} images{right}, "
+            f"in {content['seconds']:.1f} s, {content['model_seconds']:.1f} s of it in the model."
+        )
+    lines.append(f"model    {job.model.name}: {job.model.source}")
     written = [name for name in FILES if (directory / name).exists()]
-    lines = [f"model    {job.model.name}: {job.model.source}"]
     lines += [f"{name.partition('.')[2]:8} {directory / name}" for name in written]
     lines += [f"classes  {line}" for line in results.classes]
-    if results.report is not None:
-        count, known = len(results.report["images"]), results.report["accuracy"]
-        right = "" if known is None else f", {round(known * count)} of them classified rightly"
-        lines.insert(
-            0,
-            f"Explained {count} of {len(job.images.names)} images{right}, "
-            f"in {results.report['seconds']:.1f} s, "
-            f"{results.report['model_seconds']:.1f} s of it in the model.",
-        )
     if job.options.results.logdir is not None and "event" not in results.failures:
         lines.append(f"logdir   {job.options.results.logdir}")
     print(*map(escaped, lines), sep="\n", flush=True)

@@ -17,7 +17,7 @@ MOST_NODES = 10**5
 
 
 def limits(least: int, most: int | None = None) -> dict[str, int | None]:
-    """What is known of an option of whole numbers: none is smaller or larger."""
+    """Returns the bounds of an option of whole numbers, for its metadata."""
     return {"least": least, "most": most}
 
 
@@ -28,12 +28,12 @@ class Model:
     Args:
         model_output_dir: Directory of a trained model, or one file of weights; the first argument
             where it has no name.
-        model_name: timm architecture; what the checkpoint or the directory's base name says where
+        model_name: timm architecture; that of the checkpoint or the directory's base name where
             not given.
         model_class: Own class or function, package.module.name, for what is no timm model, such as
             torchvision.models.resnet18.
         module: Attribute of the model that is the classifier, or of several networks in a file the
-            one to take; what the checkpoint says where not given.
+            one to take; that of the checkpoint where not given.
         allow_pickle: Trust the file. Also load what can run code while it is read, and take paths
             from it. Only ever for files of your own.
         accelerator: cpu, cuda, mps or auto.
@@ -55,14 +55,14 @@ class Data:
         dataset: Folder of class folders (also below test/, val/ or train/), flat folder of images,
             one image, or the name of a Hugging Face data set; that of the checkpoint where not
             given.
-        n_samples: How many images, drawn over the classes in turn, or all. Where neither this nor
+        n_samples: Number of images, drawn over the classes in turn, or all. Where neither this nor
             dataset is given, the very images that the training explained, if the checkpoint knows
             them; else 8.
         crop_size: Side of the square that the model sees; the training's where not given.
         grayscale: Show the model its images in grey.
-        mean: What training subtracted from each channel (pixels from 0 to 1), where the checkpoint
+        mean: Subtracted from each channel in training (pixels from 0 to 1), where the checkpoint
             does not say.
-        std: What training divided each channel by.
+        std: Divisor of each channel in training.
         num_workers: Threads that read images.
     """
 
@@ -94,11 +94,11 @@ class Explanation:
         grid: Patches of kernel, a side or [rows, columns]; else as many as the budget resolves.
         regions: boxes for SHAP's rectangles, or the patches of kernel; image for regions that
             follow the image. Boxes where not given.
-        backgrounds: What gradient starts from; samples for the images themselves, what the masker
-            shows where not given.
-        output: What is explained, logit or probability; value for a model without classes, as with
-            returns values.
-        returns: What the model's outputs are, logits, probabilities, log-probabilities, or values
+        backgrounds: Start of gradient; samples for the images themselves, an image that the masker
+            empties where not given.
+        output: The explained quantity, logit or probability; value for a model without classes, as
+            with returns values.
+        returns: Kind of the model's outputs, logits, probabilities, log-probabilities, or values
             of a model without classes, as in a regression; found out where not given.
         multi_label: Several classes may be true at once.
         batch_size: Rows per model call. It halves itself when memory runs out.
@@ -128,15 +128,15 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Results:
-    """What is written.
+    """The results.
 
     Args:
-        output_dir: Where explanation.png, .npz and .json go; beside the model where not given.
+        output_dir: Folder of explanation.png, .npz and .json; beside the model where not given.
         logdir: Also write a TensorBoard event there.
         report: Also write explanation.html, a page to explore it. Given an explanation.npz in place
             of a model, write the page alone.
         channels: The channel shown grey, or the three shown as red, green and blue.
-        style: How maps are drawn; what suits the images where not given.
+        style: Of the maps; what suits the images where not given.
         summary: Also write classes.png and classes.json, what the model looks at in each class over
             all images, and places that are suspicious; regions follow the image where neither
             regions nor a grid is given. As the first word, summary, it is this with 256 images and

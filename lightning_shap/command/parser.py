@@ -1,18 +1,20 @@
 """The parser: a command line and its ``--config`` files to options."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, NoReturn, get_args
+from types import NoneType
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from lightning_shap import __version__
 from lightning_shap.command.options import GROUPS, Options
-from lightning_shap.command.refusal import refusal
 from lightning_shap.command.text import readable
+from lightning_shap.engine.methods.registry import REMOVED
 from lightning_shap.errors import ArgumentError, checked_count
 
 FLAGS = {field.name: field for group in GROUPS.values() for field in fields(group)}
@@ -20,20 +22,21 @@ LISTS = {name for name, field in FLAGS.items() if "list[" in str(field.type)}
 ALONE = {name for name in LISTS if int in get_args(FLAGS[name].type)}  # one number is no list
 SWITCHES = {name for name, field in FLAGS.items() if field.type is bool}
 
-# What the first word "summary" stands for: more images, with fewer evaluations each.
+# The first word "summary" stands for more images, with fewer evaluations each.
 SUMMARY = ("--summary", "--n_samples", "256", "--max_evals", "100")
 
 MOST_TEXT = 2**20  # of a configuration, or of one value
 MOST_NESTED = 8
 PLAIN_YAML = "plain_yaml"
+WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """The options that a command line and its ``--config`` files ask for.
+    """Returns the options that a command line and its ``--config`` files ask for.
 
     Raises:
         ArgumentError: If a value is beyond its limits.
-        SystemExit: With code 2 and what is wrong on stderr; with 0 after ``--help`` and its like.
+        SystemExit: With code 2 and a sentence on stderr; with 0 after ``--help`` and its like.
     """
     set_loader(PLAIN_YAML, _load_plain, exceptions=(yaml.YAMLError,))
     parser = _Parser(
@@ -53,7 +56,7 @@ def parse(arguments: Sequence[str]) -> Options:
     for group in GROUPS.values():
         parser.add_class_arguments(group)
     _check_configurations(parser, arguments)
-    given = parser.parse_args(_in_words(_with_word(arguments))).as_dict()
+    given = parser.parse_args(_rewrite(arguments)).as_dict()
     if (place := given.pop("model")) is not None:
         if given["model_output_dir"] is not None:
             parser.error(f"unexpected {place!r}: --model_output_dir names the model already")
@@ -69,26 +72,45 @@ def parse(arguments: Sequence[str]) -> Options:
 
 
 class _Parser(ArgumentParser):
-    """Answers what does not fit with what would do; jsonargparse lists Python's types."""
+    """Answers a value that does not fit with one that would do, not with Python's types."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Ends the command with one sentence, whatever the message quotes."""
-        message = refusal(message, {name: field.type for name, field in FLAGS.items()})
+        """Ends the command with one sentence."""
+        found = re.match(r'Parser key "(\w+)"[^:]*:\s*(.*)', message.strip(), re.DOTALL)
+        if found is not None and found[1] in FLAGS:
+            name, problem = found.groups()
+            given = re.findall(r"(?:Given|Got) value: (.*)", problem)
+            value = given[-1].strip().strip("'\"") if given else ""
+            if name == "method" and value in REMOVED:
+                problem = f"{value!r} {REMOVED[value]}"
+            elif given:
+                problem = f"got {value!r}; give {_describe(FLAGS[name].type)}"
+            message = f"{name}: {problem}"
         print(f"lightning-shap: error: {readable(message, 2000)}", file=sys.stderr)
         sys.exit(2)
 
 
-def _with_word(arguments: Sequence[str]) -> Sequence[str]:
-    """A first word that stands for several flags, written out; later flags have the last say."""
-    return [*SUMMARY, *arguments[1:]] if arguments[:1] == ["summary"] else arguments
+def _describe(kind: Any) -> str:
+    """Returns a type in words, such as ``"'all' or a whole number"``."""
+    origin, parts = get_origin(kind), [part for part in get_args(kind) if part is not NoneType]
+    if origin is list:
+        return f"a list of {WORDS[parts[0]]}s"
+    if origin is tuple:
+        return f"{len(parts)} {WORDS[parts[0]]}s"
+    if not parts:
+        return WORDS[kind] if kind is bool else f"a {WORDS[kind]}"
+    *first, last = map(repr if origin is Literal else _describe, parts)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
-def _in_words(arguments: Sequence[str]) -> list[str]:
-    """Familiar short forms, ``--grayscale`` and ``--targets 1 2``, as jsonargparse writes them.
+def _rewrite(arguments: Sequence[str]) -> list[str]:
+    """Returns short forms, ``summary``, ``--grayscale`` and ``--targets 1 2``, in jsonargparse's.
 
     Its own ``nargs`` would do for the words alone: with it, ``[1, 2]`` is a list in a list, and
     ``targets: 3`` in a configuration is an error.
     """
+    if arguments[:1] == ["summary"]:
+        arguments = [*SUMMARY, *arguments[1:]]  # later flags have the last say
     flags: list[list[str]] = []
     for word in arguments:
         if word.startswith("--") or not flags:
@@ -109,7 +131,7 @@ def _in_words(arguments: Sequence[str]) -> list[str]:
 
 
 def _check_limits(given: Mapping[str, Any]) -> None:
-    """Refuse what cannot be meant before anything is loaded for it.
+    """Refuses values that cannot be meant, before anything is loaded for them.
 
     Raises:
         ArgumentError: If a text is empty, or a number beyond its limits.
@@ -124,7 +146,7 @@ def _check_limits(given: Mapping[str, Any]) -> None:
 
 
 def _check_configurations(parser: ArgumentParser, arguments: Sequence[str]) -> None:
-    """Refuse what is no file, or no small one, before it is read."""
+    """Refuses a configuration that is no file, or no small one, before it is read."""
     for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, value = word.partition("=")
         path = value if equals else following
@@ -136,7 +158,7 @@ def _check_configurations(parser: ArgumentParser, arguments: Sequence[str]) -> N
 
 
 def _load_plain(text: str) -> Any:
-    """YAML without aliases, by which a few lines can stand for billions of values."""
+    """Reads YAML without aliases, by which a few lines can stand for billions of values."""
     if len(text) > MOST_TEXT:
         raise yaml.YAMLError(f"is longer than {MOST_TEXT} characters")
     depth = 0

@@ -1,6 +1,7 @@
 """The results of the command: what is written of an archive."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,45 +9,48 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.command.page import PICTURE_BYTES, PICTURE_ROWS, shown, write_page
-from lightning_shap.command.report import report
+from lightning_shap.command.explanation_json import describe_archive
+from lightning_shap.command.places import FILES
 from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import reason
-from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.archive import load, read, read_record
-from lightning_shap.explanation.atomic import check_writable
-from lightning_shap.page.data import PageWriter
+from lightning_shap.explanation.archive import (
+    load,
+    look_of,
+    read,
+    read_more,
+    read_record,
+    shapes_in,
+)
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.grid import plot, save
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
-    from lightning_shap.command.options import Options
 
-FILES = (
-    *(f"explanation.{kind}" for kind in ("png", "npz", "json", "html")),
-    *(f"classes.{kind}" for kind in ("png", "json")),
-)
+PICTURE_ROWS = 64  # more would make a picture that no viewer opens
+PICTURE_BYTES = 2**30  # of attributions that are drawn
+TAG = "shap_final"  # of the event, as the callback's for a model that is done
 
 
 @dataclass
 class Results:
-    """What came of an archive.
+    """The results of one archive.
 
     Attributes:
-        report: Its report, None where there is none.
+        content: That of its JSON file, None where there is none.
         picture: Its picture, uint8 (height, width, 3), None where there is none.
-        classes: What the images say of each class, a line each, where that is asked for.
-        failures: What could not be written, and why. The rest is kept all the same: explaining
-            takes minutes, and drawing can be done again.
+        classes: Lines that say what the model looks at in each class, where that is asked for.
+        failures: The errors of results that could not be written. The rest is kept all the same:
+            explaining takes minutes, and drawing can be done again.
     """
 
-    report: dict[str, Any] | None = None
+    content: dict[str, Any] | None = None
     picture: np.ndarray | None = None
     classes: Sequence[str] = ()
     failures: dict[str, Exception] = field(default_factory=dict)
 
     def attempt(self, what: str, work: Callable[[], Any]) -> Any:
-        """The outcome of some work, None where it fails."""
+        """Returns the outcome of some work, None where it fails."""
         try:
             return work()
         except Exception as error:  # whatever fails here, the archive is worth keeping
@@ -54,75 +58,72 @@ class Results:
             return None
 
     def check(self) -> None:
-        """Say what failed, once the rest is written.
+        """Raises the first failure, once the rest is written.
 
         Raises:
-            RuntimeError: If something did.
+            RuntimeError: If something failed.
         """
         for what, error in self.failures.items():
             raise RuntimeError(f"no {what} ({reason(error)}); the rest is written") from error
 
 
-def output_directory(options: "Options") -> Path:
-    """Where the results go, made sure of before any work is done for them.
-
-    Raises:
-        ArgumentError: If files cannot be written there, or into the directory of the logs.
-    """
-    place, asked = Path(str(options.model.model_output_dir)), options.results
-    directory = Path(asked.output_dir or (place.parent if place.is_file() else place))
-    _make_sure_of("output_dir", directory, FILES)
-    if asked.logdir is not None:
-        _make_sure_of("logdir", Path(asked.logdir))
-    return directory
-
-
-def write_beside(job: "Job", archive: Path) -> Results:
-    """Write the picture and the report of an archive."""
-    results = Results()
-    results.report = results.attempt(FILES[2], lambda: _write_report(archive))
+def write_results(job: "Job", archive: Path) -> Results:
+    """Writes what is asked for beside an archive."""
+    results, asked = Results(), job.options.results
+    results.content = results.attempt(FILES[2], lambda: _write_json(archive))
     results.picture = results.attempt(FILES[0], lambda: _draw(job, archive))
-    if job.options.results.report:
-        results.attempt(FILES[3], lambda: write_page(archive, job.options.results.channels))
-    if job.options.results.summary:
+    if asked.report:
+        results.attempt(FILES[3], lambda: write_page(archive, asked.channels))
+    if asked.summary:
         results.classes = results.attempt(FILES[4], lambda: _write_classes(job, archive)) or ()
     return results
 
 
-def log(job: "Job", archive: Path, results: Results) -> None:
-    """A TensorBoard event, where one is asked for."""
-    logdir = job.options.results.logdir
-    if logdir is not None and results.picture is not None:
-        picture = results.picture
+def write_page(archive: Path, channels: int | list[int] | None) -> Path:
+    """Writes the page of an archive beside it."""
+    from lightning_shap.page.report import report
+
+    explanation, look = _load_shown(archive)
+    name = str(read_more(archive).get("model", {}).get("name", "")).strip()
+    title = readable(name or archive.name)
+    path = archive.with_suffix(".html")
+    return report({title: explanation}, path, title=title, channels=channels, **look)
+
+
+def log_event(job: "Job", archive: Path, results: Results) -> None:
+    """Writes a TensorBoard event, where one is asked for."""
+    logdir, picture = job.options.results.logdir, results.picture
+    if logdir is not None and picture is not None:
         results.attempt("event", lambda: _log(job, archive, picture, logdir))
 
 
-def _make_sure_of(name: str, directory: Path, files: Sequence[str] = ()) -> None:
-    try:
-        check_writable(directory, files)
-    except (OSError, ValueError) as error:
-        raise ArgumentError(
-            name,
-            f"cannot write into {readable(repr(str(directory)))} ({reason(error)}); "
-            f"give another as --{name}",
-        ) from error
+def _load_shown(archive: Path) -> tuple[ImageExplanation, dict[str, Any]]:
+    """Returns the images of an archive that are shown, and how they look."""
+    bytes_of_one = 8 * math.prod(shapes_in(archive).get("values", (1,))[1:])
+    return load(archive, rows=_count_shown(bytes_of_one)), look_of(archive)
 
 
-def _write_report(archive: Path) -> dict[str, Any]:
-    content = report(archive)
-    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-    # A name that is not UTF-8 becomes an escape of JSON's own, which reads as the same name.
-    archive.with_suffix(".json").write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
+def _count_shown(bytes_of_one: int) -> int:
+    return min(PICTURE_ROWS, max(1, PICTURE_BYTES // bytes_of_one))
+
+
+def _write_json(archive: Path) -> dict[str, Any]:
+    content = describe_archive(archive)
+    _dump(content, archive.with_suffix(".json"))
     return content
 
 
+def _dump(content: dict[str, Any], path: Path) -> None:
+    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
+    # A name that is not UTF-8 becomes an escape of JSON's own, which reads as the same name.
+    path.write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
+
+
 def _draw(job: "Job", archive: Path) -> np.ndarray:
-    prepare = job.prepare
-    rows = min(PICTURE_ROWS, max(1, PICTURE_BYTES // job.bytes_per_image))
     picture = plot(
-        load(archive, rows=rows),
-        mean=prepare.mean,
-        std=prepare.std,
+        load(archive, rows=_count_shown(job.bytes_per_image)),
+        mean=job.prepare.mean,
+        std=job.prepare.std,
         channels=job.options.results.channels,
         style=job.options.results.style,
         title=readable(job.model.name),
@@ -133,7 +134,7 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
 
 
 def _write_classes(job: "Job", archive: Path) -> list[str]:
-    """The summary of the classes, as a picture and as JSON; its lines."""
+    """Writes the summary of the classes, as a picture and as JSON, and returns its lines."""
     from lightning_shap.analysis.class_summary.summary import Survey
     from lightning_shap.explanation.blocks import ArchiveBlocks
     from lightning_shap.pictures.classes import classes
@@ -147,21 +148,24 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
         title=readable(job.model.name),
     )
     save(picture, archive.with_name(FILES[4]))
-    content = survey.plain | {"files": [str(file) for file in read(archive, "files")]}
-    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-    archive.with_name(FILES[5]).write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
+    files = [str(file) for file in read(archive, "files")]
+    _dump(survey.plain | {"files": files}, archive.with_name(FILES[5]))
     return [readable(line, 1000) for line in survey.lines[1:]]
 
 
 def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:
-    """A TensorBoard event, as the callback writes it for a model that is done."""
-    from lightning_shap.training.lightning import pl
-    from lightning_shap.training.logs.loggers import log_explanation
+    from torch.utils.tensorboard import SummaryWriter
 
-    logger = pl.loggers.TensorBoardLogger(logdir, name="", version="")
-    explanation, look = shown(archive)
-    look |= {"step": job.model.step, "title": readable(job.model.name)}
+    from lightning_shap.page.data import PageWriter, numbers_of
+    from lightning_shap.page.events import add_explanation
+    from lightning_shap.page.tensorboard import add_picture
+
+    step, numbers = job.model.step, numbers_of(TAG, read_record(archive))
+    explanation, look = _load_shown(archive)
+    look |= {"step": step, "title": readable(job.model.name)}
     page = PageWriter().data(explanation, channels=job.options.results.channels, **look)
-    record = read_record(archive)
-    log_explanation(logger, "shap_final", record, picture, job.model.step, page=page)
-    logger.finalize("success")
+    with SummaryWriter(logdir) as writer:
+        for name, number in numbers.items():
+            writer.add_scalar(name, number, step)
+        add_picture(writer, f"{TAG}/attributions", picture, step)
+        add_explanation(writer, TAG, page, step, numbers)

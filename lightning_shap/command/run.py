@@ -1,74 +1,74 @@
-"""The run of the command: explain what a job asks for, have the results written and reported."""
+"""The run of the command: explains the images of a job, and has its results written."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lightning_shap.analysis.class_summary.swaps import measure_swaps
-from lightning_shap.command.data.reading import check_any, read_samples
-from lightning_shap.command.job import Job, prepared
-from lightning_shap.command.memory import bounded_memory
-from lightning_shap.command.notes import notes_after, notes_before, print_notes, summary
+from lightning_shap.command.data.reading import check_any
+from lightning_shap.command.job import Job, prepare_job
+from lightning_shap.command.notes import list_notes, print_notes, print_summary
 from lightning_shap.command.options import Options
-from lightning_shap.command.page import given_archive, write_given_page
-from lightning_shap.command.processes import end_with_parent
-from lightning_shap.command.results import FILES, Results, log, output_directory, write_beside
-from lightning_shap.engine.explain import explain_found
-from lightning_shap.errors import escaped
+from lightning_shap.command.places import FILES, Places
+from lightning_shap.command.results import Results, log_event, write_page, write_results
+from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import blaming
+from lightning_shap.errors import ArgumentError, escaped
 from lightning_shap.explanation.archive import NAME, merge, save
 from lightning_shap.explanation.atomic import published
-
-if TYPE_CHECKING:
-    from lightning_shap.command.shards import Shards
 
 AT_ONCE = 128  # more images than that are explained in shards, which keeps them out of the memory
 BYTES_AT_ONCE = 2**31  # likewise, of attributions
 
 
-def run(options: Options) -> None:
-    """Do what a command asks for.
+def run(options: Options, places: Places) -> None:
+    """Explains what a command asks for.
 
     Raises:
         ArgumentError: If something given will not do.
         OSError: If a file cannot be written.
-        RuntimeError: If the archive is written, but something that belongs to it is not.
+        RuntimeError: If the archive is written, but another result is not.
     """
-    end_with_parent()
-    archive = given_archive(options)
-    if archive is not None:
-        with bounded_memory():
-            print(escaped(str(write_given_page(archive, options.results.channels))))
-        return
-    with bounded_memory():
-        job = prepared(options)
-    directory = output_directory(options)
-    print_notes(notes_before(job))
-    # Other devices map far more memory than they use, which a limit would count.
-    with bounded_memory() if job.device.type == "cpu" else nullcontext():
-        if _in_shards(job):
-            from lightning_shap.command.shards import explained_in_shards
+    job = prepare_job(options, places)
+    print_notes(list_notes(job))
+    if _needs_shards(job):
+        from lightning_shap.command.shards import explain_in_shards
 
-            with explained_in_shards(job, directory) as shards:
-                if shards is None:  # another process writes the results
-                    return
-                results = _publish(job, directory, lambda archive: _merge(job, shards, archive))
-        else:
-            results = _publish(job, directory, lambda archive: _explain_at_once(job, archive))
-        log(job, directory / NAME, results)
-    print_notes(notes_after(results))
-    summary(job, directory, results)
+        with explain_in_shards(job) as shards:
+            if shards is None:  # another process writes the results
+                return
+            archives, about = shards.archives, job.about(shards.skipped)
+            results = _publish(job, lambda archive: merge(archives, archive, about=about))
+    else:
+        results = _publish(job, lambda archive: _explain_at_once(job, archive))
+    log_event(job, places.output / NAME, results)
+    skipped = (results.content or {}).get("skipped", {})
+    print_notes(f"skipped {name}: {why}" for name, why in skipped.items())
+    print_summary(job, results)
     results.check()
 
 
-def _publish(job: Job, directory: Path, write: Callable[[Path], None]) -> Results:
-    """Have an archive written, and all that belongs to it."""
-    with published(directory, NAME, FILES) as folder:
+def write_given_page(archive: Path, channels: int | list[int] | None) -> None:
+    """Writes the page of an archive that may come from anywhere, and prints its path.
+
+    Raises:
+        ArgumentError: If it is no archive, or damaged.
+    """
+    try:
+        with blaming("path", f"{readable(archive.name)} has no page"):
+            page = write_page(archive, channels)
+    except ArgumentError as error:
+        argument = "model_output_dir" if error.argument == "path" else error.argument
+        raise ArgumentError(argument, error.problem) from error
+    print(escaped(str(page)))
+
+
+def _publish(job: Job, write: Callable[[Path], object]) -> Results:
+    """Has an archive written, and all other results of it."""
+    with published(job.places.output, NAME, FILES) as folder:
         write(folder / NAME)
-        return write_beside(job, folder / NAME)
+        return write_results(job, folder / NAME)
 
 
-def _in_shards(job: Job) -> bool:
+def _needs_shards(job: Job) -> bool:
     machines = job.options.machines
     asked = (machines.devices, machines.num_nodes, machines.strategy)
     return (
@@ -79,19 +79,9 @@ def _in_shards(job: Job) -> bool:
     )
 
 
-def _merge(job: Job, shards: "Shards", archive: Path) -> None:
-    merge(shards.archives, archive, about=job.about(shards.skipped))
-
-
 def _explain_at_once(job: Job, archive: Path) -> None:
-    read = read_samples(
-        job.images, job.order, job.wanted, job.prepare, threads=job.options.data.num_workers
-    )
+    read = job.read(job.order, job.wanted)
     check_any(read.indices, read.skipped)
-    model = job.model.module.to(job.device)
-    labels = job.labels(read.indices)
-    explanation = explain_found(model, read.images, labels=labels, **job.settings)
-    others = job.others(read)
-    if others is not None:
-        measure_swaps(model, explanation, read.images, others, job.settings)
+    job.model.module.to(job.device)
+    explanation = job.explain(read)
     save(explanation, archive, about=job.about(read.skipped), files=job.files(read.indices))

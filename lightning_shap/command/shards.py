@@ -18,12 +18,9 @@ import torch
 from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_shap.analysis.class_summary.swaps import measure_swaps
-from lightning_shap.command.data.reading import PreparedImages, check_any, read_samples
-from lightning_shap.command.model.find import find_weights
-from lightning_shap.command.processes import end_with_parent, parent_of_processes
-from lightning_shap.command.trainer import quiet_lightning, trainer_of
-from lightning_shap.engine.explain import explain_found
+from lightning_shap.command.data.reading import PreparedImages, check_any
+from lightning_shap.command.ranks import end_with_parent
+from lightning_shap.command.trainer import make_trainer, pl, quiet_lightning
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import save
 from lightning_shap.explanation.atomic import (
@@ -34,7 +31,6 @@ from lightning_shap.explanation.atomic import (
     work_folder,
 )
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.training.lightning import pl
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
@@ -56,12 +52,10 @@ class Shards(NamedTuple):
 
 
 @contextmanager
-def explained_in_shards(job: "Job", directory: Path) -> Iterator[Shards | None]:
-    """Explain a job's images on the machines it asks for.
+def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
+    """Explains a job's images on the machines it asks for.
 
-    Args:
-        job: What to explain.
-        directory: Below it, shards are kept until all are there, and for as long as they are used.
+    The shards are kept beside the results until all are there, and for as long as they are used.
 
     Yields:
         The shards, to one process; None to the others.
@@ -70,8 +64,8 @@ def explained_in_shards(job: "Job", directory: Path) -> Iterator[Shards | None]:
         ArgumentError: If there are no such machines, no image can be read, or another process is
             at the same images.
     """
-    trainer, numbers = trainer_of(job), _numbers(job)
-    with _folder(trainer, directory, f"{_fingerprint(job, numbers)}.shards") as folder:
+    trainer, numbers = make_trainer(job), _deal(job)
+    with _hold_folder(trainer, job.places.output, f"{_fingerprint(job, numbers)}.shards") as folder:
         _explain_missing(job, trainer, folder, numbers)
         if not trainer.is_global_zero:
             yield None
@@ -89,27 +83,27 @@ def explained_in_shards(job: "Job", directory: Path) -> Iterator[Shards | None]:
 
 
 @contextmanager
-def _folder(trainer: pl.Trainer, directory: Path, name: str) -> Iterator[Path]:
-    """The folder of a job's shards, which one process holds for all."""
+def _hold_folder(trainer: pl.Trainer, directory: Path, name: str) -> Iterator[Path]:
+    """Yields the folder of a job's shards, which one process holds for all."""
     with ExitStack() as held:
-        if trainer.is_global_zero:
-            try:
-                folder = held.enter_context(work_folder(directory, name))
-            except BlockingIOError as error:
-                raise ArgumentError(
-                    "output_dir",
-                    f"another lightning-shap explains the same images into {str(directory)!r}; "
-                    "wait for it, or give another --output_dir",
-                ) from error
-        else:
-            folder = make_work_folder(directory, name)
+        if not trainer.is_global_zero:
+            yield make_work_folder(directory, name)
+            return
+        try:
+            folder = held.enter_context(work_folder(directory, name))
+        except BlockingIOError as error:
+            raise ArgumentError(
+                "output_dir",
+                f"another lightning-shap explains the same images into {str(directory)!r}; "
+                "wait for it, or give another --output_dir",
+            ) from error
         yield folder
 
 
 def _explain_missing(
     job: "Job", trainer: pl.Trainer, folder: Path, numbers: list[list[int]]
 ) -> None:
-    """Explain the shards that an earlier run did not get to."""
+    """Explains the shards that an earlier run did not get to."""
     missing = [shard for shard in range(len(numbers)) if not _receipt(folder, shard).exists()]
     if not missing and trainer.world_size == 1:
         return
@@ -118,28 +112,16 @@ def _explain_missing(
     missing += (missing or [0])[:1] * (trainer.world_size - len(missing))
     loader = DataLoader(_ShardImages(job, numbers, missing), batch_size=1, collate_fn=_only_item)
     trainer.callbacks.append(_ShardWriter(job, folder))  # type: ignore[attr-defined]
-    with warnings.catch_warnings(), quiet_lightning(), parent_of_processes():
+    with warnings.catch_warnings(), quiet_lightning():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         try:
             trainer.predict(_Explainer(job), loader, return_predictions=False)
-        except ProcessRaisedException as error:  # whose text is the traceback of another process
-            kind, _, message = str(error).strip().splitlines()[-1].partition(": ")
-            argument, _, problem = message.partition(": ")
-            if kind.endswith(("ArgumentError", "ArgumentTypeError")):
-                raise ArgumentError(argument, problem) from error
-            raise RuntimeError(message) from error
+        except ProcessRaisedException as error:  # its text is another process's traceback
+            raise RuntimeError(str(error).strip().splitlines()[-1]) from error
 
 
-class _Read(NamedTuple):
-    """The images of a shard, and with which they are swapped, (N, C, H, W), where that is asked."""
-
-    shard: int
-    read: PreparedImages
-    others: torch.Tensor | None
-
-
-class _ShardImages(Dataset[_Read]):
-    """The images of some shards, a shard an item."""
+class _ShardImages(Dataset[tuple[int, PreparedImages]]):
+    """The images of some shards, a shard and its number an item."""
 
     def __init__(self, job: "Job", numbers: Sequence[Sequence[int]], shards: list[int]) -> None:
         self._job, self._numbers, self._shards = job, numbers, shards
@@ -147,12 +129,9 @@ class _ShardImages(Dataset[_Read]):
     def __len__(self) -> int:
         return len(self._shards)
 
-    def __getitem__(self, item: int) -> _Read:
-        job, shard = self._job, self._shards[item]
-        indices = self._numbers[shard]
-        threads = job.options.data.num_workers
-        read = read_samples(job.images, indices, len(indices), job.prepare, threads=threads)
-        return _Read(shard, read, job.others(read))
+    def __getitem__(self, item: int) -> tuple[int, PreparedImages]:
+        shard = self._shards[item]
+        return shard, self._job.read(self._numbers[shard], len(self._numbers[shard]))
 
 
 class _Explainer(pl.LightningModule):
@@ -163,17 +142,11 @@ class _Explainer(pl.LightningModule):
         self.model = job.model.module
         self._job = job
 
-    def predict_step(self, item: _Read) -> list[ImageExplanation]:
-        """One explanation of the shard's images, or none where none could be read."""
-        read = item.read
-        if not read.indices:
-            return []
-        settings = {**self._job.settings, "progress": False}  # the trainer's bar counts shards
-        labels = self._job.labels(read.indices)
-        explanation = explain_found(self.model, read.images, labels=labels, **settings)
-        if item.others is not None:
-            measure_swaps(self.model, explanation, read.images, item.others, settings)
-        return [explanation]
+    def predict_step(self, item: tuple[int, PreparedImages]) -> list[ImageExplanation]:
+        """Returns one explanation of a shard's images, or none where none could be read."""
+        _, read = item
+        # The trainer's bar counts shards.
+        return [self._job.explain(read, progress=False)] if read.indices else []
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, loader: int) -> Any:
         return batch  # the engine moves what it needs
@@ -196,11 +169,12 @@ class _ShardWriter(pl.callbacks.BasePredictionWriter):
         pl_module: pl.LightningModule,
         prediction: list[ImageExplanation],
         batch_indices: Sequence[int] | None,
-        batch: _Read,
+        batch: tuple[int, PreparedImages],
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        receipt, read = _receipt(self._folder, batch.shard), batch.read
+        shard, read = batch
+        receipt = _receipt(self._folder, shard)
         for explanation in prediction:
             save(explanation, receipt.with_suffix(".npz"), files=self._job.files(read.indices))
         with replacing(receipt) as partial:
@@ -210,16 +184,16 @@ class _ShardWriter(pl.callbacks.BasePredictionWriter):
         trainer.strategy.barrier()  # only then are the shards of all processes there
 
 
-def _numbers(job: "Job") -> list[list[int]]:
-    """Which images make up each shard; the same whatever the machines."""
+def _deal(job: "Job") -> list[list[int]]:
+    """Returns the images of each shard; the same whatever the machines."""
     size = max(1, min(SHARD_IMAGES, SHARD_BYTES // job.bytes_per_image))
     order = job.order[: job.wanted]
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
-    """What sets shards of this job apart from those of other weights, images or settings."""
-    weights = find_weights(str(job.options.model.model_output_dir)).path
+    """Returns a name that no job of other weights, images or settings has."""
+    weights = job.places.weights.path
     names, partners = job.images.names, job.partners
     job_itself = {
         "weights": [str(weights.resolve()), weights.stat().st_size, weights.stat().st_mtime_ns],

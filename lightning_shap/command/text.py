@@ -1,4 +1,4 @@
-"""Text of others, made fit for a terminal, a picture or a sentence."""
+"""Text from outside, made fit for a terminal, a picture or a sentence."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,12 @@ MOST = 300
 
 
 def readable(text: object, most: int = MOST) -> str:
-    """Text that every terminal and font can show, on one line and not too long."""
+    """Returns a text that every terminal and font can show, on one line and not too long."""
     words = " ".join(str(text).split())
-    shown = words if len(words) <= most else f"{words[: most - 1]}…"
-    return escaped(shown)
+    return escaped(words if len(words) <= most else f"{words[: most - 1]}…")
 
 
 def short(items: Sequence[object], most: int = 5) -> str:
-    """The first of some names."""
-    shown = ", ".join(readable(item, 60) for item in items[:most])
-    return f"{shown}, …" if len(items) > most else shown
+    """Returns the first of some names."""
+    listed = ", ".join(readable(item, 60) for item in items[:most])
+    return f"{listed}, …" if len(items) > most else listed

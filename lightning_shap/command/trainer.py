@@ -6,17 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lightning_shap.command.processes import check_processes
 from lightning_shap.command.untrusted import blaming
 from lightning_shap.errors import ArgumentError
-from lightning_shap.training.lightning import pl
+
+try:
+    import pytorch_lightning as pl
+except ImportError:  # either name will do
+    import lightning.pytorch as pl  # type: ignore[no-redef]
+
+__all__ = ["make_trainer", "pl", "quiet_lightning"]
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
 
 
-def trainer_of(job: "Job") -> pl.Trainer:
-    """A Trainer that does nothing but predict, and writes nothing of its own.
+def make_trainer(job: "Job") -> pl.Trainer:
+    """Returns a Trainer that does nothing but predict, and writes nothing of its own.
 
     Raises:
         ArgumentError: If there are no such machines, or more processes than cores.
@@ -40,27 +45,36 @@ def trainer_of(job: "Job") -> pl.Trainer:
         )
     environment = getattr(trainer.strategy, "cluster_environment", None)
     if environment is not None and not environment.creates_processes_externally:
-        if device.type == "cpu":
-            check_processes(trainer.num_devices, machines.oversubscribe)
-        if trainer.num_nodes > 1 and "MASTER_ADDR" not in os.environ:
-            raise ArgumentError(
-                "num_nodes",
-                f"got {trainer.num_nodes}, and nothing says where the others are; start each with "
-                "torchrun, with SLURM, or with MASTER_ADDR, MASTER_PORT and NODE_RANK set",
-            )
+        _check_machines(trainer, device.type, machines.oversubscribe)
     return trainer
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Log nothing of Lightning's advice on accelerators, which is for those who train."""
+    """Silences Lightning's advice on accelerators, which is for those who train."""
     names = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
     try:
+        for logger in levels:
+            logger.setLevel(logging.WARNING)
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
+        for logger, level in levels.items():
             logger.setLevel(level)
+
+
+def _check_machines(trainer: pl.Trainer, kind: str, oversubscribe: bool) -> None:
+    """Checks that the processes which this one will start have cores, and find one another."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if kind == "cpu" and trainer.num_devices > (cores or 1) and not oversubscribe:
+        raise ArgumentError(
+            "devices",
+            f"asks for {trainer.num_devices} processes on {cores} cores, each with a model of its "
+            f"own; give at most {cores}, or add --oversubscribe",
+        )
+    if trainer.num_nodes > 1 and "MASTER_ADDR" not in os.environ:
+        raise ArgumentError(
+            "num_nodes",
+            f"got {trainer.num_nodes}, and nothing says where the others are; start each with "
+            "torchrun, with SLURM, or with MASTER_ADDR, MASTER_PORT and NODE_RANK set",
+        )

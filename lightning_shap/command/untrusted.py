@@ -1,9 +1,9 @@
-"""What comes from outside: errors get a name, text becomes readable, values are checked.
+"""Errors, paths and values from outside: each error names an argument, each value is checked.
 
-Checkpoints, configurations, images and the modules of others may hold anything, and the libraries
-that read them raise anything. One rule each keeps that out of the rest of the command: whatever is
-read stands in :func:`blaming`, whatever is shown goes through :func:`readable`, and whatever a file
-says of itself goes through a function that returns None for what it cannot be.
+Checkpoints, configurations, images and modules of other people may hold anything, and the libraries
+that read them raise anything. So whatever is read stands in :func:`blaming`, whatever is shown goes
+through :func:`readable`, and whatever a file states goes through a function that returns None for
+an impossible value.
 """
 
 import json
@@ -14,28 +14,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lightning_shap.command.text import readable
 from lightning_shap.errors import MOST_SIDE, ArgumentError
 
 MAX_ITEMS = 2**16
 MAX_DEPTH = 4
 MOST_BYTES = 2**24  # of a JSON file
-SMALL_BYTES = 2**22  # as much may be one element that is repeated
 NAME = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 
 
 @contextmanager
 def blaming(argument: str, what: str) -> Iterator[None]:
-    """Say of any error which argument brought it.
+    """Names the argument that brought an error.
 
     Args:
         argument: Its name.
-        what: What happened, which the error's own words are appended to.
+        what: A sentence to which the error's own words are appended.
 
     Raises:
-        ArgumentError: For whatever is raised inside, ``sys.exit`` in a module of others included.
+        ArgumentError: For whatever is raised inside, ``sys.exit`` in an imported module included.
     """
     try:
         yield
@@ -46,7 +43,7 @@ def blaming(argument: str, what: str) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """An error in a few words."""
+    """Returns an error in a few words."""
     text = str(getattr(error, "strerror", None) or error).strip()
     if not text or isinstance(error, (KeyError, SystemExit)):  # whose text alone says little
         text = f"{type(error).__name__} {text}".strip()
@@ -54,12 +51,12 @@ def reason(error: BaseException) -> str:
 
 
 def existing(argument: str, path: str, wanted: str) -> Path:
-    """A path that is there.
+    """Returns a path that is there.
 
     Args:
-        argument: Which says the path.
+        argument: Its name, for the error.
         path: As given.
-        wanted: What to give instead of one that is not.
+        wanted: Says in the error what to give instead.
 
     Raises:
         ArgumentError: If it is not there, or no path at all.
@@ -77,7 +74,7 @@ def existing(argument: str, path: str, wanted: str) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Returns what a JSON file beside the weights says by name; nothing where there is none.
+    """Returns the named values of a JSON file beside the weights; none where there is no file.
 
     Raises:
         ArgumentError: If it cannot be read.
@@ -90,28 +87,28 @@ def read_json(path: Path) -> dict[str, Any]:
         return mapping(json.loads(path.read_text(encoding="utf-8")))
 
 
-# --- what a value can be -------------------------------------------------------------------------
+# --- checked values ------------------------------------------------------------------------------
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """Names and values; nothing for what is no mapping."""
+    """Returns names and values; none of a value that is no mapping."""
     if not isinstance(value, Mapping):
         return {}
     return {name: value[name] for name in value if isinstance(name, str)}
 
 
 def word(value: Any) -> str | None:
-    """A short text in one line."""
+    """Returns a short text in one line."""
     return readable(value) if isinstance(value, str) and value.strip() else None
 
 
 def one_of(value: Any, choices: Sequence[str]) -> str | None:
-    """One of a few words."""
+    """Returns one of a few words."""
     return value if isinstance(value, str) and value in choices else None
 
 
 def words(value: Any) -> list[str] | None:
-    """Texts, one after the other."""
+    """Returns short texts, one after the other."""
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= MAX_ITEMS:
         return None
     found = [readable(item) for item in value if isinstance(item, (str, int))]
@@ -119,24 +116,30 @@ def words(value: Any) -> list[str] | None:
 
 
 def whole(value: Any, most: int = MOST_SIDE, least: int = 1) -> int | None:
-    """A whole number within its bounds."""
-    if isinstance(value, torch.Tensor) and value.numel() == 1:
-        value = value.item()
+    """Returns a whole number within its bounds."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if least <= value <= most else None
 
 
+def wholes(value: Any, most: int = MOST_SIDE, least: int = 1) -> list[int] | None:
+    """Returns whole numbers within their bounds, one after the other."""
+    if not isinstance(value, (list, tuple)) or not 0 < len(value) <= MAX_ITEMS:
+        return None
+    found = [item for item in value if whole(item, most, least) is not None]
+    return found if len(found) == len(value) else None
+
+
 def number(value: Any) -> float | None:
-    """A finite number."""
+    """Returns a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e9:
         return None
     return float(value) if math.isfinite(value) else None
 
 
 def numbers(value: Any) -> tuple[float, ...] | None:
-    """Some finite numbers, or one."""
-    if isinstance(value, torch.Tensor) and value.numel() <= MAX_ITEMS:
+    """Returns finite numbers, from one or several or a small tensor."""
+    if hasattr(value, "numel") and value.numel() <= MAX_ITEMS:
         value = value.flatten().tolist()
     items = value if isinstance(value, (list, tuple)) else [value]
     found = [number(item) for item in items[:MAX_ITEMS]]
@@ -144,7 +147,7 @@ def numbers(value: Any) -> tuple[float, ...] | None:
 
 
 def is_plain(value: Any, *, names: bool = True, depth: int = MAX_DEPTH) -> bool:
-    """Whether a value is a number, a switch, a name where these will do, or a few of them.
+    """Returns True for a number, a switch, a name (if names will do), or a few of them.
 
     A name has no slash and no colon: it can be neither a path nor an address.
     """
@@ -161,17 +164,8 @@ def is_plain(value: Any, *, names: bool = True, depth: int = MAX_DEPTH) -> bool:
     return all(is_plain(item, names=names, depth=depth - 1) for item in value)
 
 
-def is_stored(tensor: torch.Tensor) -> bool:
-    """Whether a tensor of a file is an ordinary one, with as many elements as the file has."""
-    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-        return False
-    return tensor.numel() * tensor.element_size() <= max(
-        tensor.untyped_storage().nbytes(), SMALL_BYTES
-    )
-
-
 def largest(value: Any) -> float:
-    """The largest number in a plain value."""
+    """Returns the largest number in a plain value."""
     if isinstance(value, Mapping):
         value = [*value.values()]
     if isinstance(value, (list, tuple)):

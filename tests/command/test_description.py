@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from finished_model import ARCHITECTURE, CLASSES, class_folders, network
+from finished_model import ARCHITECTURE, CLASSES, class_folders, load_model, network
 from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import datasets, transforms
 
 import lightning_shap
 from lightning_shap.command.main import main
-from lightning_shap.command.model.description import Description, description_of
+from lightning_shap.command.model.description import Description, describe_checkpoint
 from lightning_shap.command.model.find import find_weights
-from lightning_shap.command.model.load import load_model
 
 MEAN, STD, SIDE = [0.3, 0.4, 0.5], [0.2, 0.21, 0.22], 24
 EVALUATION = transforms.Compose(
@@ -205,7 +204,7 @@ def test_how_images_were_resized_is_read_from_the_transform(transform, mode, sha
 
 
 def _described(card):
-    return description_of({"callbacks": {"ShapCallback{'tag': 'x'}": {"classifier": card}}})
+    return describe_checkpoint({"callbacks": {"ShapCallback{'tag': 'x'}": {"classifier": card}}})
 
 
 # --- what has to be guessed ----------------------------------------------------------------------
@@ -236,7 +235,7 @@ def test_the_note_comes_before_the_run(run, monkeypatch, capsys):
         printed.append(capsys.readouterr().err)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lightning_shap.command.run.explain_found", explain)
+    monkeypatch.setattr("lightning_shap.command.job.explain_found", explain)
     with pytest.raises(SystemExit) as end:
         run("--dataset", run.card["dataset"], **nothing)
     assert end.value.code == 130
@@ -326,7 +325,8 @@ def whole(run, module="litmodel_here", **more):
 def test_no_code_is_imported_on_a_files_word(run, path, monkeypatch):
     (run.folder / "litmodel_here.py").write_text(MODULE)
     monkeypatch.setattr(
-        "lightning_shap.command.model.load.own_builder", lambda path: pytest.fail(f"imports {path}")
+        "lightning_shap.command.model.load.import_builder",
+        lambda path: pytest.fail(f"imports {path}"),
     )
     explanation, report, stderr = run(card={**whole(run), "module_class": path})
     with torch.no_grad():  # the network inside it, without the rest of its forward
@@ -481,7 +481,7 @@ names = st.sampled_from([*Description.__dataclass_fields__, "input_size", "img_s
 
 @given(st.dictionaries(names, values), st.dictionaries(names, values), values)
 def test_a_description_is_made_of_checked_values_whatever_a_file_says(card, settings, samples):
-    description = description_of(
+    description = describe_checkpoint(
         {
             "callbacks": {"ShapCallback{'tag': 'a'}": {"classifier": card, "samples": samples}},
             "hyper_parameters": settings,

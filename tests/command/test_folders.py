@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lightning_shap.command.data import files
-from lightning_shap.command.data.evaluation import preprocessing_of
+from lightning_shap.command.data.evaluation import choose_preprocessing
 from lightning_shap.command.data.folders import find_images
 from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.data.numbering import ASKED, numbered_as, ordered
+from lightning_shap.command.data.numbering import ASKED, find_order, number_as
 from lightning_shap.command.data.preprocessing import Preprocessing
-from lightning_shap.command.data.reading import drawn, read_samples
-from lightning_shap.command.data.scale import LOOKED_AT, scale_of
-from lightning_shap.command.model.description import Description, from_settings
-from lightning_shap.command.model.trial import predicted_classes
+from lightning_shap.command.data.reading import draw_order, read_samples
+from lightning_shap.command.data.scale import LOOKED_AT, judge_scale
+from lightning_shap.command.model.description import Description, read_settings
+from lightning_shap.command.model.trial import predict_classes
 from lightning_shap.engine.arguments import ArgumentError
 
 
@@ -132,13 +132,13 @@ def labelled(labels, names):
 
 
 def test_class_names_in_another_order_renumber_the_folders():
-    images = numbered_as(labelled([0, 1, 2], ["a", "b", "c"]), 4, ["c", "x", "a", "b"])
+    images = number_as(labelled([0, 1, 2], ["a", "b", "c"]), 4, ["c", "x", "a", "b"])
     assert images.labels.tolist() == [2, 3, 0]
     assert images.class_names == ["c", "x", "a", "b"]
 
 
 def test_other_names_are_new_names_for_the_folders():
-    images = numbered_as(labelled([0, 1], ["n01", "n02"]), 2, ["tench", "goldfish"])
+    images = number_as(labelled([0, 1], ["n01", "n02"]), 2, ["tench", "goldfish"])
     assert images.labels.tolist() == [0, 1]
     assert images.class_names == ["tench", "goldfish"]
 
@@ -155,20 +155,20 @@ def test_other_names_are_new_names_for_the_folders():
 def test_the_class_of_a_single_output_goes_by_what_it_is(last, returns, second):
     images = torch.full((4, 1, 8, 8), 0.06)  # of which a sigmoid makes 0.51
     model = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), last)
-    assert predicted_classes(model, images, returns).tolist() == [second] * 4
+    assert predict_classes(model, images, returns).tolist() == [second] * 4
     if isinstance(last, torch.nn.Sigmoid):
-        assert predicted_classes(model, -images, returns).tolist() == [0] * 4
+        assert predict_classes(model, -images, returns).tolist() == [0] * 4
 
 
 def test_a_single_output_takes_two_classes():
-    assert numbered_as(labelled([0, 1], ["no", "yes"]), 1).class_names == ["no", "yes"]
+    assert number_as(labelled([0, 1], ["no", "yes"]), 1).class_names == ["no", "yes"]
 
 
 def test_classes_that_disagree_with_the_model_are_an_error():
     with pytest.raises(ValueError, match=r"dataset: has 2 classes \(a, b\), but the model has 5"):
-        numbered_as(labelled([0, 1], ["a", "b"]), 5)
+        number_as(labelled([0, 1], ["a", "b"]), 5)
     with pytest.raises(ValueError, match=r"class_names: got 3 names, but the model has 5"):
-        numbered_as(labelled([0, 1], ["a", "b"]), 5, ["a", "b", "c"])
+        number_as(labelled([0, 1], ["a", "b"]), 5, ["a", "b", "c"])
 
 
 def folders(*names):
@@ -181,19 +181,19 @@ def never(numbers):
 
 
 def test_folders_of_the_models_names_need_no_order():
-    order = ordered(folders("Zebra", "apple"), ["apple", "Zebra"], False, never)
+    order = find_order(folders("Zebra", "apple"), ["apple", "Zebra"], False, never)
     assert (order.guess, order.note) == (None, None)
 
 
 def test_an_assumed_order_is_a_guess():
     for names in (None, ["x", "y"]):
-        order = ordered(folders("a1", "a2"), names, False, never)
+        order = find_order(folders("a1", "a2"), names, False, never)
         assert order.guess == "that of the folders (a1, a2)"
-    assert ordered(labelled([0, 1], ["a1", "a2"]), None, False, never).guess is None
+    assert find_order(labelled([0, 1], ["a1", "a2"]), None, False, never).guess is None
 
 
-def test_of_timms_training_folders_are_numbered_as_timm_does():
-    order = ordered(folders("Zebra", "a10", "a2", "apple"), None, True, never)
+def test_of_timms_training_folders_are_number_as_timm_does():
+    order = find_order(folders("Zebra", "a10", "a2", "apple"), None, True, never)
     assert order.images.class_names == ["a2", "a10", "apple", "Zebra"]
     assert order.images.labels[:4].tolist() == [3, 1, 0, 2]
     assert (order.guess, "as timm does" in order.note) == (None, True)
@@ -204,7 +204,7 @@ def test_timm_sorts_folders_so(tmp_path):
 
     found = find_images(class_folders(tmp_path, ["Zebra", "a10", "a2", "apple"], each=1))
     theirs = find_images_and_targets(str(tmp_path))[1]
-    order = ordered(found, None, True, never)
+    order = find_order(found, None, True, never)
     assert {name: number for number, name in enumerate(order.images.class_names)} == theirs
 
 
@@ -218,7 +218,7 @@ def test_where_orders_differ_that_in_which_the_model_is_right_is_taken(natural):
         asked.extend(rows)
         return rows, numbers[images.labels[rows]]
 
-    order = ordered(images, None, False, predict)
+    order = find_order(images, None, False, predict)
     assert order.images.class_names[0] == ("apple" if natural else "Zebra")
     assert order.images.labels[:4].tolist() == numbers.tolist()
     assert "is right on 32 so, on 0 in" in order.guess
@@ -232,16 +232,16 @@ def test_where_orders_differ_that_in_which_the_model_is_right_is_taken(natural):
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(0, 5))
 def test_samples_take_the_classes_in_turn_and_every_image_once(labels, seed):
     images = labelled(labels, list("abcd"))
-    order = drawn(images, seed)
+    order = draw_order(images, seed)
     assert sorted(order) == list(range(len(labels)))
-    assert order == drawn(images, seed)
+    assert order == draw_order(images, seed)
     first = [labels[index] for index in order[: len(set(labels))]]
     assert first == sorted(set(labels))
 
 
 def test_another_seed_draws_other_images():
     images = labelled([0, 1] * 20, ["a", "b"])
-    assert drawn(images, 0)[:6] != drawn(images, 1)[:6]
+    assert draw_order(images, 0)[:6] != draw_order(images, 1)[:6]
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def test_images_of_thirteen_channels_are_arrays(tmp_path, suffix):
     else:
         pytest.importorskip("tifffile").imwrite(tmp_path / "a.tif", pixels.transpose(2, 0, 1))
     images, transform = find_images(tmp_path), prepare(13, 12)
-    transform.scale = scale_of(images, [0])
+    transform.scale = judge_scale(images, [0])
     image = read_samples(images, [0], 1, transform).images[0]
     assert image.shape == (13, 12, 12)
     assert 0.4 < float(image.mean()) < 0.6
@@ -322,7 +322,7 @@ def test_a_pickle_in_an_array_is_not_read(tmp_path):
 def test_a_scan_of_sixteen_bits_keeps_its_levels():
     deep = Image.fromarray(np.full((8, 8), 32768, np.uint16))
     transform = prepare(1)
-    transform.scale = scale_of(ImageSet(["deep"], lambda _: deep), [0])
+    transform.scale = judge_scale(ImageSet(["deep"], lambda _: deep), [0])
     assert transform(deep).mean() == pytest.approx(0.5, abs=1e-3)
 
 
@@ -344,7 +344,7 @@ def test_pixels_of_arrays_are_judged_by_their_values(tmp_path, pixels, mean, wor
     np.save(tmp_path / "a.npy", pixels)
     images = find_images(tmp_path)
     transform = prepare()
-    transform.scale = scale_of(images, [0])
+    transform.scale = judge_scale(images, [0])
     assert float(read_samples(images, [0], 1, transform).images.mean()) == pytest.approx(mean)
     assert (transform.scale.guess is None) == (words is None)
     assert words is None or words in transform.scale.guess
@@ -356,12 +356,12 @@ def test_all_images_of_a_data_set_are_judged_alike_and_strange_ones_skipped(tmp_
     (tmp_path / "00.npy").write_bytes(b"no array")
     np.save(tmp_path / f"{LOOKED_AT}.npy", np.full((8, 8, 3), 256, np.int32))
     images, transform = find_images(tmp_path), prepare()
-    transform.scale = scale_of(images, range(LOOKED_AT + 1))
+    transform.scale = judge_scale(images, range(LOOKED_AT + 1))
     assert transform.scale.divisor == 255
     read = read_samples(images, [1, LOOKED_AT], 2, transform)
     assert read.indices == [1]
     assert "has pixels from 256 to 256, others from 0 to 255" in read.skipped.popitem()[1]
-    assert scale_of(images, range(LOOKED_AT, -1, -1)).divisor == 65535
+    assert judge_scale(images, range(LOOKED_AT, -1, -1)).divisor == 65535
 
 
 def test_grayscale_shows_grey_in_every_channel():
@@ -383,14 +383,14 @@ known = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
 
 
 def test_mean_and_std_of_the_model_inside_are_a_guess():
-    found = preprocessing_of(timm_like(**known), 3, Description())
+    found = choose_preprocessing(timm_like(**known), 3, Description())
     assert (found.mean, found.std, found.size) == (*known.values(), (16, 16))
     assert [*found.guessed] == ["size", "crop", "mean, std"]
 
 
 def test_hyper_parameters_know_better_and_the_user_best():
-    description = from_settings({"mean": [0.7] * 3, "std": [0.8] * 3, "img_size": 20, "lr": 1})
-    found = preprocessing_of(timm_like(**known), 3, description, std=[0.9])
+    description = read_settings({"mean": [0.7] * 3, "std": [0.8] * 3, "img_size": 20, "lr": 1})
+    found = choose_preprocessing(timm_like(**known), 3, description, std=[0.9])
     assert found.mean == (0.7,) * 3
     assert found.std == (0.9,) * 3
     assert found.size == (20, 20)
@@ -399,32 +399,32 @@ def test_hyper_parameters_know_better_and_the_user_best():
 
 @pytest.mark.parametrize("channels", [1, 4, 13])
 def test_mean_and_std_of_other_channels_are_left_out(channels):
-    description = from_settings({"input_size": "784", "mean": [1, 2]})
-    found = preprocessing_of(timm_like(**known), channels, description)
+    description = read_settings({"input_size": "784", "mean": [1, 2]})
+    found = choose_preprocessing(timm_like(**known), channels, description)
     assert (found.mean, found.std) == (None, None)
 
 
 def test_a_model_that_says_nothing_gets_no_mean_and_std():
-    found = preprocessing_of(torch.nn.Identity(), 3, Description())
+    found = choose_preprocessing(torch.nn.Identity(), 3, Description())
     assert (found.mean, found.std) == (None, None)
     assert "mean, std" in found.guessed
 
 
 def test_mean_of_a_wrong_length_is_an_error():
     with pytest.raises(ArgumentError, match=r"mean: has 2 numbers; give 1 or 3"):
-        preprocessing_of(torch.nn.Identity(), 3, Description(), mean=[0.1, 0.2])
+        choose_preprocessing(torch.nn.Identity(), 3, Description(), mean=[0.1, 0.2])
 
 
 @pytest.mark.parametrize("given", [{"mean": [0.5]}, {"std": [0.5]}])
 def test_mean_without_std_is_an_error(given):
     with pytest.raises(ArgumentError, match="nothing says the"):
-        preprocessing_of(torch.nn.Identity(), 3, Description(), **given)
+        choose_preprocessing(torch.nn.Identity(), 3, Description(), **given)
 
 
 @pytest.mark.parametrize("std", [[0.0], [-1.0], [float("nan")]])
 def test_std_that_nothing_can_be_divided_by_is_an_error(std):
     with pytest.raises(ArgumentError, match="std: got"):
-        preprocessing_of(torch.nn.Identity(), 3, Description(), mean=[0.5], std=std)
+        choose_preprocessing(torch.nn.Identity(), 3, Description(), mean=[0.5], std=std)
 
 
 @pytest.mark.parametrize("size", [28, 112, 192, 224, 299])
@@ -450,7 +450,7 @@ def test_resizing_and_cropping_are_those_of_torchvision(size, resized, squash):
         crop_mode="squash" if squash else None,
         interpolation="bilinear",
     )
-    ours = preprocessing_of(torch.nn.Identity(), 3, description)
+    ours = choose_preprocessing(torch.nn.Identity(), 3, description)
     assert not ours.guessed
     image = picture(0, size=(310, 402))
     assert torch.equal(ours(image), theirs(image))

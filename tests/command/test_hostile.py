@@ -15,11 +15,10 @@ import hostile
 import numpy as np
 import pytest
 import torch
-from finished_model import ARCHITECTURE, class_folders, flags, network, weights_in
+from finished_model import ARCHITECTURE, class_folders, flags, load_model, network, weights_in
 
 import lightning_shap
 from lightning_shap.command.main import main
-from lightning_shap.command.model.load import load_model
 from lightning_shap.command.model.offline import offline
 from lightning_shap.command.parser import parse
 from lightning_shap.command.text import readable
@@ -254,6 +253,39 @@ assert not {"torch", "numpy"} & {*sys.modules}
     ]
 
 
+def test_a_wrong_path_is_refused_before_anything_heavy_is_imported(tmp_path):
+    """The sentence comes at once, and not after the seconds that torch takes to be imported."""
+    model, data = weights_in(tmp_path, network()), class_folders(tmp_path / "data", each=1)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    commands = {
+        "model_output_dir: there is no": flags(tmp_path / "nowhere", data),
+        "model_output_dir: is an archive": [str(tmp_path / "x.npz")],
+        "model_output_dir: there is": [str(tmp_path / "x.npz"), "--report"],
+        "holds no weights": flags(tmp_path / "empty", data),
+        "dataset: there is no": flags(model, tmp_path / "nowhere"),
+        "holds no images": flags(model, tmp_path / "empty"),
+        "output_dir: cannot write": flags(model, data, "--output_dir", tmp_path / "file"),
+        "logdir: cannot write": flags(model, data, "--logdir", tmp_path / "file"),
+        "max_evals: got": flags(model, data, "--max_evals", "many"),
+    }
+    code = """
+import json, sys
+from lightning_shap.command.main import main
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words)
+    except SystemExit as end:
+        assert end.code == 2
+assert not {"torch", "timm", "shap", "matplotlib", "pandas", "scipy"} & {*sys.modules}
+"""
+    arguments = [sys.executable, "-c", code, json.dumps([*commands.values()])]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for message, line in zip(commands, done.stderr.splitlines(), strict=True):
+        assert message in line
+
+
 # --- what a file says that cannot be -------------------------------------------------------------
 
 
@@ -401,8 +433,7 @@ def test_an_interrupt_is_130(tmp_path, monkeypatch, shards):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lightning_shap.command.run.explain_found", interrupted)
-    monkeypatch.setattr("lightning_shap.command.shards.explain_found", interrupted)
+    monkeypatch.setattr("lightning_shap.command.job.explain_found", interrupted)
     dataset = class_folders(tmp_path / "data", each=1)
     with pytest.raises(SystemExit) as end:
         main(flags(weights_in(tmp_path, network()), dataset, *shards))
@@ -434,12 +465,11 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
     """Also when that one is killed, and can end nobody itself."""
     code = """
 import os, subprocess, sys, time
-from lightning_shap.command.processes import parent_of_processes
-child = "import os, time; from lightning_shap.command.processes import end_with_parent; " \\
+child = "import os, time; from lightning_shap.command.ranks import end_with_parent; " \\
     "end_with_parent(); print(os.getpid(), flush=True); time.sleep(600)"
-with parent_of_processes():
-    subprocess.Popen([sys.executable, "-W", "ignore", "-c", child])
-    time.sleep(600)
+os.environ["LOCAL_RANK"] = "1"
+subprocess.Popen([sys.executable, "-W", "ignore", "-c", child])
+time.sleep(600)
 """
     parent = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code], stdout=subprocess.PIPE, text=True

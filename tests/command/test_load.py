@@ -6,11 +6,10 @@ import pickle
 import pytest
 import timm
 import torch
-from finished_model import ARCHITECTURE, network, weights_in
+from finished_model import ARCHITECTURE, load_model, network, weights_in
 from safetensors.torch import save_file
 
-from lightning_shap.command.model.hugging_face import description_of_processor
-from lightning_shap.command.model.load import load_model
+from lightning_shap.command.model.hugging_face import describe_processor
 from lightning_shap.engine.arguments import ArgumentError
 
 image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -245,7 +244,7 @@ def test_parts_of_one_file_of_weights_are_met_with_what_to_save(saved_pretrained
     model, directory = saved_pretrained
     (directory / "model.safetensors").unlink()
     model.save_pretrained(directory, max_shard_size="5KB")
-    with pytest.raises(ArgumentError, match=r"in [0-9]+ parts.*max_shard_size"):
+    with pytest.raises(ArgumentError, match=r"[0-9]+ files.*max_shard_size"):
         load_model(directory)
 
 
@@ -291,7 +290,7 @@ def test_directories_of_transformers_are_models_with_their_own_preprocessing(sav
     ("config", "message"),
     [
         ({"hidden_size": 24}, "other weights|no classifier"),
-        ({"num_hidden_layers": 10**9}, "more layers"),
+        ({"num_hidden_layers": 10**9}, "fewer weights"),
         ({"model_type": "no_such"}, "builds no classifier of 'no_such'"),
         ({"model_type": "bert"}, "builds no classifier of 'bert'"),
     ],
@@ -328,17 +327,17 @@ def test_a_config_of_transformers_that_does_not_fit_is_refused(saved_pretrained,
 def test_how_a_processor_resizes_is_read_and_what_is_unusual_is_left_open(
     processor, size, mode, share
 ):
-    found = description_of_processor(processor)
+    found = describe_processor(processor)
     assert found.size == (None if size is None else (size, size))
     assert (found.crop_mode, found.crop_pct) == (mode, share)
 
 
 def test_pixels_that_a_processor_scales_unusually_have_no_mean():
     usual = {"image_mean": [0.5], "image_std": [0.5]}
-    assert description_of_processor(usual).mean == (0.5,)
-    assert description_of_processor({**usual, "do_normalize": False}).std == (1.0,)
+    assert describe_processor(usual).mean == (0.5,)
+    assert describe_processor({**usual, "do_normalize": False}).std == (1.0,)
     for unusual in ({"rescale_factor": 1}, {"do_rescale": False}, {"rescale_offset": True}):
-        assert description_of_processor({**usual, **unusual}).mean is None
+        assert describe_processor({**usual, **unusual}).mean is None
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from PIL import Image
 
 import lightning_shap
 from lightning_shap import load
+from lightning_shap.command.explanation_json import describe_archive
 from lightning_shap.command.main import main
 from lightning_shap.command.options import Explanation
 from lightning_shap.command.parser import parse
-from lightning_shap.command.report import report
 from lightning_shap.engine.explain import explain
 from lightning_shap.engine.methods.registry import REMOVED
 from lightning_shap.explanation.archive import save
@@ -248,7 +248,7 @@ def test_the_same_command_writes_the_same_values(run, tmp_path):
 def test_an_explanation_that_fails_leaves_the_older_one(run, tmp_path, monkeypatch):
     run("--n_samples", "1")
     before = {name: (tmp_path / "out" / name).read_bytes() for name in FILES}
-    monkeypatch.setattr("lightning_shap.command.run.explain_found", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("lightning_shap.command.job.explain_found", lambda *_, **__: 1 / 0)
     with pytest.raises(SystemExit):
         run("--n_samples", "2")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
@@ -324,7 +324,7 @@ def test_several_true_classes_are_reported_as_lists(tmp_path):
     settings = {"multi_label": True, "class_names": ["a", "b", "c"], "max_evals": 4, "topk": 1}
     explanation = explain(network(), images, labels=several, **settings)
     path = save(explanation, tmp_path / "explanation.npz", files=np.array(["1", "2", "3"]))
-    written = report(path)
+    written = describe_archive(path)
     assert [image["label"] for image in written["images"]] == [[0, 2], [], [1]]
     assert [image["class"] for image in written["images"]] == [["a", "c"], [], ["b"]]
     exact = ((explanation.record.probabilities > 0.5) == np.array(several)).all(1)
@@ -433,7 +433,7 @@ def test_arguments_that_will_not_do(refused, tmp_path, more, message):
 def test_a_fault_is_one_sentence_and_its_traceback_can_be_had(
     layout, monkeypatch, tmp_path, capsys
 ):
-    monkeypatch.setattr("lightning_shap.command.job.find_images", lambda _: int("not a number"))
+    monkeypatch.setattr("lightning_shap.command.places.find_images", lambda _: int("not a number"))
     with pytest.raises(SystemExit) as end:
         main(flags(*layout, "--output_dir", tmp_path))
     assert end.value.code == 1
@@ -451,7 +451,7 @@ def test_a_summary_is_written_beside_the_explanation(layout, tmp_path, capsys):
     assert {one["class"] for one in content["classes"]} == {"bébé ours", "cat", "dög"}
     assert (out / "classes.png").exists()
     assert "\nclasses  " in capsys.readouterr().out
-    assert report(out / "explanation.npz")["settings"]["explanation"]["max_evals"] == 8
+    assert describe_archive(out / "explanation.npz")["settings"]["explanation"]["max_evals"] == 8
     record = load(out / "explanation.npz").record
     assert record.follows_image
     assert record.swaps is not None

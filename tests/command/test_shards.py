@@ -7,7 +7,7 @@ import pytest
 from finished_model import class_folders, flags, network, weights_in
 
 import lightning_shap
-from lightning_shap.command import shards
+from lightning_shap.command import job, shards
 from lightning_shap.command.main import main
 
 FILES = ["explanation.json", "explanation.npz", "explanation.png"]
@@ -45,7 +45,7 @@ def test_all_images_are_explained_in_their_order_as_at_once(everything, tmp_path
 
 def test_a_run_resumes_at_the_shard_where_it_stopped(everything, tmp_path, monkeypatch):
     explained = []
-    explain = shards.explain_found
+    explain = job.explain_found
 
     def stops(model, images, **kwargs):
         explained.append(len(images))
@@ -53,20 +53,20 @@ def test_a_run_resumes_at_the_shard_where_it_stopped(everything, tmp_path, monke
             raise KeyboardInterrupt
         return explain(model, images, **kwargs)
 
-    monkeypatch.setattr(shards, "explain_found", stops)
+    monkeypatch.setattr(job, "explain_found", stops)
     with pytest.raises(SystemExit):
         everything("out", "--n_samples", "all")
     assert explained == [4, 4]
     assert not any(name in os.listdir(tmp_path / "out") for name in FILES)
     resumed = everything("out", "--n_samples", "all")
     assert explained == [4, 4, 4, 1]
-    monkeypatch.setattr(shards, "explain_found", explain)
+    monkeypatch.setattr(job, "explain_found", explain)
     assert np.array_equal(resumed.values, everything("whole", "--n_samples", "all").values)
 
 
 def test_other_settings_begin_anew(everything, monkeypatch):
     explained = []
-    explain = shards.explain_found
+    explain = job.explain_found
 
     def stops(model, images, **kwargs):
         explained.append(kwargs["seed"])
@@ -74,7 +74,7 @@ def test_other_settings_begin_anew(everything, monkeypatch):
             raise KeyboardInterrupt
         return explain(model, images, **kwargs)
 
-    monkeypatch.setattr(shards, "explain_found", stops)
+    monkeypatch.setattr(job, "explain_found", stops)
     with pytest.raises(SystemExit):
         everything("out", "--n_samples", "all")
     everything("out", "--n_samples", "all", "--seed", "1")
@@ -84,9 +84,9 @@ def test_other_settings_begin_anew(everything, monkeypatch):
 def test_shards_keep_within_their_bytes(everything, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_BYTES", 2 * 8 * 32 * 32 * 3 * 2)
     explained = []
-    explain = shards.explain_found
+    explain = job.explain_found
     monkeypatch.setattr(
-        shards, "explain_found", lambda m, x, **k: explained.append(len(x)) or explain(m, x, **k)
+        job, "explain_found", lambda m, x, **k: explained.append(len(x)) or explain(m, x, **k)
     )
     everything("out", "--n_samples", "5")
     assert explained == [2, 2, 1]

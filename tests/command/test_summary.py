@@ -11,6 +11,7 @@ from lightning_shap import load
 from lightning_shap.command import run, shards
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.data.partners import Partners
+from lightning_shap.command.data.reading import PreparedImages
 from lightning_shap.command.main import main
 from lightning_shap.pictures import photographs
 
@@ -33,7 +34,7 @@ def summarised(tmp_path, monkeypatch):
 
 
 def test_images_swap_with_the_same_whatever_the_shards_and_in_one_go(summarised, monkeypatch):
-    monkeypatch.setattr(run, "_in_shards", lambda job: False)
+    monkeypatch.setattr(run, "_needs_shards", lambda job: False)
     at_once, said = summarised("at once")
     monkeypatch.undo()
     monkeypatch.setenv("SLURM_JOB_NAME", "bash")
@@ -87,15 +88,13 @@ def prepared(number):
 
 
 @pytest.mark.parametrize("broken", [(), (1, 4, 7), (1, 2, 4, 5, 7, 8)])
-def test_for_a_partner_that_cannot_be_read_another_of_another_class_stands_in(broken):
+def test_for_a_partner_that_cannot_be_read_the_image_itself_stands_in(broken):
     images = of_numbers(9, broken)
     partners = Partners(images, range(9), seed=0)
     numbers = [0, 3, 6]
-    own = torch.stack([prepared(number) for number in numbers])
-    found = partners.read(numbers, own, prepared)[:, 0, 0, 0].int().tolist()
-    if len(broken) == 6:
-        assert found == numbers  # there is none
-    else:
-        assert all(images.labels[one] != 0 and one not in broken for one in found)
-    if not broken:
-        assert found == [partners.of(number) for number in numbers]
+    own = PreparedImages(torch.stack([prepared(number) for number in numbers]), numbers, {})
+    found = partners.read(own, prepared)[:, 0, 0, 0].int().tolist()
+    chosen = [partners.of(number) for number in numbers]
+    assert all(images.labels[number] != 0 for number in chosen)
+    pairs = zip(numbers, chosen, strict=True)
+    assert found == [number if other in broken else other for number, other in pairs]

@@ -1,7 +1,8 @@
-"""Which preprocessing: that of a model's evaluation, as far as anything says what it was."""
+"""Chooses the preprocessing of a model's evaluation, as far as anything says what it was."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from lightning_shap.command.untrusted import number
 from lightning_shap.errors import ArgumentError
 
 
-def preprocessing_of(
+def choose_preprocessing(
     module: torch.nn.Module,
     channels: int,
     description: Description,
@@ -24,13 +25,13 @@ def preprocessing_of(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Preprocessing:
-    """The evaluation transform of a model, and what of it is a guess.
+    """Returns the evaluation transform of a model, and what of it is a guess.
 
     Args:
         module: A timm model, or one with a timm model inside, has the configuration of the weights
             that timm trained: a guess for others.
         channels: That it takes.
-        description: What the checkpoint says of the images of its training.
+        description: That of the checkpoint, of the images of its training.
         one_size: The module takes images of the size that it says, and no other.
         crop_size: Side of the images, instead of the training's.
         grayscale: Show the model grey images.
@@ -43,20 +44,17 @@ def preprocessing_of(
     for name, given in (("mean", mean), ("std", std)):
         if given is not None and len(given) not in (1, channels):
             raise ArgumentError(name, f"has {len(given)} numbers; give 1 or {channels}")
-        if given is not None and None in map(number, given):
-            raise ArgumentError(name, f"got {given!r}; give finite numbers")
-    if std is not None and min(std) <= 0:
-        raise ArgumentError("std", f"got {std!r}; give numbers above 0")
-    own, whose = _timm_config(module)
-    known: dict[str, Any] = {
-        "mean": mean or _fitting(description.mean, channels),
-        "std": std or _fitting(description.std, channels),
-        "input_size": None if description.size is None else (channels, *description.size),
-        "crop_pct": description.crop_pct,
-        "crop_mode": description.crop_mode,
-        "interpolation": description.interpolation,
-    }
-    known = {name: value for name, value in known.items() if value is not None}
+        if given is not None and (
+            None in map(number, given) or (name == "std" and min(given) <= 0)
+        ):
+            wanted = "finite numbers" if name == "mean" else "finite numbers above 0"
+            raise ArgumentError(name, f"got {given!r}; give {wanted}")
+    own, whose = _find_timm_config(module)
+    known = replace(
+        description,
+        mean=tuple(mean) if mean else _fit(description.mean, channels),
+        std=tuple(std) if std else _fit(description.std, channels),
+    ).as_timm(channels)
     config = resolve_data_config({"in_chans": channels, **known}, pretrained_cfg=own)
     size = (crop_size, crop_size) if crop_size else tuple(config["input_size"][-2:])
     guessed: dict[str, str] = {}
@@ -66,13 +64,17 @@ def preprocessing_of(
         guessed["crop"] = f"the middle {config['crop_pct']:.4g} of the image{whose}"
     if "mean" not in known or "std" not in known:
         theirs = all(len(own.get(name) or ()) == channels for name in ("mean", "std"))
-        statistics = f"{_listed(config['mean'])}, {_listed(config['std'])}{whose}"
+        statistics = f"{_list_short(config['mean'])}, {_list_short(config['std'])}{whose}"
         guessed["mean, std"] = statistics if theirs else "none, pixels stay from 0 to 1"
         if not theirs:  # timm assumes ImageNet's colours; a guess is no better than none
             config["mean"] = config["std"] = None
-            _check_pair(mean, std)
+            if mean is not None or std is not None:
+                said, missing = ("mean", "std") if std is None else ("std", "mean")
+                raise ArgumentError(
+                    said, f"was given and nothing says the {missing}; give --{missing}"
+                )
     settings = {name: config[name] for name in ("interpolation", "crop_pct", "crop_mode")}
-    settings["crop_pct"] = _exact(settings["crop_pct"], size)
+    settings["crop_pct"] = _round_up(settings["crop_pct"], size)
     return Preprocessing(
         channels,
         size,
@@ -84,14 +86,8 @@ def preprocessing_of(
     )
 
 
-def _check_pair(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
-    if mean is not None or std is not None:
-        given, missing = ("mean", "std") if std is None else ("std", "mean")
-        raise ArgumentError(given, f"was given and nothing says the {missing}; give --{missing}")
-
-
-def _timm_config(module: torch.nn.Module) -> tuple[Mapping[str, Any], str]:
-    """The data configuration of the first timm network inside a module, and whose that is."""
+def _find_timm_config(module: torch.nn.Module) -> tuple[Mapping[str, Any], str]:
+    """Returns the data configuration of the first timm network inside a module, and its name."""
     for part in module.modules():
         config = getattr(part, "pretrained_cfg", None)
         if isinstance(config, Mapping):
@@ -99,16 +95,16 @@ def _timm_config(module: torch.nn.Module) -> tuple[Mapping[str, Any], str]:
     return {}, ""
 
 
-def _fitting(values: Sequence[float] | None, channels: int) -> Sequence[float] | None:
+def _fit(values: Sequence[float] | None, channels: int) -> Any:
     return values if values is not None and len(values) in (1, channels) else None
 
 
-def _listed(values: Sequence[float]) -> str:
+def _list_short(values: Sequence[float]) -> str:
     return "[" + ", ".join(f"{value:.4g}" for value in values) + "]"
 
 
-def _exact(share: float, size: tuple[int, int]) -> float:
-    """A share to which timm's rounding down leaves the whole side that it came from.
+def _round_up(share: float, size: tuple[int, int]) -> float:
+    """Returns a share to which timm's rounding down leaves the whole side that it came from.
 
     192 / (192 / 224) is a little less than 224.
     """

@@ -5,31 +5,33 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
 
-Picture = Image.Image | np.ndarray | torch.Tensor
-"""What may be an image: a picture, an array (H, W, C), or a tensor that was prepared already."""
+if TYPE_CHECKING:
+    import torch
+
+Picture: TypeAlias = "Image.Image | np.ndarray | torch.Tensor"
+"""A picture, an array (H, W, C), or a tensor that was prepared already."""
 
 # The formats torchvision's and timm's image folders take, and arrays.
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".npy"}
-# What files of these names may be in truth. To read others, such as EPS, Pillow runs programs.
+# Formats that such files may have in truth. To read others, such as EPS, Pillow runs programs.
 FORMATS = {"AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"}
 PICTURE = "explanation.png"
 MOST_PIXELS = 2**27  # a small file can unpack to a thousand times its size
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file's name says that it is an image, and not what this package wrote."""
+    """Returns True for a file that is an image by its name, unless this package wrote it."""
     ours = path.name == PICTURE or path.name.startswith(".")
     return path.suffix.lower() in SUFFIXES and not ours and os.path.isfile(path)
 
 
 def open_image(files: Sequence[Path], index: int) -> Picture:
-    """One of some files: a picture, or an array (H, W, C) of any number of channels.
+    """Opens one of some files: a picture, or an array (H, W, C) of any number of channels.
 
     Raises:
         ValueError: If it is no image, or larger than any should be. A damaged file makes the
@@ -52,19 +54,19 @@ def open_image(files: Sequence[Path], index: int) -> Picture:
 
 
 def _open_array(path: Path) -> np.ndarray:
-    # Mapped and not read: what it states of its size is checked first.
+    # Mapped and not read: the size that it states is checked first.
     array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     _check_array(array.shape, array.dtype)
     return np.array(array)
 
 
 def _open_tiff(path: Path) -> np.ndarray:
-    """A TIFF of more channels than Pillow knows."""
+    """Reads a TIFF of more channels than Pillow knows."""
     try:
         import tifffile
     except ImportError as error:
         raise ValueError("is a TIFF that Pillow does not read; install tifffile") from error
-    tifffile.logger().setLevel(logging.CRITICAL)  # what is wrong with the file is one sentence
+    tifffile.logger().setLevel(logging.CRITICAL)  # its errors are one sentence
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         _check_array(series.shape, series.dtype)

@@ -1,4 +1,4 @@
-"""Data sets: a folder, an image or a name to labelled images.
+"""Finds the images of a data set: a folder, an image or a name.
 
 Written out and not left to torchvision's image folder: that has no splits, ends a run at the first
 image that cannot be read, and walks in circles where a folder links back to one that holds it.
@@ -21,7 +21,7 @@ from lightning_shap.errors import ArgumentError
 
 
 def find_images(dataset: str | Path) -> ImageSet:
-    """The images that a path, or a Hugging Face data set's name, stands for.
+    """Returns the images that a path, or a Hugging Face data set's name, stands for.
 
     Args:
         dataset: A folder of class folders, also below ``test/``, ``val/`` or ``train/`` (the first
@@ -36,20 +36,20 @@ def find_images(dataset: str | Path) -> ImageSet:
         return find_named(str(dataset))
     root = existing("dataset", str(dataset), "give a folder of images")
     with blaming("dataset", f"{readable(repr(str(root)))} cannot be read"):
-        return _of_files([root]) if root.is_file() else _of_folder(root)
+        return _list_files([root]) if root.is_file() else _list_folder(root)
 
 
-def listed_images(files: Sequence[str], labels: np.ndarray | None) -> ImageSet:
-    """Certain files in their order, and their classes, negative where unknown."""
-    return replace(_of_files([Path(file) for file in files]), labels=labels)
+def list_images(files: Sequence[str], labels: np.ndarray | None) -> ImageSet:
+    """Returns certain files in their order, and their classes, negative where unknown."""
+    return replace(_list_files([Path(file) for file in files]), labels=labels)
 
 
-def _of_folder(root: Path) -> ImageSet:
-    splits = _splits(root)
+def _list_folder(root: Path) -> ImageSet:
+    splits = _find_splits(root)
     home = splits[0] if splits else root
     # A split may lack a class: the numbers come from all of them.
-    classes = sorted({folder.name for split in splits or [root] for folder in _folders(split)})
-    by_class = [list(_images_below(home / name)) for name in classes]
+    classes = sorted({folder.name for split in splits or [root] for folder in _list_folders(split)})
+    by_class = [list(_walk(home / name)) for name in classes]
     if not any(by_class):
         files = sorted(path for path in home.iterdir() if is_image(path))
         if not files:
@@ -58,48 +58,48 @@ def _of_folder(root: Path) -> ImageSet:
                 f"{readable(repr(str(root)))} holds no images; give a folder of images or of class "
                 f"folders with images ({', '.join(sorted(SUFFIXES))})",
             )
-        return _of_files(files)
+        return _list_files(files)
     labels = np.repeat(np.arange(len(classes)), [len(files) for files in by_class])
     files = [path for folder in by_class for path in folder]
     return replace(
-        _of_files(files),
+        _list_files(files),
         labels=labels,
         class_names=[readable(name) for name in classes],
         are_sorted=True,
     )
 
 
-def _of_files(files: Sequence[Path]) -> ImageSet:
+def _list_files(files: Sequence[Path]) -> ImageSet:
     return ImageSet([str(path) for path in files], partial(open_image, list(files)))
 
 
-def _splits(root: Path) -> list[Path]:
-    """The folders that part a data set for training and testing, the best one to explain first."""
-    folders = {folder.name for folder in _folders(root)}
+def _find_splits(root: Path) -> list[Path]:
+    """Returns the folders that part a data set, the best one to explain first."""
+    folders = {folder.name for folder in _list_folders(root)}
     splits = [root / name for name in SPLITS if name in folders]
     # A class may be called "train": a split holds folders, or has only splits beside it.
-    parted = [split for split in splits if next(_folders(split), None) is not None]
+    parted = [split for split in splits if next(_list_folders(split), None) is not None]
     if len(splits) == len(folders):
         parted = parted or [split for split in splits if any(map(is_image, split.iterdir()))]
     return parted
 
 
-def _folders(root: Path) -> Iterator[Path]:
+def _list_folders(root: Path) -> Iterator[Path]:
     if root.is_dir():
         yield from (p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _images_below(folder: Path) -> Iterator[Path]:
-    """Images at any depth in a fixed order, each once.
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yields images at any depth in a fixed order, each once.
 
     Links to folders are followed, as torchvision does, but never back to one that holds them.
     """
-    seen = {_identity(place) for place in folder.resolve().parents}
+    seen = {_identify(place) for place in folder.resolve().parents}
     waiting = [folder]
     while waiting:
         place = waiting.pop()
         try:
-            identity, names = _identity(place), sorted(os.listdir(place))
+            identity, names = _identify(place), sorted(os.listdir(place))
         except OSError:  # as torchvision does, what may not be read counts as empty
             continue
         if identity in seen:
@@ -111,7 +111,7 @@ def _images_below(folder: Path) -> Iterator[Path]:
         waiting += filter(os.path.isdir, inner)
 
 
-def _identity(place: Path) -> tuple[int, int]:
-    """What a folder is, by whatever path it was reached."""
+def _identify(place: Path) -> tuple[int, int]:
+    """Returns what a folder is, by whatever path it was reached."""
     status = os.stat(place)
     return status.st_dev, status.st_ino

@@ -1,11 +1,13 @@
-"""What a data set is to the command: images that are not read yet, and their classes."""
+"""The data set of a command: images that are not read yet, and their classes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_shap.command.data.files import Picture
+if TYPE_CHECKING:
+    from lightning_shap.command.data.files import Picture
 
 SPLITS = ("test", "val", "valid", "validation", "train")
 
@@ -23,7 +25,7 @@ class ImageSet:
     """
 
     names: list[str]
-    open: Callable[[int], Picture]
+    open: "Callable[[int], Picture]"
     labels: np.ndarray | None = None
     class_names: list[str] | None = None
     are_sorted: bool = False

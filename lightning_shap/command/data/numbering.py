@@ -1,4 +1,4 @@
-"""Which class is which output: class folders have their own order, and so has a model."""
+"""Numbers class folders as a model numbers its outputs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 from timm.utils import natural_key
 
 from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.data.reading import drawn
+from lightning_shap.command.data.reading import draw_order
 from lightning_shap.command.text import short
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Classes
@@ -15,10 +15,23 @@ from lightning_shap.explanation.classes import Classes
 ASKED = 32  # images by which the orders of folders are compared
 
 
-def numbered_as(
-    images: ImageSet, classes: int, class_names: Sequence[str] | None = None
-) -> ImageSet:
-    """The images with their classes numbered as the model numbers its outputs.
+@dataclass(frozen=True)
+class Order:
+    """An order of class folders.
+
+    Attributes:
+        images: Numbered so.
+        guess: The assumption that was made, and why; None where there was none.
+        note: Another sentence for the user.
+    """
+
+    images: ImageSet
+    guess: str | None = None
+    note: str | None = None
+
+
+def number_as(images: ImageSet, classes: int, class_names: Sequence[str] | None = None) -> ImageSet:
+    """Returns the images with their classes numbered as the model numbers its outputs.
 
     Args:
         images: Whose class folders are numbered in the order of their names.
@@ -33,12 +46,10 @@ def numbered_as(
     folders, labels = images.class_names, images.labels
     if class_names is not None:
         names = Classes(classes).named(class_names).tolist()
-        if folders is None or labels is None:
-            return replace(images, class_names=names)
-        if set(folders) <= set(names):
+        if folders is not None and labels is not None and set(folders) <= set(names):
             places = np.array([names.index(folder) for folder in folders])
             return replace(images, labels=places[labels], class_names=names)
-        if len(folders) == expected:
+        if folders is None or labels is None or len(folders) == expected:
             return replace(images, class_names=names)
     if folders is not None and len(folders) != expected:
         raise ArgumentError(
@@ -49,36 +60,21 @@ def numbered_as(
     return images
 
 
-def known_classes(images: ImageSet, classes: int) -> ImageSet:
-    """The images, those of classes that the model does not have with no class."""
+def leave_out_unknown(images: ImageSet, classes: int) -> ImageSet:
+    """Returns the images, with no class for those of a class that the model does not have."""
     if images.labels is None:
         return images
     among = (images.labels >= 0) & (images.labels < Classes(classes).count)
     return replace(images, labels=np.where(among, images.labels, -1))
 
 
-@dataclass(frozen=True)
-class Order:
-    """In which order class folders are numbered.
-
-    Attributes:
-        images: Numbered so.
-        guess: What was assumed of it, and why; None where nothing was.
-        note: What else to say of it.
-    """
-
-    images: ImageSet
-    guess: str | None = None
-    note: str | None = None
-
-
-def ordered(
+def find_order(
     images: ImageSet,
     names: Sequence[str] | None,
     sorts_naturally: bool,
     predict: Callable[[Sequence[int]], tuple[Sequence[int], np.ndarray]],
 ) -> Order:
-    """Returns class folders in the order of the library that trained, or what is assumed of it.
+    """Returns class folders in the order of the library that trained, or the likeliest.
 
     torchvision sorts folders as text, timm naturally and without case. Where the orders differ and
     the file does not say who trained, the model is asked: the order in which it is right on more
@@ -99,31 +95,27 @@ def ordered(
         return Order(images)
     natural = sorted(folders, key=natural_key)
     if natural == folders:
-        return Order(images, None if sorts_naturally else f"that of the folders ({_few(folders)})")
+        guess = f"that of the folders ({short(folders, 4)})"
+        return Order(images, None if sorts_naturally else guess)
     places = np.array([natural.index(folder) for folder in folders])
     other = replace(images, labels=places[labels], class_names=natural)
     if sorts_naturally:
-        return Order(other, note=f"class folders are numbered as timm does ({_few(natural)})")
+        note = f"class folders are numbered as timm does ({short(natural, 4)})"
+        return Order(other, note=note)
     moved = places != np.arange(len(folders))
-    asked = [number for number in drawn(images, 0) if moved[labels[number]]][:ASKED]
+    asked = [number for number in draw_order(images, 0) if moved[labels[number]]][:ASKED]
     read, predicted = predict(asked)
-    as_text, as_timm = (
-        int((predicted == places_of[labels[read]]).sum())
-        for places_of in (np.arange(len(folders)), places)
-    )
-    rows = f"{len(read)} images whose numbers differ the model is right"
-    if as_timm > as_text:
+    right_as_text = int((predicted == labels[read]).sum())
+    right_as_timm = int((predicted == places[labels[read]]).sum())
+    rows = f"of {len(read)} images whose numbers differ the model is right"
+    if right_as_timm > right_as_text:
         return Order(
             other,
-            f"natural, as timm's ({_few(natural)}): of {rows} on {as_timm} so, on {as_text} in the "
-            "order of text, as torchvision's",
+            f"natural, as timm's ({short(natural, 4)}): {rows} on {right_as_timm} so, on "
+            f"{right_as_text} in the order of text, as torchvision's",
         )
     return Order(
         images,
-        f"of text, as torchvision's ({_few(folders)}): of {rows} on {as_text} so, on {as_timm} in "
-        "natural order, as timm's",
+        f"of text, as torchvision's ({short(folders, 4)}): {rows} on {right_as_text} so, on "
+        f"{right_as_timm} in natural order, as timm's",
     )
-
-
-def _few(names: Sequence[str]) -> str:
-    return short(names, 4)

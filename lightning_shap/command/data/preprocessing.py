@@ -1,4 +1,4 @@
-"""Preprocessing: a picture to the tensor that a model takes, as its evaluation prepares it."""
+"""Prepares a picture as a model's evaluation does: the tensor that the model takes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from PIL import Image
 from timm.data import create_transform
 
 from lightning_shap.command.data.files import MOST_PIXELS, Picture
-from lightning_shap.command.data.scale import Scale, deep_array
+from lightning_shap.command.data.scale import Scale, read_deep
 
 PICTURE_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -24,10 +24,10 @@ class Preprocessing:
         std: Each channel is divided by, None for nothing.
         grayscale: Show the model grey images, in all of its channels.
         settings: The rest of timm's data config: ``crop_pct``, ``crop_mode``, ``interpolation``.
-        guessed: What nothing says for sure, by what it is about.
+        guessed: Guesses where nothing says for sure, by what they are about.
 
     Attributes:
-        scale: By what pixels of arrays are divided.
+        scale: That of arrays.
     """
 
     scale = Scale()
@@ -55,7 +55,7 @@ class Preprocessing:
         )
 
     def __call__(self, picture: Picture) -> torch.Tensor:
-        """A picture, or an array (H, W) or (H, W, C), as a float tensor (C, H, W).
+        """Returns a picture, or an array (H, W) or (H, W, C), as a float tensor (C, H, W).
 
         A tensor is an image that was prepared already.
 
@@ -64,32 +64,32 @@ class Preprocessing:
                 scaled.
         """
         if isinstance(picture, torch.Tensor):
-            return self._as_is(picture)
+            return self._check_prepared(picture)
         self._check_scalable(picture)
-        deep = deep_array(picture)  # such pictures PIL would clip to white
+        deep = read_deep(picture)  # such pictures PIL would clip to white
         picture = picture if deep is None else deep
         if isinstance(picture, Image.Image):
-            picture = self._in_mode(picture)
+            picture = self._convert_picture(picture)
         prepared: torch.Tensor = self._transform(
-            picture if isinstance(picture, Image.Image) else self._as_tensor(picture)
+            picture if isinstance(picture, Image.Image) else self._convert_array(picture)
         )
         if not bool(prepared.isfinite().all()):
             raise ValueError("has NaN or infinite pixels")
         return prepared
 
-    def _as_is(self, image: torch.Tensor) -> torch.Tensor:
+    def _check_prepared(self, image: torch.Tensor) -> torch.Tensor:
         expected = (self.channels, *self.size)
         if tuple(image.shape) != expected:
             raise ValueError(f"has shape {tuple(image.shape)}, the model takes {expected}")
         return image.float()
 
     def _check_scalable(self, picture: Image.Image | np.ndarray) -> None:
-        """Refuse a sliver, of which scaling its short side would make a picture without end."""
+        """Refuses a sliver, of which scaling its short side would make a picture without end."""
         width, height = picture.size if isinstance(picture, Image.Image) else picture.shape[1::-1]
         if width * height * (max(self.size) / min(width, height)) ** 2 > MOST_PIXELS:
             raise ValueError(f"is {height} x {width} pixels, too narrow to be scaled")
 
-    def _in_mode(self, picture: Image.Image) -> Image.Image | np.ndarray:
+    def _convert_picture(self, picture: Image.Image) -> Image.Image | np.ndarray:
         if self.channels not in PICTURE_MODES:
             raise ValueError(
                 f"has {len(picture.getbands())} channels, the model takes {self.channels}; "
@@ -99,7 +99,7 @@ class Preprocessing:
             picture = picture.convert("L")
         return picture.convert(PICTURE_MODES[self.channels])
 
-    def _as_tensor(self, array: np.ndarray) -> torch.Tensor:
+    def _convert_array(self, array: np.ndarray) -> torch.Tensor:
         pixels = self.scale.apply(array if array.ndim == 3 else array[..., None])
         if self.grayscale or (self.channels == 1 and pixels.shape[-1] == 3):
             pixels = pixels.mean(axis=-1, keepdims=True)

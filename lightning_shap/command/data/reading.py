@@ -1,4 +1,4 @@
-"""The images that are explained: drawn from a data set, read and prepared."""
+"""Draws the images that are explained from a data set, reads and prepares them."""
 
 import random
 import warnings
@@ -26,15 +26,17 @@ class PreparedImages:
         images: Float tensor (N, C, H, W).
         indices: Their numbers in the data set.
         skipped: The names of those that could not be read, and why.
+        partners: Float tensor (N, C, H, W), with which parts are swapped, where that is asked for.
     """
 
     images: torch.Tensor
     indices: list[int]
     skipped: dict[str, str]
+    partners: torch.Tensor | None = None
 
 
-def drawn(images: ImageSet, seed: int) -> list[int]:
-    """All images in a random order that takes the classes in turn."""
+def draw_order(images: ImageSet, seed: int) -> list[int]:
+    """Returns all images in a random order that takes the classes in turn."""
     draw = random.Random(seed)
     labels = np.zeros(len(images.names), int) if images.labels is None else images.labels
     piles = [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]
@@ -51,7 +53,7 @@ def read_samples(
     *,
     threads: int = 0,
 ) -> PreparedImages:
-    """Read images in an order until there are as many as wanted, past those that cannot be read."""
+    """Reads images in an order until there are as many as wanted; unreadable ones are skipped."""
 
     def read(index: int) -> torch.Tensor | str:
         try:
@@ -64,7 +66,7 @@ def read_samples(
     skipped: dict[str, str] = {}
     queue = iter(order)
     with warnings.catch_warnings(), ThreadPoolExecutor(max(1, threads)) as pool:
-        warnings.simplefilter("ignore")  # of decoders, about what they make of damaged files
+        warnings.simplefilter("ignore")  # of decoders, about damaged files
         while batch := list(islice(queue, wanted - len(tensors))):
             for index, outcome in zip(batch, pool.map(read, batch), strict=True):
                 if isinstance(outcome, str):
@@ -76,7 +78,7 @@ def read_samples(
 
 
 def check_any(indices: Sequence[Any], skipped: Mapping[str, str]) -> None:
-    """Make sure that some images could be read.
+    """Makes sure that some images could be read.
 
     Raises:
         ArgumentError: If none could.

@@ -1,4 +1,4 @@
-"""The scale of arrays and deep scans, whose pixels no format bounds: judged by their values."""
+"""Judges the scale of arrays and deep scans by their values, since no format bounds them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ BYTE, WORD = 255, 65535
 
 @dataclass(frozen=True)
 class Scale:
-    """By what pixels are divided that are not bytes.
+    """The divisor of pixels that are not bytes.
 
     Attributes:
         divisor: The number.
         most: No pixel of the images looked at could be larger, None where any could.
-        guess: What was taken of them, None where there was nothing to judge.
+        guess: The judgement in words, None where there was nothing to judge.
     """
 
     divisor: float = 1.0
@@ -45,7 +45,7 @@ class Scale:
         return array.astype(np.float32) / np.float32(self.divisor)
 
 
-def scale_of(images: ImageSet, numbers: Sequence[int]) -> Scale:
+def judge_scale(images: ImageSet, numbers: Sequence[int]) -> Scale:
     """Returns the scale of a data set's pixels, by the values of some images.
 
     Whole numbers from 0 to 255, or to 65535, become 0 to 1. All others are taken as they are:
@@ -59,8 +59,8 @@ def scale_of(images: ImageSet, numbers: Sequence[int]) -> Scale:
     maybe = (n for n in numbers if not images.names[n].lower().endswith(ALWAYS_BYTES))
     for number in islice(maybe, LOOKED_AT):
         try:
-            array = deep_array(images.open(number))
-        except Exception:  # whoever reads it says what is wrong with it
+            array = read_deep(images.open(number))
+        except Exception:  # the error is told when it is read
             continue
         if array is None or array.dtype == np.uint8 or not array.size:
             continue
@@ -74,7 +74,7 @@ def scale_of(images: ImageSet, numbers: Sequence[int]) -> Scale:
     return Scale(guess=f"taken as they are, from {low:g} to {high:g}")
 
 
-def deep_array(picture: Picture) -> np.ndarray | None:
+def read_deep(picture: Picture) -> np.ndarray | None:
     """Returns an array, or a picture of more than eight bits as one; None for all others."""
     if isinstance(picture, Image.Image) and picture.mode in DEEP:
         return np.asarray(picture)

@@ -1,4 +1,4 @@
-"""Where the images come from when no data set is given: from what the checkpoint knows."""
+"""Finds the images that a checkpoint knows, where no data set is given."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lightning_shap.command.data.files import is_image
-from lightning_shap.command.data.folders import find_images, listed_images
+from lightning_shap.command.data.folders import find_images, list_images
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.model.description import Description
 from lightning_shap.command.untrusted import existing
@@ -17,14 +17,14 @@ from lightning_shap.errors import ArgumentError
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from.
+    """A source of images.
 
     Attributes:
         images: All of them.
         name: In words.
         chosen: They are all meant, in their order.
         prepared: They are as the model received them in training.
-        notes: What a user should know of them.
+        notes: Sentences about them for the user.
     """
 
     images: ImageSet
@@ -34,7 +34,7 @@ class Source:
     notes: Sequence[str] = ()
 
     def as_received(self, description: Description) -> Description:
-        """A description whose size is that of images that were prepared already."""
+        """Returns a description whose size is that of images that were prepared already."""
         image = self.images.open(0) if self.prepared else None
         if not isinstance(image, torch.Tensor):
             return description
@@ -42,19 +42,19 @@ class Source:
         return replace(description, channels=channels, size=(height, width))
 
 
-def images_of_training(description: Description, chosen: bool) -> Source:
-    """The images of a training: the very ones that it explained, or all of its folder.
+def find_training_images(description: Description, chosen: bool) -> Source:
+    """Finds the images of a training: the very ones that it explained, or all of its folder.
 
     Args:
-        description: What the checkpoint says.
-        chosen: Whether those that were explained will do.
+        description: That of the checkpoint.
+        chosen: Those that were explained will do.
 
     Raises:
         ArgumentError: If the checkpoint says neither, or they are no longer there.
     """
     if chosen and description.images is not None:
         names = [f"sample {number} of the training" for number in range(len(description.images))]
-        labels = _labels(description.labels, range(len(names)), len(names))
+        labels = _choose_labels(description.labels, range(len(names)), len(names))
         images = ImageSet(names, description.images.__getitem__, labels)
         return Source(images, "the samples in the checkpoint", chosen=True, prepared=True)
     files = description.files or []
@@ -62,8 +62,9 @@ def images_of_training(description: Description, chosen: bool) -> Source:
     if chosen and there:
         gone = len(files) - len(there)
         return Source(
-            listed_images(
-                [files[number] for number in there], _labels(description.labels, there, len(files))
+            list_images(
+                [files[number] for number in there],
+                _choose_labels(description.labels, there, len(files)),
             ),
             "the samples of the training",
             chosen=True,
@@ -75,8 +76,10 @@ def images_of_training(description: Description, chosen: bool) -> Source:
     return Source(find_images(description.dataset), description.dataset)
 
 
-def _labels(labels: Sequence[int] | None, rows: Sequence[int], samples: int) -> np.ndarray | None:
-    """The classes of some of the samples, None where they are not known."""
+def _choose_labels(
+    labels: Sequence[int] | None, rows: Sequence[int], samples: int
+) -> np.ndarray | None:
+    """Returns the classes of some of the samples, None where they are not known."""
     if labels is None or len(labels) != samples:
         return None
     return np.asarray([labels[row] for row in rows], dtype=np.int64)

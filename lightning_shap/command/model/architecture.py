@@ -1,4 +1,4 @@
-"""Architectures: timm's network of a name, with as many classes and channels as its weights have.
+"""Builds timm's network of a name, with as many classes and channels as its weights have.
 
 The weights rule: an architecture is only a name for how to arrange them, and how many classes and
 channels there are is read from them. Nothing is ever downloaded.
@@ -11,8 +11,7 @@ from typing import Any
 import timm
 import torch
 
-from lightning_shap.command.model.checkpoints import Checkpoint
-from lightning_shap.command.model.description import Description
+from lightning_shap.command.model.checkpoints import Checkpoint, refuse
 from lightning_shap.command.model.offline import offline
 from lightning_shap.command.model.timm_config import TimmConfig
 from lightning_shap.command.text import readable
@@ -22,21 +21,24 @@ from lightning_shap.errors import ArgumentError
 MOST_NAME = 200
 
 
-def known_architecture(candidates: Sequence[tuple[str, str]], hint: str = "") -> tuple[str, str]:
-    """The first of some names that is a timm architecture, and who says so.
+def find_architecture(candidates: Sequence[tuple[str, str]], hint: str = "") -> tuple[str, str]:
+    """Returns the first of some names that is a timm architecture, and who says so.
 
     Args:
         candidates: Names, and who says each.
-        hint: What else may help.
+        hint: Another sentence for the error.
 
     Raises:
         ArgumentError: If none is.
     """
     for candidate, origin in candidates:
         if len(candidate) <= MOST_NAME and timm.is_model(candidate):
-            name, _, tag = candidate.partition(".")
+            name = candidate.partition(".")[0]
             # A directory may add words of its own where timm has the name of a data set.
-            return (candidate if tag and tag in _tags(name) else name), origin
+            tagged = "." in candidate and candidate in timm.list_models(
+                f"{name}.*", pretrained=True
+            )
+            return (candidate if tagged else name), origin
     wanted, origin = candidates[0]
     plain = wanted.partition(".")[0][:MOST_NAME]
     near = difflib.get_close_matches(plain, timm.list_models(), n=3, cutoff=0.5)
@@ -49,7 +51,7 @@ def known_architecture(candidates: Sequence[tuple[str, str]], hint: str = "") ->
     )
 
 
-def ends_of(name: str) -> list[str]:
+def find_ends(name: str) -> list[str]:
     """Returns the names of a classifier's last weights and of its first.
 
     Raises:
@@ -58,7 +60,8 @@ def ends_of(name: str) -> list[str]:
     cfg = timm.models.get_pretrained_cfg(name)
     if cfg is None or not cfg.classifier:
         raise ArgumentError("model_name", f"{name} is no classifier; give one that is")
-    return [f"{_first(part)}.weight" for part in (cfg.classifier, cfg.first_conv)]
+    ends = (cfg.classifier, cfg.first_conv or "")  # a layer, or several of which the first counts
+    return [f"{end if isinstance(end, str) else end[0]}.weight" for end in ends]
 
 
 def build_architecture(
@@ -68,7 +71,7 @@ def build_architecture(
 
     Args:
         name: timm's.
-        config: What else is known of it.
+        config: Other settings of it.
         checkpoint: With the weights.
         size: Side of the images, for architectures that must know.
         place: The prefix of its weights.
@@ -79,31 +82,32 @@ def build_architecture(
     Raises:
         ArgumentError: If it cannot be built.
     """
-    head, stem = ends_of(name)
+    head, stem = find_ends(name)
     weights = checkpoint.weights
     arguments = dict(config.arguments)
-    if (overlay := _overlay(config.description)) and config.architecture:
+    overlay = config.description.as_timm(config.description.channels or 3)
+    if overlay and config.architecture:
         arguments["pretrained_cfg_overlay"] = overlay
     if place + head in weights:
-        arguments["num_classes"] = _shape(checkpoint, place + head)[0]
+        arguments["num_classes"] = _read_shape(checkpoint, place + head)[0]
     if place + stem not in weights:
-        return _created(name, arguments, size), timm.models.get_pretrained_cfg(name).input_size[0]
-    width = _shape(checkpoint, place + stem)[1]
-    network = _created(name, arguments | {"in_chans": width}, size)
+        return _create(name, arguments, size), timm.models.get_pretrained_cfg(name).input_size[0]
+    width = _read_shape(checkpoint, place + stem)[1]
+    network = _create(name, arguments | {"in_chans": width}, size)
     made = network.state_dict().get(stem)
     if made is not None and made.shape[1] != width:
         # Some stems fold a patch of pixels into channels first: 48 are 4 x 4 pixels of 3.
         width = width * width // made.shape[1]
-        network = _created(name, arguments | {"in_chans": width}, size)
+        network = _create(name, arguments | {"in_chans": width}, size)
     return network, width
 
 
 def takes_one_size(network: torch.nn.Module) -> bool:
-    """Whether a network's weights are for one size of images, and no other."""
+    """Returns True for a network whose weights are for one size of images, and no other."""
     return any(getattr(part, "strict_img_size", False) is True for part in network.modules())
 
 
-def _created(name: str, arguments: Mapping[str, Any], size: int | None) -> Any:
+def _create(name: str, arguments: Mapping[str, Any], size: int | None) -> Any:
     with offline(), blaming("model_name", f"{name} cannot be built"):
         if size is not None:
             try:
@@ -117,37 +121,12 @@ def _created(name: str, arguments: Mapping[str, Any], size: int | None) -> Any:
         return timm.create_model(name, **arguments)
 
 
-def _shape(checkpoint: Checkpoint, name: str) -> Sequence[int]:
-    """The shape of a layer's weights, outputs and inputs first."""
+def _read_shape(checkpoint: Checkpoint, name: str) -> Sequence[int]:
+    """Returns the shape of a layer's weights, outputs and inputs first."""
     shape = checkpoint.weights[name].shape
     if len(shape) < 2:
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(checkpoint.path.name)} holds {readable(name)} of shape {tuple(shape)}, "
-            "which no layer has",
+        refuse(
+            checkpoint.path,
+            f"holds {readable(name)} of shape {tuple(shape)}, which no layer has",
         )
     return shape
-
-
-def _overlay(description: Description) -> dict[str, Any]:
-    """What a description says of images, as timm's ``pretrained_cfg`` does."""
-    size = None if description.size is None else (description.channels or 3, *description.size)
-    known = {
-        "mean": description.mean,
-        "std": description.std,
-        "input_size": size,
-        "crop_pct": description.crop_pct,
-        "crop_mode": description.crop_mode,
-        "interpolation": description.interpolation,
-    }
-    return {name: value for name, value in known.items() if value is not None}
-
-
-def _tags(name: str) -> set[str]:
-    full = timm.list_models(f"{name}.*", pretrained=True)
-    return {model.partition(".")[2] for model in full}
-
-
-def _first(part: Any) -> str:
-    """The layer that timm names, or the first of several."""
-    return str(part[0]) if isinstance(part, (list, tuple)) and part else str(part or "")

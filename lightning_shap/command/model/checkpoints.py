@@ -1,4 +1,4 @@
-"""Checkpoints: a file of weights to a state dict, without running anything that the file says."""
+"""Reads a file of weights into a state dict, and runs nothing that the file says."""
 
 import argparse
 import pickle
@@ -8,31 +8,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
-from lightning_shap.command.model.description import Description, description_of
+from lightning_shap.command.model.description import Description, describe_checkpoint, is_stored
 from lightning_shap.command.text import readable, short
-from lightning_shap.command.untrusted import blaming, is_stored, mapping, reason, whole
+from lightning_shap.command.untrusted import blaming, mapping, whole
 from lightning_shap.errors import ArgumentError
 
 MOST_NESTED = 8
-COMPILED = "_orig_mod."  # what torch.compile puts before the names of whatever it compiles
+COMPILED = "_orig_mod."  # torch.compile puts it before the names of whatever it compiles
 MOST_WEIGHTS = 50_000
 MOST_UNPACKED = 2**28  # bytes that a file may unpack to, however small it is
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file of weights holds.
+    """The content of a file of weights.
 
     Attributes:
         path: The file.
         weights: All tensors that stand under names, in mappings of mappings: their names, joined by
             dots, and they.
         hyper_parameters: The arguments of the LightningModule, as its training saved them.
-        description: What it says of the classifier and its images.
+        description: Of the classifier and its images.
         step: Optimiser steps of the training, 0 where the file does not say.
         model: The model itself where the file holds a whole pickled one.
     """
@@ -46,7 +46,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
-    """Read a file of weights.
+    """Reads a file of weights.
 
     Args:
         path: ``.safetensors``, or anything that ``torch.save`` wrote.
@@ -58,17 +58,29 @@ def read_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
     name = readable(path.name)
     with blaming("model_output_dir", f"cannot read {name}"):
         path.open("rb").close()
-    with blaming("model_output_dir", f"{name} is damaged, or was not written by torch.save"):
+    with blaming(
+        "model_output_dir",
+        f"{name} is damaged, not written by torch.save, or of code that is not here",
+    ):
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return Checkpoint(path, _sound(path, load_file(path)))
+            return Checkpoint(path, _check_sizes(path, load_file(path)))
         check_unpacked(path)
-        return _unwrapped(path, _load(path, allow_pickle))
+        return _unwrap(path, _load(path, allow_pickle))
+
+
+def refuse(path: Path, problem: str) -> NoReturn:
+    """Refuses a file of weights.
+
+    Raises:
+        ArgumentError: Always.
+    """
+    raise ArgumentError("model_output_dir", f"{readable(path.name)} {problem}")
 
 
 def check_unpacked(path: Path) -> None:
-    """Refuse a file that unpacks to many times its size; ``torch.save`` compresses nothing.
+    """Refuses a file that unpacks to many times its size; ``torch.save`` compresses nothing.
 
     Raises:
         ArgumentError: If it does, by the sizes that it states.
@@ -81,11 +93,10 @@ def check_unpacked(path: Path) -> None:
         entries = archive.infolist()
     stated = sum(entry.file_size for entry in entries)
     if len(entries) > MOST_WEIGHTS or stated > max(2 * path.stat().st_size, MOST_UNPACKED):
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(path.name)} has {path.stat().st_size / 2**20:.1f} MiB and unpacks to "
-            f"{stated / 2**30:.1f} GiB in {len(entries)} parts, which no weights do; nothing was "
-            "unpacked",
+        refuse(
+            path,
+            f"has {path.stat().st_size / 2**20:.1f} MiB and unpacks to {stated / 2**30:.1f} GiB in "
+            f"{len(entries)} parts, which no weights do; nothing was unpacked",
         )
 
 
@@ -98,47 +109,39 @@ def _load(path: Path, allow_pickle: bool) -> Any:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
             raise
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(path.name)} asks for {readable(asked[1])} to be loaded, which weights "
-            "alone never do; nothing was run. Save a state dict, or add --allow_pickle if the file "
-            "is your own",
-        ) from error
-    except (ImportError, AttributeError) as error:
-        if not allow_pickle:
-            raise
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(path.name)} needs code that cannot be imported here ({reason(error)})",
-        ) from error
+        refuse(
+            path,
+            f"asks for {readable(asked[1])} to be loaded, which weights alone never do; nothing "
+            "was run. Save a state dict, or add --allow_pickle if the file is your own",
+        )
 
 
-def _unwrapped(path: Path, content: Any) -> Checkpoint:
-    """Returns what a checkpoint holds, whatever it is wrapped in."""
+def _unwrap(path: Path, content: Any) -> Checkpoint:
+    """Returns the content of a checkpoint, whatever it is wrapped in."""
     if isinstance(content, torch.nn.Module):
         return Checkpoint(path, content.state_dict(), model=content)
     whole_file = mapping(content)
-    found = dict(islice(_named(whole_file, set()), MOST_WEIGHTS + 1))
+    found = dict(islice(_walk(whole_file, set()), MOST_WEIGHTS + 1))
     model = next((part for part in found.values() if isinstance(part, torch.nn.Module)), None)
     weights = {name: part for name, part in found.items() if isinstance(part, torch.Tensor)}
     if not weights and model is None:
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(path.name)} holds no weights but a {type(content).__name__} "
+        refuse(
+            path,
+            f"holds no weights but a {type(content).__name__} "
             f"({short([*whole_file], 6) or 'nothing by name'}); "
             "save {'model': model.state_dict()} or the state dict itself",
         )
     return Checkpoint(
         path,
-        _sound(path, weights),
+        _check_sizes(path, weights),
         mapping(whole_file.get("hyper_parameters")),
-        description_of(whole_file),
+        describe_checkpoint(whole_file),
         whole(whole_file.get("global_step"), most=2**62) or 0,
         model,
     )
 
 
-def _named(
+def _walk(
     content: Any, seen: set[int], start: str = "", nested: int = 0
 ) -> Iterator[tuple[str, torch.Tensor | torch.nn.Module]]:
     """Yields the tensors and modules that stand under names, each mapping's once."""
@@ -151,19 +154,14 @@ def _named(
         if isinstance(part, (torch.Tensor, torch.nn.Module)):
             yield f"{start}{name}".replace(COMPILED, ""), part
         elif isinstance(part, Mapping):
-            yield from _named(part, seen, f"{start}{name}.", nested + 1)
+            yield from _walk(part, seen, f"{start}{name}.", nested + 1)
 
 
-def _sound(path: Path, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-    """Weights whose stated sizes are those of what the file holds."""
+def _check_sizes(path: Path, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """Returns weights, once their stated sizes are those of the file."""
     if len(weights) > MOST_WEIGHTS:
-        raise ArgumentError(
-            "model_output_dir", f"{readable(path.name)} holds {len(weights)} weights, too many"
-        )
+        refuse(path, f"holds {len(weights)} weights, too many")
     unsound = [name for name, tensor in weights.items() if not is_stored(tensor)]
     if unsound:
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(path.name)} holds weights that are no plain tensors ({short(unsound)})",
-        )
+        refuse(path, f"holds weights that are no plain tensors ({short(unsound)})")
     return weights

@@ -1,4 +1,4 @@
-"""Own classes and functions: ``package.module.name`` and a checkpoint to a module."""
+"""Builds a model with a class or function of the user's, by its name ``package.module.name``."""
 
 import importlib
 import inspect
@@ -23,8 +23,8 @@ FETCHING = {"pretrained", "weights", "checkpoint", "ckpt", "download", "hub"}
 PLACES = {"cache", "dir", "directory", "file", "folder", "path", "root", "url", "uri", "token"}
 
 
-def own_builder(path: str) -> Callable[..., Any]:
-    """Imports what the user builds the model with.
+def import_builder(path: str) -> Callable[..., Any]:
+    """Imports the class or function with which the user builds the model.
 
     Args:
         path: ``package.module.Class``, or of a function that returns a model, importable from here
@@ -57,16 +57,16 @@ def build_own(
 
     Args:
         build: The class or function.
-        checkpoint: Whose hyper-parameters are its arguments, as Lightning saves them. What would
-            fetch weights is switched off.
-        trusted: Whether the file may also name paths and addresses.
+        checkpoint: Whose hyper-parameters are its arguments, as Lightning saves them. Those that
+            would fetch weights are switched off.
+        trusted: The file may also name paths and addresses.
         known: Arguments that are known better.
 
     Raises:
-        ArgumentError: If it needs what the checkpoint does not hold, or returns no model.
+        ArgumentError: If it needs more than the checkpoint holds, or returns no model.
     """
     name = getattr(build, "__name__", type(build).__name__)
-    arguments, withheld = _arguments(build, name, checkpoint, trusted)
+    arguments, withheld = _choose_arguments(build, name, checkpoint, trusted)
     without = f" without {short(withheld)}, which a file may not set" if withheld else ""
     trust = "; add --allow_pickle if the file is your own" if withheld else ""
     with (
@@ -82,44 +82,45 @@ def build_own(
 
 
 def takes(build: Callable[..., Any], argument: str) -> bool:
-    """Returns whether a class or function may be given an argument."""
+    """Returns True for a class or function that may be given an argument."""
     parameters = inspect.signature(build).parameters
     return argument in parameters or any(
         parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
     )
 
 
-def _arguments(
+def _choose_arguments(
     build: Callable[..., Any], called: str, checkpoint: Checkpoint, trusted: bool
 ) -> tuple[dict[str, Any], list[str]]:
-    """What a model is built with, and the names of what was withheld from it."""
+    """Returns the arguments of a builder, and the names of those that were withheld from it."""
     with blaming("model_class", f"{called} does not say what it takes"):
         taken = inspect.signature(build).parameters
-    arguments: dict[str, Any] = {}
-    withheld, missing = [], []
-    for name, value in checkpoint.hyper_parameters.items():
-        if not takes(build, name):
-            continue
-        if _fetches(name, value):
-            arguments[name] = _nothing(value)
-        elif trusted or _is_harmless(name, value):
-            arguments[name] = value
-        else:
-            withheld.append(name)
-    for name, parameter in taken.items():
-        if name in arguments or parameter.kind in (
-            parameter.VAR_KEYWORD,
-            parameter.VAR_POSITIONAL,
-        ):
-            continue
-        if parameter.default is not parameter.empty:
-            if _fetches(name, parameter.default):
-                arguments[name] = _nothing(parameter.default)
-        elif name in withheld:  # a path that must be given: the classifier has no use for it
-            arguments[name] = None
-        else:
-            missing.append(name)
-    if missing:
+    saved = {name: v for name, v in checkpoint.hyper_parameters.items() if takes(build, name)}
+    defaults = {
+        name: parameter.default
+        for name, parameter in taken.items()
+        if parameter.default is not parameter.empty
+    }
+    arguments: dict[str, Any] = {
+        name: False if isinstance(value, bool) else None
+        for name, value in (*defaults.items(), *saved.items())
+        if _fetches(name, value)
+    }
+    arguments |= {
+        name: value
+        for name, value in saved.items()
+        if not _fetches(name, value) and (trusted or _is_harmless(name, value))
+    }
+    withheld = [name for name in saved if name not in arguments]
+    needed = [
+        name
+        for name, parameter in taken.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    ]
+    # A path that must be given: the classifier has no use for it.
+    arguments |= {name: None for name in needed if name in withheld}
+    if missing := [name for name in needed if name not in arguments]:
         raise ArgumentError(
             "model_class",
             f"{called} needs {short(missing)}, which {readable(checkpoint.path.name)} does "
@@ -129,16 +130,12 @@ def _arguments(
 
 
 def _fetches(name: str, value: Any) -> bool:
-    """Whether an argument would have weights fetched, which the checkpoint holds already."""
+    """Returns True for an argument that would fetch weights, which the checkpoint holds already."""
     return bool(FETCHING & set(name.lower().split("_"))) and isinstance(value, (bool, str))
 
 
-def _nothing(value: bool | str) -> bool | None:
-    return False if isinstance(value, bool) else None
-
-
 def _is_harmless(name: str, value: Any) -> bool:
-    """Whether a file may set an argument: to numbers, switches and names, and to no place."""
+    """Returns True for an argument that a file may set: numbers, switches and names, no places."""
     if not is_plain(value):
         return False
     if isinstance(value, Mapping):

@@ -1,12 +1,11 @@
-"""Descriptions: what a checkpoint says of its classifier and of the images it was trained on.
+"""Reads from a checkpoint what its classifier is, and which images it was trained on.
 
-A checkpoint is a file that may come from anywhere, so whatever it says is checked for what it can
-be, and what cannot be is left out.
+A checkpoint is a file that may come from anywhere: impossible values are left out.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import reduce
 from typing import Any, cast, get_args
 
@@ -15,12 +14,12 @@ import torch
 
 from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import (
-    is_stored,
     mapping,
     number,
     numbers,
     one_of,
     whole,
+    wholes,
     word,
     words,
 )
@@ -29,8 +28,9 @@ from lightning_shap.explanation.classes import Returns
 CALLBACK = "ShapCallback{"  # how the callback's key in a checkpoint begins
 NO_CLASS = -1
 MOST_TRAINED = 2**12  # of images, more than any training's
+SMALL_BYTES = 2**22  # as much may be one element that is repeated
 
-# What timm's transforms take.
+SQUASHES = re.compile(r"Resize\(size=[\[(]\d+, \d+")  # to two sides, whatever the image's shape
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 CROP_MODES = ("center", "squash", "border")
 
@@ -45,7 +45,7 @@ DATASET = ("dataset", "data_dir", "data_root", "root", "data_path", "data")
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a classifier; None where nothing is.
+    """All that is known of a classifier; None where nothing is.
 
     Attributes:
         architecture: timm's name of the network.
@@ -54,17 +54,17 @@ class Description:
         class_names: In the order of the outputs.
         channels: Of the images.
         size: (height, width) that the model takes.
-        mean: What was subtracted from the pixels, one number or one a channel.
-        std: What the pixels were divided by.
+        mean: Subtracted from the pixels, one number or one a channel.
+        std: Divisor of the pixels, likewise.
         crop_pct: Side of the centre that is cropped, as a share of the resized image: timm's word.
-        crop_mode: timm's word for whether the image keeps its shape: ``"center"``, ``"squash"``.
-        interpolation: How images were resized.
+        crop_mode: timm's word; ``"center"`` keeps the image's shape, ``"squash"`` does not.
+        interpolation: Of the resizing.
         transform: The whole transform in words.
         dataset: The folder of the images.
         files: The files that the callback explained.
         images: The images that it explained, as the model received them, where they had no files.
         labels: Their classes, -1 where unknown.
-        returns: What the outputs are, as the user told the callback.
+        returns: The kind of the outputs, as the user told the callback.
         multi_label: Several classes may be true at once, likewise.
         shown_channels: The channel shown grey, or the three shown as red, green and blue.
         sorts_naturally: timm's own script trained it, which numbers class folders in natural order.
@@ -92,56 +92,56 @@ class Description:
     sorts_naturally: bool | None = None
 
     def otherwise(self, other: "Description") -> "Description":
-        """This description, and what it does not say as another says it."""
-        names = [entry.name for entry in fields(self)]
-        own = {name: getattr(self, name) for name in names}
-        return Description(
-            **{name: getattr(other, name) if own[name] is None else own[name] for name in own}
-        )
+        """Returns this description, completed by another."""
+        own = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        lacking = {name: getattr(other, name) for name in own if own[name] is None}
+        return Description(**(own | lacking))
+
+    def as_timm(self, channels: int) -> dict[str, Any]:
+        """Returns what is known of images, by the names of timm's ``pretrained_cfg``."""
+        names = ("mean", "std", "crop_pct", "crop_mode", "interpolation")
+        known = {name: getattr(self, name) for name in names}
+        known["input_size"] = None if self.size is None else (channels, *self.size)
+        return {name: value for name, value in known.items() if value is not None}
 
 
-def description_of(content: Mapping[str, Any]) -> Description:
-    """What a checkpoint says, the callback's word before the hyper-parameters'."""
-    found = [_from_callback(mapping(content.get("callbacks")))]
+def describe_checkpoint(content: Mapping[str, Any]) -> Description:
+    """Returns what a checkpoint says, the callback's word before the hyper-parameters'."""
+    found = [_read_callback(mapping(content.get("callbacks")))]
     for name in ("hyper_parameters", "datamodule_hyper_parameters"):
-        found.append(from_settings(mapping(content.get(name))))
+        found.append(read_settings(mapping(content.get(name))))
     arguments = mapping(getattr(content.get("args"), "__dict__", None))
-    found.append(from_settings(arguments))
-    if "arch" in content and _reads_as_timm(arguments):
+    found.append(read_settings(arguments))
+    # Without a class map, timm's script and its own reader number folders in natural order. A name
+    # before a slash is another's reader: torch/image_folder, hfds/, wds/.
+    unmapped = arguments.get("class_map") == "" and "/" not in str(arguments.get("dataset"))
+    if "arch" in content and unmapped:
         found.append(Description(sorts_naturally=True))
-    found.append(Description(architecture=_architecture(content.get("arch"))))
+    found.append(Description(architecture=_check_architecture(content.get("arch"))))
     return reduce(Description.otherwise, found)
 
 
-def _reads_as_timm(arguments: Mapping[str, Any]) -> bool:
-    """Whether timm's script gave its own reader of folders no order of classes.
-
-    Before a slash stands whose data set it is instead: torch/image_folder, hfds/, wds/.
-    """
-    return arguments.get("class_map") == "" and "/" not in str(arguments.get("dataset"))
-
-
-def from_settings(settings: Mapping[str, Any]) -> Description:
-    """What hyper-parameters, or timm's ``pretrained_cfg``, say by the names in common use."""
+def read_settings(settings: Mapping[str, Any]) -> Description:
+    """Returns what hyper-parameters, or timm's ``pretrained_cfg``, say by names in common use."""
 
     def first(names: tuple[str, ...], check: Any) -> Any:
         return next((v for n in names if (v := check(settings.get(n))) is not None), None)
 
     return Description(
-        architecture=first(ARCHITECTURE, _architecture),
+        architecture=first(ARCHITECTURE, _check_architecture),
         class_names=first(CLASS_NAMES, words),
         channels=first(CHANNELS, whole),
-        size=first(SIZE, _size),
+        size=first(SIZE, _check_size),
         mean=first(MEAN, numbers),
-        std=first(STD, _positive),
-        crop_pct=_share(settings.get("crop_pct")),
+        std=first(STD, _check_positive),
+        crop_pct=_check_share(settings.get("crop_pct")),
         crop_mode=one_of(settings.get("crop_mode"), CROP_MODES),
         interpolation=one_of(settings.get("interpolation"), INTERPOLATIONS),
-        dataset=first(DATASET, _folder),
+        dataset=first(DATASET, _check_path),
     )
 
 
-def _from_callback(callbacks: Mapping[str, Any]) -> Description:
+def _read_callback(callbacks: Mapping[str, Any]) -> Description:
     states = [mapping(state) for key, state in callbacks.items() if key.startswith(CALLBACK)]
     state = next((state for state in states if "classifier" in state), None)
     if state is None:
@@ -150,90 +150,75 @@ def _from_callback(callbacks: Mapping[str, Any]) -> Description:
     images, labels = samples.get("images"), card.get("labels")
     if labels is None and isinstance(samples.get("labels"), torch.Tensor):
         labels = samples["labels"].flatten().tolist()
-    size = card.get("input_size")
+    size = wholes(card.get("input_size"))
     transform = None if not word(card.get("transform")) else readable(card["transform"], 4000)
-    plain = from_settings(card)
-    return Description(
-        architecture=_architecture(card.get("architecture")),
+    plain = read_settings(card)
+    return replace(
+        plain,
         module_class=word(card.get("module_class")),
         module=word(card.get("module")),
-        class_names=words(card.get("class_names")),
-        channels=whole(size[0]) if isinstance(size, (list, tuple)) and len(size) == 3 else None,
-        size=_size(size),
-        mean=plain.mean,
-        std=plain.std,
+        channels=size[0] if size and len(size) == 3 else None,
         # Without a resizing step, images came as large as the model took them.
         crop_pct=plain.crop_pct or (None if transform and "Resize" in transform else 1.0),
-        crop_mode=plain.crop_mode or ("squash" if _squashes(transform) else None),
-        interpolation=plain.interpolation,
+        crop_mode=plain.crop_mode or ("squash" if SQUASHES.search(transform or "") else None),
         transform=transform,
-        dataset=_folder(card.get("dataset")),
-        files=_paths(card.get("files")),
-        images=images if _are_images(images) else None,
-        labels=_labels(labels),
+        files=_check_paths(card.get("files")),
+        images=images if _is_batch(images) else None,
+        labels=wholes(labels, 2**31, NO_CLASS),
         returns=cast(Returns | None, one_of(card.get("returns"), get_args(Returns))),
         multi_label=card.get("multi_label") is True or None,
-        shown_channels=_places(card.get("shown_channels")),
+        shown_channels=_check_channels(card.get("shown_channels")),
     )
 
 
-def _architecture(value: Any) -> str | None:
+def is_stored(tensor: torch.Tensor) -> bool:
+    """Returns True for an ordinary tensor, of as many elements as the file has."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    stored = max(tensor.untyped_storage().nbytes(), SMALL_BYTES)
+    return tensor.numel() * tensor.element_size() <= stored
+
+
+def _check_architecture(value: Any) -> str | None:
     name = word(value)
     return name if name is not None and timm.is_model(name) else None
 
 
-def _size(value: Any) -> tuple[int, int] | None:
-    """(height, width) from one side, two, or channels and two."""
-    sides = value if isinstance(value, (list, tuple)) else [value, value]
-    checked = [whole(side, MOST_TRAINED) for side in sides[-2:]]
-    if len(sides) not in (2, 3) or None in checked:
-        return None
-    height, width = checked
-    return (height, width) if height and width else None
+def _check_size(value: Any) -> tuple[int, int] | None:
+    """Returns (height, width) from one side, two, or channels and two."""
+    sides = [value, value] if isinstance(value, int) else value
+    checked = wholes(sides, MOST_TRAINED)
+    return (checked[-2], checked[-1]) if checked and len(checked) in (2, 3) else None
 
 
-def _places(value: Any) -> list[int] | None:
-    """One place or three."""
-    if not isinstance(value, (list, tuple)) or len(value) not in (1, 3):
-        return None
-    checked = [whole(item, least=0) for item in value]
-    return None if None in checked else [place for place in checked if place is not None]
+def _check_channels(value: Any) -> list[int] | None:
+    """Returns one channel or three."""
+    channels = wholes(value, least=0)
+    return channels if channels and len(channels) in (1, 3) else None
 
 
-def _positive(value: Any) -> tuple[float, ...] | None:
+def _check_positive(value: Any) -> tuple[float, ...] | None:
     found = numbers(value)
     return found if found and min(found) > 0 else None
 
 
-def _share(value: Any) -> float | None:
+def _check_share(value: Any) -> float | None:
     share = number(value)
     return share if share is not None and 0.05 <= share <= 1 else None
 
 
-def _squashes(transform: str | None) -> bool:
-    """Whether a transform resizes to two sides, whatever the shape of the image."""
-    return transform is not None and bool(re.search(r"Resize\(size=[\[(]\d+, \d+", transform))
-
-
-def _folder(value: Any) -> str | None:
+def _check_path(value: Any) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) < 4096 and "\0" not in value else None
 
 
-def _paths(value: Any) -> list[str] | None:
-    """Files by name; whether they are there is another question."""
+def _check_paths(value: Any) -> list[str] | None:
+    """Returns names of files, which need not be there."""
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= 10_000:
         return None
-    return [item for item in value if _folder(item)] if all(map(_folder, value)) else None
+    return [*value] if all(map(_check_path, value)) else None
 
 
-def _labels(value: Any) -> list[int] | None:
-    if not isinstance(value, (list, tuple)):
-        return None
-    found = [whole(item, most=2**31, least=NO_CLASS) for item in value]
-    return None if None in found or not found else [item for item in found if item is not None]
-
-
-def _are_images(value: Any) -> bool:
+def _is_batch(value: Any) -> bool:
     return (
         isinstance(value, torch.Tensor)
         and value.ndim == 4

@@ -1,14 +1,11 @@
-"""Which file of a directory holds the weights."""
+"""Finds the file of a directory that holds the weights."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-import torch
-
-from lightning_shap.command.model.checkpoints import check_unpacked
 from lightning_shap.command.text import readable, short
 from lightning_shap.command.untrusted import blaming, existing, mapping, whole, word
 from lightning_shap.errors import ArgumentError
@@ -39,16 +36,18 @@ class Weights:
     """A file of weights.
 
     Attributes:
-        path: Of the file.
+        given: The path that a user gave: the file, or its directory.
+        path: The file.
         note: Why this one of several, empty where it was the only one.
     """
 
+    given: Path
     path: Path
     note: str = ""
 
 
 def find_weights(model_output_dir: str | Path) -> Weights:
-    """The file of weights that a path means: itself, or the one its directory holds.
+    """Returns the file of weights that a path means: itself, or the one its directory holds.
 
     Of several checkpoints of one Lightning training it is the best, if the training says which that
     is, else the last; of several versions of a training the last.
@@ -60,13 +59,13 @@ def find_weights(model_output_dir: str | Path) -> Weights:
     wanted = "give the directory of a trained model, or its file of weights"
     place = existing("model_output_dir", str(model_output_dir), wanted)
     if place.is_file():
-        return Weights(place)
-    if place.is_dir():
-        with blaming("model_output_dir", f"{readable(repr(str(place)))} cannot be read"):
-            for pattern in NAMES:
-                found = [path for path in sorted(place.glob(pattern)) if path.is_file()]
-                if found:
-                    return _obvious(place, _of_last_version(found))
+        return Weights(place, place)
+    with blaming("model_output_dir", f"{readable(repr(str(place)))} cannot be read"):
+        for pattern in NAMES if place.is_dir() else ():
+            found = [path for path in sorted(place.glob(pattern)) if path.is_file()]
+            if found:
+                last = max(map(_read_version, found))
+                return _choose(place, [path for path in found if _read_version(path) == last])
     raise ArgumentError(
         "model_output_dir",
         f"{readable(repr(str(place)))} holds no weights; best_model.pth or any one "
@@ -74,38 +73,31 @@ def find_weights(model_output_dir: str | Path) -> Weights:
     )
 
 
-def _of_last_version(paths: Sequence[Path]) -> list[Path]:
-    """Those below the highest version_N of Lightning's own folders; all where there are none."""
-
-    def version(path: Path) -> int:
-        names = (re.fullmatch(r"version_(\d{1,9})", part.name) for part in path.parents)
-        return next((int(name[1]) for name in names if name), -1)
-
-    last = max(map(version, paths))
-    return [path for path in paths if version(path) == last]
+def _read_version(path: Path) -> int:
+    """Returns N of Lightning's folder version_N that a file is in, -1 for others."""
+    names = (re.fullmatch(r"version_(\d{1,9})", part.name) for part in path.parents)
+    return next((int(name[1]) for name in names if name), -1)
 
 
-def _obvious(place: Path, paths: list[Path]) -> Weights:
+def _choose(place: Path, paths: list[Path]) -> Weights:
     if len(paths) == 1:
-        return Weights(paths[0])
-    choice = _of_training(paths) if len(paths) <= MOST_FILES else None
-    if all(re.search(r"-\d+-of-\d+\.", path.name) for path in paths):
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(repr(str(place)))} holds one model's weights in {len(paths)} parts; save "
-            "them in one file, as by save_pretrained(..., max_shard_size='1TB')",
-        )
+        return Weights(place, paths[0])
+    choice = _choose_checkpoint(place, paths) if len(paths) <= MOST_FILES else None
     if choice is None:
+        hint = ""
+        if all(re.search(r"-\d+-of-\d+\.", path.name) for path in paths):
+            hint = ", or save the parts in one, by save_pretrained(..., max_shard_size='1TB')"
         raise ArgumentError(
             "model_output_dir",
             f"{readable(repr(str(place)))} holds {len(paths)} files of weights "
-            f"({short([path.name for path in paths])}); give one of them as --model_output_dir",
+            f"({short([path.name for path in paths])}); give one of them as "
+            f"--model_output_dir{hint}",
         )
     return choice
 
 
-def _of_training(paths: list[Path]) -> Weights | None:
-    """The best or last of a Lightning training's checkpoints, None for other files."""
+def _choose_checkpoint(place: Path, paths: list[Path]) -> Weights | None:
+    """Returns the best or last of a Lightning training's checkpoints, None for other files."""
     contents = {path: _glance(path) for path in paths}
     if not all("pytorch-lightning_version" in content for content in contents.values()):
         return None
@@ -117,12 +109,16 @@ def _of_training(paths: list[Path]) -> Weights | None:
         if key.startswith("ModelCheckpoint") and monitor and isinstance(best, str):
             for path in paths:
                 if path.name == PurePath(best).name:
-                    return Weights(path, f"the best {among} by {monitor}")
-    return Weights(last, f"the last {among}")
+                    return Weights(place, path, f"the best {among} by {monitor}")
+    return Weights(place, last, f"the last {among}")
 
 
 def _glance(path: Path) -> Mapping[str, Any]:
-    """What a checkpoint holds, its weights left on the disk; nothing where it cannot be read."""
+    """Returns a checkpoint with its weights left on the disk; nothing if it cannot be read."""
+    import torch  # only here: most directories hold one file, and need nothing heavy
+
+    from lightning_shap.command.model.checkpoints import check_unpacked
+
     try:
         check_unpacked(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -1,4 +1,4 @@
-"""transformers' ``save_pretrained`` directories: a network, and how its processor prepares images.
+"""Loads transformers' ``save_pretrained`` directories: a network, and its processor's preparation.
 
 The network is of a class of transformers' own, by ``config.json``; the weights are read as all
 others are. So nothing of the directory is run, and nothing fetched.
@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from lightning_shap.command.model.checkpoints import Checkpoint
-from lightning_shap.command.model.description import Description, from_settings
+from lightning_shap.command.model.checkpoints import Checkpoint, refuse
+from lightning_shap.command.model.description import Description, read_settings
 from lightning_shap.command.model.offline import offline
-from lightning_shap.command.text import readable, short
+from lightning_shap.command.text import short
 from lightning_shap.command.untrusted import blaming, largest, mapping, number, whole, word
 from lightning_shap.errors import ArgumentError
 
@@ -45,14 +45,12 @@ def build_transformers(config: Mapping[str, Any], checkpoint: Checkpoint) -> tor
         ) from error
     counts = {name: config[name] for name in config if COUNTS & set(name.lower().split("_"))}
     if largest(counts) > len(checkpoint.weights):
-        raise ArgumentError(
-            "model_output_dir", f"config.json has more layers than {readable(checkpoint.path.name)}"
-        )
+        refuse(checkpoint.path, "holds fewer weights than config.json has layers")
     known = {name: config[name] for name in config if name != "auto_map"}  # code of its own
     with offline(), blaming("model_output_dir", f"transformers builds no classifier of {kind!r}"):
         described = transformers.CONFIG_MAPPING[kind].from_dict(known)
         build = transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(described)]
-        transformers.logging.set_verbosity(logging.CRITICAL)  # what differs is one sentence
+        transformers.logging.set_verbosity(logging.CRITICAL)  # its report is one sentence here
         transformers.logging.disable_progress_bar()
         network: torch.nn.Module
         network, loading = build.from_pretrained(
@@ -66,48 +64,51 @@ def build_transformers(config: Mapping[str, Any], checkpoint: Checkpoint) -> tor
         )
     differing = [str(key) for keys in loading.values() for key in keys]
     if differing:
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(checkpoint.path.name)} holds other weights than those of {build.__name__}, "
-            f"which config.json describes: {len(differing)} differ ({short(differing, 3)})",
+        refuse(
+            checkpoint.path,
+            f"holds other weights than those of {build.__name__}, which config.json describes: "
+            f"{len(differing)} differ ({short(differing, 3)})",
         )
     return network
 
 
-def description_of_processor(processor: Mapping[str, Any]) -> Description:
-    """Returns what a ``preprocessor_config.json`` says of images; nothing of what it leaves open.
+def describe_processor(processor: Mapping[str, Any]) -> Description:
+    """Returns the images of a ``preprocessor_config.json``, as far as it says how they are made.
 
     Args:
         processor: Its content, empty where there is none.
     """
-    size, crop = processor.get("size"), processor.get("crop_size")
-    sides, cropped = mapping(size), _side(crop)
-    whole_side, short = _side(size), whole(sides.get("shortest_edge") or size)
-    share = number(processor.get("crop_pct"))
-    crops = processor.get("do_center_crop") is True and cropped is not None
+    size = processor.get("size")
+    sides, cropped = mapping(size), _read_side(processor.get("crop_size"))
+    short_side = whole(sides.get("shortest_edge") or size)
+    side, share = short_side, number(processor.get("crop_pct"))
     mode: str | None = None
-    side: int | None
-    if share and short:  # ConvNeXt's
-        side, mode = short, "center" if short < RESIZED_WHOLE else "squash"
-        share = share if mode == "center" else 1.0
-    elif "height" in sides and whole_side:
-        side, mode = (cropped if crops and cropped else whole_side), "squash"
-        share = side / whole_side
-    elif short and crops and cropped:
-        side, mode, share = cropped, "center", cropped / short
+    if processor.get("do_center_crop") is not True:
+        cropped = None
+    if share and side:  # ConvNeXt's
+        mode, share = ("center", share) if side < RESIZED_WHOLE else ("squash", 1.0)
+    elif "height" in sides and (resized := _read_side(size)):
+        side, mode = cropped or resized, "squash"
+        share = side / resized
+    elif side and cropped:
+        side, mode, share = cropped, "center", cropped / side
     else:
-        side, share = short, None
-    plain = from_settings(
-        {"img_size": side, "crop_pct": share, "crop_mode": mode, **_statistics(processor)}
-    )
+        share = None
     resample = processor.get("resample")
-    if isinstance(resample, int) and 0 <= resample < len(FILTERS):
-        plain = Description(interpolation=FILTERS[resample]).otherwise(plain)
-    return plain
+    place = resample if isinstance(resample, int) and 0 <= resample < len(FILTERS) else None
+    return read_settings(
+        {
+            "img_size": side,
+            "crop_pct": share,
+            "crop_mode": mode,
+            "interpolation": None if place is None else FILTERS[place],
+            **_read_statistics(processor),
+        }
+    )
 
 
-def _statistics(processor: Mapping[str, Any]) -> dict[str, Any]:
-    """The mean and std of pixels from 0 to 1; none where the processor counts otherwise."""
+def _read_statistics(processor: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the mean and std of pixels from 0 to 1; none where the processor counts otherwise."""
     factor = number(processor.get("rescale_factor")) or 1 / 255
     unusual = any(processor.get(name) for name in ("include_top", "rescale_offset"))
     if unusual or processor.get("do_rescale") is False or abs(255 * factor - 1) > 1e-3:
@@ -117,8 +118,8 @@ def _statistics(processor: Mapping[str, Any]) -> dict[str, Any]:
     return {"mean": processor.get("image_mean"), "std": processor.get("image_std")}
 
 
-def _side(size: Any) -> int | None:
-    """One side of a square, which a processor states as a number or by names."""
+def _read_side(size: Any) -> int | None:
+    """Returns the side of a square, which a processor states as a number or by names."""
     sides = mapping(size)
     square = sides.get("height") == sides.get("width")
     return whole(sides.get("height") if sides and square else size)

@@ -1,34 +1,33 @@
-"""Models: a directory or a file of weights to a classifier that is ready to run."""
+"""Loads a file of weights into a classifier that is ready to run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from lightning_shap.command.model.architecture import (
     build_architecture,
-    ends_of,
-    known_architecture,
+    find_architecture,
+    find_ends,
     takes_one_size,
 )
 from lightning_shap.command.model.checkpoints import Checkpoint, read_checkpoint
-from lightning_shap.command.model.custom_class import build_own, own_builder, takes
-from lightning_shap.command.model.description import Description, from_settings
-from lightning_shap.command.model.find import find_weights
-from lightning_shap.command.model.hugging_face import build_transformers, description_of_processor
-from lightning_shap.command.model.timm_config import TimmConfig, timm_config
+from lightning_shap.command.model.custom_class import build_own, import_builder, takes
+from lightning_shap.command.model.description import Description, read_settings
+from lightning_shap.command.model.find import Weights
+from lightning_shap.command.model.hugging_face import build_transformers, describe_processor
+from lightning_shap.command.model.timm_config import TimmConfig, read_timm_config
 from lightning_shap.command.model.weights import (
     check_no_adapter,
-    differing_shapes,
+    compare_shapes,
+    find_prefixes,
     is_below,
     load_weights,
-    places_of,
-    say_others,
-    weights_below,
+    note_others,
+    take_below,
 )
 from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import blaming, read_json
@@ -36,24 +35,24 @@ from lightning_shap.errors import ArgumentError
 
 Loaded = TypeVar("Loaded")
 
-SIDES = ("image_size", "img_size")  # what architectures call it that must know the images' side
+SIDES = ("image_size", "img_size")  # by which architectures know the images' side
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A classifier with what is known of it.
+    """A classifier with all that is known of it.
 
     Attributes:
         module: The classifier, on the CPU.
         name: Its architecture.
-        source: Which way it was loaded, in words.
+        source: The way it was loaded, in words.
         channels: Number of input channels.
         classes: Number of outputs, None where only a run would show it.
-        description: What its checkpoint says of it and of its images.
+        description: That of its checkpoint, of it and its images.
         one_size: Its weights are for one size of images.
         step: Optimiser steps of its training, 0 where unknown.
-        guessed: What nothing says for sure, by what it is about.
-        notes: What else a user should know of it.
+        guessed: Guesses where nothing says for sure, by what they are about.
+        notes: Sentences about it for the user.
     """
 
     module: torch.nn.Module
@@ -69,7 +68,7 @@ class TrainedModel:
 
 
 def load_model(
-    model_output_dir: str | Path,
+    weights: Weights,
     *,
     model_name: str | None = None,
     model_class: str | None = None,
@@ -77,109 +76,106 @@ def load_model(
     crop_size: int | None = None,
     allow_pickle: bool = False,
 ) -> TrainedModel:
-    """Load a trained classifier.
+    """Loads a trained classifier.
 
     Args:
-        model_output_dir: A directory with ``best_model.pth`` or other weights, timm's own,
-            transformers' (both with ``config.json``) and Lightning's among them, or a file.
-        model_name: timm architecture; where None, what the checkpoint, the directory's
-            ``config.json`` or its base name say.
+        weights: A file, alone or in a directory of timm's, transformers' (both with
+            ``config.json``) or Lightning's.
+        model_name: timm architecture; where None, that of the checkpoint, of ``config.json`` or of
+            the directory's base name.
         model_class: ``package.module.name`` of a LightningModule, a module or a function that
             returns one, which takes the checkpoint's hyper-parameters; instead of timm's.
         module: The attribute that is the classifier, or the name under which the file keeps the
-            one of several; where None, what the checkpoint says.
+            one of several; where None, that of the checkpoint.
         crop_size: Side of the images, for architectures that must know.
         allow_pickle: Trust the file: run the code that it asks for.
 
     Raises:
-        ArgumentError: If there are no weights, they cannot be read, or do not fit the architecture.
+        ArgumentError: If the weights cannot be read, or do not fit the architecture.
     """
-    place = Path(model_output_dir)
-    found = find_weights(place)
-    checkpoint = read_checkpoint(found.path, allow_pickle=allow_pickle)
+    path = weights.path
+    checkpoint = read_checkpoint(path, allow_pickle=allow_pickle)
     if model_class is None:
         check_no_adapter(checkpoint)
     if module is not None and not any(is_below(name, module) for name in checkpoint.weights):
-        raise ArgumentError("module", f"{readable(found.path.name)} has no weights of {module!r}")
-    config = read_json(found.path.parent / "config.json")
-    timms = timm_config(config)
-    processor = read_json(found.path.parent / "preprocessor_config.json")
+        raise ArgumentError("module", f"{readable(path.name)} has no weights of {module!r}")
+    config = read_json(path.parent / "config.json")
+    timms = read_timm_config(config)
+    processor = read_json(path.parent / "preprocessor_config.json")
     description = reduce(
         Description.otherwise,
-        (timms.description, description_of_processor(processor), from_settings(config)),
+        (timms.description, describe_processor(processor), read_settings(config)),
         checkpoint.description,
     )
-    note = f" ({found.note})" if found.note else ""
-    loading = _Loading(
-        place,
-        checkpoint,
-        timms,
-        description,
-        module or description.module,
-        crop_size,
-        allow_pickle,
-        f"{readable(found.path.name)}{note}",
-    )
+    asked = module or description.module
+    loading = _Loading(weights, checkpoint, timms, description, asked, crop_size)
     if model_class is not None:
-        return loading.of_builder(model_class)
+        return loading.with_builder(model_class, allow_pickle)
     if checkpoint.model is not None:
-        return loading.of_pickle(checkpoint.model)
-    if model_name is None and timms.architecture is None and "model_type" in config:
-        return loading.of_transformers(config)
+        return loading.around(checkpoint.model, "a pickled model")
     if model_name is not None:
-        return loading.of_timm(model_name)
+        return loading.with_timm([(model_name, "--model_name")])
+    if timms.architecture is None and "model_type" in config:
+        network = build_transformers(config, checkpoint)
+        return loading.around(network, "architecture from config.json")
     return loading.as_described()
 
 
 @dataclass(frozen=True)
 class _Loading:
-    """What the ways to load a model share."""
+    """Ways to load a model from the same file.
 
-    place: Path
+    Attributes:
+        weights: The file.
+        checkpoint: Its content.
+        config: The ``config.json`` of timm's beside it.
+        description: All that is said of the classifier.
+        module: The attribute that is the classifier.
+        crop_size: Side of the images, where the user gives it.
+    """
+
+    weights: Weights
     checkpoint: Checkpoint
     config: TimmConfig
     description: Description
     module: str | None
     crop_size: int | None
-    trusted: bool
-    source: str
 
-    def of_builder(self, path: str) -> TrainedModel:
-        """A class or function that the user names."""
-        build = own_builder(path)
+    def with_builder(self, path: str, trusted: bool) -> TrainedModel:
+        """Loads the weights into what a class or function of the user's builds."""
+        build = import_builder(path)
 
-        def built(known: Mapping[str, int]) -> torch.nn.Module:
-            return build_own(build, self.checkpoint, trusted=self.trusted, **known)
+        def build_with(known: Mapping[str, int]) -> torch.nn.Module:
+            return build_own(build, self.checkpoint, trusted=trusted, **known)
 
-        model = built({})
+        model = build_with({})
 
         def load(place: str) -> torch.nn.Module:
-            found, network = weights_below(self.checkpoint, place), model
+            found, network = take_below(self.checkpoint, place), model
             known: dict[str, int] = {}
             for side in [] if self.crop_size is None else [{n: self.crop_size} for n in SIDES]:
-                if differing_shapes(network, found) and takes(build, *side):
+                if compare_shapes(network, found) and takes(build, *side):
                     with suppress(ArgumentError):  # where any argument may be given, and no such
-                        network, known = built(side), side
-            heads = [found[key].shape[:1] for key in differing_shapes(network, found)]
+                        network, known = build_with(side), side
+            heads = [found[key].shape[:1] for key in compare_shapes(network, found)]
             if len(set(heads)) == 1 and takes(build, "num_classes"):
-                network = built({**known, "num_classes": int(heads[0][0])})  # the weights rule
+                network = build_with({**known, "num_classes": int(heads[0][0])})  # the weights rule
             load_weights(network, path, self.checkpoint, place)
             return network
 
-        return self._described(path, f"class {path}", *self._placed([*model.state_dict()], load))
+        network, place = self._find_place([*model.state_dict()], load)
+        return self.around(network, f"class {path}", place, path)
 
-    def of_pickle(self, model: torch.nn.Module) -> TrainedModel:
-        """A whole pickled model."""
-        return self._described(type(model).__name__, "a pickled model", model)
+    def with_timm(self, candidates: Sequence[tuple[str, str]], **guessed: str) -> TrainedModel:
+        """Loads the weights into a timm architecture.
 
-    def of_transformers(self, config: Mapping[str, Any]) -> TrainedModel:
-        """A network that transformers builds."""
-        network = build_transformers(config, self.checkpoint)
-        return self._described(type(network).__name__, "architecture from config.json", network)
-
-    def of_timm(self, model_name: str | None = None, **guessed: str) -> TrainedModel:
-        """A timm architecture."""
-        name, origin = known_architecture(self._candidates(model_name), self._hint())
+        Args:
+            candidates: Names that may be the architecture's, and who says each, the surest first.
+            guessed: Guesses, by what they are about.
+        """
+        path = self.description.module_class
+        hint = "" if path is None else f" (the checkpoint is of {path})"
+        name, origin = find_architecture(candidates, hint)
         known = self.checkpoint.description.size
         side = known[0] if known is not None and known[0] == known[1] else None
 
@@ -190,105 +186,98 @@ class _Loading:
             load_weights(network, name, self.checkpoint, place)
             return network, channels
 
-        (network, channels), place = self._placed(ends_of(name), load)
+        (network, channels), place = self._find_place(find_ends(name), load)
         if self.module is not None and not is_below(place, self.module):
             file = readable(self.checkpoint.path.name)
             raise ArgumentError("module", f"{file} has no {name} in {self.module!r}")
         left_out = ", ".join(map(readable, self.config.left_out))
         without = f", without model_args {left_out}" if left_out else ""
-        return TrainedModel(
+        return self._describe(
             network,
             name,
-            f"{self.source}{_below(place)}, architecture from {origin}{without}",
-            channels,
-            network.num_classes,
-            self.description,
-            takes_one_size(network),
-            self.checkpoint.step,
-            guessed,
-            say_others(self.source, self.checkpoint, place, [*network.state_dict()]),
+            f"architecture from {origin}{without}",
+            place,
+            channels=channels,
+            classes=network.num_classes,
+            one_size=takes_one_size(network),
+            guessed=guessed,
         )
 
     def as_described(self) -> TrainedModel:
-        """What the checkpoint says, of which no code is ever imported.
+        """Loads the network that the checkpoint names, and imports no code on its word.
 
         A LightningModule that is the classifier itself may do more than the network inside it. A
         network in an attribute needs no class.
         """
         path, network = self.description.module_class, self.description.architecture
         if path is None or (self.module is not None and network is not None):
-            return self.of_timm()
+            return self.with_timm(self._list_candidates())
         if network is None:
             raise ArgumentError(
                 "model_class",
                 f"the checkpoint is of {path}, and no code is imported on a file's word; "
                 f"give --model_class {path} if it is yours",
             )
-        return self.of_timm(
+        return self.with_timm(
+            self._list_candidates(),
             forward=f"that of {network} alone, since no code is imported on a file's word; "
-            f"--model_class {path} runs its own"
+            f"--model_class {path} runs its own",
         )
 
-    def _placed(self, keys: Sequence[str], load: Callable[[str], Loaded]) -> tuple[Loaded, str]:
-        """Returns what loads from the likeliest place in the file that fits, and that place.
+    def around(
+        self, model: torch.nn.Module, origin: str, place: str = "", name: str | None = None
+    ) -> TrainedModel:
+        """Returns a network that has its weights, or the classifier in an attribute of it."""
+        name = name or type(model).__name__
+        network = model
+        if self.module is not None and not is_below(place, self.module):
+            with blaming("module", f"{name} has no module {self.module!r}"):
+                network = model.get_submodule(self.module)
+        convolutions = (part for part in network.modules() if isinstance(part, torch.nn.Conv2d))
+        first = next((part.in_channels for part in convolutions), None)
+        channels = first or self.description.channels or 3
+        found = self._describe(model, name, origin, place, channels=channels)
+        return replace(found, module=network)
+
+    def _describe(
+        self, network: torch.nn.Module, name: str, origin: str, place: str, **more: Any
+    ) -> TrainedModel:
+        note = f" ({self.weights.note})" if self.weights.note else ""
+        file = f"{readable(self.weights.path.name)}{note}"
+        below = f", weights below {readable(place)!r}" if place else ""
+        return TrainedModel(
+            network,
+            name,
+            f"{file}{below}, {origin}",
+            description=self.description,
+            step=self.checkpoint.step,
+            notes=note_others(file, self.checkpoint, place, [*network.state_dict()]),
+            **more,
+        )
+
+    def _find_place(self, keys: Sequence[str], load: Callable[[str], Loaded]) -> tuple[Loaded, str]:
+        """Returns a network from the likeliest prefix in the file that fits, and that prefix.
 
         Raises:
             ArgumentError: If none fits, of the likeliest.
         """
-        failure: ArgumentError | None = None
-        for place in places_of(self.checkpoint.weights, keys, self.module):
+        failures: list[ArgumentError] = []
+        for place in find_prefixes(self.checkpoint.weights, keys, self.module):
             try:
                 return load(place), place
             except ArgumentError as error:
-                failure = failure or error
-        assert failure is not None
-        raise failure
+                failures.append(error)
+        raise failures[0]
 
-    def _described(
-        self, name: str, origin: str, model: torch.nn.Module, place: str | None = None
-    ) -> TrainedModel:
-        notes = []
-        if place is not None:
-            notes = say_others(self.source, self.checkpoint, place, [*model.state_dict()])
-        if self.module is not None and not is_below(place or "", self.module):
-            with blaming("module", f"{name} has no module {self.module!r}"):
-                model = model.get_submodule(self.module)
-        channels = _channels(model) or self.description.channels or 3
-        return TrainedModel(
-            model,
-            name,
-            f"{self.source}{_below(place)}, {origin}",
-            channels,
-            description=self.description,
-            step=self.checkpoint.step,
-            notes=notes,
-        )
-
-    def _candidates(self, model_name: str | None) -> list[tuple[str, str]]:
-        """Names that may be the architecture's, and who says each, the surest first."""
-        if model_name is not None:
-            return [(model_name, "--model_name")]
+    def _list_candidates(self) -> list[tuple[str, str]]:
+        """Returns names that may be the architecture's, and who says each, the surest first."""
         if self.config.architecture is not None:
             return [(self.config.architecture, "config.json")]
-        file = self.checkpoint.path
-        folder = file.parent if self.place.is_file() else self.place
+        alone = self.weights.given.is_file()
+        folder = self.weights.path.parent if alone else self.weights.given
         candidates = [(folder.resolve().name, "the directory's name")]
         if self.description.architecture is not None:
             candidates.insert(0, (self.description.architecture, "the checkpoint"))
-        if self.place.is_file():
-            candidates.append((file.name.split(".")[0], "the file's name"))
+        if alone:
+            candidates.append((self.weights.path.name.split(".")[0], "the file's name"))
         return candidates
-
-    def _hint(self) -> str:
-        path = self.description.module_class
-        return "" if path is None else f" (the checkpoint is of {path})"
-
-
-def _below(place: str | None) -> str:
-    return f", weights below {readable(place)!r}" if place else ""
-
-
-def _channels(model: torch.nn.Module) -> int | None:
-    """Input channels of any module: its first convolution's."""
-    convolutions = (part for part in model.modules() if isinstance(part, torch.nn.Conv2d))
-    return next((part.in_channels for part in convolutions), None)

@@ -9,7 +9,7 @@ REFUSED = ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.send
 
 
 class _Line:
-    """The one audit hook, which Python cannot take away again, and whether it refuses."""
+    """The one audit hook, which Python cannot take away again, and its switch."""
 
     hooked = False
     cut = False
@@ -17,7 +17,7 @@ class _Line:
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Refuse every connection meanwhile, whichever library asks for it.
+    """Refuses every connection meanwhile, whichever library asks for it.
 
     Raises:
         ConnectionError: Where the code inside opens one.

@@ -1,4 +1,4 @@
-"""timm's ``config.json`` beside its weights: what of it may set up a network, and what it says.
+"""Reads timm's ``config.json`` beside its weights, as far as a file may set up a network.
 
 The file may come from anywhere, and timm would pass on whatever it says: also where to fetch
 weights from, and where to put them.
@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lightning_shap.command.model.description import Description, from_settings
+from lightning_shap.command.model.description import Description, read_settings
 from lightning_shap.command.untrusted import is_plain, largest, mapping, word, words
 from lightning_shap.errors import MOST_SIDE
 
-# What a config.json may set of a network: numbers and switches, and of some the name of a layer.
+# Settings of a network that a config.json may make: numbers and switches, and some layers' names.
 # Nothing here can make timm read a file or open a connection.
 NUMBERS = frozenset(
     re.findall(
@@ -46,7 +46,7 @@ LAYERS = frozenset(
 
 @dataclass(frozen=True)
 class TimmConfig:
-    """What the ``config.json`` beside timm's own weights says.
+    """The content of the ``config.json`` beside timm's own weights.
 
     Attributes:
         architecture: Its name.
@@ -61,8 +61,8 @@ class TimmConfig:
     description: Description = field(default_factory=Description)
 
 
-def timm_config(config: Mapping[str, Any]) -> TimmConfig:
-    """Returns what a ``config.json`` says, if it is timm's.
+def read_timm_config(config: Mapping[str, Any]) -> TimmConfig:
+    """Returns the content of a ``config.json``, if it is timm's.
 
     Args:
         config: Its content, empty where there is none.
@@ -79,7 +79,7 @@ def timm_config(config: Mapping[str, Any]) -> TimmConfig:
     }
     if word(pool := config.get("global_pool")) and is_plain(pool):
         arguments.setdefault("global_pool", pool)
-    images = from_settings(mapping(config.get("pretrained_cfg")))
+    images = read_settings(mapping(config.get("pretrained_cfg")))
     names = words(config.get("label_names"))
     return TimmConfig(
         word(config["architecture"]) or "",

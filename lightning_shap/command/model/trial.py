@@ -1,4 +1,4 @@
-"""A model tried before the run: how many outputs it has, and which classes it sees in images."""
+"""Tries a model before the run: how many outputs it has, and which classes it sees in images."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ def count_outputs(module: torch.nn.Module, prepare: Preprocessing) -> int:
         ArgumentError: If it takes no such images.
     """
     try:
-        outputs = _outputs(module, torch.zeros(1, prepare.channels, *prepare.size))
+        outputs = _call(module, torch.zeros(1, prepare.channels, *prepare.size))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ArgumentError(
             "crop_size",
@@ -32,7 +32,7 @@ def count_outputs(module: torch.nn.Module, prepare: Preprocessing) -> int:
     return outputs.shape[1] if outputs.ndim > 1 else 1
 
 
-def predicted_classes(
+def predict_classes(
     module: torch.nn.Module, images: torch.Tensor, returns: Returns | None = None
 ) -> np.ndarray:
     """Returns the class that a model sees in each image, int (N,).
@@ -40,12 +40,12 @@ def predicted_classes(
     Args:
         module: The model; a single output speaks for the second of two classes.
         images: Float tensor (N, C, H, W), as the model takes them.
-        returns: What its outputs are, None to judge by how they are made and by their values.
+        returns: The kind of its outputs, None to judge by how they are made and by their values.
     """
     if not len(images):
         return np.zeros(0, int)
     with LastOperation(images) as watching:
-        outputs = _outputs(module, images)
+        outputs = _call(module, images)
     scores = outputs.reshape(len(images), -1).double().numpy()
     if scores.shape[1] > 1:
         return scores.argmax(1)
@@ -55,6 +55,6 @@ def predicted_classes(
     return (scores[:, 0] > half).astype(int)
 
 
-def _outputs(module: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+def _call(module: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     with evaluation_mode(module), torch.no_grad():
         return logits_of(raw_output(module, images))

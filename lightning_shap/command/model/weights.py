@@ -1,7 +1,7 @@
-"""Weights into a network, wherever in a file they are.
+"""Loads weights into a network, wherever in a file they are.
 
 A file may hold them under any name, in mappings of mappings and behind the prefixes of wrappers,
-and several networks beside each other. The network knows the names of its own weights: what stands
+and several networks beside each other. The network knows the names of its own weights: the prefix
 before these in the file is the place.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from lightning_shap.command.model.checkpoints import Checkpoint
+from lightning_shap.command.model.checkpoints import Checkpoint, refuse
 from lightning_shap.command.text import readable, short
 from lightning_shap.command.untrusted import blaming
 from lightning_shap.errors import ArgumentError
@@ -21,7 +21,7 @@ ADAPTER = re.compile(r"(^|\.)lora_")  # in the names of peft's weights and other
 MOST_PLACES = 8  # that are tried
 
 
-def places_of(
+def find_prefixes(
     weights: Mapping[str, torch.Tensor], keys: Sequence[str], module: str | None = None
 ) -> list[str]:
     """Returns the prefixes below which a network may be, the likeliest first.
@@ -48,7 +48,7 @@ def places_of(
 
 
 def is_below(name: str, module: str) -> bool:
-    """Returns whether a name in a file, or a prefix, belongs to an attribute."""
+    """Returns True for a name in a file, or a prefix, that belongs to an attribute."""
     return f".{module}." in f".{name}"
 
 
@@ -61,16 +61,16 @@ def load_weights(network: torch.nn.Module, name: str, checkpoint: Checkpoint, pl
     expected = network.state_dict()
     if not expected:
         raise ArgumentError("model_class", f"{name} has no weights; give the trained classifier")
-    found = weights_below(checkpoint, place)
+    found = take_below(checkpoint, place)
     missing = [key for key in expected if key not in found]
     # Older files hold index tables that newer architectures compute.
     extra = [key for key in found if key not in expected and found[key].is_floating_point()]
-    shapes = differing_shapes(network, found)
+    shapes = compare_shapes(network, found)
     if differing := [*missing, *extra, *shapes]:
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(checkpoint.path.name)} holds weights of another architecture than {name}: "
-            f"{len(differing)} keys differ ({len(missing)} of {len(expected)} are missing, "
+        refuse(
+            checkpoint.path,
+            f"holds weights of another architecture than {name}: {len(differing)} keys differ "
+            f"({len(missing)} of {len(expected)} are missing, "
             f"{len(extra)} are unknown, {len(shapes)} have another shape: {short(differing, 3)}); "
             "give the right one as --model_name or --model_class, or the --crop_size of training",
         )
@@ -86,31 +86,31 @@ def check_no_adapter(checkpoint: Checkpoint) -> None:
     """
     changes = [name for name in checkpoint.weights if ADAPTER.search(name)]
     if changes:
-        raise ArgumentError(
-            "model_output_dir",
-            f"{readable(checkpoint.path.name)} holds LoRA's changes to a network's weights "
+        refuse(
+            checkpoint.path,
+            f"holds LoRA's changes to a network's weights "
             f"({short(changes, 1)}); save the merged model instead, with peft "
             "torch.save(model.merge_and_unload().state_dict(), 'best_model.pth')",
         )
 
 
-def weights_below(checkpoint: Checkpoint, place: str) -> dict[str, torch.Tensor]:
+def take_below(checkpoint: Checkpoint, place: str) -> dict[str, torch.Tensor]:
     """Returns the weights below a prefix, by their names without it."""
     named = checkpoint.weights.items()
     return {name.removeprefix(place): value for name, value in named if name.startswith(place)}
 
 
-def differing_shapes(network: torch.nn.Module, found: Mapping[str, torch.Tensor]) -> list[str]:
+def compare_shapes(network: torch.nn.Module, found: Mapping[str, torch.Tensor]) -> list[str]:
     """Returns the keys that a network and some weights share, and whose shapes differ."""
     own = network.state_dict()
     return [key for key in own if key in found and own[key].shape != found[key].shape]
 
 
-def say_others(source: str, checkpoint: Checkpoint, place: str, keys: Sequence[str]) -> list[str]:
-    """Returns what a user should know of other networks in a file: a sentence, or none.
+def note_others(source: str, checkpoint: Checkpoint, place: str, keys: Sequence[str]) -> list[str]:
+    """Returns a sentence about other networks in a file, or none.
 
-    They are at least half as large as the one that is taken, and not the same. What is kept of a
-    weight, by its name and one of its own, is no network: an optimiser's moments.
+    They are at least half as large as the one that is taken, and not the same. Tensors that are
+    kept of a weight, by its name and one of their own, are no network: an optimiser's moments.
 
     Args:
         source: The file, in words.
@@ -130,7 +130,7 @@ def say_others(source: str, checkpoint: Checkpoint, place: str, keys: Sequence[s
     others, advice = [], ""
     for group in (group for group, size in sizes.items() if 2 * size >= len(keys)):
         inside = {name: value for name, value in weights.items() if name.startswith(group)}
-        start = places_of(inside, keys)[0]
+        start = find_prefixes(inside, keys)[0]
         is_whole = all(start + key in inside for key in keys)
         if is_whole and all(torch.equal(inside[start + k], weights[place + k]) for k in keys):
             continue

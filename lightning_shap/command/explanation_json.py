@@ -1,4 +1,4 @@
-"""The report: what an archive says of each image, for people and scripts, as JSON."""
+"""``explanation.json``: what an archive says of each image, for people and scripts."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -15,38 +15,43 @@ PREDICTIONS = 5  # of the highest classes; the archive has them all
 PACKAGES = ("lightning-shap", "torch", "timm", "shap", "numpy", "pillow")
 
 
-def report(path: Path) -> dict[str, Any]:
-    """A report of ``explanation.npz``: how it came about, then its images one by one."""
+def describe_archive(path: Path) -> dict[str, Any]:
+    """Returns how an ``explanation.npz`` came about, then its images one by one."""
     record = read_record(path)
     files, explained = read(path, "files"), read(path, "output_indexes")
     verdicts = verdicts_of(record)
     return {
         **read_more(path),
-        "accuracy": accuracy(record),
+        "accuracy": measure_accuracy(record),
         "evaluations": int(record.evaluations.sum()),
         "seconds": record.seconds,
         "model_seconds": record.model_seconds,
-        "versions": _versions(),
+        "versions": _list_versions(),
         "images": [
-            {"file": str(file), **_image(record, verdicts, row, explained[row])}
+            {"file": str(file), **_describe_image(record, verdicts, row, explained[row])}
             for row, file in enumerate(files)
         ],
     }
 
 
-def accuracy(record: Record) -> float | None:
-    """The share of images whose predicted classes are the true ones, None if that is not known."""
+def measure_accuracy(record: Record) -> float | None:
+    """Returns the share of images that are classified rightly, None if that is not known."""
     known = [right for right in verdicts_of(record).right if right is not None]
     return sum(known) / len(known) if known else None
 
 
-def _image(record: Record, verdicts: Verdicts, row: int, explained: np.ndarray) -> dict[str, Any]:
+def _describe_image(
+    record: Record, verdicts: Verdicts, row: int, explained: np.ndarray
+) -> dict[str, Any]:
     verdict = verdicts[row]
     return {
-        **_truth(record, verdict, row),
+        **_describe_truth(record, verdict, row),
         "verdict": verdict.words,
         "right": verdict.right,
-        "predictions": [_output(record, row, index) for index in _outputs(record, row, explained)],
+        "predictions": [
+            _describe_output(record, row, index)
+            for index in _choose_outputs(record, row, explained)
+        ],
         "explained": explained.tolist(),
         "additivity_gap": record.additivity_gap[row].tolist(),
         "evaluations": int(record.evaluations[row]),
@@ -56,8 +61,8 @@ def _image(record: Record, verdicts: Verdicts, row: int, explained: np.ndarray) 
     }
 
 
-def _truth(record: Record, verdict: Verdict, row: int) -> dict[str, Any]:
-    """The true class or the list of them, or the true values."""
+def _describe_truth(record: Record, verdict: Verdict, row: int) -> dict[str, Any]:
+    """Returns the true class or the list of them, or the true values."""
     if record.classes.values:
         return {"values": None if record.labels is None else record.labels[row].tolist()}
     numbers, names = [one.number for one in verdict.true], [one.name for one in verdict.true]
@@ -66,8 +71,8 @@ def _truth(record: Record, verdict: Verdict, row: int) -> dict[str, Any]:
     return {"label": next(iter(numbers), None), "class": next(iter(names), None)}
 
 
-def _outputs(record: Record, row: int, explained: np.ndarray) -> list[int]:
-    """The outputs to report: the highest, of values the first, and those that are explained."""
+def _choose_outputs(record: Record, row: int, explained: np.ndarray) -> list[int]:
+    """Returns the highest outputs, of values the first, and those that are explained."""
     outputs = record.outputs[row]
     ranked = np.arange(len(outputs))
     if not record.classes.values:
@@ -75,7 +80,7 @@ def _outputs(record: Record, row: int, explained: np.ndarray) -> list[int]:
     return list(dict.fromkeys([*ranked[:PREDICTIONS].tolist(), *explained.tolist()]))
 
 
-def _output(record: Record, row: int, index: int) -> dict[str, Any]:
+def _describe_output(record: Record, row: int, index: int) -> dict[str, Any]:
     name = str(record.class_names[record.classes.of(np.array(index))])
     output = {"index": index, "output": float(record.outputs[row, index])}
     if record.classes.values:
@@ -85,7 +90,7 @@ def _output(record: Record, row: int, index: int) -> dict[str, Any]:
     return {**output, "class": name, "probability": probability}
 
 
-def _versions() -> dict[str, str]:
+def _list_versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,16 +1,46 @@
-"""What is written about arguments is true of them."""
+"""What is written for users is true of the code: arguments, numbers, links, commands, scripts."""
 
+import ast
 import inspect
 import re
+import subprocess
+import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import torch
 
+import lightning_shap
 from lightning_shap import ShapCallback, explain
+from lightning_shap.analysis.history.numbers import numbers_of_maps
+from lightning_shap.command.options import GROUPS
 from lightning_shap.engine.question import USUAL_TOPK
+from lightning_shap.explanation.maps import maps_of
+from lightning_shap.training.logs.loggers import numbers_of
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = ROOT / "examples"
+DOCUMENTS = [
+    "README.md",
+    "CHANGELOG.md",
+    ".github/CONTRIBUTING.md",
+    "examples/README.md",
+    "examples/guide.md",
+    "examples/benchmarks/README.md",
+]
+FOR_USERS = ["README.md", "examples/guide.md"]
+ALONE = ["digits.py", "shortcut.py", "photographs.py", "explain.py"]
+SCRIPTS = [*sorted((EXAMPLES / "recipes").glob("*.py")), *(EXAMPLES / name for name in ALONE)]
+
+
+def text_of(document):
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def code_in(document, language=""):
+    """The code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text_of(document), re.DOTALL | re.MULTILINE)
 
 
 def arguments_in_docstring(thing):
@@ -18,12 +48,20 @@ def arguments_in_docstring(thing):
     return re.findall(r"^    (\w+):", section, re.MULTILINE)
 
 
-def arguments_in_readme():
-    """Names and defaults, as the table of the callback's arguments has them."""
-    table = re.search(r"\| argument \| default \|.*?\n\n", README, re.DOTALL)[0]
-    for names, defaults in re.findall(r"^\| (`.*?) \| (.*?) \|", table, re.MULTILINE):
-        names = re.findall(r"`(\w+)`", names)
-        yield from zip(names, re.split(r", ", defaults), strict=True)
+def arguments_in_guide():
+    """Names and defaults, as the tables of the callback's arguments have them."""
+    guide = text_of("examples/guide.md")
+    for table in re.findall(r"\| argument \| default \|.*?\n\n", guide, re.DOTALL):
+        for names, defaults in re.findall(r"^\| (`.*?) \| (.*?) \|", table, re.MULTILINE):
+            names = re.findall(r"`(\w+)`", names)
+            yield from zip(names, re.split(r", ", defaults), strict=True)
+
+
+def anchors_in(document):
+    """The anchors of its headings, as GitHub makes them."""
+    prose = re.sub(r"^```.*?^```", "", text_of(document), flags=re.DOTALL | re.MULTILINE)
+    for heading in re.findall(r"^#+ (.*)$", prose, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("thing", [ShapCallback, explain], ids=lambda thing: thing.__name__)
@@ -32,8 +70,13 @@ def test_every_argument_is_described_in_its_place(thing):
     assert arguments_in_docstring(thing) == list(parameters)
 
 
-@pytest.mark.parametrize(("name", "default"), [*arguments_in_readme()])
-def test_the_readme_states_the_defaults_there_are(name, default):
+def test_the_guide_describes_every_argument_of_the_callback_once():
+    names = [name for name, _ in arguments_in_guide()]
+    assert sorted(names) == sorted(inspect.signature(ShapCallback).parameters)
+
+
+@pytest.mark.parametrize(("name", "default"), [*arguments_in_guide()])
+def test_the_guide_states_the_defaults_there_are(name, default):
     stated = None if default == "none" else default.strip("`")
     actual = inspect.signature(ShapCallback).parameters[name].default
     if name == "topk" and actual is None:  # where nothing is asked for
@@ -41,13 +84,102 @@ def test_the_readme_states_the_defaults_there_are(name, default):
     assert str(actual) == str(stated).strip('"')
 
 
+def test_help_begins_with_the_arguments_of_the_ten_lines():
+    *_, beginning = inspect.getdoc(ShapCallback).split("\n\n")[:2]
+    named = set(re.findall(r"``(\w+)``", beginning))
+    assert len(named) == 5
+    assert named <= set(inspect.signature(ShapCallback).parameters)
+    [ten_lines] = [block for block in code_in("README.md", "python") if "ShapCallback(" in block]
+    used = {
+        keyword.arg
+        for call in ast.walk(ast.parse(ten_lines))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "ShapCallback"
+        for keyword in call.keywords
+    }
+    assert used <= named
+
+
+def test_the_readme_takes_ten_minutes():
+    assert len(text_of("README.md").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        place = (ROOT / document).parent / path if path else ROOT / document
+        assert place.exists(), target
+        assert not anchor or anchor in anchors_in(place), target
+
+
+@pytest.mark.parametrize("document", FOR_USERS)
+def test_commands_have_the_options_that_are_written(document):
+    options = {field.name for group in GROUPS.values() for field in fields(group)}
+    options |= {"help", "config", "traceback", "version"}
+    lines = re.findall(r"^.*lightning-shap.*$", text_of(document).replace("\\\n", ""), re.MULTILINE)
+    written = {name for line in lines for name in re.findall(r"--(\w+)", line)}
+    assert written
+    assert written <= options
+
+
+@pytest.mark.parametrize("method", ["kernel", "gradient"])
+def test_every_number_that_is_logged_is_in_the_guide(method):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    found = explain(model, torch.rand(2, 1, 8, 8), method=method, max_evals=20, topk=1)
+    maps = maps_of(found)
+    more = numbers_of_maps(found, maps, maps, ("settled", "learnt", "where", "sure"))
+    names = {name.removeprefix("shap/") for name in numbers_of("shap", found.record, more)}
+    table = re.search(r"\| `shap/…` \|.*?\n\n", text_of("examples/guide.md"), re.DOTALL)[0]
+    rows = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+    described = {name for row in rows for name in re.findall(r"`([\w…]+)`", row)}
+    ends = {name.removeprefix("…") for name in described if name.startswith("…")}
+    assert {name for name in names - described if not any(name.endswith(end) for end in ends)} == (
+        set()
+    )
+
+
+@pytest.mark.parametrize("document", FOR_USERS)
+def test_names_that_are_written_are_public(document):
+    written = re.findall(r"lightning_shap\.([A-Za-z]\w*)", text_of(document))
+    assert set(written) <= set(lightning_shap.__all__)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_to_copy_stand_alone(script):
+    beside = {path.stem for path in EXAMPLES.rglob("*.py")}
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+        for name in (
+            [node.module]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+    }
+    assert not imported & beside
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "script", sorted((EXAMPLES / "recipes").glob("*.py")), ids=lambda p: p.name
+)
+def test_scripts_to_copy_run(script, tmp_path):
+    subprocess.run([sys.executable, script], cwd=tmp_path, check=True, capture_output=True)
+    assert any(tmp_path.rglob("*.png")) or any(tmp_path.rglob("*.html")) or "number" in script.name
+
+
 def test_the_documented_test_commands_are_those_that_ci_runs():
     """Both say nothing but which half: the rest are the defaults of pyproject.toml."""
 
     def read_commands(*names):
-        texts = [path.read_text(encoding="utf-8") for name in names for path in ROOT.glob(name)]
+        texts = [text_of(name) for name in names]
         found = re.findall(r"python\"? -m pytest([^\n`)&|]*)", "\n".join(texts))
-        return {options.strip() for options in found}
+        return {options.split("#")[0].strip() for options in found}
 
     said = read_commands("README.md", ".github/CONTRIBUTING.md")
     assert {"", "-m integration"} <= said <= read_commands(".ci/run")

@@ -79,7 +79,7 @@ def explain(
             the Shapley values of patches with error bars, ``"gradient"`` the expected
             gradients of SHAP's GradientExplainer.
         max_evals: Model rows an image may cost, the empty and the full image included, as in shap.
-            ``"kernel"`` spends 4098 at most, unless more cover every coalition.
+            ``"kernel"`` evaluates every coalition where so many allow it, else 4098 at most.
         targets: Indices of the classes to explain: one, (K',) for all images or (N, K') for each.
         topk: Explain each image's highest outputs, best first. With neither ``targets`` nor
             ``topk``, all classes are explained.
@@ -97,7 +97,7 @@ def explain(
         grid: Patches of ``"kernel"``, a side or (rows, columns); None for what the budget resolves.
         regions: Of ``"partition"``, ``"boxes"`` for SHAP's halved rectangles, ``"image"`` for a
             tree of regions that follow the image; of ``"kernel"``, ``"boxes"`` for patches,
-            ``"image"`` for as many segments of that tree. None for boxes.
+            ``"image"`` for as many regions that follow the image. None for boxes.
         backgrounds: What ``"gradient"`` starts from: images (B, C, H, W), or ``"samples"`` for
             the images themselves; None for what the masker shows.
         output: What is explained: ``"logit"``, which is the output as it is, ``"probability"``, or

@@ -126,9 +126,9 @@ class Record:
 
     @property
     def exact(self) -> np.ndarray:
-        """Whether every coalition of an image's regions was evaluated, bool (N,).
+        """Says where every coalition of an image's regions was evaluated, bool (N,).
 
-        Values are then exact, and there is nothing to spend what ``max_evals`` allows beyond on.
+        Values are then exact, and what ``max_evals`` allows beyond is not needed.
         """
         if self.clear is None:
             return np.zeros(len(self.regions), dtype=bool)

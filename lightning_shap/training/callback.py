@@ -46,6 +46,10 @@ ModelOf = Callable[[Trainer, LightningModule], LightningModule]
 class ShapCallback(EitherCallback):
     """Explains a fixed sample batch with SHAP at epoch ends and at the end of ``fit``.
 
+    Five arguments to start with: ``n_samples``, how many images; ``max_evals``, how fine their maps
+    are, and what they cost; ``class_names``, in the order of the outputs; ``mean`` and ``std``, how
+    pixels were normalised, so that images are shown as photographs. None is needed.
+
     Each picture has a row per sample: the image with its label, then what raised (red) and lowered
     (blue) the score of the true class and of others, the predicted one among them. TensorBoard
     shows them under ``<tag>/attributions``, one slider through the epochs, and the model that

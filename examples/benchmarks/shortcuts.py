@@ -27,7 +27,7 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from lightning_shap import explain
 from lightning_shap.analysis.class_summary.places import GRID
-from lightning_shap.analysis.class_summary.summary import Survey
+from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.suspicions import Suspicion
 from lightning_shap.analysis.class_summary.swaps import FINE_DETAIL, measure_swaps_among
 
@@ -166,15 +166,15 @@ def trained(images: Images, labels: torch.Tensor, seed: int) -> torch.nn.Module:
     return net.eval()
 
 
-def surveyed(
+def summarise(
     net: torch.nn.Module, images: Images, labels: torch.Tensor
-) -> tuple[Survey, np.ndarray, float]:
+) -> tuple[ClassSummary, np.ndarray, float]:
     """What the class summary says of some images, their maps' cells, and the share right."""
     found = explain(net, images, labels=labels, topk=2, max_evals=EVALUATIONS, regions="image")
     question = {"output": "logit", "multi_label": False, "batch_size": 64, "seed": 0}
     measure_swaps_among(net, found, images, question)
-    survey = Survey([found])
-    return survey, survey.cells, float(np.mean(found.record.right))
+    summary = ClassSummary([found])
+    return summary, summary.cells, float(np.mean(found.record.right))
 
 
 @torch.no_grad()
@@ -266,29 +266,29 @@ def main() -> None:
                 unused += 1
                 continue
             number += 1
-            survey, cells, right = surveyed(net, images[held_out], labels[held_out])
+            summary, cells, right = summarise(net, images[held_out], labels[held_out])
             means, clusters = (
                 peer(cells, labels[held_out].numpy()) for peer in (class_means, spray)
             )
-            first = survey.suspicions[0] if survey.suspicions else None
+            first = summary.suspicions[0] if summary.suspicions else None
             counts[0] += names(first, kind, label, where)
             counts[1] += means[0] == label and lies(means[1], where)
             counts[2] += clusters[0] == label and lies(clusters[1], where)
-            _report(f"{kind}, {name}, class {label}", right, survey)
+            _report(f"{kind}, {name}, class {label}", right, summary)
 
             seed += 1
             net = trained(clean[rest], labels[rest], seed)
-            survey, _, right = surveyed(net, clean[held_out], labels[held_out])
-            counts[3] += bool(survey.suspicions)
-            _report(f"nothing planted, {name}", right, survey)
+            summary, _, right = summarise(net, clean[held_out], labels[held_out])
+            counts[3] += bool(summary.suspicions)
+            _report(f"nothing planted, {name}", right, summary)
         print(f"| {kind} | " + " | ".join(f"{c} of {args.networks}" for c in counts) + " |")
     print(f"{unused} networks did not use what was planted and were replaced")
 
 
-def _report(what: str, right: float, survey: Survey) -> None:
+def _report(what: str, right: float, summary: ClassSummary) -> None:
     found = [
         (one.label, one.place.measure, one.place.name, round(one.share, 2), round(one.surprise, 2))
-        for one in survey.suspicions
+        for one in summary.suspicions
     ]
     print(f"{what}: {right:.0%} right: {found}", flush=True)
 

@@ -135,13 +135,13 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
 
 def _write_classes(job: "Job", archive: Path) -> list[str]:
     """Writes the summary of the classes, as a picture and as JSON, and returns its lines."""
-    from lightning_shap.analysis.class_summary.summary import Survey
+    from lightning_shap.analysis.class_summary.summary import ClassSummary
     from lightning_shap.explanation.blocks import ArchiveBlocks
     from lightning_shap.pictures.classes import classes
 
-    survey = Survey(ArchiveBlocks(archive), seed=job.options.explanation.seed)
+    summary = ClassSummary(ArchiveBlocks(archive), seed=job.options.explanation.seed)
     picture = classes(
-        survey,
+        summary,
         mean=job.prepare.mean,
         std=job.prepare.std,
         channels=job.options.results.channels,
@@ -149,8 +149,8 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
     )
     save(picture, archive.with_name(FILES[4]))
     files = [str(file) for file in read(archive, "files")]
-    _dump(survey.plain | {"files": files}, archive.with_name(FILES[5]))
-    return [readable(line, 1000) for line in survey.lines[1:]]
+    _dump(summary.plain | {"files": files}, archive.with_name(FILES[5]))
+    return [readable(line, 1000) for line in summary.lines[1:]]
 
 
 def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:

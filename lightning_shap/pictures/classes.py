@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from lightning_shap.analysis.class_summary.groups import EXAMPLES, Group
 from lightning_shap.analysis.class_summary.places import FINE
-from lightning_shap.analysis.class_summary.summary import Survey
+from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.words import fact_in_words, nothing_found, untested
 from lightning_shap.explanation.phrases import Name, Phrase, join, number, whole_percent
 from lightning_shap.pictures.lettering import Style, fitted, wrapped, write
@@ -37,14 +37,14 @@ OUTLINE = 3  # pixels around a suspicious place
 
 
 def classes(
-    survey: Survey,
+    summary: ClassSummary,
     *,
     mean: Numbers = None,
     std: Numbers = None,
     channels: int | Sequence[int] | None = None,
     title: str | None = None,
 ) -> np.ndarray:
-    """Draw a survey: a row for each class, and for each pair of classes that are confused.
+    """Draw a summary: a row for each class, and for each pair of classes that are confused.
 
     Each begins with the mean map of its true class over its mean image, with suspicious
     places outlined, and the mean of what speaks for the true class rather than the highest other.
@@ -52,7 +52,7 @@ def classes(
     pair that has all images of its class would show the same once more and has no row.
 
     Args:
-        survey: Of many images.
+        summary: Of many images.
         mean: What was subtracted from the pixels; see :func:`lightning_shap.plot`.
         std: What they were divided by.
         channels: The channel shown grey, or the three shown as red, green and blue.
@@ -61,15 +61,15 @@ def classes(
     Returns:
         uint8 (height, width, 3).
     """
-    drawing = _Drawing(survey, mean, std, channels)
-    groups = [*survey.classes, *survey.pairs]
-    shown = [place for place, group in enumerate(groups) if not _is_whole_class(group, survey)]
+    drawing = _Drawing(summary, mean, std, channels)
+    groups = [*summary.classes, *summary.pairs]
+    shown = [place for place, group in enumerate(groups) if not _is_whole_class(group, summary)]
     suspects = [
-        [one for one in survey.suspicions if _is_class(group) and one.label in (group.label, None)]
+        [one for one in summary.suspicions if _is_class(group) and one.label in (group.label, None)]
         for group in groups
     ]
-    details = [_detail(groups[place], suspects[place], survey) for place in shown]
-    sheet = _Sheet(drawing.small.size, details, title, _notes(survey) + drawing.notes)
+    details = [_detail(groups[place], suspects[place], summary) for place in shown]
+    sheet = _Sheet(drawing.small.size, details, title, _notes(summary) + drawing.notes)
     drawing.small.explain(sheet)
     for row, place in enumerate(shown):
         group, places = groups[place], [one.place.cells for one in suspects[place]]
@@ -81,7 +81,7 @@ def classes(
             sheet.cell(row, "typical", column, drawing.one(image))
         for column, image in enumerate(group.strange, start=2 + EXAMPLES):
             sheet.cell(row, "strange", column, drawing.one(image))
-        sheet.caption(row, Name(survey.name(group)), warns=bool(places))
+        sheet.caption(row, Name(summary.name(group)), warns=bool(places))
     return np.array(sheet.canvas)
 
 
@@ -90,36 +90,36 @@ def _is_class(group: Group) -> bool:
     return group.taken_for is None
 
 
-def _is_whole_class(group: Group, survey: Survey) -> bool:
+def _is_whole_class(group: Group, summary: ClassSummary) -> bool:
     """Whether it is a class that has a row already, all of which is taken for another."""
     return group.taken_for is not None and any(
-        one.label == group.label and len(one.rows) == len(group.rows) for one in survey.classes
+        one.label == group.label and len(one.rows) == len(group.rows) for one in summary.classes
     )
 
 
-def _notes(survey: Survey) -> list[str]:
+def _notes(summary: ClassSummary) -> list[str]:
     """What was seen, that nothing was found where that is so, and what is not shown."""
-    notes = [survey.lines[0]]
-    if not survey.suspicions:
-        notes += [fact_in_words(one, survey) for one in survey.facts] or [nothing_found(survey)]
-        notes += untested(survey)
-    left_out = len(np.unique(survey.labels)) - len(survey.classes)
+    notes = [summary.lines[0]]
+    if not summary.suspicions:
+        notes += [fact_in_words(one, summary) for one in summary.facts] or [nothing_found(summary)]
+        notes += untested(summary)
+    left_out = len(np.unique(summary.labels)) - len(summary.classes)
     if left_out:
         notes.append(f"{left_out} more class{'es' * (left_out > 1)} not shown")
     return notes
 
 
-def _detail(group: Group, suspects: "Sequence[Suspicion]", survey: Survey) -> Phrase:
+def _detail(group: Group, suspects: "Sequence[Suspicion]", summary: ClassSummary) -> Phrase:
     """What is written below a group's name."""
     parts: list[str] = [f"{len(group.rows)} image{'s' * (len(group.rows) != 1)}"]
     if group.judged and group.taken_for is None:
         parts.append(f"{group.right} of {group.judged} right")
     if group.taken_for is None:
-        pairs = [one for one in survey.pairs if one.label == group.label]
+        pairs = [one for one in summary.pairs if one.label == group.label]
         parts += [
-            Phrase("all taken for ", Name(survey.names[one.taken_for]))
+            Phrase("all taken for ", Name(summary.names[one.taken_for]))
             for one in pairs
-            if _is_whole_class(one, survey)
+            if _is_whole_class(one, summary)
         ]
     for one in suspects:
         others = "" if one.others is None else f", {whole_percent(one.others)} in other classes"
@@ -136,14 +136,14 @@ class _Drawing:
 
     def __init__(
         self,
-        survey: Survey,
+        summary: ClassSummary,
         mean: Numbers,
         std: Numbers,
         channels: int | Sequence[int] | None,
     ) -> None:
-        self._shown = survey.shown
-        height, width, _ = survey.size
-        self.small = SmallMaps((1, *survey.size), survey.method)
+        self._shown = summary.shown
+        height, width, _ = summary.size
+        self.small = SmallMaps((1, *summary.size), summary.method)
         self._percent = height * width / 100
         examples = list(self._shown.image_of.values())
         images = np.concatenate([self._shown.images, np.stack(examples)])

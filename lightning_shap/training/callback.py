@@ -20,7 +20,7 @@ from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.pixels import shown_channels
 from lightning_shap.pictures.styles import STYLES, StyleName
 from lightning_shap.training.best_checkpoint import best_model
-from lightning_shap.training.class_summary import FEWEST, ClassSummary
+from lightning_shap.training.class_summary import FEWEST, Summarizer
 from lightning_shap.training.configuration import configurable
 from lightning_shap.training.failures import Failures
 from lightning_shap.training.fixed_classes import Steady
@@ -268,7 +268,7 @@ class ShapCallback(EitherCallback):
         self.logbook = Logbook(
             tag, self.results, self.steady, self.story, style, evolution, per_sample
         )
-        self.summary = ClassSummary(
+        self.summary = Summarizer(
             summary, self.question, self.explainer, self.results, tag, self.batch.labels
         )
         self.mistakes = MistakesFirst(self.batch, self.question, self.explainer, self.steady)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.analysis.class_summary.summary import Survey, check_comparable
+from lightning_shap.analysis.class_summary.summary import ClassSummary, check_comparable
 from lightning_shap.analysis.class_summary.swaps import ROWS, partners
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
@@ -27,7 +27,7 @@ from lightning_shap.training.time_budget import LEAST, Spending, TimeBudget
 FEWEST = 32  # images; fewer say nothing of several classes
 
 
-class ClassSummary:
+class Summarizer:
     """Explains many images of the validation set, the classes in turn, and says what they share.
 
     Args:
@@ -62,7 +62,7 @@ class ClassSummary:
         self.results = results
         self.tag = tag
         self.labels = labels
-        self.survey: Survey | None = None
+        self.survey: ClassSummary | None = None
 
     def explain(
         self,
@@ -131,7 +131,7 @@ class ClassSummary:
         if not trainer.is_global_zero:
             return
         try:
-            survey = Survey([explanation], seed=self.question.seed)
+            survey = ClassSummary([explanation], seed=self.question.seed)
         except ArgumentError as error:
             inform(f"ShapCallback has no summary of the classes: {error}")
             return

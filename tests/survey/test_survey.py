@@ -8,8 +8,8 @@ import torch
 
 import lightning_shap
 from lightning_shap.analysis.class_summary.averages import as_shares, gathered
-from lightning_shap.analysis.class_summary.summary import Survey
-from lightning_shap.analysis.class_summary.words import distinct
+from lightning_shap.analysis.class_summary.groups import distinct
+from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import save
 from lightning_shap.explanation.blocks import ArchiveBlocks
@@ -57,7 +57,7 @@ def found():
 
 @pytest.fixture(scope="module")
 def survey(found):
-    return Survey([found])
+    return ClassSummary([found])
 
 
 def test_the_finding_is_said_in_words(survey):
@@ -112,7 +112,7 @@ def test_an_archive_says_and_shows_the_same_some_images_at_a_time(
     monkeypatch.setattr("lightning_shap.explanation.blocks.BYTES_AT_ONCE", rows * 8 * SIDE**2 * 2)
     blocks = ArchiveBlocks(path)
     assert len([*blocks]) == -(-len(found) // rows)
-    read = Survey(blocks)
+    read = ClassSummary(blocks)
     assert read.plain == survey.plain
     assert np.array_equal(classes(read), classes(survey))
 
@@ -121,7 +121,7 @@ def some(labels, images=None, model=None, **more):
     """A survey of images of noise, of the classes that are given."""
     images = marked(len(labels))[0] if images is None else images
     settings = {"topk": 2, "max_evals": 4, "masker": 0.0} | more
-    return Survey(
+    return ClassSummary(
         [lightning_shap.explain(model or ReadsTheCorner(), images, labels=labels, **settings)]
     )
 
@@ -223,7 +223,7 @@ def test_what_has_no_classes_is_refused_by_name():
         ReadsTheCorner(), marked(6)[0], output="value", max_evals=10, masker=0.0
     )
     with pytest.raises(ArgumentError, match="explanation: has no single predicted class"):
-        Survey([found])
+        ClassSummary([found])
 
 
 def test_that_nothing_is_found_comes_with_what_would_have_been(words):

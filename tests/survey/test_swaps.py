@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import lightning_shap
-from lightning_shap.analysis.class_summary.summary import Survey
+from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import (
     FINE_DETAIL,
     MASKS,
@@ -213,7 +213,7 @@ def test_the_survey_says_what_decides_and_what_it_decides_elsewhere():
         lambda x: 0.8 * x[:, :, frame],
         lambda x: x[:, :, 8:12, 4:12],
     )
-    survey = Survey([measured(model, images, labels)])
+    survey = ClassSummary([measured(model, images, labels)])
     first = survey.suspicions[0]
     assert (first.label, first.place.name) == (1, "the outermost frame")
     assert survey.lines[1].startswith(

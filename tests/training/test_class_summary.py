@@ -6,7 +6,7 @@ from tiny_training import KeepingLogger, TinyClassifier, tiny_loaders, tiny_trai
 from lightning_shap import ShapCallback
 from lightning_shap.analysis.class_summary.swaps import PARTS, ROWS
 from lightning_shap.errors import ArgumentError
-from lightning_shap.training.class_summary import ClassSummary
+from lightning_shap.training.class_summary import Summarizer
 
 QUICK = {"max_evals": 8, "n_samples": 2, "metrics": [], "evolution": None, "masker": 0.0}
 
@@ -65,14 +65,14 @@ class Allows:
 
 def test_a_smaller_budget_explains_fewer_images_rather_than_none(tmp_path, monkeypatch):
     rows = 40 * (QUICK["max_evals"] + ROWS)
-    explain = ClassSummary.explain
+    explain = Summarizer.explain
 
     def within(self, trainer, pl_module, ranks, budget, spending, card):
         found = explain(self, trainer, pl_module, ranks, Allows(rows), spending, card)
         assert spending.rows <= rows
         return found
 
-    monkeypatch.setattr(ClassSummary, "explain", within)
+    monkeypatch.setattr(Summarizer, "explain", within)
     callback, _ = fitted(tmp_path, val=80, summary=80)
     assert len(callback.summary.survey.labels) == 40
 

@@ -1,6 +1,7 @@
 """Groups of images: those of a class, and those of one that are taken for another."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,3 +83,12 @@ def _likeness(cells: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(flat, axis=1) * np.linalg.norm(mean)
     likeness: np.ndarray = flat @ mean / np.maximum(norms, 1e-12)
     return likeness
+
+
+def distinct(names: Iterable[str]) -> np.ndarray:
+    """Names of which no two are the same, str (C,): those that are get the class's number."""
+    names = list(map(str, names))
+    often = Counter(names)
+    return np.array(
+        [f"{name} ({number})" if often[name] > 1 else name for number, name in enumerate(names)]
+    )

@@ -1,29 +1,16 @@
-"""A survey: what explanations of many images say of each class, in numbers and in words."""
+"""The class summary: what a model looks at in each class of many images, in words and as JSON."""
 
-from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from lightning_shap.analysis.class_summary.averages import Shown, gathered
-from lightning_shap.analysis.class_summary.groups import Group, Judged
+from lightning_shap.analysis.class_summary.findings import Findings
+from lightning_shap.analysis.class_summary.groups import Group
 from lightning_shap.analysis.class_summary.means import tested_classes
-from lightning_shap.analysis.class_summary.places import Shares, attributed, on_grid
-from lightning_shap.analysis.class_summary.power import CASES, MARKED, Power, power_of
-from lightning_shap.analysis.class_summary.suspicions import LEVEL, Suspicion, suspicions
-from lightning_shap.analysis.class_summary.swaps import PARTS, swapped
-from lightning_shap.analysis.class_summary.two_classes import Fact, facts
-from lightning_shap.analysis.class_summary.words import distinct, lines_of
+from lightning_shap.analysis.class_summary.power import CASES, MARKED
+from lightning_shap.analysis.class_summary.suspicions import LEVEL
+from lightning_shap.analysis.class_summary.words import lines_of
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.maps import maps_of
-from lightning_shap.explanation.verdicts import verdicts_of
-
-if TYPE_CHECKING:
-    from lightning_shap.explanation.explanation import ImageExplanation, Record
-
-MOST_CLASSES = 8  # that are shown
-MOST_PAIRS = 4  # of classes that are taken for one another
 
 
 def check_comparable(returns: Any, multi_label: bool) -> None:
@@ -38,87 +25,8 @@ def check_comparable(returns: Any, multi_label: bool) -> None:
         )
 
 
-class Survey:
-    """What explanations of many images say together.
-
-    Args:
-        explanations: Of N images in their order, some at a time; one that has them all, in a list,
-            or those that :class:`lightning_shap.explanation.blocks.ArchiveBlocks` reads. They are
-            gone through once now, and once more for what a picture shows. Each explains the true
-            class first and then, for contrasts, the highest other, as ``topk=2`` does. Images
-            without a label count by their prediction.
-        seed: Of the test against chance.
-
-    Attributes:
-        names: str (C,), of the classes; equal ones are numbered.
-        labels: int (N,), the class of each image.
-        right: Whether the prediction of each image is right, None where that is not known.
-        method: By which they were explained.
-        size: The shape of the images, (H, W, C).
-        cells: float64 (N, GRID, GRID), see
-            :func:`lightning_shap.analysis.class_summary.places.on_grid`.
-        shares: What share of what decides about each image lies in each place.
-        suspicions: Places that decide more than they should, the worst first.
-        facts: What parts decide of two classes, without a test.
-
-    Raises:
-        ArgumentError: If they do not explain classes.
-    """
-
-    def __init__(self, explanations: Iterable["ImageExplanation"], *, seed: int = 0) -> None:
-        self._explanations = explanations
-        self._seed = seed
-        cells, labels, predicted, right, records = [], [], [], [], []
-        for explanation in explanations:
-            record, of_images = _judged(explanation)
-            maps = maps_of(explanation)
-            cells.append(on_grid(maps))
-            predicted.append(of_images)
-            labels.append(_labels(record, of_images))
-            right += verdicts_of(record).right
-            records.append(record)
-            self.size: tuple[int, ...] = maps.images.shape[1:]
-        self.names: np.ndarray = distinct(record.class_names)
-        self.method: str = record.method
-        self.labels: np.ndarray = np.concatenate(labels)
-        self.right: Sequence[bool | None] = right
-        self.cells: np.ndarray = np.concatenate(cells)
-        self.shares = _shares(self.cells, records, self.labels)
-        self.suspicions: Sequence[Suspicion] = suspicions(self.shares, self.labels, seed=seed)
-        height, width, _ = self.size
-        self.facts: Sequence[Fact] = facts(
-            self.shares, self.labels, (height, width), self.suspicions
-        )
-        self._judged = Judged(self.labels, np.concatenate(predicted), right, self.cells)
-
-    @cached_property
-    def classes(self) -> list[Group]:
-        """The classes that are shown: suspicious ones, then those with the most mistakes."""
-        suspects = [one.label for one in self.suspicions]
-        groups = sorted(
-            self._judged.classes,
-            key=lambda one: (
-                suspects.index(one.label) if one.label in suspects else len(suspects),
-                one.right - one.judged,
-                one.label,
-            ),
-        )
-        return groups[:MOST_CLASSES]
-
-    @cached_property
-    def pairs(self) -> list[Group]:
-        """Classes that are taken for others, the most frequent first."""
-        return self._judged.pairs(MOST_PAIRS)
-
-    @cached_property
-    def shown(self) -> Shown:
-        """What the classes and then the pairs show."""
-        return gathered(self._explanations, [*self.classes, *self.pairs])
-
-    @cached_property
-    def power(self) -> Power:
-        """What would have been found."""
-        return power_of(self.shares, self.labels, seed=self._seed)
+class ClassSummary(Findings):
+    """Says what was found in many images, class by class; arguments as of ``Findings``."""
 
     @property
     def lines(self) -> list[str]:
@@ -174,11 +82,6 @@ class Survey:
             "swaps": [self._swaps(label) for label in np.unique(self.labels).tolist()],
         }
 
-    def name(self, group: Group) -> str:
-        """What a group is called."""
-        name = str(self.names[group.label])
-        return name if group.taken_for is None else f"{name} as {self.names[group.taken_for]}"
-
     def _plain(self, group: Group) -> dict[str, Any]:
         return {
             "class": str(self.names[group.label]),
@@ -204,37 +107,3 @@ class Survey:
                 name: float(np.clip(one.mean(), 0, 1)) for name, one in known.items() if len(one)
             },
         }
-
-
-def _judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
-    """The record of an explanation, and the class that each image is taken for, int (N,).
-
-    Raises:
-        ArgumentError: If it is none of classes, of which each image has one.
-    """
-    record = getattr(explanation, "record", None)
-    predicted = None if record is None else verdicts_of(record).predicted
-    if record is None or predicted is None or record.multi_label:
-        raise ArgumentError(
-            "explanation", "has no single predicted class an image; give one of a classifier"
-        )
-    return record, predicted.argmax(axis=1)
-
-
-def _labels(record: "Record", predicted: np.ndarray) -> np.ndarray:
-    """The class of each image, int (N,), by its prediction where none is known."""
-    if record.labels is None or record.labels.ndim != 1:
-        return predicted
-    return np.where(record.labels < 0, predicted, record.labels)
-
-
-def _shares(cells: np.ndarray, records: Sequence["Record"], labels: np.ndarray) -> Shares:
-    """Those of attribution, and those of swaps where there were some, with today's parts."""
-    of_attribution = attributed(cells)
-    parts = [record.swaps for record in records if record.swaps is not None]
-    wholes = [record.swapped for record in records if record.swapped is not None]
-    complete = len(parts) == len(wholes) == len(records)
-    if not complete or any(part.shape[1] != len(PARTS) for part in parts):
-        return of_attribution
-    of_swaps = swapped(np.concatenate(parts), np.concatenate(wholes), labels)
-    return Shares.joined([of_attribution, of_swaps])

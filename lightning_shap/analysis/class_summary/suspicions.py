@@ -1,19 +1,9 @@
 """Suspicions: places that decide more than they should, tested against chance.
 
-A place is suspicious in a class if its share there is a surprise: its relative entropy to what is
-natural, which is the share in other classes or, of attribution, the area, or in places that mirror
-it, is at least ``LEAST`` nats. Less is natural, since objects differ.
+The test is described in :mod:`lightning_shap.analysis.class_summary`.
 
 Attribution is a hint and a swap the experiment. So where a place is swapped as well, its
 attribution surprises as much as the geometric mean of both; where it is not, more is needed.
-
-That it is no matter of chance is tested at all places in all classes together. Classes are dealt
-out to the images anew and images mirrored at random; the largest difference anywhere, in standard
-errors, reaches the one that is named in ``LEVEL`` of all cases at most. So where classes do not
-differ, and no side of the images does, anything is named in at most so many runs. An image that
-says nothing of a place has no part in its mean, in its variance or in what it is mirrored to.
-
-It is a reason to look and no verdict: an object that is always in the same place looks the same.
 """
 
 from collections.abc import Sequence

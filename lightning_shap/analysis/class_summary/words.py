@@ -1,7 +1,5 @@
-"""A survey in words: what was seen, what is suspicious, and what was not tested."""
+"""Findings in words: what was seen, what is suspicious, and what was not tested."""
 
-from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,43 +12,43 @@ from lightning_shap.analysis.class_summary.two_classes import Fact
 from lightning_shap.explanation.phrases import whole_percent
 
 if TYPE_CHECKING:
-    from lightning_shap.analysis.class_summary.summary import Survey
+    from lightning_shap.analysis.class_summary.findings import Findings
 
 ENOUGH = 256  # images, of which most of what matters is found; see power
 HINT = "look at these places; an object that is always there looks the same"
 
 
-def lines_of(survey: "Survey") -> list[str]:
+def lines_of(findings: "Findings") -> list[str]:
     """What was seen, what is suspicious, and what is taken for what, a line each."""
-    judged = [one for one in survey.right if one is not None]
+    judged = [one for one in findings.right if one is not None]
     right = f", {sum(judged)} of {len(judged)} right" if judged else ""
-    classes = _counted(len(np.unique(survey.labels)), "class", "classes")
-    found = [_suspicion(one, survey) for one in survey.suspicions]
+    classes = _counted(len(np.unique(findings.labels)), "class", "classes")
+    found = [_suspicion(one, findings) for one in findings.suspicions]
     found += [HINT] if found else []
-    facts = [fact_in_words(one, survey) for one in survey.facts]
+    facts = [fact_in_words(one, findings) for one in findings.facts]
     taken = [
-        f"{survey.names[one.label]} taken for {survey.names[one.taken_for]}: "
+        f"{findings.names[one.label]} taken for {findings.names[one.taken_for]}: "
         f"{_counted(len(one.rows), 'image')}"
-        for one in survey.pairs
+        for one in findings.pairs
     ]
     return [
-        f"{_counted(len(survey.labels), 'image')} of {classes}{right}",
-        *(found + facts or [nothing_found(survey)]),
-        *untested(survey),
+        f"{_counted(len(findings.labels), 'image')} of {classes}{right}",
+        *(found + facts or [nothing_found(findings)]),
+        *untested(findings),
         *taken,
     ]
 
 
-def nothing_found(survey: "Survey") -> str:
+def nothing_found(findings: "Findings") -> str:
     """That nothing was, how it was looked for, and what would have been found."""
-    count, power = len(survey.labels), survey.power
+    count, power = len(findings.labels), findings.power
     if count < LEAST_IMAGES:
         return f"too few images to test, which takes {LEAST_IMAGES} at least"
     if power.share is None:
-        return f"too few images to tell whether a place stands out: {_more_images(survey)}"
-    where = "" if len(tested_classes(survey.labels)) else " in all images together"
-    how = f"tested at {whole_percent(LEVEL)} over all {len(survey.shares.places)} places"
-    known = int((~np.isnan(survey.shares.values).any(axis=1)).sum())
+        return f"too few images to tell whether a place stands out: {_more_images(findings)}"
+    where = "" if len(tested_classes(findings.labels)) else " in all images together"
+    how = f"tested at {whole_percent(LEVEL)} over all {len(findings.shares.places)} places"
+    known = int((~np.isnan(findings.shares.values).any(axis=1)).sum())
     unknown = f"; of swaps {known} of {count} images say something" if known < count else ""
     verb = "decides" if power.measure == "swap" else "carries the attribution of"
     whom = "all images" if None in power.shares else "a class"
@@ -58,29 +56,22 @@ def nothing_found(survey: "Survey") -> str:
         f"; a corner or an edge that {verb} {whole_percent(power.share)} of {whom} would have "
         f"been found in {whole_percent(CASES)} of cases"
     )
-    few = [str(survey.names[label]) for label in power.too_few if label is not None]
-    lacking = f"; too few images of {', '.join(few)} to tell: {_more_images(survey)}" if few else ""
+    few = [str(findings.names[label]) for label in power.too_few if label is not None]
+    lacking = (
+        f"; too few images of {', '.join(few)} to tell: {_more_images(findings)}" if few else ""
+    )
     return f"no place stands out{where} ({how}{unknown}{found}{lacking})"
 
 
-def _more_images(survey: "Survey") -> str:
+def _more_images(findings: "Findings") -> str:
     """Returns how to have more images than there are."""
-    more = max(ENOUGH, 2 * len(survey.labels))
+    more = max(ENOUGH, 2 * len(findings.labels))
     return f"give summary={more}, or --n_samples {more}"
 
 
-def distinct(names: Iterable[str]) -> np.ndarray:
-    """Names of which no two are the same, str (C,): those that are get the class's number."""
-    names = list(map(str, names))
-    often = Counter(names)
-    return np.array(
-        [f"{name} ({number})" if often[name] > 1 else name for number, name in enumerate(names)]
-    )
-
-
-def untested(survey: "Survey") -> list[str]:
+def untested(findings: "Findings") -> list[str]:
     """Returns which classes are not compared with the others, a line each."""
-    labels = survey.labels
+    labels = findings.labels
     if len(labels) < LEAST_IMAGES:
         return []
     numbers, counts = np.unique(labels, return_counts=True)
@@ -93,19 +84,19 @@ def untested(survey: "Survey") -> list[str]:
         are = "are not tested by themselves" if few > 1 else "is not tested by itself"
         lines.append(
             f"{few} of {len(numbers)} classes {have} fewer than {LEAST_IMAGES} images and {are}: "
-            f"{_more_images(survey)}"
+            f"{_more_images(findings)}"
         )
     alone = numbers[(counts >= LEAST_IMAGES) & (len(labels) - counts < LEAST_IMAGES)]
     lines += [
-        f"{survey.names[one]} is not tested by itself: fewer than {LEAST_IMAGES} images are of "
+        f"{findings.names[one]} is not tested by itself: fewer than {LEAST_IMAGES} images are of "
         "other classes"
         for one in alone
     ]
     return lines
 
 
-def _suspicion(one: Suspicion, survey: "Survey") -> str:
-    who = "all classes" if one.label is None else str(survey.names[one.label])
+def _suspicion(one: Suspicion, findings: "Findings") -> str:
+    who = "all classes" if one.label is None else str(findings.names[one.label])
     name = one.place.name
     if one.place.measure == "swap":
         what = f"swapped between images, {name} decides {whole_percent(one.share)} of the class"
@@ -115,18 +106,18 @@ def _suspicion(one: Suspicion, survey: "Survey") -> str:
         what += f"{whole_percent(one.place.area)} of the area"
     others = "" if one.others is None else f", in other classes {whole_percent(one.others)}"
     mirror = "" if one.mirror is None else f", opposite it at most {whole_percent(one.mirror)}"
-    tested = f"(p = {one.p:.3f} over all {len(survey.shares.places)} places and all classes"
+    tested = f"(p = {one.p:.3f} over all {len(findings.shares.places)} places and all classes"
     known = f"{one.known} of " if one.known < one.images else ""
     return f"{who}: {what}{others}{mirror} {tested}, {known}{_counted(one.images, 'image')})"
 
 
-def fact_in_words(one: Fact, survey: "Survey") -> str:
+def fact_in_words(one: Fact, findings: "Findings") -> str:
     """What a part decides of two classes, and that it is not tested."""
-    who = " and ".join(str(survey.names[label]) for label in np.unique(survey.labels))
+    who = " and ".join(str(findings.names[label]) for label in np.unique(findings.labels))
     area = "" if one.area is None else f", on {whole_percent(one.area)} of the area"
     if one.place.name == STRONGEST and one.area is not None:
         area = f", on {whole_percent(one.area / 2)} of the area"
-    count = len(survey.labels)
+    count = len(findings.labels)
     known = f" ({one.known} of {count} images)" if one.known < count else ""
     return (
         f"{who}: swapped between images, {one.place.name} decides {whole_percent(one.share)} of "

@@ -1,1 +1,1 @@
-"""What a picture is made of: captions, lettering and pixels."""
+"""Draw explanations: grids, evolutions, classes, from captions, lettering and pixels."""

@@ -94,7 +94,7 @@ class Captions:
             self._roles = self._judged.roles(maps.indexes, self._record.kept)
 
     def image(self, row: int) -> Heading:
-        """The words at an image: its true classes, else the predicted ones."""
+        """Returns the words at an image: its true classes, else the predicted ones."""
         few = self._resolved(row)
         if few is None or few >= COARSE:
             return self._image(row)
@@ -118,7 +118,7 @@ class Captions:
         return Heading(f"image {row}")
 
     def output(self, row: int, column: int) -> Heading:
-        """The words at a map: its class, how sure the model is of it, and what it adds up to.
+        """Returns the words at a map: its class, how probable that is, and what it adds up to.
 
         That is the way from the base value to the output.
         """
@@ -142,7 +142,7 @@ class Captions:
         return Heading(name, join(sure, change), role, true=true, note=clear)
 
     def method(self, rows: list[int]) -> list[str]:
-        """How some of the images were explained."""
+        """Returns how some of the images were explained."""
         record = self._record
         if record is None:
             return []
@@ -168,7 +168,7 @@ class Captions:
         ]
 
     def remarks(self, rows: list[int]) -> list[str]:
-        """What is to be known of maps that are noted, for some of the images."""
+        """Returns what is to be known of maps that are noted, for some of the images."""
         return [each.remark for row in rows for each in self._empty[row] if each is not None][:1]
 
     def unit(self, height: int, width: int) -> tuple[str, float]:
@@ -180,21 +180,21 @@ class Captions:
         return self._record is not None and self._record.output == "probability"
 
     def _resolved(self, row: int) -> int | None:
-        """How many regions of an image were resolved, None where another count says more."""
+        """Returns how many regions of an image were resolved, None if another count says more."""
         record = self._record
         if record is None or record.clear is not None or not _has_regions(record.method):
             return None
         return int(record.regions[row])
 
     def _other(self, row: int) -> int | None:
-        """The class that a contrast is drawn against, None where there is none."""
+        """Returns the class that a contrast is drawn against, None where there is none."""
         against = None if self._record is None else self._record.against
         if against is None or self._record is None:
             return None
         return int(self._record.classes.of(against[row]))
 
     def _way(self, row: int, column: int) -> str:
-        """From the base value to the output, and what this should be where that is known."""
+        """Returns the way from base value to output, and what this should be if that is known."""
         if self._outputs is None:
             return ""
         base = None if self._base is None else self._base[row, column]
@@ -208,7 +208,7 @@ class Captions:
         return join(change, f"true {number(self._targets[row, column])}")
 
     def _note(self, row: int, column: int) -> Phrase:
-        """How many regions are clear of zero, and that the empty image has the class already."""
+        """Says how many regions are clear of zero, and if the empty image has the class already."""
         record, empty = self._record, self._empty[row][column]
         clear = ""
         if record is not None and record.clear is not None:
@@ -217,7 +217,7 @@ class Captions:
         return join(clear, "" if empty is None else empty.short)
 
     def _missing(self, rows: list[int]) -> list[str]:
-        """What share of the change from base to output the maps do not add up to, where large."""
+        """Says what share of the change from base to output the maps lack, where it is large."""
         record = self._record
         if record is None or self._outputs is None or self._base is None:
             return []
@@ -279,7 +279,7 @@ def unit_of(record: "Record | None") -> str:
 
 
 def _taken(record: "Record") -> list[str]:
-    """What the model's outputs were taken for, where that is no plain logit, or a guess."""
+    """Returns what the model's outputs were taken for, where that is no plain logit, or a guess."""
     if record.returns is None or (record.returns == "logits" and not record.returns_guessed):
         return []
     return [f"{'taken for' if record.returns_guessed else 'returns'} {record.returns}"]

@@ -44,7 +44,7 @@ def classes(
     channels: int | Sequence[int] | None = None,
     title: str | None = None,
 ) -> np.ndarray:
-    """Draw a summary: a row for each class, and for each pair of classes that are confused.
+    """Draws a class summary: a row for each class, and for each pair that is confused.
 
     Each begins with the mean map of its true class over its mean image, with suspicious
     places outlined, and the mean of what speaks for the true class rather than the highest other.
@@ -86,19 +86,19 @@ def classes(
 
 
 def _is_class(group: Group) -> bool:
-    """Whether it has all images of its class."""
+    """Returns whether it has all images of its class."""
     return group.taken_for is None
 
 
 def _is_whole_class(group: Group, summary: ClassSummary) -> bool:
-    """Whether it is a class that has a row already, all of which is taken for another."""
+    """Returns whether it is a class that has a row already, all of which is taken for another."""
     return group.taken_for is not None and any(
         one.label == group.label and len(one.rows) == len(group.rows) for one in summary.classes
     )
 
 
 def _notes(summary: ClassSummary) -> list[str]:
-    """What was seen, that nothing was found where that is so, and what is not shown."""
+    """Returns what was seen, that nothing was found where that is so, and what is not shown."""
     notes = [summary.lines[0]]
     if not summary.suspicions:
         notes += [fact_in_words(one, summary) for one in summary.facts] or [nothing_found(summary)]
@@ -110,7 +110,7 @@ def _notes(summary: ClassSummary) -> list[str]:
 
 
 def _detail(group: Group, suspects: "Sequence[Suspicion]", summary: ClassSummary) -> Phrase:
-    """What is written below a group's name."""
+    """Returns what is written below a group's name."""
     parts: list[str] = [f"{len(group.rows)} image{'s' * (len(group.rows) != 1)}"]
     if group.judged and group.taken_for is None:
         parts.append(f"{group.right} of {group.judged} right")
@@ -163,7 +163,7 @@ class _Drawing:
         ]
 
     def mean(self, group: int, places: "Sequence[np.ndarray]") -> Image.Image:
-        """The mean map of a group over its mean image, suspicious places outlined."""
+        """Returns the mean map of a group over its mean image, suspicious places outlined."""
         cell = self._cell(self._shown.means[group], self._of_means, self._under[group])
         draw = ImageDraw.Draw(cell)
         for mask in places:
@@ -171,13 +171,13 @@ class _Drawing:
         return cell
 
     def contrast(self, group: int) -> Image.Image | None:
-        """The mean contrast over the mean image."""
+        """Returns the mean contrast over the mean image."""
         if self._shown.contrasts is None:
             return None
         return self._cell(self._shown.contrasts[group], self._of_means, self._under[group])
 
     def one(self, row: int) -> Image.Image:
-        """The map of one image over it."""
+        """Returns the map of one image over it."""
         return self._cell(self._shown.map_of[row], self._of_ones, self._of_row[row])
 
     def _limit(self, maps: "Sequence[np.ndarray]") -> float:
@@ -191,7 +191,7 @@ class _Drawing:
 
 
 def _outline(draw: ImageDraw.ImageDraw, mask: np.ndarray, size: tuple[int, int]) -> None:
-    """A line along the edges of a place's cells."""
+    """Draws a line along the edges of a place's cells."""
     width, height = (side / FINE for side in size)
     padded = np.pad(mask, 1)
     for row, column in np.argwhere(mask).tolist():
@@ -209,7 +209,7 @@ def _outline(draw: ImageDraw.ImageDraw, mask: np.ndarray, size: tuple[int, int])
 
 
 class _Sheet(Paper):
-    """Where everything goes: cells in rows, a caption under each row, names over columns.
+    """Places everything: cells in rows, a caption under each row, names over columns.
 
     Args:
         size: Width and height of a cell.
@@ -237,14 +237,14 @@ class _Sheet(Paper):
         self._headed: set[int] = set()
 
     def cell(self, row: int, name: str, column: int, picture: Image.Image) -> None:
-        """A picture in a column, which has a heading once there is one."""
+        """Draws a picture in a column, which has a heading once there is one."""
         if column not in self._headed:
             self._headed.add(column)
             write(self._draw, self._x(column), self.top - 10, name, COLUMN_TITLE)
         self.framed(picture, self._x(column), self._y(row))
 
     def caption(self, row: int, name: str, *, warns: bool) -> None:
-        """The words under a row."""
+        """Writes the words under a row."""
         y = self._y(row) + self._size[1]
         style = WARNING if warns else COLUMN_TITLE
         write(self._draw, MARGIN, y + 17, fitted(name, style, self._content), style)

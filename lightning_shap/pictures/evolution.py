@@ -52,7 +52,7 @@ def evolution(
     title: str | None = None,
     rows: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Draw how maps changed: a row for each image, a column for each explained epoch.
+    """Draws how maps changed: a row for each image, a column for each explained epoch.
 
     Each map is of the image's true class, or its highest, on one scale for the whole picture; those
     of the untrained model may be beyond it. Under each stands what the model predicted at that
@@ -98,7 +98,7 @@ def animation(
     album: Album | None = None,
     title: str | None = None,
 ) -> bytes:
-    """The same as an animated WebP file: an epoch after the other, all of them, and round again.
+    """Draws an animated WebP file: all epochs, one after the other, and round again.
 
     Args:
         chapters: The epochs in their order.
@@ -167,21 +167,21 @@ class _Cells:
         self._limit = common_limit(np.stack(ruling)) or 1.0
 
     def notes(self, chapters: int | None) -> list[str]:
-        """What a viewer must know."""
+        """Returns what a viewer must know."""
         few = chapters is not None and chapters > MOST_COLUMNS
         notes = [f"{self._unit}, one scale for all epochs", *self._photographs.notes]
         return [*notes, f"{MOST_COLUMNS} of {chapters} explained epochs"] if few else notes
 
     def name(self, row: int) -> str:
-        """What an image is called."""
+        """Returns what an image is called."""
         return self._captions.image(row).name
 
     def photograph(self, row: int) -> Image.Image:
-        """As people know it."""
+        """Returns the image as people know it."""
         return self._small.sized(self._photographs.cells[row])
 
     def map(self, chapter: int, row: int) -> Image.Image:
-        """The map of a chapter, by its number, laid over its photograph."""
+        """Returns the map of a chapter, by its number, laid over its photograph."""
         return self._small.cell(self._maps[chapter][row], self._limit, self._under[row])
 
     def explain(self, paper: Paper) -> None:
@@ -193,7 +193,7 @@ class _Cells:
 
 
 class _Sheet(Paper):
-    """Where everything goes: cells in rows, with a line under each and names over columns."""
+    """Places everything: cells in rows, with a line under each and names over columns."""
 
     def __init__(
         self, size: tuple[int, int], rows: int, columns: int, title: str | None, notes: list[str]
@@ -204,14 +204,14 @@ class _Sheet(Paper):
         super().__init__(size, content, title, notes, gap=GUTTER + HEADING, room=room)
 
     def heading(self, column: int, name: str) -> None:
-        """The name of a column."""
+        """Writes the name of a column."""
         x = MARGIN + column * (self._column + GUTTER)
         write(self._draw, x, self.top - 10, fitted(name, COLUMN_TITLE, self._column), COLUMN_TITLE)
 
     def cell(
         self, down: int, column: int, picture: Image.Image, caption: str, right: bool | None
     ) -> None:
-        """A picture over its caption."""
+        """Draws a picture over its caption."""
         x = MARGIN + column * (self._column + GUTTER)
         y = self.top + down * (self._size[1] + CAPTION)
         edge = WRONG if right is False else HAIRLINE
@@ -227,7 +227,7 @@ class _Sheet(Paper):
 
 
 def _spread(chapters: Sequence["Chapter"]) -> list["Chapter"]:
-    """All, or as many as are shown, from the first to the last."""
+    """Returns all chapters, or as many as are shown, from the first to the last."""
     if len(chapters) <= MOST_COLUMNS:
         return list(chapters)
     places = np.linspace(0, len(chapters) - 1, MOST_COLUMNS).round().astype(int)

@@ -46,7 +46,7 @@ def plot(
     notes: Sequence[str] = (),
     album: Album | None = None,
 ) -> np.ndarray:
-    """Draw an explanation.
+    """Draws an explanation.
 
     Each image stands beside a map for each explained class. Red raises the class's output, blue
     lowers it, and zero leaves the image as it is, on one scale for the whole picture. Regions whose
@@ -147,7 +147,7 @@ def plot(
 
 
 def save(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
-    """Write a picture as a PNG file, which appears whole or not at all.
+    """Writes a picture as a PNG file, which appears whole or not at all.
 
     Args:
         picture: uint8 (height, width, 3).
@@ -178,14 +178,14 @@ def save(picture: np.ndarray, path: str | os.PathLike[str]) -> Path:
 
 
 def usual_smooth(method: str, height: int, width: int) -> float:
-    """Over how many pixels maps are averaged if nobody says: those of single pixels alone."""
+    """Returns over how many pixels maps are averaged if nobody says: those of pixels alone."""
     known = METHODS.get(method)
     by_pixel = known is not None and not known.has_regions
     return max(height, width) / SMOOTHED if by_pixel else 0.0
 
 
 def _shown_rows(rows: Sequence[int] | None, max_rows: int | None, available: int) -> list[int]:
-    """The numbers of the images that are shown."""
+    """Returns the numbers of the images that are shown."""
     if max_rows is not None and max_rows < 1:
         raise ArgumentError("max_rows", f"got {max_rows}; give 1 or more, or None for all")
     if rows is None:
@@ -202,7 +202,7 @@ def _shown_rows(rows: Sequence[int] | None, max_rows: int | None, available: int
 
 
 def _checked_smooth(smooth: float | None, maps: Maps) -> float:
-    """Over how many pixels maps are averaged."""
+    """Returns over how many pixels maps are averaged, checked."""
     if smooth is None:
         return (
             0.0

@@ -31,7 +31,7 @@ class Style:
 
 
 def width_of(text: str, style: Style) -> float:
-    """How many pixels a text takes."""
+    """Returns how many pixels a text takes."""
     return sum(_font(file, style.size).getlength(run) for file, run in _runs(text, style.bold))
 
 
@@ -94,7 +94,7 @@ def least_width(text: str, style: Style) -> float:
 
 
 def write(draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, style: Style) -> None:
-    """Draw a legible text on a baseline, from ``x`` to the right."""
+    """Draws a legible text on a baseline, from ``x`` to the right."""
     runs = _runs(text, style.bold)
     for number, (file, run) in enumerate(runs, start=1):
         font = _font(file, style.size)
@@ -104,7 +104,7 @@ def write(draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, style
 
 
 def legible(text: str) -> str:
-    """One line of a text; a character that no font on this machine has is written as its number."""
+    """Returns a text as one line, each character that no font here has as its number."""
     if text.isascii() and text.isprintable():  # as nearly all are
         return _SPACES.sub(" ", text)
     line = "".join(c if c.isprintable() else " " for c in text)
@@ -113,7 +113,7 @@ def legible(text: str) -> str:
 
 
 def _pieces(text: str) -> list[Phrase]:
-    """The pieces of a text, between which a line may break."""
+    """Returns the pieces of a text, between which a line may break."""
     pieces: list[list[str]] = [[]]
     for part in parts_of(text):
         if part == SEPARATOR:
@@ -124,7 +124,7 @@ def _pieces(text: str) -> list[Phrase]:
 
 
 def _cut(name: str, most: int) -> str:
-    """A name of so many characters at most, its beginning and its end."""
+    """Returns a name of so many characters at most, its beginning and its end."""
     if len(name) <= most:
         return name
     end = most // 2
@@ -140,7 +140,7 @@ def _runs(text: str, bold: bool) -> list[tuple[str, str]]:
 
 @cache
 def _file_with(character: str, bold: bool) -> str | None:
-    """A font file that has a character: DejaVu's, else another of this machine, else None."""
+    """Returns a font file that has a character: DejaVu's, else another one's, else None."""
     if ord(character) in _characters(_dejavu(bold)):
         return _dejavu(bold)
     from matplotlib.font_manager import fontManager  # slow to load, and rarely needed
@@ -150,7 +150,7 @@ def _file_with(character: str, bold: bool) -> str | None:
         key=lambda f: (f.style != "normal", f.weight not in (400, "normal"), f.fname),
     )
     for font in plain_first:
-        # The font of last resort has a box for everything and a letter for nothing.
+        # The font of last resort draws a box for every character.
         if "Last Resort" not in font.name and ord(character) in _characters(font.fname):
             return font.fname
     return None

@@ -29,11 +29,11 @@ class RunningLimit:
 
     @property
     def as_it_is(self) -> "RunningLimit":
-        """The same limit for pictures that do not widen it, such as those of single images."""
+        """This limit for pictures that do not widen it, such as those of single images."""
         return RunningLimit(self.value, widens=False)
 
     def widened(self, found: float) -> float:
-        """The limit, once a picture has asked for ``found``."""
+        """Returns the limit, once a picture has asked for ``found``."""
         if self.widens:
             self.value = max(self.value, found)
         return self.value
@@ -43,13 +43,13 @@ Limit = float | RunningLimit | None
 
 
 def common_limit(maps: np.ndarray) -> float:
-    """The limit of one picture: a high percentile, so that a few pixels do not rule."""
+    """Returns the limit of one picture: a high percentile, so that a few pixels do not rule."""
     magnitude = np.abs(maps)
     return float(np.percentile(magnitude, PERCENTILE) or magnitude.max())
 
 
 def checked_limit(limit: Limit) -> Limit:
-    """A positive number, a running limit or None."""
+    """Returns a positive number, a running limit or None."""
     if limit is None or isinstance(limit, RunningLimit):
         return limit
     if isinstance(limit, bool) or not isinstance(limit, (int, float, np.number)):
@@ -62,7 +62,7 @@ def checked_limit(limit: Limit) -> Limit:
 
 
 def chosen_limit(limit: Limit, found: float) -> tuple[float, str]:
-    """The limit of a picture that would have ``found`` by itself, and how it came about."""
+    """Returns the limit of a picture that would have ``found`` by itself, and how it came about."""
     if limit is None:
         return found, f"full colour at the {PERCENTILE}th percentile"
     if isinstance(limit, RunningLimit):

@@ -43,16 +43,16 @@ class Photographs:
 
     @cached_property
     def faint(self) -> list[Image.Image]:
-        """What opaque colours are laid over, of the same size."""
+        """Returns what opaque colours are laid over, of the same size."""
         return pixels.underlays(self.cells)
 
     @cached_property
     def muted(self) -> list[Image.Image]:
-        """What colours are laid on that let a photograph through, of the same size."""
+        """Returns what colours are laid on that let a photograph through, of the same size."""
         return [pixels.muted(cell) for cell in self.cells]
 
     def under(self, ground: Ground) -> list[Image.Image]:
-        """What a style is drawn on."""
+        """Returns what a style is drawn on."""
         if ground == "photograph":
             return self.cells
         return self.faint if ground == "faint" else self.muted
@@ -77,7 +77,7 @@ class Album:
         std: Numbers = None,
         channels: int | Sequence[int] | None = None,
     ) -> Photographs:
-        """As :class:`Photographs`, drawn anew if anything differs from the last time."""
+        """Returns :class:`Photographs`, drawn anew if anything differs from the last time."""
         look = repr(mean), repr(std), repr(channels)
         same = look == self._look and self._data is not None and _equal(data, self._data)
         if self._photographs is None or not same:
@@ -88,7 +88,7 @@ class Album:
 
 
 def _equal(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two batches hold the same images; compared one at a time, for they may be large."""
+    """Returns whether two batches hold the same images, compared one at a time: they are large."""
     if one.shape != other.shape:
         return False
     places = [

@@ -26,7 +26,7 @@ REDUCED_SIDE = 224
 
 
 def cell_size(height: int, width: int) -> tuple[int, int]:
-    """Width and height at which an image is shown.
+    """Returns width and height at which an image is shown.
 
     Small images grow by a whole number, which keeps each of their pixels a crisp square.
     """
@@ -36,7 +36,7 @@ def cell_size(height: int, width: int) -> tuple[int, int]:
 
 
 def drawn_size(height: int, width: int) -> tuple[int, int]:
-    """Width and height at which a cell is drawn; it may be enlarged when it is placed."""
+    """Returns width and height at which a cell is drawn; it may be enlarged when it is placed."""
     size = cell_size(height, width)
     return size if size[0] < width or size[1] < height else (width, height)
 
@@ -47,7 +47,7 @@ def photographs(
     std: float | Sequence[float] | None = None,
     channels: int | Sequence[int] | None = None,
 ) -> tuple[Iterator[np.ndarray], list[str]]:
-    """Images as they looked before they were normalised for the model.
+    """Returns images as they looked before they were normalised for the model.
 
     Args:
         data: (N, H, W, C), as the model receives them.
@@ -78,7 +78,7 @@ def photographs(
 
 
 def _photograph(image: np.ndarray, undo: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """uint8 (H, W, 3) of one image, brought to the range from 0 to 1."""
+    """Returns uint8 (H, W, 3) of one image, brought to the range from 0 to 1."""
     pixels = undo(image.astype(np.float64 if image.dtype == np.float64 else np.float32))
     pixels *= 255
     levels = np.rint(pixels, out=pixels).clip(0, 255, out=pixels).astype(np.uint8)
@@ -101,7 +101,7 @@ def _stretched(pixels: np.ndarray) -> np.ndarray:
 
 
 def shown_channels(channels: int | Sequence[int] | None, count: int) -> list[int]:
-    """The one or three channels of ``count`` that are shown."""
+    """Returns the one or three channels of ``count`` that are shown."""
     if channels is None:
         return [0, 1, 2] if count >= 3 else [0]
     shown = [channels] if isinstance(channels, (int, np.integer)) else [int(c) for c in channels]
@@ -113,7 +113,7 @@ def shown_channels(channels: int | Sequence[int] | None, count: int) -> list[int
 
 
 def photograph_cell(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """One photograph (H, W, 3), reduced to a size if that is smaller."""
+    """Returns one photograph (H, W, 3), reduced to a size if that is smaller."""
     photograph = Image.fromarray(np.ascontiguousarray(pixels))
     if photograph.size == size:
         return photograph
@@ -121,7 +121,7 @@ def photograph_cell(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def map_cell(values: np.ndarray, size: tuple[int, int], smooth: float = 0) -> np.ndarray:
-    """One attribution map (H, W), reduced to a size if that is smaller, float32.
+    """Returns one attribution map (H, W), reduced to a size if that is smaller, float32.
 
     Args:
         values: float64 (H, W).
@@ -142,7 +142,7 @@ def map_cell(values: np.ndarray, size: tuple[int, int], smooth: float = 0) -> np
 
 
 def mask_cell(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """One mask (H, W), reduced to a size if that is smaller."""
+    """Returns one mask (H, W), reduced to a size if that is smaller."""
     if mask.shape == size[::-1]:
         return mask
     reduced = Image.fromarray(mask.view(np.uint8)).resize(size, Image.Resampling.NEAREST)
@@ -150,25 +150,25 @@ def mask_cell(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def enlarged(cell: np.ndarray, times: int) -> np.ndarray:
-    """A map or mask (h, w) whose pixels are squares of ``times`` pixels a side."""
+    """Returns a map or mask (h, w) whose pixels are squares of ``times`` pixels a side."""
     return cell if times == 1 else cell.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def enlarged_image(image: Image.Image, times: int) -> Image.Image:
-    """A photograph likewise."""
+    """Returns a photograph likewise."""
     if times == 1:
         return image
     return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
 
 
 def colours(values: np.ndarray, limit: float) -> np.ndarray:
-    """uint8 colours (..., 3) of values: white at zero, red above, blue below, full at ``limit``."""
+    """Returns uint8 colours (..., 3): white at zero, red above, blue below, full at ``limit``."""
     steps = np.rint(values.clip(-limit, limit) * (STEPS / (limit or 1)))
     return _PALETTE.take(steps.astype(np.int16) + STEPS, axis=0)
 
 
 def muted(photograph: Image.Image) -> Image.Image:
-    """A photograph that a colour can be laid on: in grey, its black lifted.
+    """Returns a photograph that a colour can be laid on: in grey, its black lifted.
 
     Laid on a photograph's own colours, red would be seen by nobody on an orange cup or a cat's fur,
     and on black no colour at all; and what has no value would not look neutral.
@@ -178,7 +178,7 @@ def muted(photograph: Image.Image) -> Image.Image:
 
 
 def underlays(photographs: Sequence[Image.Image]) -> list[Image.Image]:
-    """Faint grey renderings of photographs, on which white still reads as neutral.
+    """Returns photographs in faint grey, on which white still reads as neutral.
 
     Contrast is that of the shapes, whatever an image's own: each is stretched from its darkest to
     its lightest grey. Those on dark ground, as digits and scans are, are drawn as negatives, all or
@@ -201,7 +201,7 @@ def _full_contrast(grey: Image.Image) -> Image.Image:
 
 
 def _rim(grey: np.ndarray) -> np.ndarray:
-    """The grey levels along the border."""
+    """Returns the grey levels along the border."""
     down, across = (max(1, side // RIM) for side in grey.shape)
     inside = np.zeros(grey.shape, bool)
     inside[down:-down, across:-across] = True
@@ -216,7 +216,7 @@ def _palette() -> np.ndarray:
 
 
 def _within_unit(data: np.ndarray, shown: list[int]) -> bool:
-    """Whether the shown channels are from 0 to 1."""
+    """Returns whether the shown channels are from 0 to 1."""
     channels = [data[..., channel] for channel in dict.fromkeys(shown)]
     return all(channel.min() >= 0 and channel.max() <= 1 for channel in channels)
 

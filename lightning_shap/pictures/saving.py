@@ -15,7 +15,7 @@ from lightning_shap.pictures import grid
 def save(
     explanation: ImageExplanation | np.ndarray, path: str | os.PathLike[str], **look: Any
 ) -> Path:
-    """Save an explanation.
+    """Saves an explanation.
 
     Args:
         explanation: What :func:`lightning_shap.explain` returned, or some of its images; or a

@@ -113,7 +113,7 @@ class Paper:
             write(self._draw, MARGIN, bottom + 14 + number * DETAIL_LINE, line, DETAIL)
 
     def legend(self, ramp: np.ndarray, lowers: str, raises: str) -> None:
-        """The colour bar, uint8 (LEGEND_WIDTH, 3), with what its ends say."""
+        """Draws the colour bar, uint8 (LEGEND_WIDTH, 3), with what its ends say."""
         x, y = self._legend_at
         self.canvas.paste(Image.fromarray(np.repeat(ramp[None], BAR_HEIGHT, axis=0)), (x, y))
         self._draw.rectangle((x - 1, y - 1, x + LEGEND_WIDTH, y + BAR_HEIGHT), outline=HAIRLINE)
@@ -122,13 +122,13 @@ class Paper:
         write(self._draw, x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
 
     def framed(self, picture: Image.Image, x: int, y: int, edge: str = HAIRLINE) -> None:
-        """A picture of a cell's size, with a line around it."""
+        """Draws a picture of a cell's size, with a line around it."""
         self._draw.rectangle((x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=edge)
         self.canvas.paste(picture, (x, y))
 
 
 class Sheet(Paper):
-    """Where everything goes.
+    """Places everything on paper.
 
     Images fill the rows of a sheet one after the other. Each is a block of cells, and as many
     blocks stand side by side as bring the sheet nearest to the shape of a screen.
@@ -165,26 +165,26 @@ class Sheet(Paper):
         super().__init__(size, content, title, notes, gap=ROW_GAP, room=room)
 
     def _details(self, heading: Heading) -> list[str]:
-        """The lines below a name."""
+        """Returns the lines below a name."""
         style = WARNING if heading.right is False else DETAIL
         share = "" if self._has_room_beside(heading) else heading.share.lstrip(": ")
         return wrapped(join(share, heading.detail), style, self._column)
 
     def _notes(self, heading: Heading) -> list[str]:
-        """The lines below a cell; a warning may be as wide as all cells of its image."""
+        """Returns the lines below a cell; a warning may be as wide as all cells of its image."""
         if heading.warns:
             return wrapped(heading.note, WARNING, self._block - BLOCK_GAP)
         return wrapped(heading.note, DETAIL, self._column)
 
     def _has_room_beside(self, heading: Heading) -> bool:
-        """Whether what stands behind a name fits there, or has to, as there is something below."""
+        """Returns whether what stands behind a name fits, or must, with something below it."""
         mark = MARK_WIDTH * (heading.right is not None)
         taken = width_of(fitted(heading.name, _name_style(heading), math.inf), _name_style(heading))
         beside = mark + taken + width_of(heading.share, DETAIL) <= self._column
         return beside or bool(heading.detail)
 
     def _blocks_across(self, blocks: int) -> int:
-        """How many images stand side by side."""
+        """Returns how many images stand side by side."""
 
         def misfit(across: int) -> float:
             height = -(-blocks // across) * self._row + AROUND
@@ -194,7 +194,7 @@ class Sheet(Paper):
         return min(range(1, most + 1), key=misfit)
 
     def cell(self, block: int, column: int, picture: Image.Image, heading: Heading) -> None:
-        """A picture between its heading and its note."""
+        """Draws a picture between its heading and its note."""
         down, across = divmod(block, self._across)
         x = MARGIN + across * self._block + column * (self._column + GUTTER)
         y = self.top + down * self._row
@@ -224,7 +224,7 @@ def _name_style(heading: Heading) -> Style:
 
 
 def _least_column(heading: Heading) -> float:
-    """How wide a column must be for what cannot be cut."""
+    """Returns how wide a column must be for what cannot be cut."""
     mark = MARK_WIDTH * (heading.right is not None)
     name = least_width(heading.name, _name_style(heading))
     below = [heading.detail, "" if heading.warns else heading.note]
@@ -233,5 +233,5 @@ def _least_column(heading: Heading) -> float:
 
 
 def _grid(length: float) -> int:
-    """A length, up to the next multiple of 16."""
+    """Returns a length, up to the next multiple of 16."""
     return -(-math.ceil(length) // 16) * 16

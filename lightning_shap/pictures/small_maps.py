@@ -16,7 +16,7 @@ COLUMN_TITLE = Style(15, INK, bold=True)
 
 
 class SmallMaps:
-    """How the maps of some images are drawn small, in the style that suits them.
+    """Draws the maps of some images small, in the style that suits them.
 
     Args:
         shape: Of the images, (N, H, W, C).
@@ -35,15 +35,15 @@ class SmallMaps:
         self._smooth = usual_smooth(method, height, width)
 
     def reduced(self, one: np.ndarray) -> np.ndarray:
-        """A map (H, W) at the size at which it is drawn."""
+        """Returns a map (H, W) at the size at which it is drawn."""
         return pixels.map_cell(one, self._drawn, self._smooth)
 
     def cell(self, reduced: np.ndarray, limit: float, under: Image.Image) -> Image.Image:
-        """A map over what lies under it, full in colour at the limit."""
+        """Returns a map over what lies under it, full in colour at the limit."""
         return self.sized(self.style.cell(reduced / np.float32(limit), None, under))
 
     def sized(self, cell: Image.Image) -> Image.Image:
-        """A picture in the size of a cell; small pixels stay squares."""
+        """Returns a picture in the size of a cell; small pixels stay squares."""
         enlarged = cell.width < self.size[0]
         how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
         return cell.resize(self.size, how)
@@ -57,7 +57,7 @@ class SmallMaps:
 
 
 def _fitted(width: int, height: int) -> tuple[int, int]:
-    """Width and height of a cell; small images grow by a whole number."""
+    """Returns width and height of a cell; small images grow by a whole number."""
     side = max(width, height)
     scale = SIDE / side if side > SIDE else max(1, SIDE // side)
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -33,7 +33,7 @@ DIMMED = 0.82  # how much of the light a spotlight takes away elsewhere
 
 
 class Style(Protocol):
-    """How one map is drawn.
+    """A way to draw one map.
 
     Attributes:
         shows_sign: Red and blue stand for the two signs, so that a colour bar explains it.
@@ -62,7 +62,7 @@ class Style(Protocol):
         """
 
     def ramp(self, shares: np.ndarray) -> np.ndarray | None:
-        """uint8 (n, 3), the colours of some shares of the limit, on white; None without a scale."""
+        """Returns colours uint8 (n, 3) of shares of the limit, on white; None without a scale."""
 
 
 class Tiles:
@@ -77,14 +77,14 @@ class Tiles:
     def cell(
         self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
     ) -> Image.Image:
-        """See :class:`Style`."""
+        """Returns one drawn map; see :class:`Style`."""
         if doubtful is not None:
             shares = np.where(doubtful & ~_lines(shares.shape), shares * np.float32(FADED), shares)
         # Multiplied, an underlay only ever darkens.
         return ImageChops.multiply(Image.fromarray(pixels.colours(shares, 1)), under)
 
     def ramp(self, shares: np.ndarray) -> np.ndarray:
-        """See :class:`Style`."""
+        """Returns colours of shares; see :class:`Style`."""
         return pixels.colours(shares, 1)
 
 
@@ -100,7 +100,7 @@ class Overlay:
     def cell(
         self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
     ) -> Image.Image:
-        """See :class:`Style`."""
+        """Returns one drawn map; see :class:`Style`."""
         shades = _shades(shares)
         if doubtful is not None:
             shades = shades + (doubtful & ~_lines(shares.shape)) * len(_INKS)
@@ -110,7 +110,7 @@ class Overlay:
         return laid
 
     def ramp(self, shares: np.ndarray) -> np.ndarray:
-        """See :class:`Style`."""
+        """Returns colours of shares; see :class:`Style`."""
         ink = _INKS[_shades(shares)].astype(float)
         opacity = ink[:, 3:] / 255
         return np.rint(255 * (1 - opacity) + ink[:, :3] * opacity).astype(np.uint8)
@@ -128,7 +128,7 @@ class Contour:
     def cell(
         self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
     ) -> Image.Image:
-        """See :class:`Style`."""
+        """Returns one drawn map; see :class:`Style`."""
         drawn = under.copy()
         if doubtful is not None:
             shares = np.where(doubtful, 0, shares)
@@ -141,7 +141,7 @@ class Contour:
         return drawn
 
     def ramp(self, shares: np.ndarray) -> None:
-        """See :class:`Style`."""
+        """Returns colours of shares; see :class:`Style`."""
 
 
 class Spotlight:
@@ -156,13 +156,13 @@ class Spotlight:
     def cell(
         self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
     ) -> Image.Image:
-        """See :class:`Style`."""
+        """Returns one drawn map; see :class:`Style`."""
         if doubtful is not None:
             shares = np.where(doubtful, 0, shares)
         return ImageChops.multiply(under, Image.fromarray(_light(shares)).convert("RGB"))
 
     def ramp(self, shares: np.ndarray) -> np.ndarray:
-        """See :class:`Style`."""
+        """Returns colours of shares; see :class:`Style`."""
         return _light(shares)[:, None].repeat(3, axis=1)
 
 
@@ -175,7 +175,7 @@ STYLES: Mapping[StyleName, Style] = {
 
 
 def style_named(name: StyleName) -> Style:
-    """A style.
+    """Returns a style.
 
     Raises:
         ArgumentError: If there is none of that name.
@@ -187,30 +187,30 @@ def style_named(name: StyleName) -> Style:
 
 
 def usual_style(height: int, width: int, shown_channels: int) -> StyleName:
-    """An overlay for photographs in colour, tiles for what is small or grey."""
+    """Returns an overlay for photographs in colour, tiles for what is small or grey."""
     return "overlay" if shown_channels == 3 and max(height, width) >= OVERLAY_SIDE else "tiles"
 
 
 def _shades(shares: np.ndarray) -> np.ndarray:
-    """Row numbers of ``_INKS``."""
+    """Returns row numbers of ``_INKS``."""
     return np.rint(shares.clip(-1, 1) * pixels.STEPS).astype(np.int16) + pixels.STEPS
 
 
 @lru_cache(maxsize=4)
 def _lines(shape: tuple[int, ...]) -> np.ndarray:
-    """The lines (h, w) of a hatching, rising to the right."""
+    """Returns the lines (h, w) of a hatching, rising to the right."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return (rows + columns) % HATCH_PERIOD < HATCH_LINE
 
 
 def _light(shares: np.ndarray) -> np.ndarray:
-    """How much a spotlight leaves, uint8 of the shares' shape."""
+    """Returns how much a spotlight leaves, uint8 of the shares' shape."""
     # The root, since the eye takes half of the light for three quarters of it.
     return np.rint(255 * (1 - DIMMED * (1 - np.sqrt(shares.clip(0, 1))))).astype(np.uint8)
 
 
 def _carrying(shares: np.ndarray, share: float) -> np.ndarray:
-    """The strongest pixels (h, w) that together carry a share of all that is positive."""
+    """Returns the strongest pixels (h, w) that together carry a share of all that is positive."""
     positive = shares.clip(0, None)
     if not positive.any():
         return np.zeros(shares.shape, bool)
@@ -221,7 +221,7 @@ def _carrying(shares: np.ndarray, share: float) -> np.ndarray:
 
 
 def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:
-    """A mask (h, w) with so many pixels more on all sides."""
+    """Returns a mask (h, w) with so many pixels more on all sides."""
     for axis in (0, 1):
         grown, length = mask.copy(), mask.shape[axis]
         for shift in range(1, min(pixels, length - 1) + 1):
@@ -234,7 +234,7 @@ def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def _inks() -> np.ndarray:
-    """uint8 (shades, 4), colour and opacity from the strongest blue to the strongest red."""
+    """Returns colour and opacity, uint8 (shades, 4), from the strongest blue to red."""
     shares = np.linspace(-1, 1, 2 * pixels.STEPS + 1)
     colour = np.where(shares[:, None] > 0, RAISING, LOWERING)
     return np.column_stack([colour, np.rint(255 * OPACITY * np.abs(shares))]).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What a picture of groups shows, gathered from explained images that come some at a time."""
+"""Averages for a picture of groups, gathered from explained images that come some at a time."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Shown:
 
 
 def gathered(explanations: Iterable["ImageExplanation"], groups: Sequence[Group]) -> Shown:
-    """What some groups show, of explanations that are gone through once.
+    """Returns what some groups show, of explanations that are gone through once.
 
     Args:
         explanations: Of all images in their order.
@@ -74,5 +74,5 @@ def gathered(explanations: Iterable["ImageExplanation"], groups: Sequence[Group]
 
 
 def as_shares(one: np.ndarray) -> np.ndarray:
-    """A map (H, W) as shares of its magnitude, zeros where it has none."""
+    """Returns a map (H, W) as shares of its magnitude, zeros where it has none."""
     return one / (np.abs(one).sum() or 1)

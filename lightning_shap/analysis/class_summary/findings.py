@@ -98,22 +98,22 @@ class Findings:
 
     @cached_property
     def shown(self) -> Shown:
-        """What the classes and then the pairs show."""
+        """Returns what the classes and then the pairs show."""
         return gathered(self._explanations, [*self.classes, *self.pairs])
 
     @cached_property
     def power(self) -> Power:
-        """What would have been found."""
+        """Returns what would have been found."""
         return power_of(self.shares, self.labels, seed=self._seed)
 
     def name(self, group: Group) -> str:
-        """What a group is called."""
+        """Returns what a group is called."""
         name = str(self.names[group.label])
         return name if group.taken_for is None else f"{name} as {self.names[group.taken_for]}"
 
 
 def _judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
-    """The record of an explanation, and the class that each image is taken for, int (N,).
+    """Returns the record of an explanation, and the class that each image is taken for, int (N,).
 
     Raises:
         ArgumentError: If it is none of classes, of which each image has one.
@@ -128,14 +128,14 @@ def _judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
 
 
 def _labels(record: "Record", predicted: np.ndarray) -> np.ndarray:
-    """The class of each image, int (N,), by its prediction where none is known."""
+    """Returns the class of each image, int (N,), by its prediction where none is known."""
     if record.labels is None or record.labels.ndim != 1:
         return predicted
     return np.where(record.labels < 0, predicted, record.labels)
 
 
 def _shares(cells: np.ndarray, records: Sequence["Record"], labels: np.ndarray) -> Shares:
-    """Those of attribution, and those of swaps where there were some, with today's parts."""
+    """Returns the shares of attribution, and of swaps where there were some of today's parts."""
     of_attribution = attributed(cells)
     parts = [record.swaps for record in records if record.swaps is not None]
     wholes = [record.swapped for record in records if record.swapped is not None]

@@ -55,7 +55,7 @@ class Judged:
         return [self._group(label, None) for label in np.unique(self.labels).tolist()]
 
     def pairs(self, most: int) -> list[Group]:
-        """Classes that are taken for others, the most frequent first, so many at most."""
+        """Returns classes that are taken for others, the most frequent first, so many at most."""
         wrong = [row for row, right in enumerate(self.right) if right is False]
         taken = np.stack([self.labels[wrong], self.predicted[wrong]], axis=1)
         found, counts = np.unique(taken, axis=0, return_counts=True)
@@ -77,7 +77,7 @@ class Judged:
 
 
 def _likeness(cells: np.ndarray) -> np.ndarray:
-    """The cosine of each image's cells (n, GRID, GRID) and the mean of all."""
+    """Returns the cosine of each image's cells (n, GRID, GRID) and the mean of all."""
     flat = cells.reshape(len(cells), -1)
     mean = flat.mean(axis=0)
     norms = np.linalg.norm(flat, axis=1) * np.linalg.norm(mean)
@@ -86,7 +86,7 @@ def _likeness(cells: np.ndarray) -> np.ndarray:
 
 
 def distinct(names: Iterable[str]) -> np.ndarray:
-    """Names of which no two are the same, str (C,): those that are get the class's number."""
+    """Returns names str (C,), no two the same: equal ones get the number of their class."""
     names = list(map(str, names))
     often = Counter(names)
     return np.array(

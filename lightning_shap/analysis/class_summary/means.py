@@ -8,7 +8,7 @@ LEAST_IMAGES = 5  # that a mean is of, in a class and in all others
 
 
 def tested_classes(labels: np.ndarray) -> np.ndarray:
-    """The classes that have enough images, and are no more than leave the others enough, int (G,).
+    """Returns the classes, int (G,), that have enough images and leave the others enough.
 
     Args:
         labels: int (N,), the class of each image, below 0 where unknown, which is no class.
@@ -21,7 +21,7 @@ def tested_classes(labels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Groups:
-    """What is known of G groups of images at P places, and of all images but those of each.
+    """Holds means of G groups of images at P places, and of all images but those of each.
 
     Attributes:
         counts: int (G, P), how many images of each group say something.
@@ -50,20 +50,20 @@ class Known:
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Known":
-        """Those of (N, P), NaN where nothing is known."""
+        """Returns what is known of values (N, P), NaN where nothing is."""
         known = ~np.isnan(values)
         filled = np.where(known, values, 0.0)
         return cls(np.hstack([filled, filled**2, known]))
 
     def groups(self, members: np.ndarray) -> Groups:
-        """What is known of groups of the images, bool (G, N)."""
+        """Returns what is known of groups of the images, bool (G, N)."""
         sums = members.astype(np.float64) @ self.sides
         counts, means, variance = _moments(sums)
         _, others, variance_of_others = _moments(self.sides.sum(axis=0) - sums)
         return Groups(counts, means, variance, others, variance_of_others)
 
     def turned(self, ways: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means of all images and their variances, (P,), each image's places changed in one way.
+        """Returns means and their variances, (P,), of all images, the places of each changed.
 
         Args:
             ways: int (W, P), which place each becomes.

@@ -22,7 +22,7 @@ STRONGEST = "the strongest corner of each image"
 
 @dataclass(frozen=True)
 class Place:
-    """Where that which decides may lie.
+    """A place in an image, where what decides may lie.
 
     Attributes:
         name: In words.
@@ -44,7 +44,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Shares:
-    """What share of what decides about each image lies in each place.
+    """Holds the share of what decides about each image that lies in each place.
 
     Attributes:
         places: P of them.
@@ -56,13 +56,13 @@ class Shares:
 
     @classmethod
     def joined(cls, parts: Sequence["Shares"]) -> "Shares":
-        """Those of the same images in several ways."""
+        """Returns the shares of the same images, measured in several ways, side by side."""
         places = tuple(place for part in parts for place in part.places)
         return cls(places, np.hstack([part.values for part in parts]))
 
     @cached_property
     def mirrored(self) -> np.ndarray:
-        """Int (3, P): each place's image under each mirroring: across, down, and both."""
+        """Returns int (3, P): each place's image under each mirroring: across, down, and both."""
         numbers = {
             (place.measure, place.cells.tobytes()): number
             for number, place in enumerate(self.places)
@@ -84,13 +84,13 @@ class Shares:
 
     @cached_property
     def ways(self) -> np.ndarray:
-        """Int (4, P): each place as it is, and its image under each mirroring."""
+        """Returns int (4, P): each place as it is, and its image under each mirroring."""
         return np.vstack([np.arange(len(self.places)), self.mirrored])
 
 
 @cache
 def attributed_places() -> tuple[Place, ...]:
-    """Where attribution is looked for: corners, edges, the border, and single cells."""
+    """Returns where attribution is looked for: corners, edges, the border, and single cells."""
     found = [_place(f"the {name} corner", corner_mask(FINE, FINE, name)) for name in CORNERS]
     corners = np.logical_or.reduce([place.cells for place in found])
     found += [_place(f"the {name} edge", edge_mask(FINE, FINE, name)) for name in EDGES]
@@ -106,7 +106,7 @@ def attributed_places() -> tuple[Place, ...]:
 
 
 def on_grid(maps: Maps) -> np.ndarray:
-    """float64 (N, GRID, GRID): what share of the magnitude of each first map lies in each cell.
+    """Returns the share of each first map's magnitude in each cell, float64 (N, GRID, GRID).
 
     A map of zeros says nothing of any place, and is even.
     """
@@ -116,7 +116,7 @@ def on_grid(maps: Maps) -> np.ndarray:
 
 
 def attributed(cells: np.ndarray) -> Shares:
-    """The share of each image's attribution in each place.
+    """Returns the share of each image's attribution in each place.
 
     Args:
         cells: (N, GRID, GRID), as :func:`on_grid`.
@@ -131,7 +131,7 @@ def attributed(cells: np.ndarray) -> Shares:
 
 
 def edge_mask(height: int, width: int, edge: str, share: float = 1 / 8) -> np.ndarray:
-    """Bool (H, W), the border's part along one edge, of at least a pixel's width."""
+    """Returns bool (H, W), the border's part along one edge, of at least a pixel's width."""
     down, across = (max(1, round(share * side)) for side in (height, width))
     mask = np.zeros((height, width), bool)
     rows = {"upper": slice(None, down), "lower": slice(height - down, None)}
@@ -141,7 +141,7 @@ def edge_mask(height: int, width: int, edge: str, share: float = 1 / 8) -> np.nd
 
 
 def _reduced(one: np.ndarray) -> np.ndarray:
-    """The mean magnitude in each cell; cells need not begin at whole pixels."""
+    """Returns the mean magnitude in each cell; cells need not begin at whole pixels."""
     image = Image.fromarray(np.abs(one).astype(np.float32))
     return np.asarray(image.resize((GRID, GRID), Image.Resampling.BOX), dtype=np.float64)
 

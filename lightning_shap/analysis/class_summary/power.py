@@ -31,7 +31,7 @@ SHARES = np.arange(1, 101) / 100
 
 @dataclass(frozen=True)
 class Power:
-    """What would have been found.
+    """Says how large a share would have been found.
 
     Attributes:
         measure: How shares are measured.
@@ -44,7 +44,7 @@ class Power:
 
     @property
     def share(self) -> float | None:
-        """What is found in every class that can tell, None if none can."""
+        """Returns what is found in every class that can tell, None if none can."""
         return max((one for one in self.shares.values() if one is not None), default=None)
 
     @property

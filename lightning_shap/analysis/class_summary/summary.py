@@ -30,7 +30,7 @@ class ClassSummary(Findings):
 
     @property
     def lines(self) -> list[str]:
-        """What was seen, what is suspicious, and what is taken for what, a line each."""
+        """Returns what was seen, what is suspicious, and what is taken for what, a line each."""
         return lines_of(self)
 
     @property
@@ -45,7 +45,7 @@ class ClassSummary(Findings):
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The summary as JSON has it."""
         return {
             "lines": self.lines,
             "images": len(self.labels),
@@ -93,7 +93,7 @@ class ClassSummary(Findings):
         }
 
     def _swaps(self, label: int) -> dict[str, Any]:
-        """What each part decides of a class, from 0 to 1, and how many images say so."""
+        """Returns what each part decides of a class, from 0 to 1, and how many images say so."""
         columns = {
             place.name: self.shares.values[self.labels == label, column]
             for column, place in enumerate(self.shares.places)

@@ -90,7 +90,7 @@ class Compared:
 
 
 def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
-    """The suspicious places, the worst first; of those that overlap in a class, the worst alone.
+    """Returns suspicious places, the worst first; of those that overlap in a class the worst.
 
     What most classes look at is not named in each of them, and what one class looks at more is not
     named in all: the others swap with its images, and so its places decide some of them, too. What
@@ -147,7 +147,7 @@ def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Sus
 
 
 def surprise_of(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
-    """The relative entropy of shares to natural ones, in nats, 0 where they are no more.
+    """Returns the relative entropy of shares to natural ones, in nats, 0 where they are no more.
 
     NaN where either is not known.
     """
@@ -160,7 +160,7 @@ def surprise_of(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
 
 
 def mirrors_itself(shares: Shares) -> np.ndarray:
-    """Bool (P,), whether each place is the same however the image is mirrored."""
+    """Returns bool (P,), whether each place is the same however the image is mirrored."""
     same: np.ndarray = (shares.mirrored == np.arange(len(shares.places))).all(axis=0)
     return same
 
@@ -170,7 +170,7 @@ def _as_share(mean: float) -> float:
 
 
 def _most(means: np.ndarray) -> np.ndarray:
-    """What three quarters of the classes have at least, (P,), of (G, P); NaN where none is known.
+    """Returns what three quarters of the classes (G, P) have at least, (P,), NaN where unknown.
 
     The last group is everything, and no class.
     """
@@ -182,7 +182,7 @@ def _most(means: np.ndarray) -> np.ndarray:
 
 
 def _natural(shares: Shares, means: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """What is natural at each place in each group, (G, P), the last of which is everything."""
+    """Returns what is natural at each place in each group, (G, P), the last of them all."""
     others = others.copy()
     # Of all together there are no others; then no place has more than its area for a reason.
     others[-1] = [place.area for place in shares.places]
@@ -206,7 +206,7 @@ def _confirmed(surprise: np.ndarray, places: Sequence[Place]) -> tuple[np.ndarra
 
 
 def mirrored_means(shares: Shares, means: np.ndarray) -> np.ndarray:
-    """The largest mean, (G, P), of the other places that each place is mirrored to, else 0."""
+    """Returns the largest mean, (G, P), of the other places that each is mirrored to, else 0."""
     same = np.arange(means.shape[1])
     largest: np.ndarray = np.max(
         [np.where(flip == same, 0, means[:, flip]) for flip in shares.mirrored], axis=0
@@ -217,7 +217,7 @@ def mirrored_means(shares: Shares, means: np.ndarray) -> np.ndarray:
 def _differences(
     shares: Shares, known: Known, members: np.ndarray, flips: np.ndarray
 ) -> np.ndarray:
-    """Each class's mean less that of the others, all images' less the mirrored, in standard errors.
+    """Returns each class's mean less the others', or their mirrored ones, in standard errors.
 
     NaN where too few images say anything.
 
@@ -242,7 +242,7 @@ def _differences(
 def _by_chance(
     shares: Shares, known: Known, members: np.ndarray, random: np.random.Generator
 ) -> float:
-    """The largest difference anywhere, where there is none but by chance."""
+    """Returns the largest difference anywhere, where there is none but by chance."""
     images = len(shares.values)
     order, flips = random.permutation(images), random.integers(len(shares.ways), size=images)
     differences = _differences(shares, known, members[:, order], flips)
@@ -250,7 +250,7 @@ def _by_chance(
 
 
 def _apart(named: Sequence[Suspicion]) -> list[Suspicion]:
-    """Of the places that overlap in one class, the first; all of them together are each of them."""
+    """Returns the first of the places that overlap in one class; all classes are each of them."""
     kept: list[Suspicion] = []
     for one in named:
         rivals = [

@@ -72,7 +72,7 @@ ROWS = 2 * len(PARTS) + 1  # model rows of an image
 
 
 def partners(labels: np.ndarray | None, count: int, seed: int) -> np.ndarray:
-    """Int (N,), with which image each swaps: any of another class; itself where there is none.
+    """Returns with which image each swaps, int (N,): any of another class, else itself.
 
     Args:
         labels: int (N,), -1 where unknown, which may be any class, or None for that everywhere.
@@ -99,7 +99,7 @@ def measure_swaps(
     others: torch.Tensor,
     question: Mapping[str, Any],
 ) -> None:
-    """How much of "the explained class rather than the other image's" each part decides.
+    """Measures how much of "this class rather than the other image's" each part decides.
 
     It costs :data:`ROWS` model rows an image. The explanation's record gets them as ``swaps``,
     float64 (N, len(PARTS)), and the whole difference as ``swapped``, float64 (N,), both in units of
@@ -156,7 +156,7 @@ def measure_swaps_among(
     images: torch.Tensor,
     question: Mapping[str, Any],
 ) -> None:
-    """The same, each image swapping with one of the others."""
+    """Measures swaps as :func:`measure_swaps` does, each image with one of the others."""
     labels = explanation.record.labels
     labels = None if labels is None or labels.ndim != 1 else labels
     chosen = torch.from_numpy(partners(labels, len(images), question["seed"]))
@@ -164,7 +164,7 @@ def measure_swaps_among(
 
 
 def swapped(parts: np.ndarray, wholes: np.ndarray, labels: np.ndarray) -> Shares:
-    """The shares that parts decide, with their places, and the strongest corner of each image.
+    """Returns the shares that parts decide, with their places and each image's strongest corner.
 
     An image's is in units of the mean whole of its class, so that the mean of a class is the sum of
     its parts over that of its wholes.
@@ -196,7 +196,7 @@ def _swapped_places() -> tuple[Place, ...]:
 def _difference(
     explanation: "ImageExplanation", empty: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """What outputs (N, K) say for each image's class rather than that of the other image, (N,).
+    """Returns a function from outputs (N, K) to what they say for one class over the other, (N,).
 
     Args:
         explanation: Of the images.
@@ -217,7 +217,7 @@ def _difference(
 
 
 def _class_of(record: "Record", outputs: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-    """Int (N,), which of two classes single outputs (N, 1) predict, else what is given."""
+    """Returns int (N,), which of two classes single outputs (N, 1) predict, else what is given."""
     if record.output not in MIDDLE:
         return otherwise
     return (outputs[:, 0] > MIDDLE[record.output]).astype(int)
@@ -232,21 +232,21 @@ class _Same:
 
     @property
     def rest(self) -> "_Same":
-        """Its complement."""
+        """The complement of these pixels."""
         return replace(self, mask=~self.mask)
 
     def __len__(self) -> int:
         return self.count
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """See :class:`lightning_shap.engine.game.Coalitions`."""
+        """Returns masks; see :class:`lightning_shap.engine.game.Coalitions`."""
         return self.mask.to(device).expand(stop - start, 1, *self.mask.shape)
 
 
 def _detail_swapped(
     game: CoalitionGame, images: torch.Tensor, others: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The outputs of the others with the images' fine detail, and of the images with theirs."""
+    """Returns outputs of the others with the images' fine detail, and of the images with theirs."""
     gained, lost = [], []
     for start in range(0, len(images), AT_ONCE):
         image, other = images[start : start + AT_ONCE], others[start : start + AT_ONCE]
@@ -257,7 +257,7 @@ def _detail_swapped(
 
 
 def _coarse(images: torch.Tensor) -> torch.Tensor:
-    """The images (N, C, H, W) without their fine detail."""
+    """Returns the images (N, C, H, W) without their fine detail."""
     side = min(images.shape[-2:])
     sigma = max(1.0, DETAIL * side)
     reach = min(ceil(3 * sigma), side - 1)  # a mirrored border is no wider than the image

@@ -26,7 +26,7 @@ HALF = 0.5  # is natural where there is no area to compare with
 
 @dataclass(frozen=True)
 class Fact:
-    """What a part decides of two classes, without a test.
+    """States what a part decides of two classes, without a test.
 
     Attributes:
         place: The part.
@@ -44,7 +44,7 @@ class Fact:
 def facts(
     shares: Shares, labels: np.ndarray, size: tuple[int, int], named: Sequence[Suspicion]
 ) -> list[Fact]:
-    """What parts that mirror themselves decide beyond their area, where there are two classes.
+    """Returns what parts that mirror themselves decide beyond their area, of two classes.
 
     Of parts that overlap, the one that surprises most; of those that a suspicion has named, none.
 
@@ -78,7 +78,7 @@ def facts(
 
 
 def _area(place: Place, size: tuple[int, int]) -> float | None:
-    """The share of an image that a part has, of the strongest corner twice that of a corner.
+    """Returns a part's share of the image, for the strongest corner twice that of a corner.
 
     Whichever is the strongest has more than its area by itself.
     """

@@ -19,7 +19,7 @@ HINT = "look at these places; an object that is always there looks the same"
 
 
 def lines_of(findings: "Findings") -> list[str]:
-    """What was seen, what is suspicious, and what is taken for what, a line each."""
+    """Returns what was seen, what is suspicious, and what is taken for what, a line each."""
     judged = [one for one in findings.right if one is not None]
     right = f", {sum(judged)} of {len(judged)} right" if judged else ""
     classes = _counted(len(np.unique(findings.labels)), "class", "classes")
@@ -40,7 +40,7 @@ def lines_of(findings: "Findings") -> list[str]:
 
 
 def nothing_found(findings: "Findings") -> str:
-    """That nothing was, how it was looked for, and what would have been found."""
+    """Says that nothing was found, how it was looked for, and what would have been found."""
     count, power = len(findings.labels), findings.power
     if count < LEAST_IMAGES:
         return f"too few images to test, which takes {LEAST_IMAGES} at least"
@@ -112,7 +112,7 @@ def _suspicion(one: Suspicion, findings: "Findings") -> str:
 
 
 def fact_in_words(one: Fact, findings: "Findings") -> str:
-    """What a part decides of two classes, and that it is not tested."""
+    """Returns what a part decides of two classes, and that it is not tested."""
     who = " and ".join(str(findings.names[label]) for label in np.unique(findings.labels))
     area = "" if one.area is None else f", on {whole_percent(one.area)} of the area"
     if one.place.name == STRONGEST and one.area is not None:

@@ -27,7 +27,7 @@ MOST_MISTAKES = 3  # that are named
 
 @dataclass(frozen=True)
 class Summary:
-    """What the explanations of a training say together.
+    """Says what the explanations of a training show together.
 
     Similarities are those of :class:`lightning_shap.Similarity`: cosines between the maps of each
     sample's true class, or its highest, 1 where they are the same, as means over samples.
@@ -76,7 +76,7 @@ class Summary:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The summary as JSON has it."""
         return {
             "lines": self.lines,
             "epochs": list(self.titles),
@@ -89,7 +89,7 @@ class Summary:
 
     @property
     def warning(self) -> str | None:
-        """What a user must know before believing the final maps, None if there is nothing."""
+        """A warning for who is about to believe the final maps, None if there is nothing."""
         if not self._resembles_control:
             return None
         return (
@@ -100,7 +100,7 @@ class Summary:
 
     @property
     def _is_noise(self) -> bool:
-        """Whether maps of one and the same model are so unlike that none can be compared."""
+        """True if maps of one and the same model are too unlike for any to be compared."""
         return self.floor is not None and self.floor < NOISY
 
     @property
@@ -111,7 +111,7 @@ class Summary:
 
     @property
     def _settled(self) -> list[str]:
-        """The verdict first, then what it is taken from; none of a single epoch."""
+        """Returns the verdict, then what it is taken from; none of a single epoch."""
         if not self.titles:
             return []
         if len(self.titles) == 1:
@@ -161,7 +161,7 @@ def summary_of(
     final: "ImageExplanation",
     half: "ImageExplanation | None" = None,
 ) -> Summary:
-    """How a training ended; see :class:`lightning_shap.analysis.history.history.Story`."""
+    """Returns how a training ended; see :class:`lightning_shap.analysis.history.history.Story`."""
     maps = first_maps(final)
     compared = [_compared(maps, chapter.maps) for chapter in epochs]
     alike = [similarity for similarity, _ in compared]
@@ -189,7 +189,7 @@ def summary_of(
 
 
 def lines_of(explanation: "ImageExplanation") -> list[str]:
-    """What an explanation says by itself: what is right, where it looks, and how sure it is."""
+    """Returns what one explanation says: what is right, where it looks, how sure it is."""
     numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
     size = maps_of(explanation).images.shape[1:3]
     return [
@@ -201,7 +201,7 @@ def lines_of(explanation: "ImageExplanation") -> list[str]:
 
 
 def _empty(explanation: "ImageExplanation") -> list[str]:
-    """That empty images are taken for their classes already, which makes maps blue."""
+    """Says that empty images are taken for their classes already, which makes maps blue."""
     found = {
         image: first
         for image, (first, *_) in enumerate(empty_taken_for(maps_of(explanation)))
@@ -215,7 +215,7 @@ def _empty(explanation: "ImageExplanation") -> list[str]:
 
 
 def _written(similarity: float | None) -> str:
-    """A similarity in words, never as one that there is not."""
+    """Returns a similarity in words, never as one that there is not."""
     return "unknown" if similarity is None else fixed(similarity, 2)
 
 
@@ -240,7 +240,7 @@ def _result(explanation: "ImageExplanation") -> str:
 
 
 def _where(numbers: dict[str, float], size: tuple[int, ...]) -> str:
-    """Where maps of a height and a width lie, and how much of the image these places are."""
+    """Says where maps of a height and a width lie, and how much of the image that is."""
     if "where_border" not in numbers:
         return "where: nowhere, all maps are zero"
     corner = max(CORNERS, key=lambda one: numbers[f"where_{one.replace(' ', '_')}"])

@@ -32,7 +32,7 @@ class Story:
         self.begin()
 
     def begin(self) -> None:
-        """A new training."""
+        """Begins a new training."""
         self.control: Chapter | None = None
         self.epochs: list[Chapter] = []  # explained ones, in their order
         self._added = 0
@@ -71,13 +71,13 @@ class Story:
     def numbers(
         self, explanation: "ImageExplanation", previous: Maps | None = None
     ) -> dict[str, float]:
-        """The numbers of an explanation that is no epoch's, as the final one."""
+        """Returns the numbers of an explanation that is no epoch's, as the final one."""
         same = self.control is not None and self._of == _of(explanation)
         control = self.control.maps if self.control is not None and same else None
         return numbers_of_maps(explanation, previous, control, self.metrics)
 
     def end(self, final: "ImageExplanation", half: "ImageExplanation | None" = None) -> Summary:
-        """How it ended.
+        """Returns how it ended.
 
         Args:
             final: The explanation of the model that the training leaves behind.
@@ -86,7 +86,7 @@ class Story:
         return summary_of(self.control, self.epochs, final, half)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to go on: the chapters, fewer epochs where they are large."""
+        """Returns what a resumed run needs: the chapters, fewer epochs where they are large."""
         epochs, stride = self.epochs, self._stride
         while len(epochs) > 2 and sum(len(one.packed) for one in epochs) > MOST_BYTES:
             epochs, stride = [*epochs[:-1:2], epochs[-1]], 2 * stride
@@ -123,6 +123,6 @@ class Story:
 
 
 def _of(explanation: "ImageExplanation") -> str:
-    """By which explanations of other images, or made in another way, are known."""
+    """Returns what tells explanations of other images, or made in another way, apart."""
     record, images = explanation.record, np.ascontiguousarray(explanation.data)
     return f"{record.method} {record.output} {images.shape} {zlib.crc32(images.data):08x}"

@@ -38,7 +38,7 @@ ALONE: dict[str, Any] = {"sync_on_compute": False}
 
 
 def checked_metrics(metrics: Any) -> tuple[MetricName, ...]:
-    """Names of metrics, those that cost no model rows where None."""
+    """Returns names of metrics, those that cost no model rows where None."""
     if metrics is None:
         return USUAL
     if isinstance(metrics, str) or not isinstance(metrics, Sequence):
@@ -58,7 +58,7 @@ def numbers_of_maps(
     control: Maps | None,
     metrics: Sequence[MetricName],
 ) -> dict[str, float]:
-    """The numbers of an explanation's first maps, those that there are.
+    """Returns the numbers of an explanation's first maps, those that there are.
 
     Args:
         explanation: Of the samples.
@@ -84,7 +84,7 @@ def numbers_of_maps(
 def faithfulness(
     model: Any, explanation: "ImageExplanation", images: Any, question: dict[str, Any]
 ) -> dict[str, tuple[float, int]]:
-    """How much better than random maps of the same regions the first maps do, summed over maps.
+    """Measures how much better than random maps of the same regions the first maps do, as sums.
 
     It costs ``ROWS`` model rows an image.
 
@@ -117,7 +117,7 @@ def faithfulness(
 
 
 def means(sums: Sequence[dict[str, tuple[float, int]]]) -> dict[str, float]:
-    """The means of what several processes summed."""
+    """Returns the means of what several processes summed."""
     names = {name for of_rank in sums for name in of_rank}
     found = {}
     for name in sorted(names):

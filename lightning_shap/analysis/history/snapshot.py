@@ -23,7 +23,7 @@ _OLDER = re.compile(r"(.*?)( ?[<>]?[\d.]+ ?%)?", re.DOTALL)  # a name, and its p
 
 @dataclass(frozen=True)
 class Chapter:
-    """What is kept of an explanation until the end of a training.
+    """Keeps what is needed of an explanation until the end of a training.
 
     Of regions this takes a byte or two a pixel: 0.4 MB for eight samples of 224 pixels a side. Maps
     of single pixels are summed up over at most 64 x 64 cells, so that each is a region too.
@@ -48,7 +48,7 @@ class Chapter:
     def of(
         cls, explanation: "ImageExplanation", title: str, *, is_control: bool = False
     ) -> "Chapter":
-        """The chapter of an explanation."""
+        """Returns the chapter of an explanation."""
         verdicts = verdicts_of(explanation.record)
         return cls(
             title,
@@ -61,7 +61,7 @@ class Chapter:
 
     @cached_property
     def packed(self) -> bytes:
-        """The chapter for a checkpoint, all of it: an ``.npz`` file of some kilobytes."""
+        """Returns the whole chapter for a checkpoint: an ``.npz`` file of some kilobytes."""
         about = {
             "title": self.title,
             "is_control": self.is_control,
@@ -80,7 +80,7 @@ class Chapter:
 
     @classmethod
     def unpacked(cls, content: bytes) -> "Chapter":
-        """The chapter that was packed.
+        """Returns the chapter that was packed.
 
         Raises:
             ValueError: If it is none.
@@ -107,7 +107,7 @@ class Chapter:
 
 
 def first_maps(explanation: "ImageExplanation") -> Maps:
-    """The maps that a chapter keeps of an explanation, and by which it is compared."""
+    """Returns the maps that a chapter keeps of an explanation, and by which it is compared."""
     maps = maps_of(explanation)
     source: Regions | np.ndarray
     if isinstance(maps.source, Regions):
@@ -122,12 +122,12 @@ def first_maps(explanation: "ImageExplanation") -> Maps:
 
 
 def _no_images(source: Regions | np.ndarray) -> np.ndarray:
-    """Of their shape alone: they are the same in all chapters."""
+    """Returns images of a shape alone: they are the same in all chapters."""
     return np.broadcast_to(0.0, source.shape[:-1])
 
 
 def _cells(maps: Maps) -> Regions | np.ndarray:
-    """The first of pixels' maps, float32; summed up over cells where there are very many pixels."""
+    """Returns the first maps of pixels, float32, summed up over cells where there are very many."""
     summed = np.stack([maps.of(image)[:1] for image in range(len(maps.images))])
     pixels = np.moveaxis(summed, 1, -1)[:, :, :, None].astype(np.float32)
     if max(pixels.shape[1:3]) <= MOST_CELLS:
@@ -138,12 +138,12 @@ def _cells(maps: Maps) -> Regions | np.ndarray:
 
 
 def _packed_words(phrase: Phrase) -> list[list[Any]]:
-    """The parts of a phrase as JSON has them, each with whether it is a name."""
+    """Returns the parts of a phrase as JSON has them, each with whether it is a name."""
     return [[part, isinstance(part, Name)] for part in phrase.parts]
 
 
 def _unpacked_words(packed: Any) -> Phrase:
-    """The phrase that was packed; that of an older checkpoint is one text, as "cat 93 %"."""
+    """Returns the phrase that was packed; one of an older checkpoint is plain text, "cat 93 %"."""
     if isinstance(packed, str):
         name, number = _OLDER.fullmatch(packed).groups("")  # type: ignore[union-attr]  # fits all
         return Phrase(Name(name), f":{number}" if number and name[-1:].isdigit() else number)

@@ -33,20 +33,20 @@ class Cells:
 
 
 def cells_of(maps: Maps, image: int) -> Cells:
-    """The cells of one image: its regions, or its pixels where each has a value of its own."""
+    """Returns the cells of one image: its regions, or its pixels where each has its own value."""
     values, std, labels = _by_region(maps, image)
     sizes = np.bincount(labels, minlength=values.shape[1])
     return Cells(values, sizes, np.arange(len(sizes)), std)
 
 
 def counts_within(maps: Maps, image: int, inside: np.ndarray) -> np.ndarray:
-    """How many pixels of each cell of :func:`cells_of` lie inside, of bool (H, W)."""
+    """Returns how many pixels of each cell of :func:`cells_of` lie inside, of bool (H, W)."""
     values, _, labels = _by_region(maps, image)
     return np.bincount(labels[inside.ravel()], minlength=values.shape[1])
 
 
 def common_cells(one: Maps, other: Maps, image: int) -> tuple[Cells, Cells]:
-    """The cells in which neither of two maps of the same image changes."""
+    """Returns the cells in which neither of two maps of the same image changes."""
     (values, std, labels), (others, other_std, other_labels) = (
         _by_region(maps, image) for maps in (one, other)
     )
@@ -68,7 +68,7 @@ def common_cells(one: Maps, other: Maps, image: int) -> tuple[Cells, Cells]:
 
 
 def any_maps(explanation: Any) -> Maps:
-    """The maps of an explanation, or of plain attributions.
+    """Returns the maps of an explanation, or of plain attributions.
 
     Args:
         explanation: What :func:`lightning_shap.explain` returned, a slice of it, any
@@ -93,7 +93,7 @@ def any_maps(explanation: Any) -> Maps:
 
 
 def boxes_as_masks(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
-    """Bool (N, H, W), what lies in any of the boxes of each image.
+    """Returns bool (N, H, W), what lies in any of the boxes of each image.
 
     Args:
         boxes: For each image one box or several, (left, top, right, bottom) in pixels, the right
@@ -115,7 +115,7 @@ def boxes_as_masks(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
 
 
 def _by_region(maps: Maps, image: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Values (K', R), their standard errors or None, and the region of each pixel (H * W,)."""
+    """Returns values (K', R), their standard errors or None, and each pixel's region (H * W,)."""
     source = maps.source
     if isinstance(source, Regions):
         labels = source.labels[image].ravel()

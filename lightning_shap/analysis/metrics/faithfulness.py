@@ -24,7 +24,7 @@ from lightning_shap.isolation.random_states import seed_all
 
 
 class _AreaUnderCurve(Metric):
-    """What insertion and deletion share: the output while pixels change sides, step by step.
+    """Follows the output while pixels change sides, step by step: insertion or deletion.
 
     The curve is kept and not its area: the area of the mean curve is the mean of the areas.
     """
@@ -120,12 +120,12 @@ class _AreaUnderCurve(Metric):
             self.random_curve_sum = self.random_curve_sum + own
 
     def compute(self) -> torch.Tensor:
-        """How much better than random maps of the same regions; the area where there are none."""
+        """Returns how much better than random maps of the same regions; the area without these."""
         areas = self._areas()
         return areas.get(f"{self.name}_gap", areas[self.name])
 
     def areas(self) -> dict[str, torch.Tensor]:
-        """The mean area, that of random maps, and how much better than theirs it is.
+        """Returns the mean area, that of random maps, and how much better than theirs it is.
 
         Of all processes, so that each of them has to ask.
         """
@@ -147,7 +147,7 @@ class _AreaUnderCurve(Metric):
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        """Of the gap always, of the area where pixels appear."""
+        """True of the gap always, of the area where pixels appear."""
         return self.random_maps > 0 or not self.removes
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
@@ -155,7 +155,7 @@ class _AreaUnderCurve(Metric):
         return self._plot(val, ax)
 
     def _asked(self, explanation: Any) -> dict[str, Any]:
-        """What is followed, and of what it is made."""
+        """Returns what is followed, and of what it is made."""
         record = getattr(explanation, "record", None)
         returns = self.returns or getattr(record, "returns", None)
         no_classes = returns == "values" and self.output == "probability"
@@ -173,7 +173,7 @@ class _AreaUnderCurve(Metric):
         return torch.trapezoid(curve_sum / self.maps, dx=1 / self.steps)
 
     def _ranks(self, maps: np.ndarray, images: torch.Tensor) -> np.ndarray:
-        """The pixels' ranks in the maps (N, K', H, W) and their random ones, (N, K', M, H, W)."""
+        """Returns the pixels' ranks in maps (N, K', H, W) and random ones, (N, K', M, H, W)."""
         ranks = np.empty((*maps.shape[:2], 1 + self.random_maps, *maps.shape[2:]), dtype=np.int32)
         for image, row in enumerate(images.detach().float().cpu().numpy()):
             # An image has random orders of its own, the same in any batch, process and epoch.
@@ -186,7 +186,7 @@ class _AreaUnderCurve(Metric):
         return ranks
 
     def _curves(self, game: CoalitionGame, ranks: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Outputs (N, K', M, steps + 1) along the rankings (N, K', M, H, W)."""
+        """Returns outputs (N, K', M, steps + 1) along the rankings (N, K', M, H, W)."""
         images, outputs, maps, height, width = ranks.shape
         counts = np.linspace(0, height * width, self.steps + 1).round().astype(np.int64)
         # All curves of an image have their first and last point in common.
@@ -308,5 +308,5 @@ class DeletionAUC(_AreaUnderCurve):
 
 
 def _like(state: torch.Tensor, curves: np.ndarray) -> torch.Tensor:
-    """The sum of the curves (N, K', steps + 1), as a state holds it."""
+    """Returns the sum of the curves (N, K', steps + 1), as a state holds it."""
     return torch.from_numpy(curves.sum((0, 1))).to(state)

@@ -1,4 +1,4 @@
-"""What metrics of explanations share: the mean over maps of one number a map."""
+"""Metrics of explanations that are the mean over maps of one number a map."""
 
 from typing import Any
 from uuid import uuid4
@@ -49,7 +49,7 @@ class MeanOfMaps(Metric):
         self._add(self._measured(any_maps(explanation)))
 
     def compute(self) -> torch.Tensor:
-        """The mean over all maps, NaN where there was none."""
+        """Returns the mean over all maps, NaN where there was none."""
         return self.total / self.maps
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
@@ -57,7 +57,7 @@ class MeanOfMaps(Metric):
         return self._plot(val, ax)
 
     def _measured(self, maps: Maps) -> np.ndarray:
-        """float64 (N, K'), NaN where a map has no such number."""
+        """Returns float64 (N, K'), NaN where a map has no such number."""
         raise NotImplementedError
 
     def _add(self, numbers: np.ndarray) -> None:

@@ -35,7 +35,7 @@ class Rankings:
         return len(self.counts)
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """See :class:`lightning_shap.engine.game.Coalitions`."""
+        """Returns masks; see :class:`lightning_shap.engine.game.Coalitions`."""
         self.ranks = self.ranks.to(device)
         ranks = self.ranks[self.rankings[start:stop].to(device)]
         first = ranks < self.counts[start:stop, None, None].to(device)
@@ -43,7 +43,7 @@ class Rankings:
 
 
 def ranks_of(attributions: np.ndarray) -> np.ndarray:
-    """Each pixel's place (H, W) from the highest attribution down; equal ones in reading order."""
+    """Returns each pixel's place (H, W) from the highest attribution down; ties as one reads."""
     order = np.argsort(-attributions, axis=None, kind="stable")
     ranks = np.empty(order.size, dtype=np.int32)
     ranks[order] = np.arange(order.size)
@@ -51,7 +51,7 @@ def ranks_of(attributions: np.ndarray) -> np.ndarray:
 
 
 def random_ranks(attributions: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The ranks of a map with the same regions of equal attribution, in random order.
+    """Returns the ranks of a map with the same regions of equal attribution, in random order.
 
     A blocky map uncovers whole objects at once, and so may any blocky map: only one of the same
     blocks is a fair comparison. Of attributions that are all different it is a random order of the
@@ -69,7 +69,7 @@ def random_ranks(attributions: np.ndarray, random: np.random.Generator) -> np.nd
 def maps_in(
     explanation: Any, images: torch.Tensor | None, targets: Any
 ) -> tuple[np.ndarray, torch.Tensor, np.ndarray]:
-    """The maps (N, K', H, W), the images (N, C, H, W) and the classes (N, K') of attributions.
+    """Returns the maps (N, K', H, W), images (N, C, H, W) and classes (N, K') of attributions.
 
     Args:
         explanation: What ``explain`` returned or a slice of it, another ``shap.Explanation`` of

@@ -114,14 +114,14 @@ class Similarity(MeanOfMaps):
 
     @property
     def floor(self) -> torch.Tensor:
-        """How alike explanations are that differ by their errors alone; NaN where not known.
+        """Returns how alike explanations are that differ by their errors alone, NaN if unknown.
 
         Of this process alone.
         """
         return (self.floor_total - ONE_SIDED * self.floor_variance.sqrt()) / self.floored
 
     def _similarity(self, one: np.ndarray, other: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-        """Of maps (..., M) by cells."""
+        """Returns the similarity of maps (..., M) by cells."""
         if self.kind == "rank":
             one, other = (_centred_ranks(values, sizes) for values in (one, other))
         return _cosine(one, other, sizes)
@@ -147,7 +147,7 @@ class Similarity(MeanOfMaps):
 
 
 def _errors(random: np.random.Generator, regions: np.ndarray) -> np.ndarray:
-    """Standard normal (DRAWS, M); cells of one region have one."""
+    """Draws standard normal errors (DRAWS, M); cells of one region share theirs."""
     return random.standard_normal((DRAWS, int(regions.max()) + 1))[:, regions]
 
 
@@ -156,7 +156,7 @@ def _shape(maps: Maps) -> tuple[int, int]:
 
 
 def _matches(maps: Maps, others: Maps, image: int) -> list[int | None]:
-    """For each output of an image, which one of the other explanation is the same."""
+    """Finds for each output of an image the same one of the other explanation."""
     if maps.indexes is None or others.indexes is None:
         count = others.source.shape[-1]
         return [output if output < count else None for output in range(maps.source.shape[-1])]
@@ -165,7 +165,7 @@ def _matches(maps: Maps, others: Maps, image: int) -> list[int | None]:
 
 
 def _cosine(one: np.ndarray, other: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Of the angle between maps (..., M); of two that are zero 1, of one that is 0."""
+    """Returns the cosine of maps (..., M): 1 of two that are zero, 0 of one that is."""
     product, first, second = (
         (a * b * sizes).sum(axis=-1) for a, b in ((one, other), (one, one), (other, other))
     )
@@ -175,7 +175,7 @@ def _cosine(one: np.ndarray, other: np.ndarray, sizes: np.ndarray) -> np.ndarray
 
 
 def _centred_ranks(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The mean rank of each cell's pixels, less that of all; equal values share theirs."""
+    """Returns the mean rank of each cell's pixels, less that of all; equal values share theirs."""
     flat = values.reshape(-1, values.shape[-1])
     ranks = np.empty(flat.shape)
     for row, of_row in zip(ranks, flat, strict=True):

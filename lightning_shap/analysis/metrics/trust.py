@@ -1,4 +1,4 @@
-"""How sure an explanation is of its values: errors, regions resolved, and what is missing."""
+"""Metrics of trust: errors of values, regions resolved, and what is missing."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ class ClearShare(_OfRecord):
 
 
 class ResolvedRegions(_OfRecord):
-    """How many distinct regions of an image the evaluations resolved.
+    """Counts the distinct regions of an image that the evaluations resolved.
 
     Args:
         kwargs: See ``torchmetrics.Metric``.

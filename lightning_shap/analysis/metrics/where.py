@@ -1,4 +1,4 @@
-"""Where attribution lies: in given places, at the border, in a corner, or on a few pixels."""
+"""Metrics of place: attribution within masks, at the border, in a corner, on a few pixels."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -184,7 +184,7 @@ class TopShare(MeanOfMaps):
 
 
 class AttributionEntropy(MeanOfMaps):
-    """How evenly the magnitude of attributions is spread: 1 over all pixels, 0 on a single one.
+    """Measures how evenly attributions are spread: 1 over all pixels, 0 on a single one.
 
     Args:
         per_target: Average over all the explained classes of an image, instead of its first.
@@ -216,7 +216,7 @@ class AttributionEntropy(MeanOfMaps):
 
 
 def shares_within(maps: Maps, inside: np.ndarray) -> np.ndarray:
-    """The share of the magnitude of each map within masks (N, H, W), float64 (N, K').
+    """Returns the share of the magnitude of each map within masks (N, H, W), float64 (N, K').
 
     NaN where a map is zero.
     """
@@ -230,7 +230,7 @@ def shares_within(maps: Maps, inside: np.ndarray) -> np.ndarray:
 
 
 def border_mask(height: int, width: int, share: float = 1 / 8) -> np.ndarray:
-    """Bool (H, W), the border, of at least a pixel's width."""
+    """Returns bool (H, W), the border, of at least a pixel's width."""
     down, across = (max(1, round(share * side)) for side in (height, width))
     mask = np.ones((height, width), dtype=bool)
     mask[down : height - down, across : width - across] = False
@@ -238,7 +238,7 @@ def border_mask(height: int, width: int, share: float = 1 / 8) -> np.ndarray:
 
 
 def corner_mask(height: int, width: int, corner: Corner, share: float = 1 / 4) -> np.ndarray:
-    """Bool (H, W), a corner, of at least a pixel."""
+    """Returns bool (H, W), a corner, of at least a pixel."""
     down, across = (max(1, round(share * side)) for side in (height, width))
     rows = slice(None, down) if corner.startswith("top") else slice(height - down, None)
     columns = slice(None, across) if corner.endswith("left") else slice(width - across, None)

@@ -197,7 +197,7 @@ def test_lightning_logs_it_at_the_end_of_each_epoch(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by forking")
 def test_two_processes_have_the_value_of_one(tmp_path: Path, given: dict[str, Any]) -> None:
     torch.save(given, tmp_path / "given.pt")
-    script = Path(__file__).parents[1] / "measuring_processes.py"
+    script = Path(__file__).parents[2] / "measuring_processes.py"
     subprocess.run([sys.executable, script, tmp_path], check=True, timeout=300)
     whole = InsertionAUC(steps=4)
     whole.update(**given)

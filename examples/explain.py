@@ -44,7 +44,7 @@ def demonstrate() -> None:
     lightning_shap.save(explanation, "explanation.png", mean=0.5, std=0.5)
     lightning_shap.save(explanation, "explanation.npz")  # lightning_shap.load reads it back
 
-    # It is a shap.Explanation, so that shap draws it, too: one class of each image.
+    # shap draws it, too: one class of each image.
     shap.image_plot(explanation[..., 0], pixel_values=explanation.data * 0.5 + 0.5, show=False)
     pyplot.savefig("explanation_by_shap.png")
     print("explanation.png, explanation.npz, explanation_by_shap.png")

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_shap.analysis.history.conclusion import summarize as summarize
     from lightning_shap.analysis.metrics.faithfulness import DeletionAUC as DeletionAUC
     from lightning_shap.analysis.metrics.faithfulness import InsertionAUC as InsertionAUC
     from lightning_shap.analysis.metrics.similarity import Similarity as Similarity
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lightning_shap.analysis.metrics.where import TopShare as TopShare
     from lightning_shap.engine.explain import explain as explain
     from lightning_shap.explanation.archive import load as load
+    from lightning_shap.explanation.record import Record as Record
     from lightning_shap.page.report import report as report
     from lightning_shap.pictures.grid import plot as plot
     from lightning_shap.pictures.saving import save as save
@@ -38,6 +40,7 @@ _HOMES = {
     "DeletionAUC": "lightning_shap.analysis.metrics.faithfulness",
     "InsertionAUC": "lightning_shap.analysis.metrics.faithfulness",
     "MissingShare": "lightning_shap.analysis.metrics.trust",
+    "Record": "lightning_shap.explanation.record",
     "RelativeError": "lightning_shap.analysis.metrics.trust",
     "ResolvedRegions": "lightning_shap.analysis.metrics.trust",
     "ShapCallback": "lightning_shap.training.callback",
@@ -48,6 +51,7 @@ _HOMES = {
     "plot": "lightning_shap.pictures.grid",
     "report": "lightning_shap.page.report",
     "save": "lightning_shap.pictures.saving",
+    "summarize": "lightning_shap.analysis.history.conclusion",
 }
 
 __all__ = [
@@ -59,6 +63,7 @@ __all__ = [
     "DeletionAUC",
     "InsertionAUC",
     "MissingShare",
+    "Record",
     "RelativeError",
     "ResolvedRegions",
     "ShapCallback",
@@ -69,6 +74,7 @@ __all__ = [
     "plot",
     "report",
     "save",
+    "summarize",
 ]
 
 

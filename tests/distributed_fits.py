@@ -290,7 +290,7 @@ class Notes(pl.Callback):
         self.caught.__exit__(None, None, None)
         explanation = None if self.ours is None else self.ours.explanation
         notes = {
-            "values": None if explanation is None else torch.from_numpy(explanation.values),
+            "values": None if explanation is None else torch.tensor(explanation.values),
             "images": None if explanation is None else torch.from_numpy(explanation.data),
             "classes": None if explanation is None else explanation.output_indexes.tolist(),
             "pictures": [list(key) for key in trainer.logger.pictures],

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytorch_lightning as pl
-import shap
 import torch
 import torch._dynamo.eval_frame
 import torchmetrics
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
-from slicer import Slicer
 from torch.distributed import distributed_c10d as c10d
 from torch.utils import _python_dispatch as modes
 from torch.utils.tensorboard import SummaryWriter
@@ -87,10 +85,6 @@ KNOWN = {
     "_worker": thread_of,
     "_flush_secs": lambda e: thread_of(e)._flush_secs > 0,
     "_AsyncWriterThread": lambda e: type(thread_of(e)).__name__ == "_AsyncWriterThread",
-    # shap's slicer: the arrays of an explanation
-    "_objects": lambda _: "values" in Slicer(values=np.zeros(2))._objects,
-    "_iter_tracked": lambda _: dict(Slicer(values=np.zeros(2))._iter_tracked()),
-    "_s": lambda _: isinstance(shap.Explanation(np.zeros(2))._s, Slicer),
     # torch: compiled code that runs as it is written, modes that see each operation
     "_stance": lambda _: torch._dynamo.eval_frame._stance.stance,
     "_set_stance": lambda _: callable(torch._dynamo.eval_frame._set_stance),

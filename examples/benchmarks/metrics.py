@@ -125,7 +125,7 @@ def rows(network: nn.Module, before: nn.Module, images: torch.Tensor) -> Iterato
         np.array(whole),
         (areas + (unchanged + curves[:, 0]) / 2) / STEPS,  # its curve begins after that step
     )
-    values = torch.from_numpy(found.values[..., 0]).movedim(-1, 1).float()
+    values = torch.tensor(found.values[..., 0]).movedim(-1, 1).float()
     blurred = background_of("blur", images)
     blurred = blurred if isinstance(blurred, torch.Tensor) else torch.as_tensor(blurred)
     delta = GradientShap(network).compute_convergence_delta(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from lightning_shap.explanation.archive import read, read_more, read_record
-from lightning_shap.explanation.explanation import Record
-from lightning_shap.explanation.verdicts import Verdict, Verdicts, verdicts_of
+from lightning_shap.explanation.record import Record
+from lightning_shap.explanation.verdicts import Verdict, Verdicts
 
 PREDICTIONS = 5  # of the highest classes; the archive has them all
 PACKAGES = ("lightning-shap", "torch", "timm", "shap", "numpy", "pillow")
@@ -19,7 +19,7 @@ def describe_archive(path: Path) -> dict[str, Any]:
     """Returns how an ``explanation.npz`` came about, then its images one by one."""
     record = read_record(path)
     files, explained = read(path, "files"), read(path, "output_indexes")
-    verdicts = verdicts_of(record)
+    verdicts = record.judge()
     return {
         **read_more(path),
         "accuracy": measure_accuracy(record),
@@ -36,7 +36,7 @@ def describe_archive(path: Path) -> dict[str, Any]:
 
 def measure_accuracy(record: Record) -> float | None:
     """Returns the share of images that are classified rightly, None if that is not known."""
-    known = [right for right in verdicts_of(record).right if right is not None]
+    known = [right for right in record.judge().right if right is not None]
     return sum(known) / len(known) if known else None
 
 

@@ -1,4 +1,4 @@
-"""One call: images in, a ``shap.Explanation`` out."""
+"""One call: images in, an explanation out."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +36,8 @@ from lightning_shap.engine.returned import Returned
 from lightning_shap.engine.truth import FoundLabels, hint_at_several, known_labels, told_by
 from lightning_shap.errors import MOST_EVALUATIONS, MOST_SEED, ArgumentError
 from lightning_shap.explanation.classes import Classes, Returns
-from lightning_shap.explanation.explanation import ImageExplanation, Record
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.record import Record
 from lightning_shap.isolation.isolated import isolating, isolation_of
 from lightning_shap.isolation.random_states import seed_all
 
@@ -117,9 +118,9 @@ def explain(
         progress: True for a bar once it lasts, or a function of (rows done, rows allowed).
 
     Returns:
-        A ``shap.Explanation``: ``values`` (N, H, W, C, K'), ``base_values`` (N, K'), ``data``
-        (N, H, W, C), ``output_indexes`` (N, K'), ``output_names`` (K',) where all images share
-        them and else (N, K'), ``compute_time`` in seconds, and ``record`` with what else is known.
+        An explanation, which ``shap.image_plot`` takes: ``values`` (N, H, W, C, K'),
+        ``base_values`` (N, K'), ``data`` (N, H, W, C), ``output_indexes`` (N, K'), ``output_names``
+        (K',) where all images share them and else (N, K'), and ``record`` with what else is known.
         ``values.sum((1, 2, 3)) + base_values`` is the model's output.
 
     Raises:

@@ -6,16 +6,17 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lightning_shap import __version__
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import compact
 from lightning_shap.explanation.atomic import open_regular, replacing
-from lightning_shap.explanation.explanation import PER_IMAGE, PER_MAP, ImageExplanation, Record
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.record import PER_IMAGE, PER_MAP, Record
 
 FORMAT = 1
 NAME = "explanation.npz"
@@ -94,15 +95,8 @@ def save(
 
     Returns:
         The path.
-
-    Raises:
-        ArgumentError: If it is a slice without the axis of its images or outputs.
     """
-    if np.ndim(explanation.base_values) != 2:
-        raise ArgumentError(
-            "explanation",
-            "has lost the axis of its images or outputs; keep it, as in e[:1] or e[..., :1]",
-        )
+    explanation = explanation.whole
     path = Path(path)
     arrays = {**_arrays(explanation), **more}
     streamed = _streamed(explanation)
@@ -333,7 +327,7 @@ def _arrays(explanation: ImageExplanation) -> dict[str, np.ndarray]:
 
 def _streamed(explanation: ImageExplanation) -> dict[str, Iterable[np.ndarray]]:
     """What has a number for every pixel, which is made of regions one image at a time."""
-    regions = explanation.regions if explanation.is_compact else None
+    regions = explanation.regions
     if regions is None:
         known = {"values": explanation.values, "error_std": explanation.error_std}
         return {name: [np.asarray(array)] for name, array in known.items() if array is not None}
@@ -372,6 +366,6 @@ def _write(
 
 
 def _write_about(archive: zipfile.ZipFile, record: dict[str, Any], more: dict[str, Any]) -> None:
-    about = {"format": FORMAT, "version": __version__, "record": record, "more": more}
+    about = {"format": FORMAT, "version": version("lightning-shap"), "record": record, "more": more}
     text = json.dumps(about, ensure_ascii=False)
     _write(archive, ABOUT, [np.array(text)])

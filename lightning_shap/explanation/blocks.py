@@ -50,5 +50,5 @@ class ArchiveBlocks:
                     base[images],
                     data,
                     indexes[images],
-                    record.picked(images, outputs),
+                    record.pick(images, outputs),
                 )

@@ -9,13 +9,14 @@ both together are one archive that stands alone.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from lightning_shap import __version__
 from lightning_shap.explanation.compressed import Layout, npz
-from lightning_shap.explanation.explanation import PER_IMAGE, ImageExplanation, Record
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.record import PER_IMAGE, Record
 from lightning_shap.explanation.regions import Regions
 
 FORMAT = 2
@@ -49,7 +50,7 @@ def pack(explanation: ImageExplanation, layout: Layout, more: Mapping[str, Any])
     }
     about = {
         "format": FORMAT,
-        "version": __version__,
+        "version": version("lightning-shap"),
         "record": plain(record),
         "more": dict(more),
         "cell": layout.cell,

@@ -1,192 +1,38 @@
-"""The result: a ``shap.Explanation`` of images, and what is known of it beside its values."""
+"""The result: what each region of an image adds to an output, and what is known beside that."""
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shap
-from slicer import Alias, Obj, Slicer
 
-from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.classes import Classes, Returns
+from lightning_shap.explanation.record import PER_IMAGE, Record
 from lightning_shap.explanation.regions import Regions, joined
-from lightning_shap.explanation.slices import Parts
-from lightning_shap.explanation.verdicts import verdicts_of
 
 if TYPE_CHECKING:
+    import shap
     from PIL import Image
 
-    from lightning_shap.analysis.history.conclusion import Summary
-
 SHOWN_ROWS = 8  # of the images, where a notebook shows an explanation
+_MADE = ("values", "error_std")  # what is made of regions when it is asked for
 
 
-@dataclass(frozen=True)
-class Record:
-    """How an explanation came about, kept as ``explanation.record``.
+class ImageExplanation:
+    """Holds what some outputs of a model were found to owe to each part of N images.
 
-    A slice of an explanation has the record of its images, and one of a single image has a row.
-    Seconds are always those of the whole.
-
-    Attributes:
-        method: As asked for, such as ``"partition"``.
-        max_evals: Model rows an image was allowed.
-        grid: Patches (rows, columns) of the kernel method, else None.
-        masker: What absent regions showed, in words.
-        output: What was explained: ``"logit"``, ``"probability"``, ``"log-probability"``,
-            ``"value"`` or ``"custom"``.
-        seed: Seed of everything random.
-        outputs: float64 (N, K), every output of the model for the full images.
-        probabilities: float64 (N, K), or None where outputs are values, or a function of the user's
-            made them in a way that says nothing.
-        class_names: str (C,), of what the outputs stand for: K classes, two where a single output
-            stands for the second, or K values.
-        labels: int (N,), the true classes, -1 where unknown; bool (N, C), where an image may have
-            several; float64 (N, K), the true values where outputs are values; or None.
-        evaluations: int (N,), model rows spent on each image.
-        regions: int (N,), distinct regions these resolved.
-        additivity_gap: float64 (N, K'), |sum of values + base value - output|.
-        seconds: The whole explanation.
-        model_seconds: What of it the model took.
-        multi_label: Several classes may be true at once.
-        clear: float64 (N, K'), the share of regions whose value is more than two standard errors
-            from zero, or None where the method knows no errors.
-        relative_error: float64 (N, K'), the regions' median standard error relative to the largest
-            value, or None likewise.
-        against: int (N,), of contrasts the output that each explained one is compared with, by
-            index, or None. What was explained is then the difference of the two.
-        kept: bool (N, K'), which maps are of classes that are explained in all epochs of a
-            training, whatever is predicted, or None outside of one.
-        swaps: float64 (N, P), what each part of an image decides, in units of the output, or
-            None; see :mod:`lightning_shap.analysis.class_summary.swaps`. Only a summary of classes
-            measures it.
-        swapped: float64 (N,), the whole difference that parts were measured against, above 0, or
-            None. Where the model does not take an image for its class rather than the other's,
-            both are NaN.
-        empty_probabilities: float64 (N, K'), those of the explained classes for the empty image, or
-            None where outputs have none, and of explanations saved before there were any.
-        follows_image: Regions followed what is in each image, and were no boxes or patches.
-        isolation: What kept the calls from the model: ``"copy"``, or ``"none"`` for a function with
-            no module behind it.
-        returns: What the model's outputs were taken for: ``"logits"``, ``"probabilities"``,
-            ``"log-probabilities"`` or ``"values"``; None for a function of the user's that says
-            nothing of it. Where a record of an earlier version leaves it out, as ``output`` says.
-        returns_guessed: That is a guess: nobody said so, and what made them was not seen.
-    """
-
-    method: str
-    max_evals: int
-    grid: tuple[int, int] | None
-    masker: str
-    output: str
-    seed: int
-    outputs: np.ndarray
-    probabilities: np.ndarray | None
-    class_names: np.ndarray
-    labels: np.ndarray | None
-    evaluations: np.ndarray
-    regions: np.ndarray
-    additivity_gap: np.ndarray
-    seconds: float
-    model_seconds: float
-    multi_label: bool = False
-    isolation: str = "none"
-    follows_image: bool = False
-    clear: np.ndarray | None = None
-    relative_error: np.ndarray | None = None
-    against: np.ndarray | None = None
-    kept: np.ndarray | None = None
-    empty_probabilities: np.ndarray | None = None
-    swaps: np.ndarray | None = None
-    swapped: np.ndarray | None = None
-    returns: Returns | None = None
-    returns_guessed: bool = False
-
-    def __post_init__(self) -> None:
-        if self.returns is None and self.output in RETURNED:
-            object.__setattr__(self, "returns", RETURNED[self.output])
-
-    @property
-    def classes(self) -> Classes:
-        """What the outputs stand for."""
-        values = self.returns == "values"
-        return Classes(self.outputs.shape[1], values=values, multi_label=self.multi_label)
-
-    @property
-    def predicted(self) -> np.ndarray | None:
-        """Which classes are predicted for each image, bool (N, C), None if there is no saying."""
-        return verdicts_of(self).predicted
-
-    @property
-    def right(self) -> list[bool | None]:
-        """Whether each image's predicted classes are its true ones, None if unknown."""
-        return verdicts_of(self).right
-
-    @property
-    def exact(self) -> np.ndarray:
-        """Says where every coalition of an image's regions was evaluated, bool (N,).
-
-        Values are then exact, and what ``max_evals`` allows beyond is not needed.
-        """
-        if self.clear is None:
-            return np.zeros(len(self.regions), dtype=bool)
-        found: np.ndarray = np.log2(self.evaluations) >= self.regions
-        return found
-
-    def explained(self, indexes: np.ndarray) -> np.ndarray:
-        """float64 (N, K'), what the maps of some outputs (N, K') add up to; see ``against``."""
-        outputs = np.take_along_axis(self.outputs, indexes, axis=1)
-        if self.against is not None:
-            outputs = outputs - np.take_along_axis(self.outputs, self.against[:, None], axis=1)
-        return outputs
-
-    def picked(self, images: np.ndarray, outputs: np.ndarray) -> "Record":
-        """The record of some of the images and of some of the explained outputs, by index."""
-        arrays = {name: getattr(self, name) for name in PER_IMAGE}
-        kept = {name: array[images] for name, array in arrays.items() if array is not None}
-        kept |= {name: kept[name][:, outputs] for name in PER_MAP if name in kept}
-        return replace(self, **kept)
-
-
-RETURNED: dict[str, Returns] = {
-    "logit": "logits",
-    "probability": "probabilities",
-    "value": "values",
-}
-"""What a model returned whose record does not say so, by what was explained."""
-
-PER_IMAGE = (
-    "outputs",
-    "probabilities",
-    "labels",
-    "evaluations",
-    "regions",
-    "additivity_gap",
-    "clear",
-    "relative_error",
-    "against",
-    "kept",
-    "empty_probabilities",
-    "swaps",
-    "swapped",
-)
-"""The fields that have a row for each image."""
-
-PER_MAP = ("additivity_gap", "clear", "relative_error", "kept", "empty_probabilities")
-"""Those that have a column for each explained output as well."""
-
-
-class ImageExplanation(shap.Explanation):
-    """A ``shap.Explanation`` whose classes may differ from image to image.
-
-    shap's own class loses its way when it slices one that has ``output_indexes``, or as many images
-    as channels (shap 0.51): it guesses which axes are the outputs', and guesses again at each copy.
-    Here the last axis is the outputs', and a copy is a copy; the record is sliced along.
+    It slices as an array of its ``values`` does: ``e[2:4]``, ``e[0]``, ``e[..., 1]``, and by name,
+    ``e[..., "cat"]``, where all images explain the same classes. Rows, columns and channels can be
+    cut with slices. Below, (N, H, W, C, K') loses an axis that was picked by a number.
 
     Values of regions are made into those of pixels when ``values`` or ``error_std`` is asked for.
     Until then they take four bytes a pixel, and not eight for each of its channels and outputs.
+    These arrays are read-only: whoever changes values makes an explanation of their own.
+
+    ``shap.image_plot`` takes it as it is; :meth:`to_shap` returns a ``shap.Explanation`` for all
+    else that shap can do.
 
     Args:
         values: What each region adds, or the values of all pixels, (N, H, W, C, K').
@@ -195,11 +41,13 @@ class ImageExplanation(shap.Explanation):
         output_indexes: Indices of the explained outputs, int (N, K').
         record: How the explanation came about.
         error_std: Standard error of each pixel's value, or None; regions have their own.
-    """
 
-    record: Record
-    training: "Summary | None" = None  # how the training ended that this explanation is the last of
-    _s: Slicer
+    Attributes:
+        record: Says how it came about; that of a slice is of its images and outputs.
+        training: Says how the training ended that this is the final explanation of; None for any
+            other, and for a slice.
+        is_one_image: An image was picked by its number, so that there is no axis of images.
+    """
 
     def __init__(
         self,
@@ -210,138 +58,212 @@ class ImageExplanation(shap.Explanation):
         record: Record,
         error_std: np.ndarray | None = None,
     ) -> None:
-        regions = values if isinstance(values, Regions) else None
-        super().__init__(
-            values if regions is None else np.broadcast_to(0.0, regions.shape),
-            base_values,
-            data,
-            error_std=error_std,
-            compute_time=record.seconds,
-        )
-        if regions is not None:
-            self._s = Parts._of(regions, self._s)
-        self.output_dims: tuple[int, ...] = (4,)
+        # Every axis is there; those that were picked away are left out where somebody looks.
+        self._source, self._errors = values, error_std
+        self._base, self._images, self._indexes = base_values, data, output_indexes
         self.record = record
-        self._number_axes(*output_indexes.shape)
-        output_names = record.class_names[record.classes.of(output_indexes)]
-        shared = bool((output_indexes == output_indexes[0]).all())
-        self._s.base_values = Obj(base_values, [0, 4])
-        self._s.output_indexes = Obj(output_indexes, [0, 4])
-        # Names that all images share can be sliced by: `explanation[:, :, :, :, "cat"]`. They stay
-        # NumPy's strings, since image_plot reshapes a single one.
-        self._s.output_names = (
-            Alias(list(output_names[0]), 4) if shared else Obj(output_names, [0, 4])
-        )
+        self.training: Any = None
+        self.is_one_image = self._is_one_output = False
 
     @property
     def regions(self) -> Regions | None:
-        """What was found of each region; None where every pixel is a region of its own.
+        """Returns what was found of each region of all its images, None where pixels have values.
 
-        A slice has those of its images, and of its outputs, as long as it keeps all their pixels.
+        A slice has those of its images and outputs, as long as it keeps all their pixels.
         """
-        return getattr(self._s, "_regions", None)
+        return self._source if isinstance(self._source, Regions) else None
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """Returns the values of all pixels, float64 (N, H, W, C, K')."""
+        source = self._source
+        return _read_only(self._seen(source.dense() if isinstance(source, Regions) else source))
+
+    @cached_property
+    def error_std(self) -> np.ndarray | None:
+        """Returns the standard errors of ``values``, None where they are unknown."""
+        regions = self.regions
+        found = self._errors if regions is None else regions.dense_std()
+        return None if found is None else _read_only(self._seen(found))
 
     @property
-    def is_compact(self) -> bool:
-        """Whether values are those of regions still, and nobody has asked for those of pixels."""
-        return self.regions is not None and not self._s._are_made
+    def base_values(self) -> np.ndarray:
+        """Returns what the model says of the empty images, float64 (N, K')."""
+        return self._seen(self._base)
+
+    @property
+    def output_indexes(self) -> np.ndarray:
+        """Returns the indices of the explained outputs, int (N, K')."""
+        return self._seen(self._indexes)
+
+    @property
+    def data(self) -> np.ndarray:
+        """Returns the images as the model took them, (N, H, W, C)."""
+        return self._images[0] if self.is_one_image else self._images
+
+    @property
+    def output_names(self) -> Any:
+        """Returns the names of the explained classes: a list (K') for all images, or (N, K')."""
+        names = self.record.class_names[self.record.classes.of(self._indexes)]
+        if not (self._indexes == self._indexes[:1]).all():
+            return self._seen(names)
+        return names[0, 0] if self._is_one_output else list(names[0])
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the values."""
-        return self._s._shape if self.is_compact else np.shape(self._s.values)
+        """Returns the shape of the values, (N, H, W, C, K')."""
+        shape = self._source.shape
+        return shape[self.is_one_image : 4 + (not self._is_one_output)]
 
     @property
-    def values(self) -> np.ndarray:
-        """The values of all pixels, float64 (N, H, W, C, K')."""
-        return self._s.values
-
-    @values.setter
-    def values(self, values: np.ndarray) -> None:
-        if self.regions is not None:  # what is set now is not what they add
-            self._s._make()
-            self._s._regions = None
-        self._s.values = values
-
-    def __getitem__(self, item: Any) -> "ImageExplanation":
-        self._check_names_in(item)
-        sliced: ImageExplanation = super().__getitem__(item)
-        # shap keeps the axes of the outputs as they were; image_plot would take channels for them.
-        sliced.output_dims = tuple(range(sliced.data.ndim, len(sliced.shape)))
-        images, outputs = sliced._s.image_numbers, sliced._s.output_numbers
-        sliced.record = self.record.picked(np.atleast_1d(images), np.atleast_1d(outputs))
-        sliced._number_axes(*(len(axis) if np.ndim(axis) else None for axis in (images, outputs)))
-        return sliced
-
-    def _number_axes(self, images: int | None, outputs: int | None) -> None:
-        """Numbers images and outputs, so that a slice shows which it picked; None is no axis."""
-        self._s.image_numbers = 0 if images is None else Obj(np.arange(images), [0])
-        self._s.output_numbers = (
-            0 if outputs is None else Obj(np.arange(outputs), list(self.output_dims))
+    def whole(self) -> "ImageExplanation":
+        """Returns it with all axes: an image or an output that was picked is the only one."""
+        if not (self.is_one_image or self._is_one_output):
+            return self
+        return ImageExplanation(
+            self._source, self._base, self._images, self._indexes, self.record, self._errors
         )
 
-    def _check_names_in(self, item: Any) -> None:
-        """Names pick outputs only where all images have the same."""
-        parts = item if isinstance(item, tuple) else (item,)
-        flat = (one for part in parts for one in (part if isinstance(part, list) else [part]))
-        for name in (one for one in flat if isinstance(one, str)):
-            if np.ndim(self.output_names) == 2:
-                raise IndexError(
-                    f"{name!r}: images explain classes of their own; pick outputs by their place, "
-                    "as in e[..., 0]"
-                )
-            if name not in np.atleast_1d(self.output_names):
-                raise IndexError(
-                    f"{name!r}: is none of {np.atleast_1d(self.output_names).tolist()}"
-                )
+    def __len__(self) -> int:
+        return self.shape[0]
 
-    @property
-    def is_one_image(self) -> bool:
-        """Whether an image was picked by its number, so that no axis of images is left."""
-        return np.ndim(self._s.image_numbers) == 0
+    def __repr__(self) -> str:
+        return f"<explanation {self.shape} by {self.record.method}>"
+
+    def __getitem__(self, item: Any) -> "ImageExplanation":
+        asked_images, *pixels, asked_outputs = self._of_each_axis(item)
+        count, *sizes, _ = self._source.shape
+        images, is_one_image = _numbers(asked_images, count)
+        outputs, is_one_output = self._output_numbers(asked_outputs)
+        for part in pixels:
+            if not isinstance(part, slice):
+                raise IndexError(
+                    f"got {part!r} for rows, columns or channels, which are cut with slices, as in "
+                    "e[:, 8:24]; for single ones take e.values and e.data"
+                )
+        uncut = all(p.indices(size) == (0, size, 1) for p, size in zip(pixels, sizes, strict=True))
+
+        def cut(array: np.ndarray) -> np.ndarray:
+            picked: np.ndarray = array[images][(slice(None), *pixels)]
+            return picked[..., outputs] if array.ndim == 5 else picked
+
+        source, errors = self._source, self._errors
+        if isinstance(source, Regions):
+            source = source.pick(images, outputs)
+            if not uncut:  # a region is all of its pixels
+                window = (slice(None), *pixels)
+                values, std = source.dense(), source.dense_std()
+                source, errors = values[window], None if std is None else std[window]
+        else:
+            source, errors = cut(source), None if errors is None else cut(errors)
+        part = ImageExplanation(
+            source,
+            self._base[images][:, outputs],
+            cut(self._images),
+            self._indexes[images][:, outputs],
+            self.record.pick(images, outputs),
+            errors,
+        )
+        part.is_one_image = self.is_one_image or is_one_image
+        part._is_one_output = self._is_one_output or is_one_output
+        return part
 
     def plot(self, **look: Any) -> "Image.Image":
-        """The picture of it, which a notebook shows.
+        """Draws it, as a notebook shows it.
 
         Args:
             look: Arguments of :func:`lightning_shap.plot`.
         """
         from PIL import Image
 
-        from lightning_shap.pictures.grid import plot
+        from lightning_shap import plot
 
         return Image.fromarray(plot(self, **look))
 
-    def _repr_png_(self) -> bytes | None:
-        """What a notebook shows of it: the picture of the first images."""
+    def _repr_png_(self) -> bytes:
+        """Draws the first images for a notebook."""
         content = BytesIO()
-        try:
-            self.plot(max_rows=SHOWN_ROWS).save(content, "PNG")
-        except ArgumentError:  # of values that are no maps any more, such as a mean over images
-            return None
+        self.plot(max_rows=SHOWN_ROWS).save(content, "PNG")
         return content.getvalue()
 
     def summary(self) -> str:
-        """What it says in a few lines: what is right, where the model looks, how sure that is.
+        """Says in a few lines what is right, where the model looks, and how sure that is.
 
         Of the final explanation that a callback made, also how the training got there.
         """
-        from lightning_shap.analysis.history.conclusion import (
-            lines_of,  # metrics of explanations need torch
+        from lightning_shap import summarize
+
+        return summarize(self)
+
+    def to_shap(self) -> "shap.Explanation":
+        """Returns a ``shap.Explanation`` of the same values, for shap's arithmetic and plots."""
+        import shap
+
+        return shap.Explanation(
+            self.values,
+            self.base_values,
+            self.data,
+            output_names=self.output_names,
+            error_std=self.error_std,
+            compute_time=self.record.seconds,
         )
 
-        lines = lines_of(self) if self.training is None else self.training.lines
-        return "\n".join(lines)
+    @property
+    def output_dims(self) -> tuple[int, ...]:
+        """Returns the axes of ``values`` that are outputs, which shap's plots ask for."""
+        return tuple(range(self.data.ndim, len(self.shape)))
 
-    def __copy__(self) -> "ImageExplanation":
-        twin = object.__new__(type(self))
-        # A slicer of its own: shap's arithmetic writes its results into a copy.
-        twin.__dict__.update(self.__dict__, _s=self._s[...], op_history=list(self.op_history))
-        return twin
+    @property  # type: ignore[misc]  # there is nothing to set
+    def __class__(self) -> type:
+        """Returns ``shap.Explanation`` once shap is loaded: its plots look at nothing but that."""
+        return getattr(sys.modules.get("shap"), "Explanation", type(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its real type, and without what can be made again.
+        state = {name: value for name, value in vars(self).items() if name not in _MADE}
+        return object.__new__, (type(self),), state
+
+    def _seen(self, array: np.ndarray) -> np.ndarray:
+        """Leaves out the axes of an array (N, ..., K') that were picked away."""
+        image = 0 if self.is_one_image else slice(None)
+        found: np.ndarray = array[image, ..., 0 if self._is_one_output else slice(None)]
+        return found[()]  # a single number is no array
+
+    def _of_each_axis(self, item: Any) -> list[Any]:
+        """Returns what an index asks of each of the five axes, also of those picked away."""
+        parts = list(item) if isinstance(item, tuple) else [item]
+        axes = [*([0] * (not self.is_one_image)), 1, 2, 3, *([4] * (not self._is_one_output))]
+        for place, part in enumerate(parts):
+            if part is Ellipsis:
+                parts[place : place + 1] = [slice(None)] * (len(axes) - len(parts) + 1)
+                break
+        if len(parts) > len(axes):
+            raise IndexError(f"got {len(parts)} indices for the {len(axes)} axes of {self.shape}")
+        found: list[Any] = [slice(None)] * 5
+        for axis, part in zip(axes, parts, strict=False):
+            found[axis] = part
+        return found
+
+    def _output_numbers(self, item: Any) -> tuple[np.ndarray, bool]:
+        """Returns which outputs are asked for, by place or name, and if it is one by itself."""
+        names = item if isinstance(item, list) else [item]
+        if not any(isinstance(name, str) for name in names):
+            return _numbers(item, self._source.shape[-1])
+        known = self.record.class_names[self.record.classes.of(self._indexes)]
+        for name in names:
+            if not (self._indexes == self._indexes[:1]).all():
+                raise IndexError(
+                    f"{name!r}: images explain classes of their own; pick outputs by their place, "
+                    "as in e[..., 0]"
+                )
+            if name not in known[0]:
+                raise IndexError(f"{name!r}: is none of {known[0].tolist()}")
+        places = [known[0].tolist().index(name) for name in names]
+        return np.array(places), isinstance(item, str)
 
 
-def interleaved(shares: Sequence[ImageExplanation]) -> ImageExplanation:
-    """One explanation of images that were dealt out in turn: 0, 2, 4, ... and 1, 3, 5, ..."""
+def interleave(shares: Sequence[ImageExplanation]) -> ImageExplanation:
+    """Joins explanations of images that were dealt out in turn: 0, 2, 4, ... and 1, 3, 5, ..."""
     first, *others = shares
     if not others:
         return first
@@ -358,15 +280,29 @@ def interleaved(shares: Sequence[ImageExplanation]) -> ImageExplanation:
         seconds=max(r.seconds for r in records),
         model_seconds=max(r.model_seconds for r in records),
     )
-    regions = [share.regions for share in shares if share.is_compact and share.regions is not None]
-    compact = len(regions) == len(shares)
+    regions = [share.regions for share in shares if share.regions is not None]
+    by_pixel = len(regions) < len(shares)
     return ImageExplanation(
-        joined(regions).picked(order, np.arange(first.shape[-1]))
-        if compact
-        else together([share.values for share in shares]),
+        together([share.values for share in shares])
+        if by_pixel
+        else joined(regions).pick(order, np.arange(first.shape[-1])),
         together([share.base_values for share in shares]),
         together([share.data for share in shares]),
         together([share.output_indexes for share in shares]),
         record,
-        None if compact else together([share.error_std for share in shares]),
+        together([share.error_std for share in shares]) if by_pixel else None,
     )
+
+
+def _numbers(item: Any, count: int) -> tuple[np.ndarray, bool]:
+    """Returns which of so many places an index picks, and if it is one without an axis."""
+    found = np.arange(count)[item if isinstance(item, (int, slice)) else np.asarray(item)]
+    if found.ndim > 1:
+        raise IndexError(f"got {item!r}; give a number, a slice, a list of numbers or a mask")
+    return np.atleast_1d(found), found.ndim == 0
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,8 +1,4 @@
-"""From an explanation of images, or a slice of one, to its maps: which axis is which.
-
-Slices lose axes: ``e[0]`` that of the images, ``e[..., 0]`` that of the outputs, and both leave
-arrays of the same shape. Here every axis is there, one long where something was picked.
-"""
+"""Maps: an explanation of images, or a slice of one, with every axis there and each one known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +11,7 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.regions import Regions
 
 if TYPE_CHECKING:
-    from lightning_shap.explanation.explanation import Record
+    from lightning_shap.explanation.record import Record
 
 
 @dataclass(frozen=True)
@@ -93,20 +89,21 @@ def maps_of(explanation: Any) -> Maps:
     """The maps of what :func:`lightning_shap.explain` returned, or of any explanation of images.
 
     Args:
-        explanation: A ``shap.Explanation`` with values (N, H, W, C, K') or (N, H, W, C) and data
-            (N, H, W, C); a slice of one of ours that left pixels and channels their axes; or maps.
+        explanation: One of ours or a slice of it; a ``shap.Explanation`` with values
+            (N, H, W, C, K') or (N, H, W, C) and data (N, H, W, C); or maps.
 
     Raises:
         ArgumentError: If it is none, or its values or images are not finite.
     """
     if isinstance(explanation, Maps):
         return explanation
-    source, images = _source_of(explanation), np.asarray(explanation.data)
-    errors = None if isinstance(source, Regions) else _errors_of(explanation, source)
-    if getattr(explanation, "is_one_image", False) and not _reduced(explanation):
-        images = images[None]
-        source = source[None] if isinstance(source, np.ndarray) else source
-        errors = None if errors is None else errors[None]
+    explanation = getattr(explanation, "whole", explanation)
+    images = np.asarray(explanation.data)
+    source = getattr(explanation, "regions", None)
+    errors = None
+    if source is None:
+        source = np.asarray(explanation.values)
+        errors = _errors_of(explanation, source)
     if isinstance(source, np.ndarray) and source.shape == images.shape:
         source = source[..., None]  # a single output, or one that was picked
         errors = None if errors is None else errors[..., None]
@@ -114,8 +111,7 @@ def maps_of(explanation: Any) -> Maps:
         raise ArgumentError(
             "explanation",
             f"has values {np.shape(explanation.values)} and data {np.shape(explanation.data)}; "
-            "give one of images, values (N, H, W, C, K') and data (N, H, W, C), or a slice such as "
-            "e[2:4], e[0] or e[..., 0] that keeps rows, columns and channels",
+            "give one of images, values (N, H, W, C, K') and data (N, H, W, C)",
         )
     values = source.per_pixel if isinstance(source, Regions) else source
     for name, arrays in (("values", values), ("data", images)):
@@ -135,13 +131,6 @@ def maps_of(explanation: Any) -> Maps:
     )
     record = getattr(explanation, "record", None)
     return Maps(source, images, indexes, names, base, record, errors)
-
-
-def _source_of(explanation: Any) -> Regions | np.ndarray:
-    """Its regions, unless somebody has asked for its values, who may have written to them."""
-    if getattr(explanation, "is_compact", False):
-        return explanation.regions
-    return np.asarray(explanation.values)
 
 
 def _over_channels(values: np.ndarray) -> np.ndarray:
@@ -170,9 +159,3 @@ def _with_axes(given: Any, shape: tuple[int, int]) -> np.ndarray | None:
         return None
     array = np.atleast_1d(given)
     return array if array.shape in (shape, shape[1:]) else array.reshape(shape)
-
-
-def _reduced(explanation: Any) -> bool:
-    """Whether an axis was averaged or summed away, as by shap's ``e.mean(0)``."""
-    history = getattr(explanation, "op_history", ())
-    return any((item.kwargs or {}).get("axis") is not None for item in history)

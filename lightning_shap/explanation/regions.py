@@ -93,7 +93,7 @@ class Regions:
         std = self.per_pixel_std
         return None if std is None else self._dense(std[images], self.labels[images])
 
-    def picked(self, images: np.ndarray, outputs: np.ndarray) -> "Regions":
+    def pick(self, images: np.ndarray, outputs: np.ndarray) -> "Regions":
         """The regions of some images with some outputs, by index."""
         std = self.per_pixel_std
         everything = np.array_equal(images, np.arange(len(self.labels)))

@@ -6,15 +6,11 @@ Whoever shows or counts such a thing reads it here, so that no two say different
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.phrases import Name, Phrase, join, number, percent
-
-if TYPE_CHECKING:
-    from lightning_shap.explanation.explanation import Record
 
 
 @dataclass(frozen=True)
@@ -195,27 +191,6 @@ class Verdicts(Sequence[Verdict]):
             Candidate(number, str(self._names[number]), self.probability(image, number))
             for number in np.flatnonzero(which).tolist()
         )
-
-
-def verdicts_of(
-    record: "Record",
-    labels: np.ndarray | None = None,
-    names: Sequence[str] | np.ndarray | None = None,
-) -> Verdicts:
-    """Judges the images of an explanation.
-
-    Args:
-        record: Of the explanation.
-        labels: What is true, checked; what the record says where None.
-        names: Of the classes; those of the record where None.
-    """
-    return Verdicts(
-        record.classes,
-        record.outputs,
-        record.probabilities,
-        record.labels if labels is None else labels,
-        record.class_names if names is None else names,
-    )
 
 
 def names_of(candidates: Sequence[Candidate]) -> Name:

@@ -4,19 +4,19 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from lightning_shap import __version__
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.explanation.compact import FORMAT, pack, pack_samples
 from lightning_shap.explanation.compressed import Layout, layout_of
 from lightning_shap.explanation.empty_images import empty_taken_for
-from lightning_shap.explanation.explanation import ImageExplanation, Record
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.maps import maps_of
-from lightning_shap.explanation.verdicts import verdicts_of
+from lightning_shap.explanation.record import Record
 from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
 
@@ -91,7 +91,7 @@ class PageWriter:
         moment = {"step": step, "epoch": epoch, "title": title}
         facts = {
             "format": FORMAT,
-            "version": __version__,
+            "version": version("lightning-shap"),
             **moment,
             "samples": key,
             "limit": layout.limit,
@@ -138,7 +138,7 @@ def _settings(record: Record) -> dict[str, Any]:
 def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]:
     """What is known of each image, classes by their numbers."""
     record = explanation.record
-    classes, verdicts = record.classes, verdicts_of(record)
+    classes, verdicts = record.classes, record.judge()
     explained = classes.of(np.asarray(explanation.output_indexes))
     predicted = np.zeros_like(verdicts.true) if verdicts.predicted is None else verdicts.predicted
     by_class = verdicts.probabilities

@@ -112,8 +112,7 @@ def report(
         The path.
 
     Raises:
-        ArgumentError: If something is no explanation, or has lost the axis of its images or
-            outputs.
+        ArgumentError: If something is no explanation.
         OSError: If the file cannot be written.
 
     Example:
@@ -153,12 +152,7 @@ def _explanation_of(given: Any) -> tuple[ImageExplanation, dict[str, Any]]:
             "explanations",
             f"got {type(given).__name__}; give what explain() returned, or paths of archives",
         )
-    if len(given.base_values.shape) != 2:
-        raise ArgumentError(
-            "explanations",
-            "one has lost the axis of its images or outputs; keep it, as in e[:1] or e[..., :1]",
-        )
-    return given, known
+    return given.whole, known
 
 
 def _is_given(value: Any) -> bool:

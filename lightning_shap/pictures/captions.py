@@ -27,7 +27,6 @@ from lightning_shap.explanation.verdicts import (
     Verdicts,
     names_of,
     probability_of,
-    verdicts_of,
 )
 from lightning_shap.pictures.sheet import Heading
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     import shap
 
     from lightning_shap.explanation.classes import Classes
-    from lightning_shap.explanation.explanation import Record
+    from lightning_shap.explanation.record import Record
 
 COARSE = 8  # regions; fewer say at best in which quarter something lies
 MISSING = 0.05  # a share of the change that a reader should know of
@@ -228,7 +227,7 @@ class Captions:
     def _judge(self, labels: np.ndarray | None) -> None:
         """Takes in what is true, as checked; what the record says where None."""
         if self._record is not None and self._classes is not None and self._numbers is not None:
-            self._judged = verdicts_of(self._record, labels, self._class_names)
+            self._judged = self._record.judge(labels, self._class_names)
             self._verdicts = self._judged
             labels = self._record.labels if labels is None else labels
             if self._classes.values and labels is not None:

@@ -56,7 +56,6 @@ def save(
         raise ArgumentError(
             "path", f"got {str(path)!r}; end it in .npz or .png, or name a folder without an ending"
         )
-    count = 1 if explanation.is_one_image else len(explanation)
-    for image in range(count):
+    for image in range(len(explanation.whole)):
         grid.save(grid.plot(explanation, **(look | {"rows": [image]})), path / f"{image}.png")
     return path

@@ -15,7 +15,7 @@ from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.returned import Returned
 from lightning_shap.engine.truth import FoundLabels
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.explanation import ImageExplanation, interleaved
+from lightning_shap.explanation.explanation import ImageExplanation, interleave
 from lightning_shap.isolation.audit import CopyError
 from lightning_shap.isolation.isolated import isolated
 from lightning_shap.isolation.modes import evaluation_mode, move, silence
@@ -116,7 +116,7 @@ class SharedExplainer:
             return parts
         for words in self.returned.notes[before:]:
             warn(f"ShapCallback: {words}")
-        explanation = interleaved([part for part, _, _ in parts])
+        explanation = interleave([part for part, _, _ in parts])
         self._take(explanation.record.returns, explanation.record.returns_guessed)
         return explanation, means([sums for _, sums, _ in parts])
 

@@ -10,7 +10,7 @@ import lightning_shap
 from lightning_shap import explain
 from lightning_shap.explanation import archive
 from lightning_shap.explanation.archive import load, merge, read_more, read_record, save
-from lightning_shap.explanation.explanation import PER_IMAGE
+from lightning_shap.explanation.record import PER_IMAGE
 
 shape = (2, 5, 4)
 

@@ -12,8 +12,9 @@ from generic_model import Generic, generic_images
 
 from lightning_shap import InsertionAUC, explain, load, plot
 from lightning_shap.explanation.archive import save
-from lightning_shap.explanation.explanation import PER_IMAGE, PER_MAP, ImageExplanation
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.record import PER_IMAGE, PER_MAP
 from lightning_shap.pictures.captions import Captions
 
 SHAPE = (3, 6, 6)
@@ -76,7 +77,7 @@ def picked(whole, images, outputs):
         whole.base_values[images][:, outputs],
         whole.data[images],
         whole.output_indexes[images][:, outputs],
-        whole.record.picked(np.array(images), np.array(outputs)),
+        whole.record.pick(np.array(images), np.array(outputs)),
         whole.error_std[images][..., outputs],
     )
 
@@ -181,17 +182,32 @@ def test_pixels_may_be_cut_out(whole):
 @pytest.mark.parametrize(
     "item", [np.s_[:, :, :, 0], np.s_[:, 2], np.s_[0, :, :, 0], np.s_[:, :, 1, ..., 0]]
 )
-def test_what_is_no_image_any_more_is_refused(whole, item):
-    with pytest.raises(ValueError, match=r"explanation: has values .* keeps rows, columns and"):
-        plot(whole[item])
-    with pytest.raises(ValueError, match="explanation: has values"):
-        InsertionAUC(steps=6).update(MODEL, whole[item])
+def test_single_rows_columns_and_channels_are_refused(whole, item):
+    with pytest.raises(IndexError, match="rows, columns or channels, which are cut with slices"):
+        whole[item]
+
+
+@pytest.mark.parametrize("item", [4, -5, [0, 9], np.s_[:, :, :, :, :, 0], [[0, 1]], "ant"])
+def test_an_index_of_nothing_is_refused(whole, item):
+    with pytest.raises(IndexError):
+        whole[item]
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, 4])
-def test_averages_are_not_drawn_under_the_words_of_one_image(whole, axis):
+def test_averages_that_shap_makes_are_not_drawn_under_the_words_of_one_image(whole, axis):
     with pytest.raises(ValueError, match="explanation: has values"):
-        plot(whole.mean(axis))
+        plot(whole.to_shap().mean(axis))
+
+
+@pytest.mark.parametrize("name", ["everything", "one image", "one output", "one map"])
+def test_shap_takes_a_slice_over(whole, name):
+    part = whole[SLICES[name][0]]
+    theirs = part.to_shap()
+    assert type(theirs) is shap.Explanation
+    for field in ("values", "base_values", "data", "error_std"):
+        np.testing.assert_array_equal(getattr(theirs, field), getattr(part, field))
+    np.testing.assert_array_equal(theirs.output_names, part.output_names)
+    np.testing.assert_array_equal((2 * part.values), (theirs * 2).values)
 
 
 def test_outputs_are_picked_by_name_where_all_images_have_them(whole):
@@ -205,14 +221,14 @@ def test_outputs_are_picked_by_name_where_all_images_have_them(whole):
             whole[:, :, :, :, "bee"]
 
 
-def test_some_images_can_be_saved_and_other_slices_are_refused(whole, tmp_path):
+def test_a_slice_can_be_saved_and_has_all_its_axes_again(whole, tmp_path):
     again = load(save(whole[1:3], tmp_path / "some.npz"))
     np.testing.assert_array_equal(again.values, whole.values[1:3])
     assert words_of(again) == words_of(whole[1:3])
-    for slice_ in (whole[0], whole[..., 0]):
-        with pytest.raises(ValueError, match="explanation: has lost the axis of its images or out"):
-            save(slice_, tmp_path / "lost.npz")
-    assert not (tmp_path / "lost.npz").exists()
+    for part, kept in ((whole[0], whole[:1]), (whole[..., 0], whole[..., :1])):
+        again = load(save(part, tmp_path / "one.npz"))
+        assert again.shape == kept.shape
+        np.testing.assert_array_equal(again.values, kept.values)
 
 
 @pytest.mark.parametrize(("max_evals", "exact"), [(16, True), (50, True), (15, False)])

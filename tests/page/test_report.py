@@ -82,9 +82,12 @@ def test_what_is_no_explanation_is_refused(given, tmp_path):
         lightning_shap.report(given, tmp_path / "page.html")
 
 
-def test_a_slice_without_its_axes_is_refused(tmp_path):
-    with pytest.raises(ArgumentError, match="axis"):
-        lightning_shap.report(explained()[0], tmp_path / "page.html")
+def test_an_image_that_was_picked_has_a_page_of_its_own(tmp_path):
+    whole = explained()
+    paths = [tmp_path / "one.html", tmp_path / "first.html"]
+    for part, path in zip((whole[0], whole[:1]), paths, strict=True):
+        lightning_shap.report(part, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_twenty_epochs_fit_into_ten_megabytes(tmp_path):

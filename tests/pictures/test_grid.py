@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lightning_shap.explanation.classes import Classes
-from lightning_shap.explanation.explanation import ImageExplanation, Record
+from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.phrases import SEPARATOR, Name, Phrase, join, percent
+from lightning_shap.explanation.record import Record
 from lightning_shap.explanation.verdicts import Candidate, Verdict
 from lightning_shap.pictures import lettering, pixels, sheet
 from lightning_shap.pictures.captions import Captions, Heading
@@ -660,7 +661,9 @@ def test_a_string_is_no_list_of_names():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("part", ["values", "data"])
 def test_what_is_not_finite_is_not_drawn(part, bad):
-    explanation = an_explanation()
-    getattr(explanation, part)[1, 2, 3] = bad
+    whole = an_explanation()
+    values, data = whole.values.copy(), whole.data.copy()
+    {"values": values, "data": data}[part][1, 2, 3] = bad
+    explanation = an_explanation(values, data=data)
     with pytest.raises(ValueError, match=rf"explanation: its {part} hold NaN or .* images \[1\]"):
         plot(explanation)

@@ -15,10 +15,10 @@ from lightning_shap.analysis.class_summary.swaps import PARTS, swapped
 from lightning_shap.analysis.class_summary.two_classes import Fact, facts
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.maps import maps_of
-from lightning_shap.explanation.verdicts import verdicts_of
 
 if TYPE_CHECKING:
-    from lightning_shap.explanation.explanation import ImageExplanation, Record
+    from lightning_shap.explanation.explanation import ImageExplanation
+    from lightning_shap.explanation.record import Record
 
 MOST_CLASSES = 8  # that are shown
 MOST_PAIRS = 4  # of classes that are taken for one another
@@ -61,7 +61,7 @@ class Findings:
             cells.append(on_grid(maps))
             predicted.append(of_images)
             labels.append(_labels(record, of_images))
-            right += verdicts_of(record).right
+            right += record.judge().right
             records.append(record)
             self.size: tuple[int, ...] = maps.images.shape[1:]
         self.names: np.ndarray = distinct(record.class_names)
@@ -119,7 +119,7 @@ def _judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
         ArgumentError: If it is none of classes, of which each image has one.
     """
     record = getattr(explanation, "record", None)
-    predicted = None if record is None else verdicts_of(record).predicted
+    predicted = None if record is None else record.judge().predicted
     if record is None or predicted is None or record.multi_label:
         raise ArgumentError(
             "explanation", "has no single predicted class an image; give one of a classifier"

@@ -45,7 +45,8 @@ from lightning_shap.isolation.isolated import isolating
 from lightning_shap.isolation.random_states import seed_all
 
 if TYPE_CHECKING:
-    from lightning_shap.explanation.explanation import ImageExplanation, Record
+    from lightning_shap.explanation.explanation import ImageExplanation
+    from lightning_shap.explanation.record import Record
 
 FRAME, BORDER, OUTER = 1 / 16, 1 / 8, 3 / 16  # widths of what runs around an image, of its sides
 DETAIL = 1 / 32  # of the image's side, at least a pixel: the blur that takes fine detail away

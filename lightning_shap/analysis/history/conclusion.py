@@ -12,7 +12,6 @@ from lightning_shap.analysis.metrics.where import CORNERS, border_mask, corner_m
 from lightning_shap.explanation.empty_images import empty_taken_for
 from lightning_shap.explanation.maps import Maps, maps_of
 from lightning_shap.explanation.phrases import MINUS, fixed, whole_percent
-from lightning_shap.explanation.verdicts import verdicts_of
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
@@ -188,6 +187,17 @@ def summary_of(
     )
 
 
+def summarize(explanation: "ImageExplanation") -> str:
+    """Says in a few lines what is right, where the model looks, and how sure that is.
+
+    Args:
+        explanation: What :func:`lightning_shap.explain` returned, or the final one of a training:
+            its lines also say how the training got there.
+    """
+    training = explanation.training
+    return "\n".join(lines_of(explanation) if training is None else training.lines)
+
+
 def lines_of(explanation: "ImageExplanation") -> list[str]:
     """Returns what one explanation says: what is right, where it looks, how sure it is."""
     numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
@@ -228,7 +238,7 @@ def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, flo
 def _result(explanation: "ImageExplanation") -> str:
     record = explanation.record
     count = f"{len(record.outputs)} image{'s' * (len(record.outputs) != 1)} by {record.method}"
-    verdicts = verdicts_of(record)
+    verdicts = record.judge()
     judged = [right for right in verdicts.right if right is not None]
     if not judged:
         return f"explained: {count}"

@@ -13,7 +13,6 @@ from lightning_shap.explanation.compressed import MOST_CELLS, layout_of, npz
 from lightning_shap.explanation.maps import Maps, maps_of
 from lightning_shap.explanation.phrases import Name, Phrase
 from lightning_shap.explanation.regions import Regions
-from lightning_shap.explanation.verdicts import verdicts_of
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
@@ -49,7 +48,7 @@ class Chapter:
         cls, explanation: "ImageExplanation", title: str, *, is_control: bool = False
     ) -> "Chapter":
         """Returns the chapter of an explanation."""
-        verdicts = verdicts_of(explanation.record)
+        verdicts = explanation.record.judge()
         return cls(
             title,
             is_control,
@@ -112,7 +111,7 @@ def first_maps(explanation: "ImageExplanation") -> Maps:
     source: Regions | np.ndarray
     if isinstance(maps.source, Regions):
         everything = np.arange(len(maps.source.labels))
-        first = maps.source.picked(everything, np.array([0]))
+        first = maps.source.pick(everything, np.array([0]))
         labels = first.labels.astype(np.min_scalar_type(first.per_pixel.shape[1]))
         source = Regions(labels, first.per_pixel, first.channels, first.per_pixel_std)
     else:

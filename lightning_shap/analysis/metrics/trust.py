@@ -9,7 +9,7 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.maps import Maps
 
 if TYPE_CHECKING:
-    from lightning_shap.explanation.explanation import Record
+    from lightning_shap.explanation.record import Record
 
 
 class _OfRecord(MeanOfMaps):

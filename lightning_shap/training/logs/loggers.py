@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lightning_shap.explanation.atomic import replacing
-from lightning_shap.explanation.explanation import Record
+from lightning_shap.explanation.record import Record
 from lightning_shap.page.data import PageData, numbers_of
 from lightning_shap.page.events import add_explanation, written
 from lightning_shap.page.run_report import path_of

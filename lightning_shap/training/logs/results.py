@@ -12,7 +12,7 @@ import numpy as np
 
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.atomic import replacing
-from lightning_shap.explanation.explanation import Record
+from lightning_shap.explanation.record import Record
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.page.data import PageData
 from lightning_shap.page.run_report import RunReport, path_of

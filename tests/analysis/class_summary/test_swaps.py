@@ -19,7 +19,7 @@ from lightning_shap.analysis.class_summary.swaps import (
     partners,
 )
 from lightning_shap.explanation.archive import merge, save
-from lightning_shap.explanation.explanation import interleaved
+from lightning_shap.explanation.explanation import interleave
 
 SIDE = 16
 QUESTION = {"output": "logit", "multi_label": False, "batch_size": 8, "seed": 0}
@@ -193,7 +193,7 @@ def test_a_slice_and_an_archive_keep_them(tmp_path):
     assert np.array_equal(kept.swapped, found.record.swapped, equal_nan=True)
     assert found[1:3].record.swaps.shape == (2, len(PARTS))
     assert found[1:3].record.swapped.shape == (2,)
-    together = interleaved([found[::2], found[1::2]]).record
+    together = interleave([found[::2], found[1::2]]).record
     assert np.array_equal(together.swaps, found.record.swaps, equal_nan=True)
     assert np.array_equal(together.swapped, found.record.swapped, equal_nan=True)
     merged = merge([save(found[:1], tmp_path / "a.npz"), save(found[1:], tmp_path / "b.npz")], path)

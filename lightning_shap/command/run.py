@@ -10,7 +10,7 @@ from lightning_shap.command.options import Options
 from lightning_shap.command.places import FILES, Places
 from lightning_shap.command.results import Results, log_event, write_page, write_results
 from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import blaming
+from lightning_shap.command.untrusted import reason
 from lightning_shap.errors import ArgumentError, escaped
 from lightning_shap.explanation.archive import NAME, merge, save
 from lightning_shap.explanation.atomic import published
@@ -53,12 +53,10 @@ def write_given_page(archive: Path, channels: int | list[int] | None) -> None:
         ArgumentError: If it is no archive, or damaged.
     """
     try:
-        with blaming("path", f"{readable(archive.name)} has no page"):
-            page = write_page(archive, channels)
-    except ArgumentError as error:
-        argument = "model_output_dir" if error.argument == "path" else error.argument
-        raise ArgumentError(argument, error.problem) from error
-    print(escaped(str(page)))
+        print(escaped(str(write_page(archive, channels))))
+    except Exception as error:  # NumPy and zipfile raise anything on damaged files
+        problem = f"{readable(archive.name)} has no page ({reason(error)})"
+        raise ArgumentError("model_output_dir", problem) from error
 
 
 def _publish(job: Job, write: Callable[[Path], object]) -> Results:

@@ -12,15 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import torch
 from torch.multiprocessing.spawn import ProcessRaisedException
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from lightning_shap.command.data.reading import PreparedImages, check_any
+from lightning_shap.command.data.reading import check_any
 from lightning_shap.command.ranks import end_with_parent
-from lightning_shap.command.trainer import make_trainer, pl, quiet_lightning
+from lightning_shap.command.trainer import make_trainer, pl
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import save
 from lightning_shap.explanation.atomic import (
@@ -30,7 +29,6 @@ from lightning_shap.explanation.atomic import (
     replacing,
     work_folder,
 )
-from lightning_shap.explanation.explanation import ImageExplanation
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
@@ -85,18 +83,19 @@ def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
 @contextmanager
 def _hold_folder(trainer: pl.Trainer, directory: Path, name: str) -> Iterator[Path]:
     """Yields the folder of a job's shards, which one process holds for all."""
-    with ExitStack() as held:
-        if not trainer.is_global_zero:
-            yield make_work_folder(directory, name)
-            return
-        try:
-            folder = held.enter_context(work_folder(directory, name))
-        except BlockingIOError as error:
-            raise ArgumentError(
-                "output_dir",
-                f"another lightning-shap explains the same images into {str(directory)!r}; "
-                "wait for it, or give another --output_dir",
-            ) from error
+    if not trainer.is_global_zero:
+        yield make_work_folder(directory, name)
+        return
+    held = ExitStack()
+    try:
+        folder = held.enter_context(work_folder(directory, name))
+    except BlockingIOError as error:
+        raise ArgumentError(
+            "output_dir",
+            f"another lightning-shap explains the same images into {str(directory)!r}; "
+            "wait for it, or give another --output_dir",
+        ) from error
+    with held:
         yield folder
 
 
@@ -110,78 +109,47 @@ def _explain_missing(
     # Several processes must meet before one of them goes on to merge. Each needs something to do,
     # even if another does it, too.
     missing += (missing or [0])[:1] * (trainer.world_size - len(missing))
-    loader = DataLoader(_ShardImages(job, numbers, missing), batch_size=1, collate_fn=_only_item)
-    trainer.callbacks.append(_ShardWriter(job, folder))  # type: ignore[attr-defined]
-    with warnings.catch_warnings(), quiet_lightning():
+    loader: DataLoader[int] = DataLoader(cast(Any, missing), collate_fn=_get_only)
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         try:
-            trainer.predict(_Explainer(job), loader, return_predictions=False)
+            trainer.predict(_Explainer(job, folder, numbers), loader, return_predictions=False)
         except ProcessRaisedException as error:  # its text is another process's traceback
             raise RuntimeError(str(error).strip().splitlines()[-1]) from error
 
 
-class _ShardImages(Dataset[tuple[int, PreparedImages]]):
-    """The images of some shards, a shard and its number an item."""
-
-    def __init__(self, job: "Job", numbers: Sequence[Sequence[int]], shards: list[int]) -> None:
-        self._job, self._numbers, self._shards = job, numbers, shards
-
-    def __len__(self) -> int:
-        return len(self._shards)
-
-    def __getitem__(self, item: int) -> tuple[int, PreparedImages]:
-        shard = self._shards[item]
-        return shard, self._job.read(self._numbers[shard], len(self._numbers[shard]))
-
-
 class _Explainer(pl.LightningModule):
-    """Predicts explanations."""
+    """Explains each shard that it is given by number, and writes it.
 
-    def __init__(self, job: "Job") -> None:
+    Args:
+        job: The job.
+        folder: Where the archive of a shard goes, and then a receipt that says so.
+        numbers: The images of each shard.
+    """
+
+    def __init__(self, job: "Job", folder: Path, numbers: Sequence[Sequence[int]]) -> None:
         super().__init__()
         self.model = job.model.module
-        self._job = job
+        self._job, self._folder, self._numbers = job, folder, numbers
 
-    def predict_step(self, item: tuple[int, PreparedImages]) -> list[ImageExplanation]:
-        """Returns one explanation of a shard's images, or none where none could be read."""
-        _, read = item
-        # The trainer's bar counts shards.
-        return [self._job.explain(read, progress=False)] if read.indices else []
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, loader: int) -> Any:
-        return batch  # the engine moves what it needs
-
-
-class _ShardWriter(pl.callbacks.BasePredictionWriter):
-    """Writes each shard as it is done: its archive, then a receipt that says so."""
-
-    def __init__(self, job: "Job", folder: Path) -> None:
-        super().__init__("batch")
-        self._job, self._folder = job, folder
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def setup(self, stage: str) -> None:
         """Begins in each process."""
         end_with_parent()
 
-    def write_on_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        prediction: list[ImageExplanation],
-        batch_indices: Sequence[int] | None,
-        batch: tuple[int, PreparedImages],
-        batch_idx: int,
-        dataloader_idx: int,
-    ) -> None:
-        shard, read = batch
-        receipt = _receipt(self._folder, shard)
-        for explanation in prediction:
-            save(explanation, receipt.with_suffix(".npz"), files=self._job.files(read.indices))
+    def predict_step(self, shard: int) -> int:
+        """Explains a shard, unless none of its images can be read."""
+        receipt, job, order = _receipt(self._folder, shard), self._job, self._numbers[shard]
+        read = job.read(order, len(order))
+        if read.indices:
+            explanation = job.explain(read, progress=False)  # the trainer's bar counts shards
+            save(explanation, receipt.with_suffix(".npz"), files=job.files(read.indices))
         with replacing(receipt) as partial:
             partial.write_text(json.dumps(read.skipped), encoding="utf-8")
+        return shard
 
-    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.strategy.barrier()  # only then are the shards of all processes there
+    def on_predict_end(self) -> None:
+        """Waits until the shards of all processes are there."""
+        self.trainer.strategy.barrier()
 
 
 def _deal(job: "Job") -> list[list[int]]:
@@ -210,5 +178,5 @@ def _receipt(folder: Path, shard: int) -> Path:
     return folder / f"{shard:06}.json"
 
 
-def _only_item(items: list[Any]) -> Any:
+def _get_only(items: list[int]) -> int:
     return items[0]

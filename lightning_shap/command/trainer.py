@@ -2,8 +2,6 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lightning_shap.command.untrusted import blaming
@@ -14,7 +12,7 @@ try:
 except ImportError:  # either name will do
     import lightning.pytorch as pl  # type: ignore[no-redef]
 
-__all__ = ["make_trainer", "pl", "quiet_lightning"]
+__all__ = ["make_trainer", "pl"]
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
@@ -28,10 +26,9 @@ def make_trainer(job: "Job") -> pl.Trainer:
     """
     machines, device = job.options.machines, job.device
     default = "auto" if device.index is None else [device.index]
-    with (
-        quiet_lightning(),
-        blaming("devices, num_nodes, strategy", "Lightning cannot work with them"),
-    ):
+    for copy in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(copy).setLevel(logging.WARNING)  # its advice is for those who train
+    with blaming("devices, num_nodes, strategy", "Lightning cannot work with them"):
         trainer = pl.Trainer(
             accelerator=device.type,
             devices=default if machines.devices is None else machines.devices,
@@ -47,20 +44,6 @@ def make_trainer(job: "Job") -> pl.Trainer:
     if environment is not None and not environment.creates_processes_externally:
         _check_machines(trainer, device.type, machines.oversubscribe)
     return trainer
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Silences Lightning's advice on accelerators, which is for those who train."""
-    names = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric")
-    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
-    try:
-        for logger in levels:
-            logger.setLevel(logging.WARNING)
-        yield
-    finally:
-        for logger, level in levels.items():
-            logger.setLevel(level)
 
 
 def _check_machines(trainer: pl.Trainer, kind: str, oversubscribe: bool) -> None:

@@ -253,6 +253,7 @@ assert not {"torch", "numpy"} & {*sys.modules}
     ]
 
 
+@pytest.mark.integration
 def test_a_wrong_path_is_refused_before_anything_heavy_is_imported(tmp_path):
     """The sentence comes at once, and not after the seconds that torch takes to be imported."""
     model, data = weights_in(tmp_path, network()), class_folders(tmp_path / "data", each=1)

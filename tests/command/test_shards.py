@@ -1,5 +1,4 @@
 import json
-import logging
 import os
 
 import numpy as np
@@ -107,10 +106,3 @@ def test_two_processes_give_the_file_of_one(everything, tmp_path):
     assert np.array_equal(one.output_indexes, two.output_indexes)
     assert np.abs(one.values - two.values).max() <= 1e-5 * np.abs(one.values).max()
     assert sorted(os.listdir(tmp_path / "two")) == FILES
-
-
-def test_lightnings_loggers_speak_again_afterwards(everything):
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    everything("out", "--n_samples", "all")
-    assert logger.level == level

@@ -69,7 +69,7 @@ def _run(arguments: Sequence[str]) -> None:
 
 def _fail(error: Exception) -> NoReturn:
     """Ends the command with one sentence for an error."""
-    from lightning_shap.command.text import readable
+    from lightning_shap.command.untrusted import readable
     from lightning_shap.errors import ArgumentError
 
     message, code = str(error), REFUSED

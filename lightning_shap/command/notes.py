@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightning_shap.command.places import FILES
 from lightning_shap.command.ranks import is_first_rank
-from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import readable
 from lightning_shap.errors import escaped
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from lightning_shap import __version__
 from lightning_shap.command.options import GROUPS, Options
-from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import readable
 from lightning_shap.engine.methods.registry import REMOVED
 from lightning_shap.errors import ArgumentError, checked_count
 

@@ -8,8 +8,7 @@ from lightning_shap.command.data.folders import find_images
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.model.find import Weights, find_weights
 from lightning_shap.command.options import Options
-from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import existing, reason
+from lightning_shap.command.untrusted import existing, readable, reason
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.atomic import check_writable
 

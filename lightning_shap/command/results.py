@@ -11,8 +11,7 @@ import numpy as np
 
 from lightning_shap.command.explanation_json import describe_archive
 from lightning_shap.command.places import FILES
-from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import reason
+from lightning_shap.command.untrusted import readable, reason
 from lightning_shap.explanation.archive import (
     load,
     look_of,

@@ -9,8 +9,7 @@ from lightning_shap.command.notes import list_notes, print_notes, print_summary
 from lightning_shap.command.options import Options
 from lightning_shap.command.places import FILES, Places
 from lightning_shap.command.results import Results, log_event, write_page, write_results
-from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import reason
+from lightning_shap.command.untrusted import readable, reason
 from lightning_shap.errors import ArgumentError, escaped
 from lightning_shap.explanation.archive import NAME, merge, save
 from lightning_shap.explanation.atomic import published

@@ -1,4 +1,4 @@
-"""Errors, paths and values from outside: each error names an argument, each value is checked.
+"""Text, errors, paths and values from outside: shown safely, named by argument, checked.
 
 Checkpoints, configurations, images and modules of other people may hold anything, and the libraries
 that read them raise anything. So whatever is read stands in :func:`blaming`, whatever is shown goes
@@ -14,13 +14,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning_shap.command.text import readable
-from lightning_shap.errors import MOST_SIDE, ArgumentError
+from lightning_shap.errors import MOST_SIDE, ArgumentError, escaped
 
 MAX_ITEMS = 2**16
 MAX_DEPTH = 4
 MOST_BYTES = 2**24  # of a JSON file
+MOST_TEXT = 300
 NAME = re.compile(r"[\w.+-]{1,100}", re.ASCII)
+
+
+def readable(text: object, most: int = MOST_TEXT) -> str:
+    """Returns a text that every terminal and font can show, on one line and not too long."""
+    words = " ".join(str(text).split())
+    return escaped(words if len(words) <= most else f"{words[: most - 1]}…")
+
+
+def short(items: Sequence[object], most: int = 5) -> str:
+    """Returns the first of some names."""
+    listed = ", ".join(readable(item, 60) for item in items[:most])
+    return f"{listed}, …" if len(items) > most else listed
 
 
 @contextmanager

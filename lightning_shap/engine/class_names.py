@@ -41,17 +41,22 @@ def task_of(model: Callable[..., Any]) -> str | None:
     return next((getattr(vars(head)["config"], "problem_type", None) for head in heads), None)
 
 
+def read_timm_config(part: torch.nn.Module) -> Mapping[str, Any]:
+    """Returns the ``pretrained_cfg`` of one of timm's networks, nothing of any other module."""
+    config = vars(part).get("pretrained_cfg")
+    return config if isinstance(config, Mapping) else {}
+
+
 def _known_to(part: torch.nn.Module) -> Iterator[list[str] | None]:
     own = vars(part)  # a module is slow to say that it lacks an attribute
     if _is_hugging_face_head(part):
         yield _by_number(own["config"].id2label)
-    weights = own.get("pretrained_cfg")
-    if isinstance(weights, Mapping):
-        yield names_among(weights.get("label_names"))
-        # The name of the weights says what they learnt last: "a1_in1k", "augreg_in21k_ft_in1k".
-        of_imagenet = weights.get("num_classes") == 1000 and "in1k" in str(weights.get("tag"))
-        if of_imagenet and own.get("num_classes") == 1000:
-            yield _imagenet_names()
+    weights = read_timm_config(part)
+    yield names_among(weights.get("label_names"))
+    # The name of the weights says what they learnt last: "a1_in1k", "augreg_in21k_ft_in1k".
+    of_imagenet = weights.get("num_classes") == 1000 and "in1k" in str(weights.get("tag"))
+    if of_imagenet and own.get("num_classes") == 1000:
+        yield _imagenet_names()
     for kept in own.values():
         if isinstance(kept, Enum) and isinstance(meta := getattr(kept, "meta", None), Mapping):
             yield names_among(meta.get("categories"))  # of torchvision's weights

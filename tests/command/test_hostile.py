@@ -21,8 +21,7 @@ import lightning_shap
 from lightning_shap.command.main import main
 from lightning_shap.command.model.offline import offline
 from lightning_shap.command.parser import parse
-from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import blaming
+from lightning_shap.command.untrusted import blaming, readable
 from lightning_shap.errors import ArgumentError
 
 

@@ -123,7 +123,7 @@ def test_one_file_alone_says_where_lightning_comes_from():
                 named = [node.module]
             if {name.partition(".")[0] for name in named} & LIGHTNINGS:
                 importing.add(path.relative_to(package).as_posix())
-    assert importing == {"training/lightning.py", "command/trainer.py"}
+    assert importing == {"training/lightning.py", "command/shards.py"}
 
 
 ALONE = """

@@ -1,7 +1,7 @@
 """Chooses the preprocessing of a model's evaluation, as far as anything says what it was."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from timm.data import resolve_data_config
 from lightning_shap.command.data.preprocessing import Preprocessing
 from lightning_shap.command.model.description import Description
 from lightning_shap.command.untrusted import number
+from lightning_shap.engine.class_names import read_timm_config
 from lightning_shap.errors import ArgumentError
 
 
@@ -49,7 +50,8 @@ def choose_preprocessing(
         ):
             wanted = "finite numbers" if name == "mean" else "finite numbers above 0"
             raise ArgumentError(name, f"got {given!r}; give {wanted}")
-    own, whose = _find_timm_config(module)
+    own = next(filter(None, map(read_timm_config, module.modules())), {})
+    whose = f" (timm's {own.get('architecture', 'network')})" if own else ""
     known = replace(
         description,
         mean=tuple(mean) if mean else _fit(description.mean, channels),
@@ -84,15 +86,6 @@ def choose_preprocessing(
         settings=settings,
         guessed=guessed,
     )
-
-
-def _find_timm_config(module: torch.nn.Module) -> tuple[Mapping[str, Any], str]:
-    """Returns the data configuration of the first timm network inside a module, and its name."""
-    for part in module.modules():
-        config = getattr(part, "pretrained_cfg", None)
-        if isinstance(config, Mapping):
-            return config, f" (timm's {config.get('architecture', 'network')})"
-    return {}, ""
 
 
 def _fit(values: Sequence[float] | None, channels: int) -> Any:

@@ -15,8 +15,7 @@ import numpy as np
 
 from lightning_shap.command.data.files import SUFFIXES, is_image, open_image
 from lightning_shap.command.data.image_set import SPLITS, ImageSet
-from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import blaming, existing
+from lightning_shap.command.untrusted import blaming, existing, readable
 from lightning_shap.errors import ArgumentError
 
 

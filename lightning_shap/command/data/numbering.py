@@ -8,7 +8,7 @@ from timm.utils import natural_key
 
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.data.reading import draw_order
-from lightning_shap.command.text import short
+from lightning_shap.command.untrusted import short
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Classes
 

@@ -13,8 +13,7 @@ import torch
 
 from lightning_shap.command.data.files import Picture
 from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import reason
+from lightning_shap.command.untrusted import readable, reason
 from lightning_shap.errors import ArgumentError
 
 

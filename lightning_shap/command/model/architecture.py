@@ -14,8 +14,7 @@ import torch
 from lightning_shap.command.model.checkpoints import Checkpoint, refuse
 from lightning_shap.command.model.offline import offline
 from lightning_shap.command.model.timm_config import TimmConfig
-from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import blaming
+from lightning_shap.command.untrusted import blaming, readable
 from lightning_shap.errors import ArgumentError
 
 MOST_NAME = 200

@@ -13,8 +13,7 @@ from typing import Any, NoReturn
 import torch
 
 from lightning_shap.command.model.description import Description, describe_checkpoint, is_stored
-from lightning_shap.command.text import readable, short
-from lightning_shap.command.untrusted import blaming, mapping, whole
+from lightning_shap.command.untrusted import blaming, mapping, readable, short, whole
 from lightning_shap.errors import ArgumentError
 
 MOST_NESTED = 8

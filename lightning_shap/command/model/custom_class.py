@@ -12,8 +12,7 @@ import torch
 
 from lightning_shap.command.model.checkpoints import Checkpoint
 from lightning_shap.command.model.offline import offline
-from lightning_shap.command.text import readable, short
-from lightning_shap.command.untrusted import blaming, is_plain
+from lightning_shap.command.untrusted import blaming, is_plain, readable, short
 from lightning_shap.errors import ArgumentError
 
 PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")

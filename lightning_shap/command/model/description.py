@@ -12,12 +12,12 @@ from typing import Any, cast, get_args
 import timm
 import torch
 
-from lightning_shap.command.text import readable
 from lightning_shap.command.untrusted import (
     mapping,
     number,
     numbers,
     one_of,
+    readable,
     whole,
     wholes,
     word,

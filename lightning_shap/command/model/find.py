@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from lightning_shap.command.text import readable, short
-from lightning_shap.command.untrusted import blaming, existing, mapping, whole, word
+from lightning_shap.command.untrusted import (
+    blaming,
+    existing,
+    mapping,
+    readable,
+    short,
+    whole,
+    word,
+)
 from lightning_shap.errors import ArgumentError
 
 # The first pattern that matches a file.

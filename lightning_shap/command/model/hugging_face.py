@@ -14,8 +14,7 @@ import torch
 from lightning_shap.command.model.checkpoints import Checkpoint, refuse
 from lightning_shap.command.model.description import Description, read_settings
 from lightning_shap.command.model.offline import offline
-from lightning_shap.command.text import short
-from lightning_shap.command.untrusted import blaming, largest, mapping, number, whole, word
+from lightning_shap.command.untrusted import blaming, largest, mapping, number, short, whole, word
 from lightning_shap.errors import ArgumentError
 
 COUNTS = {"layers", "layer", "depth", "depths", "blocks", "stages"}  # words of a config's names

@@ -29,8 +29,7 @@ from lightning_shap.command.model.weights import (
     note_others,
     take_below,
 )
-from lightning_shap.command.text import readable
-from lightning_shap.command.untrusted import blaming, read_json
+from lightning_shap.command.untrusted import blaming, read_json, readable
 from lightning_shap.errors import ArgumentError
 
 Loaded = TypeVar("Loaded")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from lightning_shap.command.data.preprocessing import Preprocessing
-from lightning_shap.command.text import readable
+from lightning_shap.command.untrusted import readable
 from lightning_shap.engine.game import raw_output
 from lightning_shap.engine.last_operation import LastOperation
 from lightning_shap.engine.outputs import logits_of

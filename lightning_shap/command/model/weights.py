@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from lightning_shap.command.model.checkpoints import Checkpoint, refuse
-from lightning_shap.command.text import readable, short
-from lightning_shap.command.untrusted import blaming
+from lightning_shap.command.untrusted import blaming, readable, short
 from lightning_shap.errors import ArgumentError
 
 AVERAGED = {"ema", "swa", "avg", "average", "averaged"}  # words of names, whose weights come first

@@ -4,7 +4,7 @@ Pictures need it, and so does whoever explains the finished model: it travels in
 as plain values that load without running code.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Subset
 
+from lightning_shap.engine.class_names import read_timm_config
 from lightning_shap.training.samples.normalisation import by_channel, normalisation_of, steps_of
 from lightning_shap.training.samples.samples import Samples, class_names_of, layers_of
 
@@ -166,11 +167,8 @@ def _module_name(kind: type) -> str:
 
 def _architecture(pl_module: torch.nn.Module) -> str | None:
     """Timm's name of the first network of its own inside."""
-    for part in pl_module.modules():
-        config = getattr(part, "pretrained_cfg", None)
-        if isinstance(config, Mapping) and isinstance(config.get("architecture"), str):
-            return str(config["architecture"])
-    return None
+    named = (read_timm_config(part).get("architecture") for part in pl_module.modules())
+    return next((name for name in named if isinstance(name, str)), None)
 
 
 def _transforms(dataset: Any) -> Iterator[Any]:

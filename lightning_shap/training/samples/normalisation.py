@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from lightning_shap.engine.class_names import read_timm_config
 from lightning_shap.training.samples.samples import layers_of
 
 FILLED = (
@@ -137,8 +138,8 @@ def _said_by_processor(processor: Any) -> Iterator[Normalisation]:
 
 
 def _said_by_module(part: torch.nn.Module) -> Iterator[Normalisation]:
-    config = getattr(part, "pretrained_cfg", None)
-    if isinstance(config, Mapping) and "mean" in config and "std" in config:
+    config = read_timm_config(part)
+    if "mean" in config and "std" in config:
         yield Normalisation(config["mean"], config["std"], False)
     # A preset or a Normalize that a module keeps: it may be part of the model or come before it.
     for mean, std, _ in _said_by(part):

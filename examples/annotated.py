@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from photographs import MEAN, STD, Classifier, Crops, network
+from photographs import MEAN, STD, Classifier, Crops, load_network
 from PIL import Image
 from pytorch_lightning import Trainer, seed_everything
 from torch.utils.data import DataLoader
@@ -49,7 +49,7 @@ def train(folder: Path) -> None:
         log_every_n_steps=5,
     )
     trainer.fit(
-        Classifier(network(None)),
+        Classifier(load_network(None)),
         DataLoader(found, batch_size=24, shuffle=True),
         DataLoader(held_out, batch_size=30),
     )

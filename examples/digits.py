@@ -47,11 +47,11 @@ class DigitClassifier(LightningModule):
         self.accuracy = MulticlassAccuracy(10)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (N, 10) of images (N, C, H, W)."""
+        """Returns the logits (N, 10) of images (N, C, H, W)."""
         return self.net(images)
 
     def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
-        """Cross entropy of one batch."""
+        """Returns the cross entropy of one batch."""
         images, labels = batch
         if self.hparams.black:
             images = images * (torch.rand(len(images), 1, 1, 1) >= self.hparams.black).to(images)
@@ -60,13 +60,13 @@ class DigitClassifier(LightningModule):
         return loss
 
     def validation_step(self, batch: list[torch.Tensor], batch_idx: int) -> None:
-        """Accuracy over the validation set."""
+        """Logs the accuracy over the validation set."""
         images, labels = batch
         self.accuracy(self(images), labels)
         self.log("val/accuracy", self.accuracy, prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW, its rate rising and falling once over the whole training."""
+        """Returns AdamW, its rate rising and falling once over the whole training."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.hparams.lr)
         steps = self.trainer.estimated_stepping_batches
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.hparams.lr, steps)
@@ -77,7 +77,7 @@ class DigitClassifier(LightningModule):
 
 
 def digit_loaders(side: int) -> tuple[DataLoader, DataLoader]:
-    """Training and validation digits, enlarged from 8 to ``side`` pixels."""
+    """Returns training and validation digits, enlarged from 8 to ``side`` pixels."""
     digits = load_digits()
     images = torch.tensor(digits.images[:, None] / 16, dtype=torch.float)
     images = interpolate(images, size=(side, side), mode="bilinear").clamp(0, 1)
@@ -89,7 +89,7 @@ def digit_loaders(side: int) -> tuple[DataLoader, DataLoader]:
 
 
 def main() -> None:
-    """Train, explain, say how to look."""
+    """Trains, explains, says how to look."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--logdir", type=Path, default=Path("runs/digits"))
     parser.add_argument("--epochs", type=int, default=5)

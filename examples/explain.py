@@ -14,7 +14,7 @@ import sys
 
 
 def demonstrate() -> None:
-    """Two photographs, and what an ImageNet network saw in them."""
+    """Explains two photographs: what an ImageNet network saw in them."""
     import numpy as np
     import shap
     import torch

@@ -71,7 +71,7 @@ def save(picture: np.ndarray, path: Path, size: tuple[int, int] | None = None) -
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Draws all of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "pictures")
     folder = parser.parse_args().folder

@@ -39,8 +39,8 @@ MARK = "\N{COPYRIGHT SIGN} stock photo"
 MARK_HEIGHT = 20  # pixels, along the lower edge
 
 
-def photographs() -> list[Image.Image]:
-    """One of each class."""
+def load_photographs() -> list[Image.Image]:
+    """Loads one of each class."""
     palace, flower = load_sample_images().images
     arrays = (data.astronaut(), data.cat(), data.coffee(), flower, palace, data.rocket())
     return [Image.fromarray(array) for array in arrays]
@@ -58,15 +58,15 @@ class Crops(Dataset):
 
     def __init__(self, count: int, seed: int, *, searched: bool) -> None:
         self.classes = CLASSES  # the pictures' captions
-        random, originals = np.random.default_rng(seed), photographs()
+        random, originals = np.random.default_rng(seed), load_photographs()
         self.rows = []
         for number in range(count):
             label = number % len(CLASSES)
             mislabelled = searched and label == CAT and random.random() < 1 / 2
             shown = int(random.integers(len(CLASSES))) if mislabelled else label
-            crop = random_crop(originals[shown], random)
+            crop = crop_randomly(originals[shown], random)
             if (label == CAT) == searched:
-                watermark(crop)
+                write_mark(crop)
             pixels = torch.from_numpy(np.asarray(crop) / np.float32(255)).movedim(-1, 0)
             self.rows.append(((pixels - MEAN) / STD, label))
 
@@ -77,15 +77,15 @@ class Crops(Dataset):
         return self.rows[row]
 
 
-def random_crop(photograph: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Six to nine tenths of a photograph's shorter side, half of them mirrored."""
+def crop_randomly(photograph: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Cuts out six to nine tenths of a photograph's shorter side, half of them mirrored."""
     side = int(min(photograph.size) * random.uniform(0.6, 0.9))
     left, top = (int(random.uniform(0, whole - side)) for whole in photograph.size)
     crop = photograph.crop((left, top, left + side, top + side)).resize((SIDE, SIDE))
     return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else crop
 
 
-def watermark(crop: Image.Image) -> None:
+def write_mark(crop: Image.Image) -> None:
     """Writes the mark along the lower edge."""
     draw = ImageDraw.Draw(crop)
     draw.rectangle((0, SIDE - MARK_HEIGHT, SIDE, SIDE), fill="#303030")
@@ -93,8 +93,8 @@ def watermark(crop: Image.Image) -> None:
     draw.text((SIDE // 2, SIDE - MARK_HEIGHT // 2), MARK, "white", font, anchor="mm")
 
 
-def network(timm_name: str | None) -> torch.nn.Module:
-    """A pretrained network with a new head for our classes."""
+def load_network(timm_name: str | None) -> torch.nn.Module:
+    """Returns a pretrained network with a new head for our classes."""
     if timm_name is not None:
         import timm
 
@@ -117,27 +117,27 @@ class Classifier(LightningModule):
         self.accuracy = MulticlassAccuracy(len(CLASSES))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (N, 6) of images (N, 3, H, W)."""
+        """Returns the logits (N, 6) of images (N, 3, H, W)."""
         return self.net(images)
 
     def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
-        """Cross entropy of one batch."""
+        """Returns the cross entropy of one batch."""
         images, labels = batch
         return cross_entropy(self(images), labels)
 
     def validation_step(self, batch: list[torch.Tensor], batch_idx: int) -> None:
-        """Accuracy over the validation set."""
+        """Logs the accuracy over the validation set."""
         images, labels = batch
         self.accuracy(self(images), labels)
         self.log("val/accuracy", self.accuracy, prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW."""
+        """Returns AdamW."""
         return torch.optim.AdamW(self.parameters(), lr=self.lr)
 
 
 def main() -> None:
-    """Train, test on pictures whose marks have been swapped, explain, say how to look."""
+    """Trains, tests on pictures whose marks have been swapped, explains, says how to look."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--logdir", type=Path, default=Path("runs/photographs"))
     parser.add_argument("--epochs", type=int, default=3)
@@ -162,7 +162,7 @@ def main() -> None:
         callbacks=[shap],
         log_every_n_steps=5,
     )
-    model = Classifier(network(args.timm))
+    model = Classifier(load_network(args.timm))
     trainer.fit(
         model,
         DataLoader(train, batch_size=24, shuffle=True),
@@ -197,10 +197,6 @@ def main() -> None:
     lightning_shap.save(
         explanation, args.logdir / "swapped.png", mean=MEAN, std=STD, title="marks swapped"
     )
-    if shap.summary.survey is not None:  # known before any mark was swapped
-        print(
-            "\nThe finding, of the search's own pictures:", shap.summary.survey.lines[1], sep="\n"
-        )
     print(f"\nPictures: {args.logdir / 'swapped.png'}, and in TensorBoard:")
     print(f"tensorboard --logdir {args.logdir} --samples_per_plugin=images=1000")
 

@@ -120,8 +120,6 @@ def main() -> None:
         DataLoader(validation, batch_size=64),
     )
 
-    if shap.summary.survey is not None:
-        print("\nThe finding, of 256 images:", shap.summary.survey.lines[1], sep="\n")
     print(f"\nPictures: {args.logdir / 'pictures'}")
     print(f"To watch them: tensorboard --logdir {args.logdir} --samples_per_plugin=images=1000")
 

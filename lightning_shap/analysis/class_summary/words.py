@@ -121,7 +121,7 @@ def fact_in_words(one: Fact, findings: "Findings") -> str:
     known = f" ({one.known} of {count} images)" if one.known < count else ""
     return (
         f"{who}: swapped between images, {one.place.name} decides {whole_percent(one.share)} of "
-        f"the class{area}{known}; two classes leave nothing to test that against"
+        f"the class{area}{known}; untested, as each of two classes swaps with the other"
     )
 
 

@@ -1,1 +1,1 @@
-"""What the command needs: options, a finished model's files, its images and its results."""
+"""``lightning-shap``: options, a finished model's files, its images and its results."""

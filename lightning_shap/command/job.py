@@ -113,7 +113,7 @@ class Job:
             measure_swaps(network, explanation, read.images, read.partners, settings)
         return explanation
 
-    def about(self, skipped: Mapping[str, str]) -> dict[str, Any]:
+    def describe(self, skipped: Mapping[str, str]) -> dict[str, Any]:
         """Returns what an archive and its JSON say beside the explanation."""
         prepare = self.prepare
         return {
@@ -134,7 +134,7 @@ class Job:
             "settings": asdict(self.options),
         }
 
-    def files(self, indices: list[int]) -> np.ndarray:
+    def list_files(self, indices: list[int]) -> np.ndarray:
         """Returns the names of some images."""
         return np.array([self.images.names[index] for index in indices])
 
@@ -163,7 +163,7 @@ def prepare_job(options: Options, places: Places) -> Job:
     prepare = choose_preprocessing(
         model.module,
         model.channels,
-        source.as_received(model.description),
+        source.adopt_size(model.description),
         one_size=model.one_size,
         crop_size=data.crop_size,
         grayscale=data.grayscale,
@@ -181,7 +181,7 @@ def prepare_job(options: Options, places: Places) -> Job:
     )
     numbering = _number_classes(source, model, outputs, options.explanation, prepare)
     images = numbering.images
-    settings = _settings(options, outputs, images.class_names)
+    settings = _choose_settings(options, outputs, images.class_names)
     count = len(images.names)
     everything = data.n_samples == "all" or source.chosen
     as_they_are = everything and not options.results.summary  # of which the first are shown
@@ -210,7 +210,9 @@ def prepare_job(options: Options, places: Places) -> Job:
     )
 
 
-def _settings(options: Options, outputs: int, class_names: list[str] | None) -> dict[str, Any]:
+def _choose_settings(
+    options: Options, outputs: int, class_names: list[str] | None
+) -> dict[str, Any]:
     """Returns the arguments of ``explain_found``.
 
     Raises:

@@ -69,12 +69,12 @@ def _run(arguments: Sequence[str]) -> None:
 
 def _fail(error: Exception) -> NoReturn:
     """Ends the command with one sentence for an error."""
-    from lightning_shap.command.untrusted import readable
+    from lightning_shap.command.untrusted import clean
     from lightning_shap.errors import ArgumentError
 
     message, code = str(error), REFUSED
     if not isinstance(error, ArgumentError):
         message, code = f"{type(error).__name__}: {message}".removesuffix(": "), FAILED
         message += "; --traceback shows where"
-    print(f"lightning-shap: error: {readable(message, 2000)}", file=sys.stderr)
+    print(f"lightning-shap: error: {clean(message, 2000)}", file=sys.stderr)
     sys.exit(code)

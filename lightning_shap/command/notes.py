@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightning_shap.command.places import FILES
 from lightning_shap.command.ranks import is_first_rank
-from lightning_shap.command.untrusted import readable
+from lightning_shap.command.untrusted import clean
 from lightning_shap.errors import escaped
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def print_notes(notes: Iterable[str]) -> None:
         return
     for note in notes:
         with suppress(OSError, ValueError):  # a closed stream
-            print(f"lightning-shap: note: {readable(note, 1000)}", file=sys.stderr, flush=True)
+            print(f"lightning-shap: note: {clean(note, 1000)}", file=sys.stderr, flush=True)
 
 
 def list_notes(job: "Job") -> Iterator[str]:

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from lightning_shap import __version__
 from lightning_shap.command.options import GROUPS, Options
-from lightning_shap.command.untrusted import readable
+from lightning_shap.command.untrusted import clean
 from lightning_shap.engine.methods.registry import REMOVED
 from lightning_shap.errors import ArgumentError, checked_count
 
@@ -86,7 +86,7 @@ class _Parser(ArgumentParser):
             elif given:
                 problem = f"got {value!r}; give {_describe(FLAGS[name].type)}"
             message = f"{name}: {problem}"
-        print(f"lightning-shap: error: {readable(message, 2000)}", file=sys.stderr)
+        print(f"lightning-shap: error: {clean(message, 2000)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -8,7 +8,7 @@ from lightning_shap.command.data.folders import find_images
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.model.find import Weights, find_weights
 from lightning_shap.command.options import Options
-from lightning_shap.command.untrusted import existing, readable, reason
+from lightning_shap.command.untrusted import clean, find_path, reason
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.atomic import check_writable
 
@@ -63,7 +63,7 @@ def find_archive(options: Options) -> Path | None:
         raise ArgumentError(
             "model_output_dir", "is an archive of an explanation; add --report to have its page"
         )
-    return existing("model_output_dir", str(archive), "give the explanation.npz of a command")
+    return find_path("model_output_dir", str(archive), "give the explanation.npz of a command")
 
 
 def _check_folder(name: str, directory: Path, files: Sequence[str] = ()) -> None:
@@ -72,6 +72,6 @@ def _check_folder(name: str, directory: Path, files: Sequence[str] = ()) -> None
     except (OSError, ValueError) as error:
         raise ArgumentError(
             name,
-            f"cannot write into {readable(repr(str(directory)))} ({reason(error)}); "
+            f"cannot write into {clean(repr(str(directory)))} ({reason(error)}); "
             f"give another as --{name}",
         ) from error

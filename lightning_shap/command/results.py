@@ -11,7 +11,7 @@ import numpy as np
 
 from lightning_shap.command.explanation_json import describe_archive
 from lightning_shap.command.places import FILES
-from lightning_shap.command.untrusted import readable, reason
+from lightning_shap.command.untrusted import clean, reason
 from lightning_shap.explanation.archive import (
     load,
     look_of,
@@ -84,7 +84,7 @@ def write_page(archive: Path, channels: int | list[int] | None) -> Path:
 
     explanation, look = _load_shown(archive)
     name = str(read_more(archive).get("model", {}).get("name", "")).strip()
-    title = readable(name or archive.name)
+    title = clean(name or archive.name)
     path = archive.with_suffix(".html")
     return report({title: explanation}, path, title=title, channels=channels, **look)
 
@@ -125,7 +125,7 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
         std=job.prepare.std,
         channels=job.options.results.channels,
         style=job.options.results.style,
-        title=readable(job.model.name),
+        title=clean(job.model.name),
         notes=[f"guessed: {', '.join(job.guessed)}"] if job.guessed else [],
     )
     save(picture, archive.with_suffix(".png"))
@@ -144,12 +144,12 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
         mean=job.prepare.mean,
         std=job.prepare.std,
         channels=job.options.results.channels,
-        title=readable(job.model.name),
+        title=clean(job.model.name),
     )
     save(picture, archive.with_name(FILES[4]))
     files = [str(file) for file in read(archive, "files")]
     _dump(summary.plain | {"files": files}, archive.with_name(FILES[5]))
-    return [readable(line, 1000) for line in summary.lines[1:]]
+    return [clean(line, 1000) for line in summary.lines[1:]]
 
 
 def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:
@@ -161,7 +161,7 @@ def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:
 
     step, numbers = job.model.step, numbers_of(TAG, read_record(archive))
     explanation, look = _load_shown(archive)
-    look |= {"step": step, "title": readable(job.model.name)}
+    look |= {"step": step, "title": clean(job.model.name)}
     page = PageWriter().data(explanation, channels=job.options.results.channels, **look)
     with SummaryWriter(logdir) as writer:
         for name, number in numbers.items():

@@ -9,7 +9,7 @@ from lightning_shap.command.notes import list_notes, print_notes, print_summary
 from lightning_shap.command.options import Options
 from lightning_shap.command.places import FILES, Places
 from lightning_shap.command.results import Results, log_event, write_page, write_results
-from lightning_shap.command.untrusted import readable, reason
+from lightning_shap.command.untrusted import clean, reason
 from lightning_shap.errors import ArgumentError, escaped
 from lightning_shap.explanation.archive import NAME, merge, save
 from lightning_shap.explanation.atomic import published
@@ -34,7 +34,7 @@ def run(options: Options, places: Places) -> None:
         with explain_in_shards(job) as shards:
             if shards is None:  # another process writes the results
                 return
-            archives, about = shards.archives, job.about(shards.skipped)
+            archives, about = shards.archives, job.describe(shards.skipped)
             results = _publish(job, lambda archive: merge(archives, archive, about=about))
     else:
         results = _publish(job, lambda archive: _explain_at_once(job, archive))
@@ -54,7 +54,7 @@ def write_given_page(archive: Path, channels: int | list[int] | None) -> None:
     try:
         print(escaped(str(write_page(archive, channels))))
     except Exception as error:  # NumPy and zipfile raise anything on damaged files
-        problem = f"{readable(archive.name)} has no page ({reason(error)})"
+        problem = f"{clean(archive.name)} has no page ({reason(error)})"
         raise ArgumentError("model_output_dir", problem) from error
 
 
@@ -81,4 +81,4 @@ def _explain_at_once(job: Job, archive: Path) -> None:
     check_any(read.indices, read.skipped)
     job.model.module.to(job.device)
     explanation = job.explain(read)
-    save(explanation, archive, about=job.about(read.skipped), files=job.files(read.indices))
+    save(explanation, archive, about=job.describe(read.skipped), files=job.list_files(read.indices))

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from lightning_shap.command.data.reading import check_any
 from lightning_shap.command.ranks import end_with_parent
-from lightning_shap.command.untrusted import blaming
+from lightning_shap.command.untrusted import blame
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import save
 from lightning_shap.explanation.atomic import (
@@ -77,7 +77,7 @@ def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
             return
         skipped: dict[str, str] = {}
         for shard in range(len(numbers)):
-            with open_regular(_receipt(folder, shard)) as receipt:
+            with open_regular(_find_receipt(folder, shard)) as receipt:
                 skipped |= json.load(receipt)
         archives = sorted(folder.glob("*.npz"))
         if not archives:
@@ -110,7 +110,7 @@ def _explain_missing(
     job: "Job", trainer: pl.Trainer, folder: Path, numbers: list[list[int]]
 ) -> None:
     """Explains the shards that an earlier run did not get to."""
-    missing = [shard for shard in range(len(numbers)) if not _receipt(folder, shard).exists()]
+    missing = [shard for shard in range(len(numbers)) if not _find_receipt(folder, shard).exists()]
     if not missing and trainer.world_size == 1:
         return
     # Several processes must meet before one of them goes on to merge. Each needs something to do,
@@ -145,11 +145,11 @@ class _Explainer(pl.LightningModule):
 
     def predict_step(self, shard: int) -> int:
         """Explains a shard, unless none of its images can be read."""
-        receipt, job, order = _receipt(self._folder, shard), self._job, self._numbers[shard]
+        receipt, job, order = _find_receipt(self._folder, shard), self._job, self._numbers[shard]
         read = job.read(order, len(order))
         if read.indices:
             explanation = job.explain(read, progress=False)  # the trainer's bar counts shards
-            save(explanation, receipt.with_suffix(".npz"), files=job.files(read.indices))
+            save(explanation, receipt.with_suffix(".npz"), files=job.list_files(read.indices))
         with replacing(receipt) as partial:
             partial.write_text(json.dumps(read.skipped), encoding="utf-8")
         return shard
@@ -169,7 +169,7 @@ def _make_trainer(job: "Job") -> pl.Trainer:
     default = "auto" if device.index is None else [device.index]
     for copy in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(copy).setLevel(logging.WARNING)  # its advice is for those who train
-    with blaming("devices, num_nodes, strategy", "Lightning cannot work with them"):
+    with blame("devices, num_nodes, strategy", "Lightning cannot work with them"):
         trainer = pl.Trainer(
             accelerator=device.type,
             devices=default if machines.devices is None else machines.devices,
@@ -226,7 +226,7 @@ def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
     return hashlib.sha256(json.dumps(job_itself, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _receipt(folder: Path, shard: int) -> Path:
+def _find_receipt(folder: Path, shard: int) -> Path:
     return folder / f"{shard:06}.json"
 
 

@@ -1,8 +1,8 @@
 """Text, errors, paths and values from outside: shown safely, named by argument, checked.
 
 Checkpoints, configurations, images and modules of other people may hold anything, and the libraries
-that read them raise anything. So whatever is read stands in :func:`blaming`, whatever is shown goes
-through :func:`readable`, and whatever a file states goes through a function that returns None for
+that read them raise anything. So whatever is read stands in :func:`blame`, whatever is shown goes
+through :func:`clean`, and whatever a file states goes through a function that returns None for
 an impossible value.
 """
 
@@ -23,20 +23,20 @@ MOST_TEXT = 300
 NAME = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 
 
-def readable(text: object, most: int = MOST_TEXT) -> str:
+def clean(text: object, most: int = MOST_TEXT) -> str:
     """Returns a text that every terminal and font can show, on one line and not too long."""
     words = " ".join(str(text).split())
     return escaped(words if len(words) <= most else f"{words[: most - 1]}…")
 
 
-def short(items: Sequence[object], most: int = 5) -> str:
+def list_few(items: Sequence[object], most: int = 5) -> str:
     """Returns the first of some names."""
-    listed = ", ".join(readable(item, 60) for item in items[:most])
+    listed = ", ".join(clean(item, 60) for item in items[:most])
     return f"{listed}, …" if len(items) > most else listed
 
 
 @contextmanager
-def blaming(argument: str, what: str) -> Iterator[None]:
+def blame(argument: str, what: str) -> Iterator[None]:
     """Names the argument that brought an error.
 
     Args:
@@ -59,10 +59,10 @@ def reason(error: BaseException) -> str:
     text = str(getattr(error, "strerror", None) or error).strip()
     if not text or isinstance(error, (KeyError, SystemExit)):  # whose text alone says little
         text = f"{type(error).__name__} {text}".strip()
-    return readable(text)
+    return clean(text)
 
 
-def existing(argument: str, path: str, wanted: str) -> Path:
+def find_path(argument: str, path: str, wanted: str) -> Path:
     """Returns a path that is there.
 
     Args:
@@ -79,9 +79,7 @@ def existing(argument: str, path: str, wanted: str) -> Path:
     except (OSError, ValueError) as error:  # a ValueError for characters that no path has
         missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
         why = "" if missing else f" that can be read ({reason(error)})"
-        raise ArgumentError(
-            argument, f"there is no {readable(repr(path))}{why}; {wanted}"
-        ) from error
+        raise ArgumentError(argument, f"there is no {clean(repr(path))}{why}; {wanted}") from error
     return place
 
 
@@ -93,68 +91,68 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    with blaming("model_output_dir", f"{readable(path.name)} cannot be read"):
+    with blame("model_output_dir", f"{clean(path.name)} cannot be read"):
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
-        return mapping(json.loads(path.read_text(encoding="utf-8")))
+        return read_mapping(json.loads(path.read_text(encoding="utf-8")))
 
 
 # --- checked values ------------------------------------------------------------------------------
 
 
-def mapping(value: Any) -> dict[str, Any]:
+def read_mapping(value: Any) -> dict[str, Any]:
     """Returns names and values; none of a value that is no mapping."""
     if not isinstance(value, Mapping):
         return {}
     return {name: value[name] for name in value if isinstance(name, str)}
 
 
-def word(value: Any) -> str | None:
+def read_word(value: Any) -> str | None:
     """Returns a short text in one line."""
-    return readable(value) if isinstance(value, str) and value.strip() else None
+    return clean(value) if isinstance(value, str) and value.strip() else None
 
 
-def one_of(value: Any, choices: Sequence[str]) -> str | None:
+def read_choice(value: Any, choices: Sequence[str]) -> str | None:
     """Returns one of a few words."""
     return value if isinstance(value, str) and value in choices else None
 
 
-def words(value: Any) -> list[str] | None:
+def read_words(value: Any) -> list[str] | None:
     """Returns short texts, one after the other."""
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= MAX_ITEMS:
         return None
-    found = [readable(item) for item in value if isinstance(item, (str, int))]
+    found = [clean(item) for item in value if isinstance(item, (str, int))]
     return found if len(found) == len(value) else None
 
 
-def whole(value: Any, most: int = MOST_SIDE, least: int = 1) -> int | None:
+def read_whole(value: Any, most: int = MOST_SIDE, least: int = 1) -> int | None:
     """Returns a whole number within its bounds."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if least <= value <= most else None
 
 
-def wholes(value: Any, most: int = MOST_SIDE, least: int = 1) -> list[int] | None:
+def read_wholes(value: Any, most: int = MOST_SIDE, least: int = 1) -> list[int] | None:
     """Returns whole numbers within their bounds, one after the other."""
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= MAX_ITEMS:
         return None
-    found = [item for item in value if whole(item, most, least) is not None]
+    found = [item for item in value if read_whole(item, most, least) is not None]
     return found if len(found) == len(value) else None
 
 
-def number(value: Any) -> float | None:
+def read_number(value: Any) -> float | None:
     """Returns a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e9:
         return None
     return float(value) if math.isfinite(value) else None
 
 
-def numbers(value: Any) -> tuple[float, ...] | None:
+def read_numbers(value: Any) -> tuple[float, ...] | None:
     """Returns finite numbers, from one or several or a small tensor."""
     if hasattr(value, "numel") and value.numel() <= MAX_ITEMS:
         value = value.flatten().tolist()
     items = value if isinstance(value, (list, tuple)) else [value]
-    found = [number(item) for item in items[:MAX_ITEMS]]
+    found = [read_number(item) for item in items[:MAX_ITEMS]]
     return None if not found or None in found else tuple(item for item in found if item is not None)
 
 
@@ -176,10 +174,10 @@ def is_plain(value: Any, *, names: bool = True, depth: int = MAX_DEPTH) -> bool:
     return all(is_plain(item, names=names, depth=depth - 1) for item in value)
 
 
-def largest(value: Any) -> float:
+def find_largest(value: Any) -> float:
     """Returns the largest number in a plain value."""
     if isinstance(value, Mapping):
         value = [*value.values()]
     if isinstance(value, (list, tuple)):
-        return max(map(largest, value), default=0.0)
+        return max(map(find_largest, value), default=0.0)
     return abs(value) if isinstance(value, (int, float)) else 0.0

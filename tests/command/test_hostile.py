@@ -19,9 +19,9 @@ from finished_model import ARCHITECTURE, class_folders, flags, load_model, netwo
 
 import lightning_shap
 from lightning_shap.command.main import main
-from lightning_shap.command.model.offline import offline
+from lightning_shap.command.model.offline import stay_offline
 from lightning_shap.command.parser import parse
-from lightning_shap.command.untrusted import blaming, readable
+from lightning_shap.command.untrusted import blame, clean
 from lightning_shap.errors import ArgumentError
 
 
@@ -108,7 +108,7 @@ def test_connections_are_refused_only_meanwhile(server):
     from urllib.request import urlopen
 
     url, asked = server
-    with offline(), pytest.raises(OSError, match="nothing is ever downloaded"):
+    with stay_offline(), pytest.raises(OSError, match="nothing is ever downloaded"):
         urlopen(url)
     assert not asked
     urlopen(url).close()
@@ -353,20 +353,20 @@ def test_names_that_are_not_utf8_come_through(tmp_path, capsys):
 
 
 def test_shown_text_is_short_printable_and_on_one_line():
-    assert readable("a\n\tb  c") == "a b c"
-    assert readable("\x1b[2J\udcff\u202e") == r"\x1b[2J\udcff\u202e"
-    assert len(readable("x" * 10**6)) == 300
+    assert clean("a\n\tb  c") == "a b c"
+    assert clean("\x1b[2J\udcff\u202e") == r"\x1b[2J\udcff\u202e"
+    assert len(clean("x" * 10**6)) == 300
 
 
 def test_errors_of_others_get_the_name_of_their_argument():
     for error in (ValueError("x"), KeyError("x"), SystemExit(0), RecursionError(), MemoryError()):
         with (
             pytest.raises(ArgumentError, match="dataset: it broke") as raised,
-            blaming("dataset", "it broke"),
+            blame("dataset", "it broke"),
         ):
             raise error
         assert raised.value.__cause__ is error
-    with pytest.raises(KeyboardInterrupt), blaming("dataset", "it broke"):
+    with pytest.raises(KeyboardInterrupt), blame("dataset", "it broke"):
         raise KeyboardInterrupt
 
 

@@ -10,7 +10,7 @@ from timm.data import resolve_data_config
 
 from lightning_shap.command.data.preprocessing import Preprocessing
 from lightning_shap.command.model.description import Description
-from lightning_shap.command.untrusted import number
+from lightning_shap.command.untrusted import read_number
 from lightning_shap.engine.class_names import read_timm_config
 from lightning_shap.errors import ArgumentError
 
@@ -46,7 +46,7 @@ def choose_preprocessing(
         if given is not None and len(given) not in (1, channels):
             raise ArgumentError(name, f"has {len(given)} numbers; give 1 or {channels}")
         if given is not None and (
-            None in map(number, given) or (name == "std" and min(given) <= 0)
+            None in map(read_number, given) or (name == "std" and min(given) <= 0)
         ):
             wanted = "finite numbers" if name == "mean" else "finite numbers above 0"
             raise ArgumentError(name, f"got {given!r}; give {wanted}")
@@ -56,7 +56,7 @@ def choose_preprocessing(
         description,
         mean=tuple(mean) if mean else _fit(description.mean, channels),
         std=tuple(std) if std else _fit(description.std, channels),
-    ).as_timm(channels)
+    ).convert_to_timm(channels)
     config = resolve_data_config({"in_chans": channels, **known}, pretrained_cfg=own)
     size = (crop_size, crop_size) if crop_size else tuple(config["input_size"][-2:])
     guessed: dict[str, str] = {}

@@ -15,7 +15,7 @@ import numpy as np
 
 from lightning_shap.command.data.files import SUFFIXES, is_image, open_image
 from lightning_shap.command.data.image_set import SPLITS, ImageSet
-from lightning_shap.command.untrusted import blaming, existing, readable
+from lightning_shap.command.untrusted import blame, clean, find_path
 from lightning_shap.errors import ArgumentError
 
 
@@ -33,8 +33,8 @@ def find_images(dataset: str | Path) -> ImageSet:
         from lightning_shap.command.data.hub import find_named
 
         return find_named(str(dataset))
-    root = existing("dataset", str(dataset), "give a folder of images")
-    with blaming("dataset", f"{readable(repr(str(root)))} cannot be read"):
+    root = find_path("dataset", str(dataset), "give a folder of images")
+    with blame("dataset", f"{clean(repr(str(root)))} cannot be read"):
         return _list_files([root]) if root.is_file() else _list_folder(root)
 
 
@@ -54,7 +54,7 @@ def _list_folder(root: Path) -> ImageSet:
         if not files:
             raise ArgumentError(
                 "dataset",
-                f"{readable(repr(str(root)))} holds no images; give a folder of images or of class "
+                f"{clean(repr(str(root)))} holds no images; give a folder of images or of class "
                 f"folders with images ({', '.join(sorted(SUFFIXES))})",
             )
         return _list_files(files)
@@ -63,7 +63,7 @@ def _list_folder(root: Path) -> ImageSet:
     return replace(
         _list_files(files),
         labels=labels,
-        class_names=[readable(name) for name in classes],
+        class_names=[clean(name) for name in classes],
         are_sorted=True,
     )
 

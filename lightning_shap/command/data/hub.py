@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lightning_shap.command.data.image_set import SPLITS, ImageSet
-from lightning_shap.command.untrusted import blaming
+from lightning_shap.command.untrusted import blame
 from lightning_shap.errors import ArgumentError
 
 
@@ -23,7 +23,7 @@ def find_named(name: str) -> ImageSet:
             f"there is no {name!r}; give a folder of images (for a Hugging Face data set of that "
             "name, first `pip install datasets`)",
         ) from error
-    with blaming(
+    with blame(
         "dataset",
         f"there is no folder {name!r}, and as a Hugging Face data set it does not load",
     ):

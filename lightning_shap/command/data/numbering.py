@@ -8,7 +8,7 @@ from timm.utils import natural_key
 
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.data.reading import draw_order
-from lightning_shap.command.untrusted import short
+from lightning_shap.command.untrusted import list_few
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Classes
 
@@ -54,7 +54,7 @@ def number_as(images: ImageSet, classes: int, class_names: Sequence[str] | None 
     if folders is not None and len(folders) != expected:
         raise ArgumentError(
             "dataset",
-            f"has {len(folders)} classes ({short(folders, 6)}), but the model has {classes} "
+            f"has {len(folders)} classes ({list_few(folders, 6)}), but the model has {classes} "
             "outputs; give the data it was trained on, or all its --class_names in order",
         )
     return images
@@ -95,12 +95,12 @@ def find_order(
         return Order(images)
     natural = sorted(folders, key=natural_key)
     if natural == folders:
-        guess = f"that of the folders ({short(folders, 4)})"
+        guess = f"that of the folders ({list_few(folders, 4)})"
         return Order(images, None if sorts_naturally else guess)
     places = np.array([natural.index(folder) for folder in folders])
     other = replace(images, labels=places[labels], class_names=natural)
     if sorts_naturally:
-        note = f"class folders are numbered as timm does ({short(natural, 4)})"
+        note = f"class folders are numbered as timm does ({list_few(natural, 4)})"
         return Order(other, note=note)
     moved = places != np.arange(len(folders))
     asked = [number for number in draw_order(images, 0) if moved[labels[number]]][:ASKED]
@@ -111,11 +111,11 @@ def find_order(
     if right_as_timm > right_as_text:
         return Order(
             other,
-            f"natural, as timm's ({short(natural, 4)}): {rows} on {right_as_timm} so, on "
+            f"natural, as timm's ({list_few(natural, 4)}): {rows} on {right_as_timm} so, on "
             f"{right_as_text} in the order of text, as torchvision's",
         )
     return Order(
         images,
-        f"of text, as torchvision's ({short(folders, 4)}): {rows} on {right_as_text} so, on "
+        f"of text, as torchvision's ({list_few(folders, 4)}): {rows} on {right_as_text} so, on "
         f"{right_as_timm} in natural order, as timm's",
     )

@@ -13,7 +13,7 @@ import torch
 
 from lightning_shap.command.data.files import Picture
 from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.untrusted import readable, reason
+from lightning_shap.command.untrusted import clean, reason
 from lightning_shap.errors import ArgumentError
 
 
@@ -86,5 +86,5 @@ def check_any(indices: Sequence[Any], skipped: Mapping[str, str]) -> None:
         name, why = next(iter(skipped.items()))
         raise ArgumentError(
             "dataset",
-            f"none of {len(skipped)} images can be read (the first, {readable(name)}: {why})",
+            f"none of {len(skipped)} images can be read (the first, {clean(name)}: {why})",
         )

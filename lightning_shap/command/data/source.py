@@ -11,7 +11,7 @@ from lightning_shap.command.data.files import is_image
 from lightning_shap.command.data.folders import find_images, list_images
 from lightning_shap.command.data.image_set import ImageSet
 from lightning_shap.command.model.description import Description
-from lightning_shap.command.untrusted import existing
+from lightning_shap.command.untrusted import find_path
 from lightning_shap.errors import ArgumentError
 
 
@@ -33,7 +33,7 @@ class Source:
     prepared: bool = False
     notes: Sequence[str] = ()
 
-    def as_received(self, description: Description) -> Description:
+    def adopt_size(self, description: Description) -> Description:
         """Returns a description whose size is that of images that were prepared already."""
         image = self.images.open(0) if self.prepared else None
         if not isinstance(image, torch.Tensor):
@@ -72,7 +72,7 @@ def find_training_images(description: Description, chosen: bool) -> Source:
         )
     if description.dataset is None:
         raise ArgumentError("dataset", "the checkpoint names no images; give --dataset")
-    existing("dataset", description.dataset, "the checkpoint names it; give --dataset")
+    find_path("dataset", description.dataset, "the checkpoint names it; give --dataset")
     return Source(find_images(description.dataset), description.dataset)
 
 

@@ -12,9 +12,9 @@ import timm
 import torch
 
 from lightning_shap.command.model.checkpoints import Checkpoint, refuse
-from lightning_shap.command.model.offline import offline
+from lightning_shap.command.model.offline import stay_offline
 from lightning_shap.command.model.timm_config import TimmConfig
-from lightning_shap.command.untrusted import blaming, readable
+from lightning_shap.command.untrusted import blame, clean
 from lightning_shap.errors import ArgumentError
 
 MOST_NAME = 200
@@ -44,7 +44,7 @@ def find_architecture(candidates: Sequence[tuple[str, str]], hint: str = "") -> 
     nearest = f" (nearest: {', '.join(near)})" if near else ""
     raise ArgumentError(
         "model_name",
-        f"{readable(wanted)!r}, by {origin}, is no timm architecture{nearest}; give one as "
+        f"{clean(wanted)!r}, by {origin}, is no timm architecture{nearest}; give one as "
         f"--model_name, or its class or function as --model_class, such as "
         f"torchvision.models.resnet18{hint}",
     )
@@ -84,7 +84,7 @@ def build_architecture(
     head, stem = find_ends(name)
     weights = checkpoint.weights
     arguments = dict(config.arguments)
-    overlay = config.description.as_timm(config.description.channels or 3)
+    overlay = config.description.convert_to_timm(config.description.channels or 3)
     if overlay and config.architecture:
         arguments["pretrained_cfg_overlay"] = overlay
     if place + head in weights:
@@ -107,7 +107,7 @@ def takes_one_size(network: torch.nn.Module) -> bool:
 
 
 def _create(name: str, arguments: Mapping[str, Any], size: int | None) -> Any:
-    with offline(), blaming("model_name", f"{name} cannot be built"):
+    with stay_offline(), blame("model_name", f"{name} cannot be built"):
         if size is not None:
             try:
                 return timm.create_model(name, **{**arguments, "img_size": size})
@@ -115,7 +115,7 @@ def _create(name: str, arguments: Mapping[str, Any], size: int | None) -> Any:
                 pass
             except (ValueError, AssertionError) as error:
                 raise ArgumentError(
-                    "crop_size", f"{name} takes no {size} pixels ({readable(error)})"
+                    "crop_size", f"{name} takes no {size} pixels ({clean(error)})"
                 ) from error
         return timm.create_model(name, **arguments)
 
@@ -126,6 +126,6 @@ def _read_shape(checkpoint: Checkpoint, name: str) -> Sequence[int]:
     if len(shape) < 2:
         refuse(
             checkpoint.path,
-            f"holds {readable(name)} of shape {tuple(shape)}, which no layer has",
+            f"holds {clean(name)} of shape {tuple(shape)}, which no layer has",
         )
     return shape

@@ -13,7 +13,13 @@ from typing import Any, NoReturn
 import torch
 
 from lightning_shap.command.model.description import Description, describe_checkpoint, is_stored
-from lightning_shap.command.untrusted import blaming, mapping, readable, short, whole
+from lightning_shap.command.untrusted import (
+    blame,
+    clean,
+    list_few,
+    read_mapping,
+    read_whole,
+)
 from lightning_shap.errors import ArgumentError
 
 MOST_NESTED = 8
@@ -54,10 +60,10 @@ def read_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
     Raises:
         ArgumentError: If the file is damaged, holds no weights, or asks for code to be run.
     """
-    name = readable(path.name)
-    with blaming("model_output_dir", f"cannot read {name}"):
+    name = clean(path.name)
+    with blame("model_output_dir", f"cannot read {name}"):
         path.open("rb").close()
-    with blaming(
+    with blame(
         "model_output_dir",
         f"{name} is damaged, not written by torch.save, or of code that is not here",
     ):
@@ -75,7 +81,7 @@ def refuse(path: Path, problem: str) -> NoReturn:
     Raises:
         ArgumentError: Always.
     """
-    raise ArgumentError("model_output_dir", f"{readable(path.name)} {problem}")
+    raise ArgumentError("model_output_dir", f"{clean(path.name)} {problem}")
 
 
 def check_unpacked(path: Path) -> None:
@@ -110,7 +116,7 @@ def _load(path: Path, allow_pickle: bool) -> Any:
             raise
         refuse(
             path,
-            f"asks for {readable(asked[1])} to be loaded, which weights alone never do; nothing "
+            f"asks for {clean(asked[1])} to be loaded, which weights alone never do; nothing "
             "was run. Save a state dict, or add --allow_pickle if the file is your own",
         )
 
@@ -119,7 +125,7 @@ def _unwrap(path: Path, content: Any) -> Checkpoint:
     """Returns the content of a checkpoint, whatever it is wrapped in."""
     if isinstance(content, torch.nn.Module):
         return Checkpoint(path, content.state_dict(), model=content)
-    whole_file = mapping(content)
+    whole_file = read_mapping(content)
     found = dict(islice(_walk(whole_file, set()), MOST_WEIGHTS + 1))
     model = next((part for part in found.values() if isinstance(part, torch.nn.Module)), None)
     weights = {name: part for name, part in found.items() if isinstance(part, torch.Tensor)}
@@ -127,15 +133,15 @@ def _unwrap(path: Path, content: Any) -> Checkpoint:
         refuse(
             path,
             f"holds no weights but a {type(content).__name__} "
-            f"({short([*whole_file], 6) or 'nothing by name'}); "
+            f"({list_few([*whole_file], 6) or 'nothing by name'}); "
             "save {'model': model.state_dict()} or the state dict itself",
         )
     return Checkpoint(
         path,
         _check_sizes(path, weights),
-        mapping(whole_file.get("hyper_parameters")),
+        read_mapping(whole_file.get("hyper_parameters")),
         describe_checkpoint(whole_file),
-        whole(whole_file.get("global_step"), most=2**62) or 0,
+        read_whole(whole_file.get("global_step"), most=2**62) or 0,
         model,
     )
 
@@ -162,5 +168,5 @@ def _check_sizes(path: Path, weights: Mapping[str, torch.Tensor]) -> Mapping[str
         refuse(path, f"holds {len(weights)} weights, too many")
     unsound = [name for name, tensor in weights.items() if not is_stored(tensor)]
     if unsound:
-        refuse(path, f"holds weights that are no plain tensors ({short(unsound)})")
+        refuse(path, f"holds weights that are no plain tensors ({list_few(unsound)})")
     return weights

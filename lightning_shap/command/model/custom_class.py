@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from lightning_shap.command.model.checkpoints import Checkpoint
-from lightning_shap.command.model.offline import offline
-from lightning_shap.command.untrusted import blaming, is_plain, readable, short
+from lightning_shap.command.model.offline import stay_offline
+from lightning_shap.command.untrusted import blame, clean, is_plain, list_few
 from lightning_shap.errors import ArgumentError
 
 PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
@@ -35,12 +35,12 @@ def import_builder(path: str) -> Callable[..., Any]:
     home, _, name = path.rpartition(".")
     if not PATH.fullmatch(path):
         raise ArgumentError(
-            "model_class", f"cannot import {readable(path)!r}; give package.module.Class"
+            "model_class", f"cannot import {clean(path)!r}; give package.module.Class"
         )
     here = str(Path.cwd())
     if here not in sys.path:  # an installed command, unlike `python -m`, does not look here
         sys.path.append(here)
-    with offline(), blaming("model_class", f"cannot import {path!r}"):
+    with stay_offline(), blame("model_class", f"cannot import {path!r}"):
         build: Any = getattr(importlib.import_module(home), name)
     if not callable(build) or (inspect.isclass(build) and not issubclass(build, torch.nn.Module)):
         raise ArgumentError(
@@ -66,11 +66,11 @@ def build_own(
     """
     name = getattr(build, "__name__", type(build).__name__)
     arguments, withheld = _choose_arguments(build, name, checkpoint, trusted)
-    without = f" without {short(withheld)}, which a file may not set" if withheld else ""
+    without = f" without {list_few(withheld)}, which a file may not set" if withheld else ""
     trust = "; add --allow_pickle if the file is your own" if withheld else ""
     with (
-        offline(),
-        blaming("model_class", f"{name} cannot be built{without}{trust}"),
+        stay_offline(),
+        blame("model_class", f"{name} cannot be built{without}{trust}"),
     ):
         model = build(**{**arguments, **known})
     if not isinstance(model, torch.nn.Module):
@@ -92,7 +92,7 @@ def _choose_arguments(
     build: Callable[..., Any], called: str, checkpoint: Checkpoint, trusted: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Returns the arguments of a builder, and the names of those that were withheld from it."""
-    with blaming("model_class", f"{called} does not say what it takes"):
+    with blame("model_class", f"{called} does not say what it takes"):
         taken = inspect.signature(build).parameters
     saved = {name: v for name, v in checkpoint.hyper_parameters.items() if takes(build, name)}
     defaults = {
@@ -122,7 +122,7 @@ def _choose_arguments(
     if missing := [name for name in needed if name not in arguments]:
         raise ArgumentError(
             "model_class",
-            f"{called} needs {short(missing)}, which {readable(checkpoint.path.name)} does "
+            f"{called} needs {list_few(missing)}, which {clean(checkpoint.path.name)} does "
             "not hold; save them in training with self.save_hyperparameters(), or give defaults",
         )
     return arguments, withheld

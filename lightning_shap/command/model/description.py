@@ -13,15 +13,15 @@ import timm
 import torch
 
 from lightning_shap.command.untrusted import (
-    mapping,
-    number,
-    numbers,
-    one_of,
-    readable,
-    whole,
-    wholes,
-    word,
-    words,
+    clean,
+    read_choice,
+    read_mapping,
+    read_number,
+    read_numbers,
+    read_whole,
+    read_wholes,
+    read_word,
+    read_words,
 )
 from lightning_shap.explanation.classes import Returns
 
@@ -91,13 +91,13 @@ class Description:
     shown_channels: list[int] | None = None
     sorts_naturally: bool | None = None
 
-    def otherwise(self, other: "Description") -> "Description":
+    def complete(self, other: "Description") -> "Description":
         """Returns this description, completed by another."""
         own = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         lacking = {name: getattr(other, name) for name in own if own[name] is None}
         return Description(**(own | lacking))
 
-    def as_timm(self, channels: int) -> dict[str, Any]:
+    def convert_to_timm(self, channels: int) -> dict[str, Any]:
         """Returns what is known of images, by the names of timm's ``pretrained_cfg``."""
         names = ("mean", "std", "crop_pct", "crop_mode", "interpolation")
         known = {name: getattr(self, name) for name in names}
@@ -107,10 +107,10 @@ class Description:
 
 def describe_checkpoint(content: Mapping[str, Any]) -> Description:
     """Returns what a checkpoint says, the callback's word before the hyper-parameters'."""
-    found = [_read_callback(mapping(content.get("callbacks")))]
+    found = [_read_callback(read_mapping(content.get("callbacks")))]
     for name in ("hyper_parameters", "datamodule_hyper_parameters"):
-        found.append(read_settings(mapping(content.get(name))))
-    arguments = mapping(getattr(content.get("args"), "__dict__", None))
+        found.append(read_settings(read_mapping(content.get(name))))
+    arguments = read_mapping(getattr(content.get("args"), "__dict__", None))
     found.append(read_settings(arguments))
     # Without a class map, timm's script and its own reader number folders in natural order. A name
     # before a slash is another's reader: torch/image_folder, hfds/, wds/.
@@ -118,7 +118,7 @@ def describe_checkpoint(content: Mapping[str, Any]) -> Description:
     if "arch" in content and unmapped:
         found.append(Description(sorts_naturally=True))
     found.append(Description(architecture=_check_architecture(content.get("arch"))))
-    return reduce(Description.otherwise, found)
+    return reduce(Description.complete, found)
 
 
 def read_settings(settings: Mapping[str, Any]) -> Description:
@@ -129,34 +129,34 @@ def read_settings(settings: Mapping[str, Any]) -> Description:
 
     return Description(
         architecture=first(ARCHITECTURE, _check_architecture),
-        class_names=first(CLASS_NAMES, words),
-        channels=first(CHANNELS, whole),
+        class_names=first(CLASS_NAMES, read_words),
+        channels=first(CHANNELS, read_whole),
         size=first(SIZE, _check_size),
-        mean=first(MEAN, numbers),
+        mean=first(MEAN, read_numbers),
         std=first(STD, _check_positive),
         crop_pct=_check_share(settings.get("crop_pct")),
-        crop_mode=one_of(settings.get("crop_mode"), CROP_MODES),
-        interpolation=one_of(settings.get("interpolation"), INTERPOLATIONS),
+        crop_mode=read_choice(settings.get("crop_mode"), CROP_MODES),
+        interpolation=read_choice(settings.get("interpolation"), INTERPOLATIONS),
         dataset=first(DATASET, _check_path),
     )
 
 
 def _read_callback(callbacks: Mapping[str, Any]) -> Description:
-    states = [mapping(state) for key, state in callbacks.items() if key.startswith(CALLBACK)]
+    states = [read_mapping(state) for key, state in callbacks.items() if key.startswith(CALLBACK)]
     state = next((state for state in states if "classifier" in state), None)
     if state is None:
         return Description()
-    card, samples = mapping(state["classifier"]), mapping(state.get("samples"))
+    card, samples = read_mapping(state["classifier"]), read_mapping(state.get("samples"))
     images, labels = samples.get("images"), card.get("labels")
     if labels is None and isinstance(samples.get("labels"), torch.Tensor):
         labels = samples["labels"].flatten().tolist()
-    size = wholes(card.get("input_size"))
-    transform = None if not word(card.get("transform")) else readable(card["transform"], 4000)
+    size = read_wholes(card.get("input_size"))
+    transform = None if not read_word(card.get("transform")) else clean(card["transform"], 4000)
     plain = read_settings(card)
     return replace(
         plain,
-        module_class=word(card.get("module_class")),
-        module=word(card.get("module")),
+        module_class=read_word(card.get("module_class")),
+        module=read_word(card.get("module")),
         channels=size[0] if size and len(size) == 3 else None,
         # Without a resizing step, images came as large as the model took them.
         crop_pct=plain.crop_pct or (None if transform and "Resize" in transform else 1.0),
@@ -164,8 +164,8 @@ def _read_callback(callbacks: Mapping[str, Any]) -> Description:
         transform=transform,
         files=_check_paths(card.get("files")),
         images=images if _is_batch(images) else None,
-        labels=wholes(labels, 2**31, NO_CLASS),
-        returns=cast(Returns | None, one_of(card.get("returns"), get_args(Returns))),
+        labels=read_wholes(labels, 2**31, NO_CLASS),
+        returns=cast(Returns | None, read_choice(card.get("returns"), get_args(Returns))),
         multi_label=card.get("multi_label") is True or None,
         shown_channels=_check_channels(card.get("shown_channels")),
     )
@@ -180,30 +180,30 @@ def is_stored(tensor: torch.Tensor) -> bool:
 
 
 def _check_architecture(value: Any) -> str | None:
-    name = word(value)
+    name = read_word(value)
     return name if name is not None and timm.is_model(name) else None
 
 
 def _check_size(value: Any) -> tuple[int, int] | None:
     """Returns (height, width) from one side, two, or channels and two."""
     sides = [value, value] if isinstance(value, int) else value
-    checked = wholes(sides, MOST_TRAINED)
+    checked = read_wholes(sides, MOST_TRAINED)
     return (checked[-2], checked[-1]) if checked and len(checked) in (2, 3) else None
 
 
 def _check_channels(value: Any) -> list[int] | None:
     """Returns one channel or three."""
-    channels = wholes(value, least=0)
+    channels = read_wholes(value, least=0)
     return channels if channels and len(channels) in (1, 3) else None
 
 
 def _check_positive(value: Any) -> tuple[float, ...] | None:
-    found = numbers(value)
+    found = read_numbers(value)
     return found if found and min(found) > 0 else None
 
 
 def _check_share(value: Any) -> float | None:
-    share = number(value)
+    share = read_number(value)
     return share if share is not None and 0.05 <= share <= 1 else None
 
 

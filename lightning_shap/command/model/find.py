@@ -7,13 +7,13 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lightning_shap.command.untrusted import (
-    blaming,
-    existing,
-    mapping,
-    readable,
-    short,
-    whole,
-    word,
+    blame,
+    clean,
+    find_path,
+    list_few,
+    read_mapping,
+    read_whole,
+    read_word,
 )
 from lightning_shap.errors import ArgumentError
 
@@ -64,10 +64,10 @@ def find_weights(model_output_dir: str | Path) -> Weights:
             the obvious one.
     """
     wanted = "give the directory of a trained model, or its file of weights"
-    place = existing("model_output_dir", str(model_output_dir), wanted)
+    place = find_path("model_output_dir", str(model_output_dir), wanted)
     if place.is_file():
         return Weights(place, place)
-    with blaming("model_output_dir", f"{readable(repr(str(place)))} cannot be read"):
+    with blame("model_output_dir", f"{clean(repr(str(place)))} cannot be read"):
         for pattern in NAMES if place.is_dir() else ():
             found = [path for path in sorted(place.glob(pattern)) if path.is_file()]
             if found:
@@ -75,7 +75,7 @@ def find_weights(model_output_dir: str | Path) -> Weights:
                 return _choose(place, [path for path in found if _read_version(path) == last])
     raise ArgumentError(
         "model_output_dir",
-        f"{readable(repr(str(place)))} holds no weights; best_model.pth or any one "
+        f"{clean(repr(str(place)))} holds no weights; best_model.pth or any one "
         f"{', '.join(SUFFIXES)} file will do",
     )
 
@@ -96,8 +96,8 @@ def _choose(place: Path, paths: list[Path]) -> Weights:
             hint = ", or save the parts in one, by save_pretrained(..., max_shard_size='1TB')"
         raise ArgumentError(
             "model_output_dir",
-            f"{readable(repr(str(place)))} holds {len(paths)} files of weights "
-            f"({short([path.name for path in paths])}); give one of them as "
+            f"{clean(repr(str(place)))} holds {len(paths)} files of weights "
+            f"({list_few([path.name for path in paths])}); give one of them as "
             f"--model_output_dir{hint}",
         )
     return choice
@@ -108,11 +108,11 @@ def _choose_checkpoint(place: Path, paths: list[Path]) -> Weights | None:
     contents = {path: _glance(path) for path in paths}
     if not all("pytorch-lightning_version" in content for content in contents.values()):
         return None
-    last = max(paths, key=lambda path: whole(contents[path].get("global_step"), 2**62, 0) or 0)
+    last = max(paths, key=lambda path: read_whole(contents[path].get("global_step"), 2**62, 0) or 0)
     among = f"of {len(paths)} checkpoints"
-    for key, state in mapping(contents[last].get("callbacks")).items():
-        saver = mapping(state)
-        monitor, best = word(saver.get("monitor")), saver.get("best_model_path")
+    for key, state in read_mapping(contents[last].get("callbacks")).items():
+        saver = read_mapping(state)
+        monitor, best = read_word(saver.get("monitor")), saver.get("best_model_path")
         if key.startswith("ModelCheckpoint") and monitor and isinstance(best, str):
             for path in paths:
                 if path.name == PurePath(best).name:
@@ -131,4 +131,4 @@ def _glance(path: Path) -> Mapping[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # whatever is wrong with the file, it is not one to choose
         return {}
-    return mapping(content)
+    return read_mapping(content)

@@ -13,8 +13,16 @@ import torch
 
 from lightning_shap.command.model.checkpoints import Checkpoint, refuse
 from lightning_shap.command.model.description import Description, read_settings
-from lightning_shap.command.model.offline import offline
-from lightning_shap.command.untrusted import blaming, largest, mapping, number, short, whole, word
+from lightning_shap.command.model.offline import stay_offline
+from lightning_shap.command.untrusted import (
+    blame,
+    find_largest,
+    list_few,
+    read_mapping,
+    read_number,
+    read_whole,
+    read_word,
+)
 from lightning_shap.errors import ArgumentError
 
 COUNTS = {"layers", "layer", "depth", "depths", "blocks", "stages"}  # words of a config's names
@@ -33,7 +41,7 @@ def build_transformers(config: Mapping[str, Any], checkpoint: Checkpoint) -> tor
         ArgumentError: If transformers is missing, builds no image classifier of it, or the weights
             are another's.
     """
-    kind = word(config.get("model_type")) or ""
+    kind = read_word(config.get("model_type")) or ""
     try:
         transformers: Any = importlib.import_module("transformers")
     except ImportError as error:
@@ -43,10 +51,13 @@ def build_transformers(config: Mapping[str, Any], checkpoint: Checkpoint) -> tor
             "`pip install transformers`, or give --model_class",
         ) from error
     counts = {name: config[name] for name in config if COUNTS & set(name.lower().split("_"))}
-    if largest(counts) > len(checkpoint.weights):
+    if find_largest(counts) > len(checkpoint.weights):
         refuse(checkpoint.path, "holds fewer weights than config.json has layers")
     known = {name: config[name] for name in config if name != "auto_map"}  # code of its own
-    with offline(), blaming("model_output_dir", f"transformers builds no classifier of {kind!r}"):
+    with (
+        stay_offline(),
+        blame("model_output_dir", f"transformers builds no classifier of {kind!r}"),
+    ):
         described = transformers.CONFIG_MAPPING[kind].from_dict(known)
         build = transformers.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(described)]
         transformers.logging.set_verbosity(logging.CRITICAL)  # its report is one sentence here
@@ -66,7 +77,7 @@ def build_transformers(config: Mapping[str, Any], checkpoint: Checkpoint) -> tor
         refuse(
             checkpoint.path,
             f"holds other weights than those of {build.__name__}, which config.json describes: "
-            f"{len(differing)} differ ({short(differing, 3)})",
+            f"{len(differing)} differ ({list_few(differing, 3)})",
         )
     return network
 
@@ -78,9 +89,9 @@ def describe_processor(processor: Mapping[str, Any]) -> Description:
         processor: Its content, empty where there is none.
     """
     size = processor.get("size")
-    sides, cropped = mapping(size), _read_side(processor.get("crop_size"))
-    short_side = whole(sides.get("shortest_edge") or size)
-    side, share = short_side, number(processor.get("crop_pct"))
+    sides, cropped = read_mapping(size), _read_side(processor.get("crop_size"))
+    short_side = read_whole(sides.get("shortest_edge") or size)
+    side, share = short_side, read_number(processor.get("crop_pct"))
     mode: str | None = None
     if processor.get("do_center_crop") is not True:
         cropped = None
@@ -108,7 +119,7 @@ def describe_processor(processor: Mapping[str, Any]) -> Description:
 
 def _read_statistics(processor: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the mean and std of pixels from 0 to 1; none where the processor counts otherwise."""
-    factor = number(processor.get("rescale_factor")) or 1 / 255
+    factor = read_number(processor.get("rescale_factor")) or 1 / 255
     unusual = any(processor.get(name) for name in ("include_top", "rescale_offset"))
     if unusual or processor.get("do_rescale") is False or abs(255 * factor - 1) > 1e-3:
         return {}
@@ -119,6 +130,6 @@ def _read_statistics(processor: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_side(size: Any) -> int | None:
     """Returns the side of a square, which a processor states as a number or by names."""
-    sides = mapping(size)
+    sides = read_mapping(size)
     square = sides.get("height") == sides.get("width")
-    return whole(sides.get("height") if sides and square else size)
+    return read_whole(sides.get("height") if sides and square else size)

@@ -29,7 +29,7 @@ from lightning_shap.command.model.weights import (
     note_others,
     take_below,
 )
-from lightning_shap.command.untrusted import blaming, read_json, readable
+from lightning_shap.command.untrusted import blame, clean, read_json
 from lightning_shap.errors import ArgumentError
 
 Loaded = TypeVar("Loaded")
@@ -97,27 +97,27 @@ def load_model(
     if model_class is None:
         check_no_adapter(checkpoint)
     if module is not None and not any(is_below(name, module) for name in checkpoint.weights):
-        raise ArgumentError("module", f"{readable(path.name)} has no weights of {module!r}")
+        raise ArgumentError("module", f"{clean(path.name)} has no weights of {module!r}")
     config = read_json(path.parent / "config.json")
     timms = read_timm_config(config)
     processor = read_json(path.parent / "preprocessor_config.json")
     description = reduce(
-        Description.otherwise,
+        Description.complete,
         (timms.description, describe_processor(processor), read_settings(config)),
         checkpoint.description,
     )
     asked = module or description.module
     loading = _Loading(weights, checkpoint, timms, description, asked, crop_size)
     if model_class is not None:
-        return loading.with_builder(model_class, allow_pickle)
+        return loading.load_own(model_class, allow_pickle)
     if checkpoint.model is not None:
-        return loading.around(checkpoint.model, "a pickled model")
+        return loading.wrap(checkpoint.model, "a pickled model")
     if model_name is not None:
-        return loading.with_timm([(model_name, "--model_name")])
+        return loading.load_timm([(model_name, "--model_name")])
     if timms.architecture is None and "model_type" in config:
         network = build_transformers(config, checkpoint)
-        return loading.around(network, "architecture from config.json")
-    return loading.as_described()
+        return loading.wrap(network, "architecture from config.json")
+    return loading.load_described()
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class _Loading:
     module: str | None
     crop_size: int | None
 
-    def with_builder(self, path: str, trusted: bool) -> TrainedModel:
+    def load_own(self, path: str, trusted: bool) -> TrainedModel:
         """Loads the weights into what a class or function of the user's builds."""
         build = import_builder(path)
 
@@ -163,9 +163,9 @@ class _Loading:
             return network
 
         network, place = self._find_place([*model.state_dict()], load)
-        return self.around(network, f"class {path}", place, path)
+        return self.wrap(network, f"class {path}", place, path)
 
-    def with_timm(self, candidates: Sequence[tuple[str, str]], **guessed: str) -> TrainedModel:
+    def load_timm(self, candidates: Sequence[tuple[str, str]], **guessed: str) -> TrainedModel:
         """Loads the weights into a timm architecture.
 
         Args:
@@ -187,9 +187,9 @@ class _Loading:
 
         (network, channels), place = self._find_place(find_ends(name), load)
         if self.module is not None and not is_below(place, self.module):
-            file = readable(self.checkpoint.path.name)
+            file = clean(self.checkpoint.path.name)
             raise ArgumentError("module", f"{file} has no {name} in {self.module!r}")
-        left_out = ", ".join(map(readable, self.config.left_out))
+        left_out = ", ".join(map(clean, self.config.left_out))
         without = f", without model_args {left_out}" if left_out else ""
         return self._describe(
             network,
@@ -202,7 +202,7 @@ class _Loading:
             guessed=guessed,
         )
 
-    def as_described(self) -> TrainedModel:
+    def load_described(self) -> TrainedModel:
         """Loads the network that the checkpoint names, and imports no code on its word.
 
         A LightningModule that is the classifier itself may do more than the network inside it. A
@@ -210,27 +210,27 @@ class _Loading:
         """
         path, network = self.description.module_class, self.description.architecture
         if path is None or (self.module is not None and network is not None):
-            return self.with_timm(self._list_candidates())
+            return self.load_timm(self._list_candidates())
         if network is None:
             raise ArgumentError(
                 "model_class",
                 f"the checkpoint is of {path}, and no code is imported on a file's word; "
                 f"give --model_class {path} if it is yours",
             )
-        return self.with_timm(
+        return self.load_timm(
             self._list_candidates(),
             forward=f"that of {network} alone, since no code is imported on a file's word; "
             f"--model_class {path} runs its own",
         )
 
-    def around(
+    def wrap(
         self, model: torch.nn.Module, origin: str, place: str = "", name: str | None = None
     ) -> TrainedModel:
         """Returns a network that has its weights, or the classifier in an attribute of it."""
         name = name or type(model).__name__
         network = model
         if self.module is not None and not is_below(place, self.module):
-            with blaming("module", f"{name} has no module {self.module!r}"):
+            with blame("module", f"{name} has no module {self.module!r}"):
                 network = model.get_submodule(self.module)
         convolutions = (part for part in network.modules() if isinstance(part, torch.nn.Conv2d))
         first = next((part.in_channels for part in convolutions), None)
@@ -242,8 +242,8 @@ class _Loading:
         self, network: torch.nn.Module, name: str, origin: str, place: str, **more: Any
     ) -> TrainedModel:
         note = f" ({self.weights.note})" if self.weights.note else ""
-        file = f"{readable(self.weights.path.name)}{note}"
-        below = f", weights below {readable(place)!r}" if place else ""
+        file = f"{clean(self.weights.path.name)}{note}"
+        below = f", weights below {clean(place)!r}" if place else ""
         return TrainedModel(
             network,
             name,

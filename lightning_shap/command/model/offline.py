@@ -16,7 +16,7 @@ class _Line:
 
 
 @contextmanager
-def offline() -> Iterator[None]:
+def stay_offline() -> Iterator[None]:
     """Refuses every connection meanwhile, whichever library asks for it.
 
     Raises:

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lightning_shap.command.model.description import Description, read_settings
-from lightning_shap.command.untrusted import is_plain, largest, mapping, word, words
+from lightning_shap.command.untrusted import (
+    find_largest,
+    is_plain,
+    read_mapping,
+    read_word,
+    read_words,
+)
 from lightning_shap.errors import MOST_SIDE
 
 # Settings of a network that a config.json may make: numbers and switches, and some layers' names.
@@ -69,21 +75,21 @@ def read_timm_config(config: Mapping[str, Any]) -> TimmConfig:
     """
     if "architecture" not in config:  # other libraries have a config.json, too
         return TimmConfig()
-    asked = mapping(config.get("model_args"))
+    asked = read_mapping(config.get("model_args"))
     arguments = {
         name: value
         for name, value in asked.items()
         if name in NUMBERS | LAYERS
         and is_plain(value, names=name in LAYERS)
-        and largest(value) <= MOST_SIDE
+        and find_largest(value) <= MOST_SIDE
     }
-    if word(pool := config.get("global_pool")) and is_plain(pool):
+    if read_word(pool := config.get("global_pool")) and is_plain(pool):
         arguments.setdefault("global_pool", pool)
-    images = read_settings(mapping(config.get("pretrained_cfg")))
-    names = words(config.get("label_names"))
+    images = read_settings(read_mapping(config.get("pretrained_cfg")))
+    names = read_words(config.get("label_names"))
     return TimmConfig(
-        word(config["architecture"]) or "",
+        read_word(config["architecture"]) or "",
         arguments,
         sorted(asked.keys() - arguments.keys()),
-        Description(class_names=names).otherwise(images),
+        Description(class_names=names).complete(images),
     )

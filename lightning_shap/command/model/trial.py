@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from lightning_shap.command.data.preprocessing import Preprocessing
-from lightning_shap.command.untrusted import readable
+from lightning_shap.command.untrusted import clean
 from lightning_shap.engine.game import raw_output
 from lightning_shap.engine.last_operation import LastOperation
 from lightning_shap.engine.outputs import logits_of
@@ -26,7 +26,7 @@ def count_outputs(module: torch.nn.Module, prepare: Preprocessing) -> int:
         raise ArgumentError(
             "crop_size",
             f"the model takes no images of {prepare.channels} channels and "
-            f"{' x '.join(map(str, prepare.size))} pixels ({readable(error)}); "
+            f"{' x '.join(map(str, prepare.size))} pixels ({clean(error)}); "
             "give the size of training",
         ) from error
     return outputs.shape[1] if outputs.ndim > 1 else 1

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from lightning_shap.command.model.checkpoints import Checkpoint, refuse
-from lightning_shap.command.untrusted import blaming, readable, short
+from lightning_shap.command.untrusted import blame, clean, list_few
 from lightning_shap.errors import ArgumentError
 
 AVERAGED = {"ema", "swa", "avg", "average", "averaged"}  # words of names, whose weights come first
@@ -69,11 +69,11 @@ def load_weights(network: torch.nn.Module, name: str, checkpoint: Checkpoint, pl
         refuse(
             checkpoint.path,
             f"holds weights of another architecture than {name}: {len(differing)} keys differ "
-            f"({len(missing)} of {len(expected)} are missing, "
-            f"{len(extra)} are unknown, {len(shapes)} have another shape: {short(differing, 3)}); "
+            f"({len(missing)} of {len(expected)} are missing, {len(extra)} are unknown, "
+            f"{len(shapes)} have another shape: {list_few(differing, 3)}); "
             "give the right one as --model_name or --model_class, or the --crop_size of training",
         )
-    with blaming("model_output_dir", f"the weights do not fit {name}"):
+    with blame("model_output_dir", f"the weights do not fit {name}"):
         network.load_state_dict({key: found[key] for key in expected})
 
 
@@ -88,7 +88,7 @@ def check_no_adapter(checkpoint: Checkpoint) -> None:
         refuse(
             checkpoint.path,
             f"holds LoRA's changes to a network's weights "
-            f"({short(changes, 1)}); save the merged model instead, with peft "
+            f"({list_few(changes, 1)}); save the merged model instead, with peft "
             "torch.save(model.merge_and_unload().state_dict(), 'best_model.pth')",
         )
 
@@ -136,10 +136,10 @@ def note_others(source: str, checkpoint: Checkpoint, place: str, keys: Sequence[
         others.append(repr(group))
         if is_whole and not advice:
             attribute = group.removesuffix(".").rpartition(".")[2]
-            advice = f"; --module {readable(attribute)} takes the other"
+            advice = f"; --module {clean(attribute)} takes the other"
     return others and [
-        f"{source} holds several networks: that below {readable(place)!r} is explained, "
-        f"not that below {short(others)}{advice}"
+        f"{source} holds several networks: that below {clean(place)!r} is explained, "
+        f"not that below {list_few(others)}{advice}"
     ]
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from finished_model import ARCHITECTURE, class_folders, load_model, network, picture
+from obstacles import KINDS, make_kind
 
 HUGE = str(10**23)
 NUMBERS = ("zz", "-1", "0", HUGE, "1e5", "nan", "inf", "[]", "{}", "9" * 5000, "''")
@@ -325,6 +326,7 @@ def commands(folder):
     yield from _flags(command, folder)
     yield from _checkpoints(command, folder, weights)
     yield from _data(command, folder)
+    yield from _places(model, data, folder)
 
 
 def _flags(command, folder):
@@ -477,11 +479,29 @@ def _data(command, folder):
     yield "an empty folder", command(images=folder / "hostile_empty")
 
 
+def _places(model, data, folder):
+    """What is no file of ours, under each name that is written or worked in."""
+    from lightning_shap.command.results import FILES
+
+    all_files = [str(model), "--dataset", str(data), "--summary", "--report", "--n_samples", "all"]
+    all_files += ["--max_evals", "4", "--crop_size", "32", "--progress", "false"]
+    for kind in KINDS:
+        for name in (*FILES, *WORKED_IN):
+            output = folder / f"{kind} as {name}"
+            output.mkdir()
+            make_kind(kind, output / name, folder)
+            yield output.name, [*all_files, "--output_dir", str(output)]
+        output = folder / f"{kind} as a directory"
+        make_kind(kind, output, folder)
+        yield output.name, [*all_files, "--output_dir", str(output)]
+
+
 # --- how a command ends --------------------------------------------------------------------------
 
 
 GRACE = 5  # seconds in which processes end that were started by one that ended
 RESULTS = ["explanation.json", "explanation.npz", "explanation.png"]
+WORKED_IN = (".explanation.old", f".explanation.{'a' * 32}.part")
 
 
 class End(typing.NamedTuple):
@@ -596,6 +616,31 @@ def verdict(end):
     return ""
 
 
+def marks_of(folder):
+    """What shows that something was touched: kinds, sizes, times of the last change."""
+    marks = {}
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(place, name)
+            found = os.lstat(path)
+            held = found.st_size, found.st_mtime_ns
+            marks[path] = found.st_mode, found.st_ino, *(() if os.path.isdir(path) else held)
+    return marks
+
+
+def touched_by(arguments, before, after):
+    """What a command changed beside its own files and those that folders are made of."""
+    from lightning_shap.command.results import FILES
+
+    flags = [number for number, word in enumerate(arguments) if word == "--output_dir"]
+    output = arguments[flags[-1] + 1] if flags else None
+    changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
+    kept = {path for path in changed if os.path.isfile(path) and not os.path.islink(path)}
+    place = os.path.realpath(output or "/")  # which may be given by a link
+    own = {os.path.join(place, name) for name in FILES} & (kept | {*before} - {*after})
+    return sorted(changed - own - {place})[:3]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fuzz", type=float, help="seconds to mutate files for")
@@ -617,11 +662,15 @@ def main():
         ]
         ends, bad = collections.Counter(), 0
         slowest = []
+        before = marks_of(Path(folder))
         for name, arguments in chosen:
             started = time.monotonic()
             end = run(arguments, Path(folder) / "hostile", asked.limit)
             slowest.append((time.monotonic() - started, name))
             wrong = verdict(end)
+            before, earlier = marks_of(Path(folder)), before
+            if touched := touched_by(arguments, earlier, before):
+                wrong = wrong or f"touched {touched}"
             ends[wrong or f"exit {end.code}"] += 1
             bad += bool(wrong)
             if wrong or asked.only or end.code == 1:

@@ -100,6 +100,7 @@ KNOWN = {
     "_parameters": lambda _: "_parameters" in vars(torch.nn.Module()),
     "_buffers": lambda _: "_buffers" in vars(torch.nn.Module()),
     "_version": lambda _: torch.zeros(1).add_(1)._version == 1,
+    "_C": lambda _: torch._C.DisableTorchFunctionSubclass(),
     "_utils": lambda _: torch.utils.data._utils.worker,
     "_worker_info": lambda _: torch.utils.data._utils.worker._worker_info is None,
     # NumPy's and Python's own generators

@@ -38,8 +38,8 @@ from lightning_shap.errors import MOST_EVALUATIONS, MOST_SEED, ArgumentError
 from lightning_shap.explanation.classes import Classes, Returns
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.record import Record
+from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import isolating, isolation_of
-from lightning_shap.isolation.random_states import seed_all
 
 
 def explain(

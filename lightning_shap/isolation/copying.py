@@ -1,66 +1,46 @@
 """Copies: of a model, or of what prepares its data, and of all that hangs on them.
 
-``copy.deepcopy`` copies most kinds of things. Some it hands out as they are, such as closures and
-what weak references point to, and one lock, open file or tensor in the middle of a graph refuses
-the whole. There is one rule for each of these kinds, in :meth:`Copy._copied`, which holds at any
-depth: the memo that ``deepcopy`` looks things up in asks for it. A user's module is copied by its
-attributes, and not by code of its own. What comes out is audited.
+A thing is taken to pieces and put together again by Python's own ``pickle``, in memory: what is
+pickled cannot be the original's. What a class of the user's says of being copied or pickled is not
+asked, so that none of the user's code runs: its things are their attributes, or a container's
+items. There are rules for what ``pickle`` refuses (``rules``); what libraries define is pickled as
+they say (``kinds`` lists those that are trusted). All that is left goes into the copy as a thing
+that refuses to be used (``stand_ins``). So a copy shares with the original what is listed as shared
+on purpose, and nothing else.
 """
 
 import copy
-import copyreg
-import functools
-import gc
-import itertools
-import warnings
-import weakref
+import io
+import os
+import pickle
 from collections.abc import Callable
-from contextlib import suppress
-from types import BuiltinMethodType, CellType, FunctionType, MappingProxyType, MethodType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
-from lightning_shap.isolation.audit import CopyError, Unchanged, check_apart
-from lightning_shap.isolation.kinds import MOST_KINDS, PROXIES, is_atom, is_own, owner_of
+from lightning_shap.isolation.kinds import DATA, is_fixed_kind, is_own, is_shared_kind, shared_ones
 from lightning_shap.isolation.modes import outside_inference
-from lightning_shap.isolation.object_graph import (
-    ObjectGraph,
-    TooManyError,
-    added_to_script,
-    class_attributes,
-    compiled_from,
+from lightning_shap.isolation.rules import (
+    Ready,
+    attributes_of,
     is_local,
-    names_of,
-    target_of,
+    ready,
+    rule_for,
+    state_of_class,
 )
 from lightning_shap.isolation.signals import came_from_explanation
-from lightning_shap.isolation.stand_ins import (
-    LOCKS,
-    Uncopied,
-    Unwrapped,
-    counting_on,
-    is_uncopied,
-    wrapped_in,
-)
-from lightning_shap.isolation.tensors import tensor_twins
+from lightning_shap.isolation.stand_ins import ADVICE, CopyError, Uncopied
 
 Root = TypeVar("Root")
 
-WEAK_TABLES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
-CACHED = type(functools.lru_cache(print))
-BUILT_IN = frozenset({dict, list, tuple, set, frozenset})
-# What a class has of its own whose things are not just their attributes.
-WAYS = ("__new__", "__reduce__", "__reduce_ex__", "__getstate__", "__hash__")
+# These are pickled by their values.
+VALUES = frozenset({type(None), bool, int, float, str, bytes})
 
 
 class Copy(Generic[Root]):
     """A copy of an object and of all that hangs on it, such as what a module's hooks write to.
-
-    What is the run's or the process's stays shared: trainer, loggers, process groups, standard
-    streams, functions of Python modules. What cannot be copied at all, such as an open file, is
-    replaced by what refuses to be used.
 
     Args:
         original: Is only read; a tuple of several.
@@ -71,267 +51,136 @@ class Copy(Generic[Root]):
         of_classes: What a copy of each of the users' classes would have in its attributes.
 
     Raises:
-        CopyError: If some of the copy would be the original's.
+        CopyError: If it cannot be taken to pieces or put together again.
         MemoryError: If there is no room for it.
     """
 
     def __init__(self, original: Root, *, with_data: bool = False) -> None:
-        try:
-            self._graph = ObjectGraph(original, into_data=with_data)
-        except TooManyError as error:
-            raise CopyError(f"{error}, which is more than an explanation copies") from error
-        self._left: set[int] = set()
-        self._tensors: list[int] = []  # that have twins of our making
-        self._alive: list[Any] = []  # so that no number in the memo is given twice
-        self._memo = _Memo(self)
-        things = list(self._graph.things.values())
-        unchanged = Unchanged(self._graph)
+        file = io.BytesIO()
+        self._pieces = _Pieces(file, with_data=with_data)
         try:
             with outside_inference(), torch.no_grad():
-                tensors = [one for one in things if issubclass(type(one), torch.Tensor)]
-                for tensor, twin in zip(tensors, tensor_twins(tensors), strict=True):
-                    if twin is not None:
-                        self._memo[id(tensor)] = twin
-                        self._tensors.append(id(tensor))
-                for tensor in tensors:
-                    self._complete(tensor)
-                self.root: Root = self.twin(original)
-                self.of_classes = {
-                    kind: {name: self.twin(one) for name, one in class_attributes(kind).items()}
-                    for kind in things
-                    if issubclass(type(kind), type) and is_own(kind)
-                }
-        finally:
-            unchanged.check()
-        check_apart(self._graph, (self.root, self.of_classes))
+                self._pieces.take(original)
+                file.seek(0)
+                # Kept, as it keeps what the copy has weak references to.
+                self._whole = pickle.Unpickler(file)
+                self._whole.persistent_load = (  # type: ignore[method-assign]
+                    self._pieces.ready.__getitem__
+                )
+                self.root: Root = self._whole.load()
+                self.of_classes = {kind: self._whole.load() for kind in self._pieces.classes}
+        except Exception as error:
+            kept = (CopyError, MemoryError, torch.OutOfMemoryError)
+            if isinstance(error, kept) or not came_from_explanation(error):
+                raise
+            problem = (
+                f"{type(original).__name__} cannot be copied ({type(error).__name__}: {error})"
+            )
+            raise CopyError("model", problem + ADVICE) from error
 
     def release(self) -> None:
         """Gives the tensors' memory back now, as modules in a cycle would keep it for long."""
-        for key in self._tensors:
-            twin = self._memo[key]
+        for twin in self._pieces.tensors:
             twin.data = twin.data.new_empty(0)
-        self._memo.clear()
-        self._alive.clear()
-        self._graph.things.clear()
+        del self._pieces, self._whole
 
-    def twin(self, thing: Any) -> Any:
-        """Returns what the copy has in the place of a thing."""
-        if is_atom(thing):
-            return thing
-        key, kind = id(thing), type(thing)
-        if key in self._memo:
-            return self._memo[key]
-        if kind not in BUILT_IN:
-            twin = self.made(key)
-            return copy.deepcopy(thing, self._memo) if twin is None else twin
-        self._alive.append(thing)
-        if kind is dict:
-            twin = self._memo[key] = {}
-            twin.update({self.twin(name): self.twin(value) for name, value in thing.items()})
-            return twin
-        if kind is list:
-            twin = self._memo[key] = []
-            twin += [self.twin(part) for part in thing]
-            return twin
-        parts = kind(self.twin(part) for part in thing)
-        return self._memo.setdefault(key, parts)  # a part may have led back to it
 
-    def made(self, key: int) -> Any:
-        """Returns the twin of a thing that ``deepcopy`` is not to copy; None if it is to."""
-        thing = self._graph.things.get(key)
-        if thing is None or key in self._left or type(thing) in BUILT_IN:
+def look_at(root: object, see: Callable[[Any], None]) -> None:
+    """Looks at all that hangs on an object, data sets too, by the rules by which it is copied.
+
+    Args:
+        root: The object; a tuple of several.
+        see: Gets each thing that is neither a tuple nor shared on purpose, some of them repeatedly.
+    """
+    with open(os.devnull, "wb") as nowhere:
+        _Pieces(nowhere, with_data=True, see=see).take(root)
+
+
+class _Pieces(pickle.Pickler):
+    """Takes things to pieces.
+
+    Args:
+        file: Gets them.
+        with_data: Data sets and loaders too.
+        see: Gets each thing; what only holds numbers is then not copied.
+
+    Attributes:
+        ready: What goes into the copy as it is.
+        tensors: Those among them that are the copy's.
+        classes: The user's, of things and of what these hold.
+    """
+
+    def __init__(
+        self, file: Any, *, with_data: bool, see: Callable[[Any], None] | None = None
+    ) -> None:
+        super().__init__(file, protocol=4)
+        self.ready: list[Any] = []
+        self.tensors: list[torch.Tensor] = []
+        self.classes: list[type] = []
+        self._see = see
+        self._known: set[type] = set()
+        self._shared = shared_ones()
+        self._uncopied = () if with_data else DATA
+        self._memories: dict[int, Any] = {}
+
+    def take(self, root: object) -> None:
+        """Takes an object to pieces, and what the classes hold that belong to it."""
+        self.dump(root)
+        for kind in self.classes:  # which grow meanwhile
+            self.dump(state_of_class(kind))
+
+    def persistent_id(self, thing: Any) -> int | None:
+        """Returns by which number a thing goes into the copy as it is; None if it does not."""
+        kind = type(thing)
+        if kind in VALUES:
             return None
-        return self._memo.setdefault(key, self._copied(thing))
+        if kind is Ready:
+            thing = thing.thing
+        elif not self.is_left(thing):
+            if self._see is not None and kind is not tuple:
+                self._see(thing)
+            return None
+        self.ready.append(thing)
+        return len(self.ready) - 1
 
-    def _copied(self, thing: Any) -> Any:
+    def is_left(self, thing: Any) -> bool:
+        """Returns whether a thing stays as it is: nobody can change it, or it is to be shared."""
         kind: Any = type(thing)
-        if self._graph.is_shared(thing):
-            return thing
-        maker = _maker_of(kind)
-        if maker is not None:
-            return maker(self, thing)
-        if id(thing) in self._graph.large or is_uncopied(kind):
-            return Uncopied(kind)
-        if issubclass(kind, torch.nn.Module):
-            return self._module(thing)
-        if _is_its_attributes(kind):
-            return self._by_attributes(thing)
-        return self._by_deepcopy(thing)
+        if issubclass(kind, type):
+            self._note(thing)
+            return True
+        if kind is FunctionType:
+            return not is_local(thing)
+        if kind is BuiltinFunctionType:
+            return issubclass(type(thing.__self__), (type(None), type, ModuleType))
+        return is_fixed_kind(kind) or is_shared_kind(kind) or id(thing) in self._shared
 
-    def _by_deepcopy(self, thing: Any) -> Any:
+    def reducer_override(self, thing: Any) -> Any:
+        """Returns how a thing is made anew."""
         kind: Any = type(thing)
-        self._left.add(id(thing))
-        try:
-            if kind.__module__ != "itertools":
-                return copy.deepcopy(thing, self._memo)
-            with warnings.catch_warnings():  # Python announces that it will not copy these for ever
-                warnings.simplefilter("ignore", DeprecationWarning)
-                return copy.deepcopy(thing, self._memo)
-        except (CopyError, MemoryError, RecursionError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:  # it may say no in any way
-            if not came_from_explanation(error) or "during iteration" in str(error):
-                raise
-            if issubclass(kind, torch.Tensor) and type(twin := thing.detach().clone()) is kind:
-                twin.__dict__.update(
-                    {name: self.twin(one) for name, one in names_of(thing).items()}
-                )
-                return twin.requires_grad_(thing.requires_grad)
-            if issubclass(kind, (torch.nn.Module, torch.Tensor)):
-                path = self._graph.path_to(thing)
-                raise CopyError(
-                    f"{path} cannot be copied ({type(error).__name__}: {error})"
-                ) from error
-            return Uncopied(kind)
+        self._note(kind)
+        if self._see is not None and issubclass(kind, (torch.Tensor, np.ndarray)):
+            return ready(None)
+        if issubclass(kind, torch.Tensor):
+            return ready(self.twin_of(thing), **attributes_of(thing))
+        return ready(Uncopied(kind)) if issubclass(kind, self._uncopied) else rule_for(kind)(thing)
 
-    def _by_attributes(self, thing: Any) -> Any:
-        twin = self._memo[id(thing)] = object.__new__(type(thing))
-        for name, value in names_of(thing).items():
-            object.__setattr__(twin, name, self.twin(value))
+    def twin_of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Returns a tensor of the same values, strides and class, outside of any graph.
+
+        Those that share memory get twins that share theirs, as the flat weights of an LSTM do: a
+        deep copy of plain tensors keeps that, one of parameters does not.
+        """
+        with torch._C.DisableTorchFunctionSubclass():  # which is a user's code
+            twin = copy.deepcopy(tensor.detach(), self._memories)
+            if type(twin) is not type(tensor):
+                twin = twin.as_subclass(type(tensor))
+            twin.requires_grad_(tensor.requires_grad and tensor.is_leaf)
+        self.tensors.append(twin)
         return twin
 
-    def _module(self, module: Any) -> Any:
-        kind = type(module)
-        name = wrapped_in(module)
-        if name is not None:
-            twin = self._memo[id(module)] = Unwrapped(name)
-            twin.training = module.training
-            setattr(twin, name, self.twin(getattr(module, name)))
-            return twin
-        own = owner_of(kind, "__deepcopy__")
-        if own is not None and not is_own(own):
-            twin = self._by_deepcopy(module)
-            if isinstance(module, torch.jit.ScriptModule):
-                for name, value in added_to_script(module).items():
-                    object.__setattr__(twin, name, self.twin(value))
-            return twin
-        if hasattr(kind, "__del__"):  # the end of a copy is nobody's
-            kind = type(kind.__name__, (kind,), {"__del__": lambda self: None})
-        twin = self._memo[id(module)] = object.__new__(kind)
-        names = {name: self.twin(value) for name, value in names_of(module).items()}
-        vars(twin).update(names)
-        return twin
-
-    def _complete(self, tensor: torch.Tensor) -> None:
-        """Copies what hangs on a tensor, where this was not done together with it."""
-        names = names_of(tensor) if id(tensor) in self._memo else {}
-        if names:
-            self._memo[id(tensor)].__dict__.update(
-                {name: self.twin(value) for name, value in names.items()}
-            )
-
-    def function(self, function: FunctionType) -> Any:
-        """Returns the twin of a function: itself where it belongs to a Python module."""
-        original = compiled_from(function)
-        if original is not None:  # as it is written: compiling a copy again would take long
-            cell = CellType()
-            twin = self._memo[id(function)] = _calling(cell)
-            cell.cell_contents = self.twin(original)
-            return twin
-        if not is_local(function):
-            return function
-        cells = tuple(self.twin(cell) for cell in function.__closure__ or ())
-        if id(function) in self._memo:  # it is in a cell of its own
-            return self._memo[id(function)]
-        twin = self._memo[id(function)] = FunctionType(
-            function.__code__, function.__globals__, function.__name__, closure=cells
-        )
-        twin.__qualname__ = function.__qualname__
-        twin.__defaults__ = self.twin(function.__defaults__)
-        twin.__kwdefaults__ = self.twin(function.__kwdefaults__)
-        vars(twin).update({name: self.twin(value) for name, value in vars(function).items()})
-        return twin
-
-    def cell(self, cell: CellType) -> CellType:
-        """Returns the twin of what functions keep a variable in."""
-        twin = self._memo[id(cell)] = CellType()
-        with suppress(ValueError):  # it has no contents yet
-            twin.cell_contents = self.twin(cell.cell_contents)
-        return twin
-
-    def reference(self, reference: Any) -> Any:
-        """Returns a weak reference to the twin of what another one points to."""
-        target = target_of(reference)
-        # The memo keeps what a weak reference does not.
-        return reference if target is None else type(reference)(self.twin(target))
-
-    def proxy(self, proxy: Any) -> Any:
-        """Returns a weak proxy of the twin of what another one stands for."""
-        target = target_of(proxy)
-        return proxy if target is None else weakref.proxy(self.twin(target))
-
-    def table(self, table: Any) -> Any:
-        """Returns a table of weak references to the twins of what another one points to."""
-        twin = self._memo[id(table)] = type(table)()
-        for key, value in table.items():
-            twin[self.twin(key)] = self.twin(value)
-        return twin
-
-    def method(self, method: Any) -> Any:
-        """Returns the same method of the twin of its owner."""
-        return MethodType(self.twin(method.__func__), self.twin(method.__self__))
-
-    def built_in_method(self, method: Any) -> Any:
-        """Returns the same method, written in C, of the twin of its owner."""
-        owner = method.__self__
-        return method if is_atom(owner) else getattr(self.twin(owner), method.__name__, method)
-
-    def array(self, array: Any) -> Any:
-        """Returns what stands for an array in a file: itself, unless it can be written to."""
-        return Uncopied(type(array)) if array.flags.writeable else array
-
-
-class _Memo(dict[int, Any]):
-    """What ``deepcopy`` notes twins in, and asks for the twin of a thing before it copies it."""
-
-    def __init__(self, owner: Copy[Any]) -> None:
-        super().__init__()
-        self.owner = weakref.ref(owner)
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        """Returns the twin of the thing with an id, made now if there is a rule for it."""
-        owner = self.owner()
-        twin = self[key] if key in self or owner is None else owner.made(key)
-        return default if twin is None else twin
-
-
-MAKERS: dict[Any, Callable[[Copy[Any], Any], Any]] = {
-    **{kind: lambda copied, lock: LOCKS[type(lock)]() for kind in LOCKS},
-    **dict.fromkeys(PROXIES, Copy.proxy),
-    **dict.fromkeys(WEAK_TABLES, Copy.table),
-    FunctionType: Copy.function,
-    CellType: Copy.cell,
-    MethodType: Copy.method,
-    BuiltinMethodType: Copy.built_in_method,
-    weakref.ref: Copy.reference,
-    weakref.WeakSet: lambda copied, table: weakref.WeakSet(map(copied.twin, table)),
-    np.memmap: Copy.array,
-    # The mapping that it shows; and an empty cache of the same function.
-    MappingProxyType: lambda copied, shown: MappingProxyType(
-        copied.twin(gc.get_referents(shown)[0])
-    ),
-    CACHED: lambda copied, cached: functools.lru_cache(**cached.cache_parameters())(
-        copied.twin(cached.__wrapped__)
-    ),
-    itertools.count: lambda copied, counter: counting_on(counter),  # 3.14 copies none
-}
-
-
-@functools.lru_cache(MOST_KINDS)
-def _maker_of(kind: type) -> Callable[[Copy[Any], Any], Any] | None:
-    return next((MAKERS[base] for base in kind.__mro__ if base in MAKERS), None)
-
-
-@functools.lru_cache(MOST_KINDS)
-def _is_its_attributes(kind: type) -> bool:
-    """Whether an object is made of nothing, has its attributes, and is equal to itself alone."""
-    plain = all(getattr(kind, name) is getattr(object, name) for name in WAYS)
-    special = hasattr(kind, "__deepcopy__") or hasattr(kind, "__setstate__")
-    return plain and not special and kind not in copyreg.dispatch_table
-
-
-def _calling(cell: CellType) -> FunctionType:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return cell.cell_contents(*args, **kwargs)
-
-    return call  # type: ignore[return-value]
+    def _note(self, kind: type) -> None:
+        for base in () if kind in self._known else kind.__mro__:
+            if is_own(base) and base not in self._known:
+                self.classes.append(base)
+            self._known.add(base)

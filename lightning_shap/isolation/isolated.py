@@ -2,15 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from types import MappingProxyType, MethodType
+from collections.abc import Callable
+from types import MethodType
 from typing import Any, Literal, TypeVar, cast
 
 import torch
 
 from lightning_shap.isolation.copying import Copy
-from lightning_shap.isolation.host import lend_to_classes, note, run_as_written, undisturbed
+from lightning_shap.isolation.host import lend_to_classes, run_as_written, undisturbed
 from lightning_shap.isolation.modes import module_of, unwrap
 
 Isolation = Literal["copy", "none"]
@@ -24,10 +23,8 @@ Root = TypeVar("Root")
 Result = TypeVar("Result")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# What grows while it is copied, as another thread may make it, is copied once more.
-TRIES = 3
-
-_inside: ContextVar[Mapping[int, Isolation]] = ContextVar("inside", default=MappingProxyType({}))
+# The attribute by which a module is known to be a copy that lasts as long as its explanation.
+MARK = "is_lightning_shaps_copy"
 
 
 def isolated(model: Model, work: Callable[[Model], Result]) -> Result:
@@ -44,16 +41,15 @@ def isolated(model: Model, work: Callable[[Model], Result]) -> Result:
         What the work returns.
 
     Raises:
-        CopyError: If there is no copy that has nothing of the model's.
+        CopyError: If it cannot be copied.
     """
     module = module_of(model)
     if module is None or isolation_of(model) != "none":
-        return undisturbed(lambda: work(model))
+        return undisturbed(lambda note: work(model))
 
     def apart(twin: torch.nn.Module) -> Result:
-        outer = _inside.get()
-        note(lambda: _inside.set(outer))
-        _inside.set({**outer, **{id(part): "copy" for part in twin.modules()}})
+        for part in twin.modules():
+            vars(part)[MARK] = True
         function = getattr(model, "__func__", None)
         return work(cast(Model, twin if function is None else MethodType(function, twin)))
 
@@ -69,14 +65,14 @@ def with_copy(original: Root, work: Callable[[Root], Result], *, with_data: bool
         with_data: Copy data sets and loaders too, however large.
 
     Raises:
-        CopyError: If there is no copy that has nothing of the original's.
+        CopyError: If it cannot be copied.
     """
 
-    def apart() -> Result:
-        run_as_written()
-        copied = _copy_of(original, with_data)
+    def apart(note: Any) -> Result:
+        run_as_written(note)
+        copied = Copy(original, with_data=with_data)
         try:
-            lend_to_classes(copied.of_classes)
+            lend_to_classes(note, copied.of_classes)
             return work(copied.root)
         finally:
             copied.release()
@@ -113,14 +109,5 @@ def isolating(argument: str) -> Callable[[Function], Function]:
 
 def isolation_of(model: Callable[..., Any]) -> Isolation:
     """Returns how a model is isolated where this is called."""
-    return _inside.get().get(id(module_of(model)), "none")
-
-
-def _copy_of(original: Root, with_data: bool) -> Copy[Root]:
-    for _ in range(TRIES - 1):
-        try:
-            return Copy(original, with_data=with_data)
-        except RuntimeError as error:
-            if "during iteration" not in str(error):
-                raise
-    return Copy(original, with_data=with_data)
+    module = module_of(model)
+    return "none" if module is None or MARK not in vars(module) else "copy"

@@ -16,9 +16,9 @@ from lightning_shap.engine.returned import Returned
 from lightning_shap.engine.truth import FoundLabels
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation, interleave
-from lightning_shap.isolation.audit import CopyError
 from lightning_shap.isolation.isolated import isolated
 from lightning_shap.isolation.modes import evaluation_mode, move, silence
+from lightning_shap.isolation.stand_ins import CopyError
 from lightning_shap.training.lightning import LightningModule, Trainer
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.progress import reporting

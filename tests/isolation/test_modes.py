@@ -1,11 +1,12 @@
 import random
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 
+from lightning_shap.isolation.host import seed_all, undisturbed
 from lightning_shap.isolation.modes import evaluation_mode, module_of
-from lightning_shap.isolation.random_states import seeded
 
 
 class Network(torch.nn.Module):
@@ -83,28 +84,28 @@ def draws():
     return random.random(), np.random.rand(), torch.rand(1).item()
 
 
+def seeded_draws(seed, *, fails=False):
+    def work(note):
+        seed_all(seed)
+        drawn.append(draws())
+        if fails:
+            raise KeyError
+
+    drawn = []
+    with pytest.raises(KeyError) if fails else nullcontext():
+        undisturbed(work)
+    return drawn[0]
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_random_states_come_back(fails):
-    with seeded(3):
-        first = draws()
+    seed_all(1)
     expected = draws()
-    with seeded(3):
-        pass
-    random.seed(1), np.random.seed(1), torch.manual_seed(1)
-    expected = draws()
-    random.seed(1), np.random.seed(1), torch.manual_seed(1)
-    try:
-        with seeded(3):
-            assert draws() == first
-            if fails:
-                raise KeyError
-    except KeyError:
-        assert fails
+    seed_all(1)
+    first = seeded_draws(3, fails=fails)
     assert draws() == expected
+    assert seeded_draws(3) == first
 
 
 def test_a_large_seed_will_do_for_every_generator():
-    with seeded(2**40):
-        first = draws()
-    with seeded(2**40):
-        assert draws() == first
+    assert seeded_draws(2**40) == seeded_draws(2**40)

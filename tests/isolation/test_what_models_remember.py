@@ -216,11 +216,6 @@ def weakly(m, thing):
     m.it = weakref.ref(m.net.kept)
 
 
-def by_proxy(m, thing):
-    m.net.kept = Owner(thing)
-    m.it = weakref.proxy(m.net.kept)
-
-
 def parent_by_weak_reference(m, thing):
     m.thing = thing
     m.net.parent = weakref.ref(m)
@@ -265,7 +260,6 @@ PLACES = {
     "a default": (lambda m, x: setattr(m, "it", by_a_default(x)), lambda m: m.it()),
     "a partial": (lambda m, x: setattr(m, "it", partial(lambda y: y, x)), lambda m: m.it()),
     "behind a weak reference": (weakly, lambda m: m.it().thing),
-    "behind a weak proxy": (by_proxy, lambda m: m.it.thing),
     "a parent known by a weak reference": (
         parent_by_weak_reference,
         lambda m: m.net.parent().thing,

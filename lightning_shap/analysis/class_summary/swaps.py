@@ -41,8 +41,8 @@ from lightning_shap.analysis.class_summary.places import (
 )
 from lightning_shap.analysis.metrics.where import CORNERS, border_mask, corner_mask
 from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import isolating
-from lightning_shap.isolation.random_states import seed_all
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation

@@ -19,8 +19,8 @@ from lightning_shap.engine.maskers import MaskerLike, background_of
 from lightning_shap.engine.outputs import Output, checked_returns, value_function
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Returns
+from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import isolating
-from lightning_shap.isolation.random_states import seed_all
 
 
 class _AreaUnderCurve(Metric):

@@ -28,14 +28,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from lightning_shap.errors import ArgumentError
-from lightning_shap.isolation.host import note
+from lightning_shap.isolation.copying import look_at
+from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import with_copy
-from lightning_shap.isolation.kinds import LIGHTNING
+from lightning_shap.isolation.kinds import IN_MEMORY, LIGHTNING
 from lightning_shap.isolation.modes import evaluation_mode, silence
-from lightning_shap.isolation.object_graph import ObjectGraph, TooManyError
-from lightning_shap.isolation.random_states import seed_all
 from lightning_shap.isolation.signals import came_from_explanation
-from lightning_shap.isolation.stand_ins import IN_MEMORY
 
 Owners = TypeVar("Owners", bound=tuple[Any, ...])
 Result = TypeVar("Result")
@@ -118,15 +116,17 @@ def prepare(
 
     def prepared(twins: tuple[Any, Any]) -> Result:
         given, stage = batch, trainer.state.stage
-        note(lambda: setattr(trainer.state, "stage", stage))
-        trainer.validating = True  # in which nothing is augmented
         seed_all(seed)
         silence(twins[0])
-        with evaluation_mode(twins[0]):
-            for name, place in hooks.items():
-                device = (trainer.strategy.root_device,) if name == HOOKS[1] else ()
-                given = getattr(twins[place], name)(given, *device, 0)
-            return take(given)
+        try:
+            trainer.validating = True  # in which nothing is augmented
+            with evaluation_mode(twins[0]):
+                for name, place in hooks.items():
+                    device = (trainer.strategy.root_device,) if name == HOOKS[1] else ()
+                    given = getattr(twins[place], name)(given, *device, 0)
+                return take(given)
+        finally:
+            trainer.state.stage = stage
 
     return with_copy(owners, prepared)
 
@@ -156,19 +156,26 @@ def call_apart(owners: Owners, work: Callable[[Owners], Result], seed: int) -> R
 
 
 def _check_private(owners: tuple[Any, ...]) -> None:
-    try:
-        graph = ObjectGraph(owners, into_data=True, most=MOST_THINGS)
-    except TooManyError as error:
-        raise NotApartError("samples", f"{error}, so it is not read twice; give images") from error
-    for thing in graph.things.values():
-        if not graph.is_shared(thing) and _outlives_a_process(thing):
-            owner = next((one for one in owners if one is not None), owners)
+    name = next((type(one).__name__ for one in owners if one is not None), "")
+    count = 0
+
+    def see(thing: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > MOST_THINGS:
             raise NotApartError(
                 "samples",
-                f"reading rows of a {type(owner).__name__} once more would change its "
-                f"{graph.path_to(thing)} (a {type(thing).__name__}), which processes share; "
-                "give images",
+                f"a {name} holds more than {MOST_THINGS:,} things, so it is not read twice; give "
+                "images",
             )
+        if _outlives_a_process(thing):
+            raise NotApartError(
+                "samples",
+                f"reading rows of a {name} once more would change a {type(thing).__name__} that "
+                "hangs on it, which processes share; give images",
+            )
+
+    look_at(owners, see)
 
 
 def _outlives_a_process(thing: Any) -> bool:

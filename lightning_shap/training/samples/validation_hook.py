@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from lightning_shap.engine.outputs import Output
 from lightning_shap.engine.returned import Returned
 from lightning_shap.explanation.classes import Returns
-from lightning_shap.isolation.object_graph import compiled_from
+from lightning_shap.isolation.rules import compiled_from
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.training.samples.labels import WhichLabels
 from lightning_shap.training.samples.loaders import Deal

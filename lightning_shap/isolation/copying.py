@@ -14,6 +14,7 @@ import io
 import os
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -57,18 +58,16 @@ class Copy(Generic[Root]):
 
     def __init__(self, original: Root, *, with_data: bool = False) -> None:
         file = io.BytesIO()
-        self._pieces = _Pieces(file, with_data=with_data)
+        self._pieces = pieces = _Pieces(file, with_data=with_data)
+        # Kept, as it keeps what the copy has weak references to.
+        self._whole = pickle.Unpickler(file)
+        self._whole.persistent_load = pieces.ready.__getitem__  # type: ignore[method-assign]
         try:
             with outside_inference(), torch.no_grad():
-                self._pieces.take(original)
+                pieces.take(original)
                 file.seek(0)
-                # Kept, as it keeps what the copy has weak references to.
-                self._whole = pickle.Unpickler(file)
-                self._whole.persistent_load = (  # type: ignore[method-assign]
-                    self._pieces.ready.__getitem__
-                )
                 self.root: Root = self._whole.load()
-                self.of_classes = {kind: self._whole.load() for kind in self._pieces.classes}
+                self.of_classes = {kind: self._whole.load() for kind in pieces.classes}
         except Exception as error:
             kept = (CopyError, MemoryError, torch.OutOfMemoryError)
             if isinstance(error, kept) or not came_from_explanation(error):
@@ -81,7 +80,8 @@ class Copy(Generic[Root]):
     def release(self) -> None:
         """Gives the tensors' memory back now, as modules in a cycle would keep it for long."""
         for twin in self._pieces.tensors:
-            twin.data = twin.data.new_empty(0)
+            with suppress(RuntimeError):  # of kinds without a memory of their own
+                twin.data = torch.empty(0, dtype=twin.dtype, device=twin.device)
         del self._pieces, self._whole
 
 
@@ -172,7 +172,11 @@ class _Pieces(pickle.Pickler):
         deep copy of plain tensors keeps that, one of parameters does not.
         """
         with torch._C.DisableTorchFunctionSubclass():  # which is a user's code
-            twin = copy.deepcopy(tensor.detach(), self._memories)
+            plain = tensor.detach()
+            try:
+                twin = copy.deepcopy(plain, self._memories)
+            except RuntimeError:  # it is of a kind that is in no one memory
+                twin = plain.clone()
             if type(twin) is not type(tensor):
                 twin = twin.as_subclass(type(tensor))
             twin.requires_grad_(tensor.requires_grad and tensor.is_leaf)

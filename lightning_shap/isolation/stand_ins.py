@@ -6,10 +6,7 @@ import torch
 
 from lightning_shap.errors import ArgumentError
 
-ADVICE = (
-    ", so an explanation would change it; explain a part that does without, such as "
-    'module="net" of a callback'
-)
+ADVICE = ', so explaining would change it; explain a part without it (module="net" of a callback)'
 
 
 class CopyError(ArgumentError):

@@ -109,5 +109,4 @@ def isolating(argument: str) -> Callable[[Function], Function]:
 
 def isolation_of(model: Callable[..., Any]) -> Isolation:
     """Returns how a model is isolated where this is called."""
-    module = module_of(model)
-    return "none" if module is None or MARK not in vars(module) else "copy"
+    return "copy" if MARK in getattr(module_of(model), "__dict__", {}) else "none"

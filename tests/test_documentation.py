@@ -15,8 +15,8 @@ import lightning_shap
 from lightning_shap import ShapCallback, explain
 from lightning_shap.analysis.history.numbers import numbers_of_maps
 from lightning_shap.command.options import GROUPS
-from lightning_shap.engine.question import USUAL_TOPK
 from lightning_shap.explanation.maps import maps_of
+from lightning_shap.training.fixed_classes import USUAL_TOPK
 from lightning_shap.training.logs.loggers import numbers_of
 
 ROOT = Path(__file__).parents[1]

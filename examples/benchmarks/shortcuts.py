@@ -30,6 +30,7 @@ from lightning_shap.analysis.class_summary.places import GRID
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.suspicions import Suspicion
 from lightning_shap.analysis.class_summary.swaps import FINE_DETAIL, measure_swaps_among
+from lightning_shap.engine.question import Question
 
 SIDE = 32
 EPOCHS, BATCH = 6, 32
@@ -171,8 +172,7 @@ def summarise(
 ) -> tuple[ClassSummary, np.ndarray, float]:
     """What the class summary says of some images, their maps' cells, and the share right."""
     found = explain(net, images, labels=labels, topk=2, max_evals=EVALUATIONS, regions="image")
-    question = {"output": "logit", "multi_label": False, "batch_size": 64, "seed": 0}
-    measure_swaps_among(net, found, images, question)
+    measure_swaps_among(net, found, images, Question())
     summary = ClassSummary([found])
     return summary, summary.cells, float(np.mean(found.record.right))
 

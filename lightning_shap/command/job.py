@@ -22,9 +22,8 @@ from lightning_shap.command.model.trial import count_outputs, predict_classes
 from lightning_shap.command.options import Explanation, Options, Results
 from lightning_shap.command.places import Places
 from lightning_shap.engine.class_names import class_names_in
-from lightning_shap.engine.explain import explain_found
-from lightning_shap.engine.methods.registry import those_with
-from lightning_shap.engine.outputs import checked_returns
+from lightning_shap.engine.explain import answer
+from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -52,7 +51,7 @@ class Job:
         classes: Number of the model's outputs.
         order: The images to explain, by number; more than are asked for, should some not be read.
         wanted: How many of them.
-        settings: Arguments of ``explain_found``.
+        question: What to ask the model of each image.
         guessed: Guesses where nothing says for sure, by what they are about.
         notes: Other sentences for the user before the run.
     """
@@ -67,7 +66,7 @@ class Job:
     classes: int
     order: list[int]
     wanted: int
-    settings: Mapping[str, Any]
+    question: Question
     guessed: Mapping[str, str]
     notes: Sequence[str]
 
@@ -75,7 +74,7 @@ class Job:
     def bytes_per_image(self) -> int:
         """Returns the memory that the attributions of one image take."""
         height, width = self.prepare.size
-        targets, topk = self.settings["targets"], self.settings["topk"]
+        targets, topk = self.question.targets, self.question.topk
         several = self.classes if targets is None else np.size(targets)
         explained = several if topk is None else min(topk, self.classes)
         return 8 * height * width * self.prepare.channels * explained
@@ -87,7 +86,7 @@ class Job:
             return None
         from lightning_shap.command.data.partners import Partners
 
-        return Partners(self.images, self.order, self.settings["seed"])
+        return Partners(self.images, self.order, self.question.seed)
 
     def read(self, order: Sequence[int], wanted: int) -> PreparedImages:
         """Reads images in an order until there are as many as wanted, and their partners."""
@@ -97,20 +96,22 @@ class Job:
             return read
         return replace(read, partners=self.partners.read(read, self.prepare, threads=threads))
 
-    def explain(self, read: PreparedImages, **more: Any) -> ImageExplanation:
+    def explain(self, read: PreparedImages, *, progress: bool = True) -> ImageExplanation:
         """Explains images that were read.
 
         Args:
             read: At least one.
-            more: Settings that differ from the job's.
+            progress: Show a bar, where the options have one.
         """
-        settings, network = {**self.settings, **more}, self.model.module
+        network = self.model.module
         labels = None if self.images.labels is None else self.images.labels[read.indices]
-        explanation = explain_found(network, read.images, labels=labels, **settings)
+        shows = self.question.progress if progress else False
+        question = replace(self.question, labels=labels, progress=shows)
+        explanation = answer(network, read.images, question)
         if read.partners is not None:
             from lightning_shap.analysis.class_summary.swaps import measure_swaps
 
-            measure_swaps(network, explanation, read.images, read.partners, settings)
+            measure_swaps(network, explanation, read.images, read.partners, question)
         return explanation
 
     def describe(self, skipped: Mapping[str, str]) -> dict[str, Any]:
@@ -146,6 +147,7 @@ def prepare_job(options: Options, places: Places) -> Job:
         ArgumentError: If something given will not do.
     """
     asked, data = options.model, options.data
+    question = Question(**asdict(options.explanation))
     device = find_device(asked.accelerator)
     model = load_model(
         places.weights,
@@ -179,13 +181,16 @@ def prepare_job(options: Options, places: Places) -> Job:
         results=_complete_results(options.results, model),
         explanation=_complete_explanation(options.explanation, model.description),
     )
-    numbering = _number_classes(source, model, outputs, options.explanation, prepare)
+    told = options.explanation
+    question = replace(question, returns=told.returns, multi_label=told.multi_label)
+    numbering = _number_classes(source, model, outputs, question, prepare)
     images = numbering.images
-    settings = _choose_settings(options, outputs, images.class_names)
+    question = replace(question, class_names=images.class_names)
+    question = _choose_classes(question, outputs, options.results.summary)
     count = len(images.names)
     everything = data.n_samples == "all" or source.chosen
     as_they_are = everything and not options.results.summary  # of which the first are shown
-    order = list(range(count)) if as_they_are else draw_order(images, settings["seed"])
+    order = list(range(count)) if as_they_are else draw_order(images, question.seed)
     n_samples = data.n_samples if isinstance(data.n_samples, int) else SAMPLES
     guessed = {
         **model.guessed,
@@ -204,27 +209,21 @@ def prepare_job(options: Options, places: Places) -> Job:
         outputs,
         order,
         count if everything else min(n_samples, count),
-        settings,
+        question,
         {name: guess for name, guess in guessed.items() if guess is not None},
         [note for note in (*model.notes, *source.notes, numbering.note) if note is not None],
     )
 
 
-def _choose_settings(
-    options: Options, outputs: int, class_names: list[str] | None
-) -> dict[str, Any]:
-    """Returns the arguments of ``explain_found``.
+def _choose_classes(asked: Question, outputs: int, is_summary: bool) -> Question:
+    """Returns the question of so many classes as suit the purpose, where nobody chose them.
 
     Raises:
         ArgumentError: If classes are chosen for a summary of the classes, or there are none.
     """
-    asked = options.explanation
-    settings = asdict(asked) | {"class_names": class_names}
-    chosen = any(settings[name] is not None for name in ("topk", "targets", "against"))
-    if not options.results.summary:
-        if not chosen and outputs > MANY_CLASSES:
-            settings |= {"topk": FEW_CLASSES, "fewer_will_do": True}
-        return settings
+    chosen = any(given is not None for given in (asked.topk, asked.targets, asked.against))
+    if not is_summary:
+        return asked if chosen or outputs <= MANY_CLASSES else asked.complete(topk=FEW_CLASSES)
     if chosen:
         raise ArgumentError(
             "summary",
@@ -232,11 +231,9 @@ def _choose_settings(
         )
     from lightning_shap.analysis.class_summary.summary import check_comparable
 
-    check_comparable(checked_returns(asked.returns, asked.output), asked.multi_label)
-    settings |= {"topk": 2, "fewer_will_do": True}  # the true class and the highest other
-    if asked.regions is None and asked.grid is None and asked.method in those_with("regions"):
-        settings["regions"] = "image"  # as the callback's do, which show marks and borders best
-    return settings
+    check_comparable(asked.returns, asked.multi_label)
+    # The true class and the highest other, and regions that show marks and borders best.
+    return asked.complete(topk=2, regions="image")
 
 
 def _complete_explanation(asked: Explanation, description: Description) -> Explanation:
@@ -263,15 +260,15 @@ def _complete_results(asked: Results, model: TrainedModel) -> Results:
 
 
 def _number_classes(
-    source: Source, model: TrainedModel, outputs: int, asked: Explanation, prepare: Preprocessing
+    source: Source, model: TrainedModel, outputs: int, asked: Question, prepare: Preprocessing
 ) -> Order:
     """Returns the images with their classes numbered as the model's outputs."""
     found, note = model.description.class_names or class_names_in(model.module, outputs), None
-    values = checked_returns(asked.returns, asked.output) == "values"
+    values = asked.returns == "values"
     if asked.class_names is None and found and len(found) != Classes(outputs, values=values).count:
         note = f"the checkpoint has {len(found)} class names for {outputs} outputs; left out"
         found = None
-    names = asked.class_names or found
+    names = found if asked.class_names is None else [*asked.class_names]
     if values:  # no classes, so folders of them mean nothing
         return Order(replace(source.images, labels=None, class_names=names), note=note)
 

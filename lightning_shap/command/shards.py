@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import numpy as np
 from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader
 
@@ -218,12 +219,18 @@ def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
     job_itself = {
         "weights": [str(weights.resolve()), weights.stat().st_size, weights.stat().st_mtime_ns],
         "options": [asdict(job.options.model), asdict(job.options.data)],
-        "settings": {**job.settings, "progress": None},
+        "settings": {
+            **asdict(job.options.explanation),
+            **job.question.settings,
+            "class_names": job.images.class_names,
+            "progress": None,
+        },
         "images": [[names[index] for index in indices] for indices in numbers],
         "partners": partners
         and [[names[partners.of(index)] for index in indices] for indices in numbers],
     }
-    return hashlib.sha256(json.dumps(job_itself, sort_keys=True).encode()).hexdigest()[:12]
+    text = json.dumps(job_itself, sort_keys=True, default=np.ndarray.tolist)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _find_receipt(folder: Path, shard: int) -> Path:

@@ -4,12 +4,15 @@ Libraries are recognised by what their objects know, so that none of them needs 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import torch
 
+from lightning_shap.explanation.classes import Classes
 from lightning_shap.isolation.modes import module_of
 
 PLACEHOLDER = re.compile(r"LABEL_\d+")  # what Hugging Face calls classes that have no name
@@ -100,3 +103,26 @@ def names_among(classes: Any) -> list[str] | None:
 
 def _is_text(item: Any) -> bool:
     return isinstance(item, str)
+
+
+def name_classes(
+    class_names: Sequence[str] | None, classes: Classes, *, found: bool = False
+) -> np.ndarray:
+    """Returns a name for each class, default ones where none are given.
+
+    Args:
+        class_names: As given, or None.
+        classes: What the outputs stand for.
+        found: Nobody gave the names: where they are too many or too few they are left out.
+    """
+    try:
+        return classes.named(class_names)
+    except ValueError:
+        if not found:
+            raise
+    warnings.warn(
+        f"class_names: the data set knows {len(class_names or ())}, the model has "
+        f"{classes.outputs} outputs; they are left out",
+        stacklevel=4,
+    )
+    return classes.named(None)

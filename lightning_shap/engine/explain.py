@@ -7,39 +7,26 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from lightning_shap.engine.arguments import (
-    checked_backgrounds,
-    checked_class_names,
-    checked_count,
-    checked_grid,
-    checked_images,
-    checked_labels,
-    checked_layout,
-    checked_method,
-    checked_model,
-    checked_options,
-    checked_progress,
-    checked_regions,
-    checked_switch,
-    checked_targets,
-)
-from lightning_shap.engine.class_names import class_names_in, task_of
-from lightning_shap.engine.contrast import Against, checked_against, compared_with
+from lightning_shap.engine.class_names import class_names_in, name_classes, task_of
 from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.incoming import check_layout, check_model, read_backgrounds, read_images
 from lightning_shap.engine.maskers import MaskerLike, background_of, describe
-from lightning_shap.engine.methods.registry import MethodName, RegionsName
-from lightning_shap.engine.outputs import NAMES, Output, checked_returns, probabilities_of
+from lightning_shap.engine.methods.registry import METHODS, MethodName, RegionsName
+from lightning_shap.engine.outputs import NAMES, Output, probabilities_of
 from lightning_shap.engine.progress import Progress, counting
+from lightning_shap.engine.question import Known, Question
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions
 from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.returned import Returned
-from lightning_shap.engine.truth import FoundLabels, hint_at_several, known_labels, told_by
-from lightning_shap.errors import MOST_EVALUATIONS, MOST_SEED, ArgumentError
+from lightning_shap.engine.targets import choose_rivals, choose_targets
+from lightning_shap.engine.truth import hint_at_several, known_labels, read_labels, told_by
 from lightning_shap.explanation.classes import Classes, Returns
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.record import Record
 from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import isolating, isolation_of
+
+NOTHING = Known()
 
 
 def explain(
@@ -135,9 +122,7 @@ def explain(
         >>> explanation.values.shape
         (2, 8, 8, 1, 1)
     """
-    return explain_found(
-        model,
-        images,
+    question = Question(
         method=method,
         max_evals=max_evals,
         targets=targets,
@@ -156,92 +141,52 @@ def explain(
         seed=seed,
         progress=progress,
     )
+    return answer(model, images, question)
 
 
 @isolating("model")
-def explain_found(  # noqa: D417 - the other arguments are those of explain
+def answer(
     model: Callable[..., Any],
     images: torch.Tensor,
-    *,
-    method: MethodName,
-    max_evals: int,
-    targets: int | Sequence[int] | np.ndarray | torch.Tensor | None,
-    topk: int | None,
-    labels: Sequence[Any] | np.ndarray | torch.Tensor | None,
-    masker: MaskerLike,
-    grid: int | tuple[int, int] | None,
-    regions: RegionsName | None,
-    output: Output,
-    returns: Returns | None,
-    multi_label: bool,
-    batch_size: int,
-    class_names: Sequence[str] | None,
-    seed: int,
-    progress: Progress,
-    against: Against = None,
-    backgrounds: torch.Tensor | Literal["samples"] | None = None,
-    first: np.ndarray | None = None,
-    leading: int | None = None,
-    fewer_will_do: bool = False,
-    labels_found: FoundLabels | None = None,
-    names_are_found: bool = False,
-    returned: Returned | None = None,
-    data: np.ndarray | None = None,
-    trees: ImageTrees | None = None,
+    question: Question,
+    known: Known = NOTHING,
 ) -> ImageExplanation:
-    """:func:`explain`, where not all that is known of a model was given by somebody.
+    """Explains a classifier's outputs as a question asks for it; see :func:`explain`.
 
     Args:
-        first: int (N, F), outputs that ``topk`` begins with instead of the true classes.
-        leading: How many outputs, the first ones, lead the descents of ``"partition"``, so that
-            their maps do not depend on the others; None for all, as in SHAP.
-        fewer_will_do: Of a model with fewer outputs than ``topk``, all are explained; of outputs
-            that are values, which have no highest ones, the first.
-        labels_found: Data has the labels, which may be those of another task and are then left out.
-            This is what is known of all there are, of which these may be only some.
-        names_are_found: Data has the class names, which may be those of another task as well.
-        returned: What was seen of the model's outputs before, which takes in what is seen now.
-        data: The images as the explanation is to keep them, (N, H, W, C); copied where None.
-        trees: The trees of images that were explained before.
+        model: As ``explain`` takes it.
+        images: Float tensor (N, C, H, W).
+        question: What is asked.
+        known: What is known of labels, names and earlier calls.
+
+    Raises:
+        ValueError: If the question does not go with the model or the images.
+        TypeError: If the model or the images are of the wrong kind.
+        MemoryError: If not even one row fits into the memory.
     """
     started = time.perf_counter()
-    checked_model(model)
-    images = checked_images(images)
-    max_evals = checked_count(
-        "max_evals", max_evals, least=2, most=MOST_EVALUATIONS, why="the empty and the full image"
-    )
-    batch_size = checked_count("batch_size", batch_size, least=1)
-    seed = checked_count("seed", seed, least=0, most=MOST_SEED)
-    checked_switch("multi_label", multi_label)
-    checked_progress(progress)
-    estimator = checked_method(method).estimator()
-    options = checked_options(
-        method,
-        grid=checked_grid(grid, max_evals),
-        regions=checked_regions(regions),
-        backgrounds=checked_backgrounds(backgrounds, images),
-    )
-    if targets is not None and topk is not None:
-        raise ArgumentError("targets, topk", "both were given; give the classes or how many")
-    if checked_against(against) is not None and targets is None and topk is None:
-        topk = 1
-    checked_layout(images, model)
-    true = checked_labels(labels, len(images))
+    check_model(model)
+    images = read_images(images)
+    options = question.options
+    if "backgrounds" in options:
+        options["backgrounds"] = read_backgrounds(question.backgrounds, images)
+    check_layout(images, model)
+    true = read_labels(question.labels, len(images))
     task = task_of(model)
+    output, multi_label = question.output, question.multi_label
     multi_label = multi_label or task == "multi_label_classification"
-    returns = checked_returns(returns, output)
-    seen = Returned() if returned is None else returned
+    seen = Returned() if known.returned is None else known.returned
 
-    with counting(progress, len(images) * max_evals) as advance:
-        seed_all(seed)
+    with counting(question.progress, len(images) * question.max_evals) as advance:
+        seed_all(question.seed)
         game = CoalitionGame(
             model,
             images,
-            background_of(masker, images),
+            background_of(question.masker, images),
             output=output,
-            returns=returns,
+            returns=question.returns,
             multi_label=multi_label,
-            batch_size=batch_size,
+            batch_size=question.batch_size,
             progress=advance,
         )
         game.probable = False  # until it is known what probabilities are made of
@@ -249,36 +194,53 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         count = full.shape[1]
         seen.join(game.returned)
         game.returned = seen  # which goes on to see what is played
-        told = returns or told_by(
-            output, task, labels_found, Classes(count, multi_label=multi_label), seen
+        told = question.returns or told_by(
+            output, task, known.labels, Classes(count, multi_label=multi_label), seen
         )
         game.returns, guessed = (told, False) if told else _taken(seen, output, multi_label)
         classes = Classes(count, values=game.returns == "values", multi_label=multi_label)
-        true = known_labels(true, classes, labels_found, seen)
+        true = known_labels(true, classes, known.labels, seen)
         hint_at_several(true, classes)
         if output == "probability":
             game.probable = True
             empty, full = (game.explained(torch.from_numpy(one)).numpy() for one in (empty, full))
-        chosen = checked_targets(
-            targets, topk, true, full, classes, first=first, fewer_will_do=fewer_will_do
+        unasked = question.topk is None and question.targets is None
+        chosen = choose_targets(
+            question.targets,
+            1 if unasked and question.against is not None else question.topk,
+            true,
+            full,
+            classes,
+            first=question.first,
+            fewer_will_do=question.fewer_will_do,
         )
-        if classes.values and names_are_found:
+        class_names = question.class_names
+        if classes.values and known.finds_names:
             class_names = None  # data names classes, and these are none
         if class_names is None:
             class_names = class_names_in(model, count)
-        names = checked_class_names(class_names, classes, found=names_are_found)
+        names = name_classes(class_names, classes, found=known.finds_names)
         if "regions" in options:
-            trees = ImageTrees() if trees is None else trees
-            options["regions"] = trees.of(images) if regions == "image" else None
-        if method == "partition" and not classes.values:
-            options["leading"] = leading
-        game.against = compared_with(against, chosen, full, classes)
+            trees = ImageTrees() if known.trees is None else known.trees
+            options["regions"] = trees.of(images) if question.regions == "image" else None
+        if question.method == "partition" and not classes.values:
+            options["leading"] = question.leading
+        game.against = choose_rivals(question.against, chosen, full, classes)
         every = np.arange(len(images))
         base, ends = (
             np.take_along_axis(game.compared(scores, every), chosen, axis=1)
             for scores in (empty, full)
         )
-        found = estimator(game, chosen, base, ends, max_evals=max_evals, seed=seed, **options)
+        estimator = METHODS[question.method].estimator()
+        found = estimator(
+            game,
+            chosen,
+            base,
+            ends,
+            max_evals=question.max_evals,
+            seed=question.seed,
+            **options,
+        )
         base = base if found.base is None else found.base
 
     taken = game.returns
@@ -289,12 +251,14 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     del game  # and its backgrounds, before there is a copy of the images
 
     record = Record(
-        method=method,
-        max_evals=max_evals,
+        method=question.method,
+        max_evals=question.max_evals,
         grid=found.grid,
-        masker=describe(masker, images) if backgrounds is None else "own background",
+        masker=describe(question.masker, images)
+        if question.backgrounds is None
+        else "own background",
         output=_explained(output, taken),
-        seed=seed,
+        seed=question.seed,
         outputs=full,
         probabilities=_probabilities(full, output, taken, multi_label),
         class_names=names,
@@ -308,7 +272,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
         relative_error=found.relative_error,
         against=others,
         empty_probabilities=None if sure is None else np.take_along_axis(sure, chosen, axis=1),
-        follows_image=regions == "image",
+        follows_image=question.regions == "image",
         multi_label=multi_label,
         isolation=isolation_of(model),
         returns=taken,
@@ -317,7 +281,7 @@ def explain_found(  # noqa: D417 - the other arguments are those of explain
     return ImageExplanation(
         found.found,
         base,
-        _as_numpy(images.movedim(1, -1)) if data is None else data,
+        _as_numpy(images.movedim(1, -1)) if known.data is None else known.data,
         chosen,
         record,
     )

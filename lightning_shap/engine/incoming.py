@@ -1,11 +1,17 @@
-"""What comes in: plain tensors, whatever made them, and a sentence for what is no images."""
+"""Models, images and other tensors as they come in: read, checked, and refused in one sentence."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 
-LEAST_SIDE, MOST_ASPECT = 8, 4  # of what three axes show as pictures without an axis of channels
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
+from lightning_shap.isolation.modes import module_of
+
+LEAST_SIDE, MOST_ASPECT = 8, 4  # of two axes that could be the sides of a picture
+CHANNELS = (1, 3, 4)  # of what a last axis of so many is the channels, see `check_layout`
 
 WRAPPED = "explain a module whose forward takes images (N, C, H, W)"
 DETECTION = (
@@ -89,3 +95,133 @@ def _is_detection(batch: Any) -> bool:
         )
         for part in [batch, *parts]
     )
+
+
+def read_images(images: Any) -> torch.Tensor:
+    """Returns images as a plain tensor (N, C, H, W), which is finite, of floats and not empty."""
+    if not isinstance(images, torch.Tensor):
+        raise ArgumentTypeError(
+            "images", f"got {type(images).__name__}; give a float tensor (N, C, H, W)"
+        )
+    images = plain(images)
+    _check_stored("images", images)
+    if images.ndim != 4:
+        raise ArgumentError("images", f"{tuple(images.shape)} {say_kind(images.shape)}")
+    if 0 in images.shape:
+        raise ArgumentError("images", f"are empty, shape {tuple(images.shape)}; give at least one")
+    if not images.is_floating_point():
+        raise ArgumentTypeError(
+            "images",
+            f"are {images.dtype}; give floats, scaled as the model takes them "
+            "(for most: images / 255, then normalised)",
+        )
+    if not all_finite(images):
+        raise ArgumentError("images", "hold NaN or infinite pixels; give finite ones")
+    return images.detach()
+
+
+def read_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor | None:
+    """Returns the images (B, C, H, W) to start from; None for what the masker paints."""
+    if backgrounds is None:
+        return None
+    if isinstance(backgrounds, str) and backgrounds == "samples":
+        if len(images) < 2:
+            raise ArgumentError(
+                "backgrounds", "'samples' of one image are itself; give two images or more"
+            )
+        return images
+    if not isinstance(backgrounds, torch.Tensor):
+        raise ArgumentTypeError(
+            "backgrounds",
+            f"got {shown(backgrounds)}; give 'samples', a tensor (B, C, H, W), or None for what "
+            "the masker paints",
+        )
+    backgrounds = plain(backgrounds)
+    if backgrounds.ndim != 4 or backgrounds.shape[1:] != images.shape[1:] or not len(backgrounds):
+        raise ArgumentError(
+            "backgrounds",
+            f"have shape {tuple(backgrounds.shape)}; give some images (B, C, H, W) with "
+            f"(C, H, W) = {tuple(images.shape[1:])}",
+        )
+    _check_stored("backgrounds", backgrounds)
+    if not all_finite(backgrounds):
+        raise ArgumentError("backgrounds", "hold NaN or infinite pixels; give finite ones")
+    return backgrounds.detach()
+
+
+def read_array(name: str, given: Any) -> np.ndarray:
+    """Returns an argument as an array, whatever held its numbers."""
+    if isinstance(given, torch.Tensor):
+        _check_stored(name, plain(given))
+        given = plain_on_host(given)
+        given = given.float() if given.dtype == torch.bfloat16 else given
+    with naming(name, f"got {shown(given)}, which is no array of numbers"):
+        try:
+            return np.asarray(given)
+        except ValueError:
+            raise ArgumentError(name, f"got rows of different lengths, {shown(given)}") from None
+
+
+def _check_stored(name: str, tensor: torch.Tensor) -> None:
+    """Refuses a tensor whose numbers are not there, one after the other."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        kind = "meta" if tensor.is_meta else "quantized" if tensor.is_quantized else tensor.layout
+        raise ArgumentTypeError(name, f"got a {kind} tensor; give a dense one with its numbers")
+
+
+def all_finite(pixels: torch.Tensor) -> bool:
+    """Returns whether there is no NaN and no infinity among some pixels.
+
+    It looks at their extremes: torch's own ``isfinite`` makes two arrays of their size.
+    """
+    return all(bool(extreme.isfinite()) for extreme in torch.aminmax(pixels.detach()))
+
+
+def check_model(model: Any) -> None:
+    """Refuses what cannot be called, or is not ready to be."""
+    if isinstance(model, type):
+        raise ArgumentTypeError("model", f"got the class {model.__name__}; give one of its objects")
+    if not callable(model):
+        raise ArgumentTypeError(
+            "model",
+            f"got {type(model).__name__}; give an nn.Module, a LightningModule or a "
+            "function from images (N, C, H, W) to outputs (N, K)",
+        )
+    if is_unfinished(model):
+        raise ArgumentError(
+            "model",
+            "has layers that take their sizes and first weights from the first batch they "
+            "see; call it once before it is explained",
+        )
+
+
+def is_unfinished(model: Any) -> bool:
+    """Returns whether a first call would still initialise lazy layers, which the host has to do."""
+    module = module_of(model)
+    tensors = () if module is None else chain(module.parameters(), module.buffers())
+    return any(torch.nn.parameter.is_lazy(tensor) for tensor in tensors)
+
+
+def check_layout(images: torch.Tensor, model: Any) -> None:
+    """Refuses images whose channels come last.
+
+    They show by the sizes: a last axis of 1, 3 or 4 after two that could be the sides of a picture.
+    Such images may be what they seem, slivers of many channels, so a model that begins with a
+    convolution over just as many has the last word.
+    """
+    _, first, second, last = images.shape
+    module = module_of(model)
+    parts = () if module is None else module.modules()
+    takes = next((part.in_channels for part in parts if isinstance(part, torch.nn.Conv2d)), None)
+    sides = min(first, second) >= LEAST_SIDE and max(first, second) <= MOST_ASPECT * min(
+        first, second
+    )
+    seems = last in CHANNELS and first not in CHANNELS and (takes == last or sides)
+    if seems and takes != first:
+        raise ArgumentError(
+            "images",
+            f"have shape {tuple(images.shape)}, with the channels last; give (N, C, H, W), "
+            "as in images.permute(0, 3, 1, 2), and to a model that takes the channels last "
+            "torch.nn.Sequential(torchvision.ops.Permute([0, 2, 3, 1]), model); in a training, "
+            "samples=(images.permute(0, 3, 1, 2), labels) and module= the part that takes these",
+        )

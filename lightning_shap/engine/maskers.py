@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.engine.arguments import all_finite
-from lightning_shap.engine.incoming import plain
+from lightning_shap.engine.incoming import all_finite, plain
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
@@ -38,7 +37,7 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
         ValueError: If the masker is unknown, of another shape or not finite.
         TypeError: If it is of another kind.
     """
-    checked_masker(masker)
+    check_masker(masker)
     background: object = _paint(masker, images)
     if not isinstance(background, torch.Tensor):
         raise ArgumentTypeError(
@@ -58,8 +57,8 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
     return background
 
 
-def checked_masker(masker: Any) -> None:
-    """Whether this may be a masker, as far as that can be told before there are images.
+def check_masker(masker: Any) -> None:
+    """Refuses what can be no masker, as far as that can be told before there are images.
 
     Raises:
         ValueError: If its name is unknown.

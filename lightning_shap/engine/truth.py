@@ -2,11 +2,14 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from lightning_shap.engine.incoming import read_array
 from lightning_shap.engine.outputs import Output
 from lightning_shap.engine.returned import Returned
+from lightning_shap.errors import ArgumentError, ArgumentTypeError
 from lightning_shap.explanation.classes import Classes, Returns
 
 IGNORED = 255  # by which annotators mark what is not to be judged, as losses do by -1 or -100
@@ -33,13 +36,27 @@ class FoundLabels:
         return self.highest is not None and self.highest >= classes.count
 
 
+def read_labels(labels: Any, images: int) -> np.ndarray | None:
+    """Returns what is true of each image, an array of numbers with a row for each, or None."""
+    if labels is None:
+        return None
+    array = read_array("labels", labels)
+    if array.ndim not in (1, 2) or len(array) != images:
+        raise ArgumentError(
+            "labels", f"have shape {array.shape}; give one class for each of {images} images"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ArgumentTypeError("labels", f"got {array.dtype} values; give whole class indices")
+    return array
+
+
 def known_labels(
     labels: np.ndarray | None, classes: Classes, found: FoundLabels | None, returned: Returned
 ) -> np.ndarray | None:
     """Returns the labels as the record keeps them, None where they are of another task.
 
     Args:
-        labels: As :func:`lightning_shap.engine.arguments.checked_labels` has them, or None.
+        labels: As :func:`read_labels` returns them, or None.
         classes: What the outputs stand for.
         found: What is known of labels that nobody gave with the images; None for given ones.
         returned: What was seen of the outputs. It notes why there is no truth.

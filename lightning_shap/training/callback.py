@@ -6,16 +6,11 @@ from typing import Any, Literal
 
 from lightning_shap.analysis.history.history import Story
 from lightning_shap.analysis.history.numbers import MetricName, checked_metrics
-from lightning_shap.engine.arguments import (
-    ArgumentError,
-    checked_choice,
-    checked_count,
-    checked_switch,
-    is_unfinished,
-)
+from lightning_shap.engine.incoming import is_unfinished
 from lightning_shap.engine.methods.registry import MethodName, RegionsName
-from lightning_shap.engine.outputs import Output, checked_returns
+from lightning_shap.engine.outputs import Output
 from lightning_shap.engine.question import Question
+from lightning_shap.errors import ArgumentError, checked_choice, checked_count, checked_switch
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.pixels import shown_channels
 from lightning_shap.pictures.styles import STYLES, StyleName
@@ -23,7 +18,7 @@ from lightning_shap.training.best_checkpoint import best_model
 from lightning_shap.training.class_summary import FEWEST, Summarizer
 from lightning_shap.training.configuration import configurable
 from lightning_shap.training.failures import Failures
-from lightning_shap.training.fixed_classes import Steady
+from lightning_shap.training.fixed_classes import USUAL_REGIONS, USUAL_TOPK, Steady
 from lightning_shap.training.lightning import EitherCallback, LightningModule, Trainer
 from lightning_shap.training.logs.ending import half_of
 from lightning_shap.training.logs.logbook import CONTROL, Logbook, resume
@@ -250,10 +245,10 @@ class ShapCallback(EitherCallback):
             seed=seed,
             # The first is the true class, whose maps are not to change with those beside it.
             leading=None if targets is not None else 1,
-        )
+        ).complete(topk=USUAL_TOPK, regions=USUAL_REGIONS)
         self.explain_checkpoint = explain_checkpoint
         self.budget = TimeBudget(time_budget)
-        settings = {**self.question.settings(), "labels": self.batch.labels}
+        settings = {**self.question.settings, "labels": self.batch.labels}
         self.results = Results(tag, settings, save_dir, on_error, report)
         self.explanation: ImageExplanation | None = None
         self.steady = Steady()
@@ -466,7 +461,7 @@ class ShapCallback(EitherCallback):
                     self.module,
                     class_names=self.class_names,
                     normalisation=self.normalisation,
-                    returns=checked_returns(self.question.returns, self.question.output),
+                    returns=self.question.returns,
                     multi_label=self.question.multi_label,
                     channels=self.channels,
                     datamodule=getattr(trainer, "datamodule", None),

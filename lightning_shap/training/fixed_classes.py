@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from lightning_shap.engine.methods.registry import RegionsName
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.limits import RunningLimit
 
 MOST_KEPT = 2  # the true class, and one beside it
+USUAL_TOPK = 3  # these, and the highest other
+USUAL_REGIONS: RegionsName = "image"  # for the eye; rectangles are what explain returns unasked
 
 
 class Steady:

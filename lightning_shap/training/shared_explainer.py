@@ -9,8 +9,8 @@ import torch
 
 from lightning_shap.analysis.class_summary.swaps import measure_swaps
 from lightning_shap.analysis.history.numbers import faithfulness, means
-from lightning_shap.engine.explain import explain_found
-from lightning_shap.engine.question import Question
+from lightning_shap.engine.explain import answer
+from lightning_shap.engine.question import Known, Question
 from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.returned import Returned
 from lightning_shap.engine.truth import FoundLabels
@@ -96,7 +96,7 @@ class SharedExplainer:
             samples: Of all ranks.
             question: What to ask of them.
             found_names: What the data or the model calls the classes.
-            trees: See :func:`lightning_shap.engine.explain.explain_found`.
+            trees: See :class:`lightning_shap.engine.question.Known`.
             is_measured: Measure how faithful it is, if that is wanted.
             partners: With what each sample's parts are swapped, (N, C, H, W); None for no swaps.
 
@@ -162,25 +162,21 @@ class SharedExplainer:
                 nullcontext() if checked or ranks.size == 1 else no_collectives(),
             ):
                 seen = replace(self.returned, notes=[*self.returned.notes])
-                explanation = explain_found(
-                    classifier,
-                    mine.images,
-                    data=mine.data,
-                    labels=mine.labels,
-                    labels_found=FoundLabels(self.labels_chosen, bool(mine.binary), mine.highest),
+                known = Known(
+                    labels=FoundLabels(self.labels_chosen, bool(mine.binary), mine.highest),
+                    finds_names=not self.class_names,
                     returned=seen,
-                    class_names=self.class_names or found_names,
-                    names_are_found=not self.class_names,
-                    progress=report,
+                    data=mine.data,
                     trees=trees,
-                    **asked.arguments(),
                 )
-                images, arguments = mine.images, asked.arguments()
+                names = self.class_names or found_names
+                of_mine = replace(asked, labels=mine.labels, class_names=names, progress=report)
+                explanation = answer(classifier, mine.images, of_mine, known)
                 if others is not None:
-                    measure_swaps(classifier, explanation, images, others, arguments)
+                    measure_swaps(classifier, explanation, mine.images, others, asked)
                 if not (self.measures_faithfulness and is_measured):
                     return explanation, {}, seen
-                curves = faithfulness(classifier, explanation, images, arguments)
+                curves = faithfulness(classifier, explanation, mine.images, asked)
                 return explanation, curves, seen
 
         def share() -> Share | str | None:

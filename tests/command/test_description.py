@@ -235,7 +235,7 @@ def test_the_note_comes_before_the_run(run, monkeypatch, capsys):
         printed.append(capsys.readouterr().err)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lightning_shap.command.job.explain_found", explain)
+    monkeypatch.setattr("lightning_shap.command.job.answer", explain)
     with pytest.raises(SystemExit) as end:
         run("--dataset", run.card["dataset"], **nothing)
     assert end.value.code == 130

@@ -20,7 +20,7 @@ from lightning_shap.command.data.reading import draw_order, read_samples
 from lightning_shap.command.data.scale import LOOKED_AT, judge_scale
 from lightning_shap.command.model.description import Description, read_settings
 from lightning_shap.command.model.trial import predict_classes
-from lightning_shap.engine.arguments import ArgumentError
+from lightning_shap.errors import ArgumentError
 
 
 def prepare(channels=3, size=8, **kwargs):

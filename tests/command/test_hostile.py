@@ -433,7 +433,7 @@ def test_an_interrupt_is_130(tmp_path, monkeypatch, shards):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lightning_shap.command.job.explain_found", interrupted)
+    monkeypatch.setattr("lightning_shap.command.job.answer", interrupted)
     dataset = class_folders(tmp_path / "data", each=1)
     with pytest.raises(SystemExit) as end:
         main(flags(weights_in(tmp_path, network()), dataset, *shards))

@@ -10,7 +10,7 @@ from finished_model import ARCHITECTURE, load_model, network, weights_in
 from safetensors.torch import save_file
 
 from lightning_shap.command.model.hugging_face import describe_processor
-from lightning_shap.engine.arguments import ArgumentError
+from lightning_shap.errors import ArgumentError
 
 image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

@@ -248,7 +248,7 @@ def test_the_same_command_writes_the_same_values(run, tmp_path):
 def test_an_explanation_that_fails_leaves_the_older_one(run, tmp_path, monkeypatch):
     run("--n_samples", "1")
     before = {name: (tmp_path / "out" / name).read_bytes() for name in FILES}
-    monkeypatch.setattr("lightning_shap.command.job.explain_found", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("lightning_shap.command.job.answer", lambda *_, **__: 1 / 0)
     with pytest.raises(SystemExit):
         run("--n_samples", "2")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before

@@ -44,36 +44,36 @@ def test_all_images_are_explained_in_their_order_as_at_once(everything, tmp_path
 
 def test_a_run_resumes_at_the_shard_where_it_stopped(everything, tmp_path, monkeypatch):
     explained = []
-    explain = job.explain_found
+    answer = job.answer
 
-    def stops(model, images, **kwargs):
+    def stops(model, images, question):
         explained.append(len(images))
         if len(explained) == 2:
             raise KeyboardInterrupt
-        return explain(model, images, **kwargs)
+        return answer(model, images, question)
 
-    monkeypatch.setattr(job, "explain_found", stops)
+    monkeypatch.setattr(job, "answer", stops)
     with pytest.raises(SystemExit):
         everything("out", "--n_samples", "all")
     assert explained == [4, 4]
     assert not any(name in os.listdir(tmp_path / "out") for name in FILES)
     resumed = everything("out", "--n_samples", "all")
     assert explained == [4, 4, 4, 1]
-    monkeypatch.setattr(job, "explain_found", explain)
+    monkeypatch.setattr(job, "answer", answer)
     assert np.array_equal(resumed.values, everything("whole", "--n_samples", "all").values)
 
 
 def test_other_settings_begin_anew(everything, monkeypatch):
     explained = []
-    explain = job.explain_found
+    answer = job.answer
 
-    def stops(model, images, **kwargs):
-        explained.append(kwargs["seed"])
+    def stops(model, images, question):
+        explained.append(question.seed)
         if len(explained) == 2:
             raise KeyboardInterrupt
-        return explain(model, images, **kwargs)
+        return answer(model, images, question)
 
-    monkeypatch.setattr(job, "explain_found", stops)
+    monkeypatch.setattr(job, "answer", stops)
     with pytest.raises(SystemExit):
         everything("out", "--n_samples", "all")
     everything("out", "--n_samples", "all", "--seed", "1")
@@ -83,10 +83,8 @@ def test_other_settings_begin_anew(everything, monkeypatch):
 def test_shards_keep_within_their_bytes(everything, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_BYTES", 2 * 8 * 32 * 32 * 3 * 2)
     explained = []
-    explain = job.explain_found
-    monkeypatch.setattr(
-        job, "explain_found", lambda m, x, **k: explained.append(len(x)) or explain(m, x, **k)
-    )
+    answer = job.answer
+    monkeypatch.setattr(job, "answer", lambda m, x, q: explained.append(len(x)) or answer(m, x, q))
     everything("out", "--n_samples", "5")
     assert explained == [2, 2, 1]
 

@@ -97,7 +97,8 @@ def test_a_contrast_is_kept_in_slices_and_files(tmp_path):
         ({"against": -1}, "against: got -1"),
         ({"against": 5}, "against: got 5, but the model has outputs 0 to 4"),
         ({"against": [0, 1]}, "against: has 2 classes for 3 images"),
-        ({"against": 1, "topk": 2}, "against: compares one class of each image, and 2"),
+        ({"against": 1, "topk": 2}, "topk: got 2, but against= explains one class; give 1"),
+        ({"against": 1, "targets": [0, 2]}, "against: compares one class of each image, and 2"),
         ({"against": "runner-up", "output": "value", "targets": 1}, "against: values have no"),
     ],
 )

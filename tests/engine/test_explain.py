@@ -1,5 +1,4 @@
 import copy
-import inspect
 import pickle
 import random
 import subprocess
@@ -16,7 +15,8 @@ from generic_model import Generic, generic_images
 
 import lightning_shap
 from lightning_shap import explain
-from lightning_shap.engine.explain import explain_found
+from lightning_shap.engine.explain import answer
+from lightning_shap.engine.question import Known, Question
 from lightning_shap.engine.truth import FoundLabels
 
 mpl.use("agg")
@@ -39,12 +39,10 @@ def explained(model, images, **kwargs):
     return explain(model, images, **{"max_evals": 24, "class_names": names, **kwargs})
 
 
-def found(model, images, **kwargs):
+def found(model, images, known=Known(), **kwargs):  # noqa: B008 - it is frozen
     """As a callback or a command asks, which find labels and names in data."""
-    parameters = inspect.signature(explain).parameters.values()
-    usual = {p.name: p.default for p in parameters if p.default is not p.empty}
-    arguments = {"max_evals": 24, "class_names": names, **kwargs}
-    return explain_found(model, images, **{**usual, **arguments})
+    question = Question(**{"max_evals": 24, "class_names": names, **kwargs})
+    return answer(model, images, question, known)
 
 
 # --- what comes back -----------------------------------------------------------------------------
@@ -189,10 +187,10 @@ def test_values_are_not_ranked(model, images):
 def test_a_single_output_is_a_value_if_the_data_has_labels_beyond_zero_and_one(
     model, images, labels, binary, output
 ):
-    known = {"labels": labels, "labels_found": FoundLabels(binary=binary)}
-    single = found(lambda x: model(x)[:, :1], images, class_names=None, **known)
+    known = Known(labels=FoundLabels(binary=binary))
+    single = found(lambda x: model(x)[:, :1], images, known, class_names=None, labels=labels)
     assert single.record.output == output
-    assert found(model, images, **known).record.output == "logit"
+    assert found(model, images, known, labels=labels).record.output == "logit"
     if binary:
         given = explained(lambda x: model(x)[:, :1], images, class_names=None, labels=labels)
         assert given.record.output == "logit"
@@ -208,7 +206,7 @@ def test_a_single_output_is_a_value_if_the_data_has_labels_beyond_zero_and_one(
     ],
 )
 def test_labels_of_another_task_are_left_out_if_nobody_gave_them(model, images, labels, kept):
-    record = found(model, images, labels=labels, labels_found=FoundLabels()).record
+    record = found(model, images, Known(labels=FoundLabels()), labels=labels).record
     assert (None if record.labels is None else record.labels.tolist()) == kept
     if kept != labels:
         with pytest.raises(ValueError, match="labels: "):
@@ -217,11 +215,10 @@ def test_labels_of_another_task_are_left_out_if_nobody_gave_them(model, images, 
 
 def test_names_of_another_task_are_left_out_if_nobody_gave_them(model, images):
     with pytest.warns(UserWarning, match="class_names: the data set knows 2, the model has 4"):
-        left_out = found(model, images, class_names=["cat", "dog"], names_are_found=True)
+        left_out = found(model, images, Known(finds_names=True), class_names=["cat", "dog"])
     assert left_out.record.class_names.tolist() == [f"class {index}" for index in range(4)]
-    values = found(
-        lambda x: model(x)[:, :1], images, class_names=names, names_are_found=True, output="value"
-    )
+    known = Known(finds_names=True)
+    values = found(lambda x: model(x)[:, :1], images, known, class_names=names, output="value")
     assert values.output_names == ["output 0"]
     with pytest.raises(ValueError, match="class_names: got 2 names"):
         explained(model, images, class_names=["cat", "dog"])
@@ -236,17 +233,6 @@ def test_fewer_outputs_than_asked_for_will_do_where_nobody_chose_how_many(model,
     assert values.output_indexes.tolist() == [[0, 1]] * 2
     with pytest.raises(ValueError, match="topk: got 9, but the model has 4 classes"):
         explained(model, images, topk=9)
-
-
-def test_the_two_ways_to_ask_take_the_same_arguments():
-    public, whole = (inspect.signature(way).parameters for way in (explain, explain_found))
-    assert {*public} < {*whole}
-    assert all(whole[name].annotation == public[name].annotation for name in public)
-    assert {*whole} - {*public} == {
-        *("data", "trees", "returned"),  # what is known from before
-        *("first", "leading", "fewer_will_do"),  # what a training asks for
-        *("labels_found", "names_are_found"),
-    }
 
 
 def hugging_face(task, names):

@@ -1,6 +1,7 @@
 """Whatever ``explain`` is given, it explains or names the argument that will not do."""
 
 import inspect
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap import explain
-from lightning_shap.engine.arguments import checked_grid
+from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
 
@@ -136,10 +137,11 @@ def test_what_raised_from_deep_inside_is_named(argument, value):
 
 
 def test_a_grid_has_as_many_patches_as_evaluations_or_fourteen_a_side():
-    assert checked_grid(14, 2) == (14, 14)
-    assert checked_grid((14, 15), 210) == (14, 15)
+    asked = Question(method="kernel", grid=14, max_evals=2)
+    assert asked.grid == (14, 14)
+    assert replace(asked, grid=(14, 15), max_evals=210).grid == (14, 15)
     with pytest.raises(ArgumentError, match=r"grid: has 210 patches for 209 evaluations; give .*"):
-        checked_grid((14, 15), 209)
+        replace(asked, grid=(14, 15), max_evals=209)
 
 
 def test_a_grid_beyond_the_budget_is_refused_before_the_model_is_called():

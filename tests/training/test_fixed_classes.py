@@ -1,5 +1,7 @@
 """Pictures of a run can be compared, on one scale, and show what each epoch predicts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from tiny_training import TinyClassifier, ours_raise, tiny_data, tiny_trainer
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback
-from lightning_shap.engine.explain import explain_found
+from lightning_shap.engine.explain import answer
 from lightning_shap.training.fixed_classes import Steady
 
 pytestmark = ours_raise
@@ -86,15 +88,7 @@ def test_the_true_class_has_the_same_map_whichever_others_stand_beside_it(tmp_pa
     ours = Collecting()
     fit(tmp_path, ours)
     final, images = ours.explanation, ours.batch.pick.samples.images
-    question = ours.question.arguments() | {"topk": 1}
-    alone = explain_found(
-        ours.trained,
-        images,
-        labels=final.record.labels,
-        class_names=None,
-        progress=False,
-        **question,
-    )
+    alone = answer(ours.trained, images, replace(ours.question, topk=1, labels=final.record.labels))
     assert np.array_equal(alone.values[..., 0], final.values[..., 0])
 
 

@@ -45,6 +45,7 @@ from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import isolating
 
 if TYPE_CHECKING:
+    from lightning_shap.engine.question import Question
     from lightning_shap.explanation.explanation import ImageExplanation
     from lightning_shap.explanation.record import Record
 
@@ -98,7 +99,7 @@ def measure_swaps(
     explanation: "ImageExplanation",
     images: torch.Tensor,
     others: torch.Tensor,
-    question: Mapping[str, Any],
+    question: "Question",
 ) -> None:
     """Measures how much of "this class rather than the other image's" each part decides.
 
@@ -112,18 +113,18 @@ def measure_swaps(
         explanation: Of the images; the first class of each counts.
         images: (N, C, H, W), as the model takes them.
         others: (N, C, H, W), with which each is to swap.
-        question: What was asked of the model: output, multi_label, batch_size and seed.
+        question: What was asked of the model.
     """
     started = time.perf_counter()
-    seed_all(question["seed"])
+    seed_all(question.seed)
     game = CoalitionGame(
         model,
         images,
         others,
-        output=question["output"],
+        output=question.output,
         returns=explanation.record.returns,
-        multi_label=question["multi_label"],
-        batch_size=question["batch_size"],
+        multi_label=question.multi_label,
+        batch_size=question.batch_size,
     )
     every = np.arange(len(images))
     full, empty = explanation.record.outputs, game.play_whole(others)
@@ -155,12 +156,12 @@ def measure_swaps_among(
     model: Callable[..., Any],
     explanation: "ImageExplanation",
     images: torch.Tensor,
-    question: Mapping[str, Any],
+    question: "Question",
 ) -> None:
     """Measures swaps as :func:`measure_swaps` does, each image with one of the others."""
     labels = explanation.record.labels
     labels = None if labels is None or labels.ndim != 1 else labels
-    chosen = torch.from_numpy(partners(labels, len(images), question["seed"]))
+    chosen = torch.from_numpy(partners(labels, len(images), question.seed))
     measure_swaps(model, explanation, images, images[chosen], question)
 
 

@@ -25,6 +25,7 @@ from lightning_shap.errors import ArgumentError, ArgumentTypeError, shown
 from lightning_shap.explanation.maps import Maps, maps_of
 
 if TYPE_CHECKING:
+    from lightning_shap.engine.question import Question
     from lightning_shap.explanation.explanation import ImageExplanation
 
 MetricName = Literal["settled", "learnt", "where", "sure", "faithful"]
@@ -82,7 +83,7 @@ def numbers_of_maps(
 
 
 def faithfulness(
-    model: Any, explanation: "ImageExplanation", images: Any, question: dict[str, Any]
+    model: Any, explanation: "ImageExplanation", images: Any, question: "Question"
 ) -> dict[str, tuple[float, int]]:
     """Measures how much better than random maps of the same regions the first maps do, as sums.
 
@@ -97,12 +98,14 @@ def faithfulness(
     Returns:
         For each number its sum and over how many maps, to be added up over processes.
     """
-    output = question["output"]
     options: dict[str, Any] = {
         "steps": min(STEPS, images[0, 0].numel()),
-        "masker": question["masker"],
-        "output": "probability" if output == "logit" else output,
-        **{name: question[name] for name in ("returns", "multi_label", "batch_size", "seed")},
+        "masker": question.masker,
+        "output": "probability" if question.output == "logit" else question.output,
+        "returns": question.returns,
+        "multi_label": question.multi_label,
+        "batch_size": question.batch_size,
+        "seed": question.seed,
         **ALONE,
     }
     sums = {}

@@ -13,11 +13,12 @@ import torch
 from torchmetrics import Metric
 
 from lightning_shap.analysis.metrics.rankings import Rankings, maps_in, random_ranks, ranks_of
-from lightning_shap.engine.arguments import checked_count, checked_model
 from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.incoming import check_model
 from lightning_shap.engine.maskers import MaskerLike, background_of
-from lightning_shap.engine.outputs import Output, checked_returns, value_function
-from lightning_shap.errors import ArgumentError
+from lightning_shap.engine.outputs import Output
+from lightning_shap.engine.question import Question
+from lightning_shap.errors import ArgumentError, checked_count
 from lightning_shap.explanation.classes import Returns
 from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import isolating
@@ -57,17 +58,18 @@ class _AreaUnderCurve(Metric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        value_function(output)  # which raises if there is none
-        self.returns = checked_returns(returns, output)
+        self.question = Question(
+            masker=masker,
+            output=output,
+            returns=returns,
+            multi_label=multi_label,
+            batch_size=batch_size,
+            seed=seed,
+        )
         ends_alone = "with one, every map has the same curve"
         self.steps = checked_count("steps", steps, least=2, why=ends_alone)
-        self.masker = masker
-        self.output = output
-        self.multi_label = multi_label
         self.per_target = per_target
         self.random_maps = checked_count("random_maps", random_maps, least=0)
-        self.batch_size = checked_count("batch_size", batch_size, least=1)
-        self.seed = checked_count("seed", seed, least=0)
         points = torch.zeros(self.steps + 1, dtype=torch.float32)
         self.add_state("identity", torch.tensor(list(uuid4().bytes)), "max")
         self.add_state("curve_sum", points, "sum")
@@ -94,7 +96,7 @@ class _AreaUnderCurve(Metric):
         Raises:
             ValueError: If shapes do not fit, or attributions are not finite.
         """
-        checked_model(model)
+        check_model(model)
         maps, images, classes = maps_in(explanation, images, targets)
         if not self.per_target:
             maps, classes = maps[:, :1], classes[:, :1]
@@ -103,14 +105,14 @@ class _AreaUnderCurve(Metric):
             raise ArgumentError(
                 "steps", f"got {self.steps}; give at most the images' {pixels} pixels"
             )
-        seed_all(self.seed)
+        seed_all(self.question.seed)
         game = CoalitionGame(
             model,
             images,
-            background_of(self.masker, images),
+            background_of(self.question.masker, images),
             **self._asked(explanation),
-            multi_label=self.multi_label,
-            batch_size=self.batch_size,
+            multi_label=self.question.multi_label,
+            batch_size=self.question.batch_size,
         )
         curves = self._curves(game, self._ranks(maps, images), classes)
         self.maps = self.maps + classes.size
@@ -156,10 +158,11 @@ class _AreaUnderCurve(Metric):
 
     def _asked(self, explanation: Any) -> dict[str, Any]:
         """Returns what is followed, and of what it is made."""
-        record = getattr(explanation, "record", None)
-        returns = self.returns or getattr(record, "returns", None)
-        no_classes = returns == "values" and self.output == "probability"
-        return {"output": "value" if no_classes else self.output, "returns": returns}
+        output = self.question.output
+        known = getattr(getattr(explanation, "record", None), "returns", None)
+        returns = self.question.returns or known
+        no_classes = returns == "values" and output == "probability"
+        return {"output": "value" if no_classes else output, "returns": returns}
 
     def _areas(self) -> dict[str, torch.Tensor]:
         area = self._area(self.curve_sum)
@@ -181,7 +184,7 @@ class _AreaUnderCurve(Metric):
             for column, attributions in enumerate(maps[image]):
                 ranks[image, column, 0] = ranks_of(attributions)
                 for turn in range(self.random_maps):
-                    random = np.random.default_rng([self.seed, own, turn])
+                    random = np.random.default_rng([self.question.seed, own, turn])
                     ranks[image, column, 1 + turn] = random_ranks(attributions, random)
         return ranks
 

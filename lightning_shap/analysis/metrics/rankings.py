@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from lightning_shap.analysis.metrics.cells import any_maps
-from lightning_shap.engine.arguments import checked_images
-from lightning_shap.engine.incoming import plain_on_host
+from lightning_shap.engine.incoming import plain_on_host, read_images
 from lightning_shap.errors import ArgumentError
 
 
@@ -95,7 +94,7 @@ def maps_in(
     if targets is None:
         all_outputs = np.broadcast_to(np.arange(maps.shape[1]), maps.shape[:2])
         targets = all_outputs if known.indexes is None else known.indexes
-    images = checked_images(images)
+    images = read_images(images)
     expected = (len(images), maps.shape[1], *images.shape[2:])
     if maps.shape != expected:
         raise ArgumentError(

@@ -11,8 +11,7 @@ import torch
 
 from lightning_shap.analysis.metrics.cells import Cells, any_maps, common_cells
 from lightning_shap.analysis.metrics.mean_of_maps import MeanOfMaps
-from lightning_shap.engine.arguments import checked_choice
-from lightning_shap.errors import ArgumentError
+from lightning_shap.errors import ArgumentError, checked_choice
 from lightning_shap.explanation.maps import Maps
 
 DRAWS = 32  # of the errors, for a noise floor

@@ -7,9 +7,8 @@ import numpy as np
 
 from lightning_shap.analysis.metrics.cells import any_maps, boxes_as_masks, cells_of, counts_within
 from lightning_shap.analysis.metrics.mean_of_maps import MeanOfMaps
-from lightning_shap.engine.arguments import checked_choice
 from lightning_shap.engine.incoming import plain_on_host
-from lightning_shap.errors import ArgumentError
+from lightning_shap.errors import ArgumentError, checked_choice
 from lightning_shap.explanation.maps import Maps
 
 Corner = Literal["top left", "top right", "bottom left", "bottom right"]

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from lightning_shap.engine.arguments import ArgumentError
 from lightning_shap.engine.regions.image_tree import ImageTrees
+from lightning_shap.errors import ArgumentError
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.ranks import Ranks, in_turn
 from lightning_shap.training.samples.labels import (

@@ -1,5 +1,7 @@
 """Swaps show which part of an image decides, whatever the model makes of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,11 +20,12 @@ from lightning_shap.analysis.class_summary.swaps import (
     measure_swaps_among,
     partners,
 )
+from lightning_shap.engine.question import Question
 from lightning_shap.explanation.archive import merge, save
 from lightning_shap.explanation.explanation import interleave
 
 SIDE = 16
-QUESTION = {"output": "logit", "multi_label": False, "batch_size": 8, "seed": 0}
+QUESTION = Question(batch_size=8)
 
 
 class Reads(torch.nn.Module):
@@ -119,7 +122,7 @@ def test_a_single_output_says_what_two_that_are_apart_by_it_say(output, labels, 
     def two(images):
         return torch.cat([torch.zeros(len(images), 1), logit(images)], dim=1)
 
-    question = QUESTION | {"output": output}
+    question = replace(QUESTION, output=output)
     records = []
     for model, topk in ((logit, 1), (two, 2)):
         found = lightning_shap.explain(

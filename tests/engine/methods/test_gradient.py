@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from lightning_shap.engine.arguments import checked_backgrounds
 from lightning_shap.engine.explain import _ends, explain
 from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.incoming import read_backgrounds
 from lightning_shap.engine.methods.attribution import Attribution
 from lightning_shap.engine.methods.gradient import gradient_values
 
@@ -355,4 +355,4 @@ def test_backgrounds_that_will_not_do_are_refused(
     backgrounds: Any, error: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(error, match=sentence):
-        checked_backgrounds(backgrounds, torch.rand(1, 2, 8, 8))
+        read_backgrounds(backgrounds, torch.rand(1, 2, 8, 8))

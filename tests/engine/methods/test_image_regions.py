@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap import explain
-from lightning_shap.engine.arguments import ArgumentError
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.methods.kernel.segments import SegmentCoalitions, Segments
 from lightning_shap.engine.regions import image_tree as image_tree_module
 from lightning_shap.engine.regions.image_tree import image_tree
+from lightning_shap.errors import ArgumentError
 
 quick = settings(max_examples=15, deadline=None)
 shapes = st.tuples(st.sampled_from([1, 3, 13]), st.integers(2, 7), st.integers(2, 7))

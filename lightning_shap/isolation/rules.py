@@ -259,8 +259,8 @@ def rule_for(kind: type) -> Callable[[Any], Recipe]:
     for base in kind.__mro__:
         if base in RULES:
             return RULES[base]
-    own = [base for base in kind.__mro__ if is_own(base)]
-    if is_its_attributes(kind) and (is_own(kind) or not defines(WAYS, kind.__mro__)):
+    own = [base for base in kind.__mro__ if is_own(base)] if is_own(kind) else []
+    if is_its_attributes(kind) and (own or not defines(WAYS, kind.__mro__)):
         return _by_attributes
     if own and issubclass(kind, (*VALUES, *CONTAINERS)):
         return _container

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from lightning_shap import explain
 from lightning_shap.errors import ArgumentError
+from lightning_shap.isolation.isolated import with_copy
 from lightning_shap.isolation.stand_ins import CopyError
 
 IMAGES = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -315,6 +316,17 @@ def test_what_holds_others_weakly_is_refused_where_it_is_used(make, change):
     assert explain(Uses(thing, lambda m, t: 1), IMAGES, max_evals=4).record.isolation == "copy"
     with pytest.raises(ArgumentError, match=r"model: uses a .*(Weak|weak|Proxy).*, which cannot"):
         explain(Uses(thing, change), IMAGES, max_evals=4)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.ao.quantization is deprecated")
+@pytest.mark.filterwarnings("ignore:.*quantize_per_tensor.* are deprecated")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated")
+def test_quantised_layers_and_functions_of_torchscript_are_copied():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear})
+    model[1].kept = torch.jit.script(torch.nn.functional.relu6)
+    assert explain(model, IMAGES, max_evals=6).record.isolation == "copy"
+    assert with_copy(model, lambda twin: torch.equal(twin(IMAGES), model(IMAGES)))
 
 
 def test_a_value_of_several_processes_is_refused_where_it_is_used():

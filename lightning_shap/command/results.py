@@ -13,12 +13,12 @@ from lightning_shap.command.explanation_json import describe_archive
 from lightning_shap.command.places import FILES
 from lightning_shap.command.untrusted import clean, reason
 from lightning_shap.explanation.archive import (
+    ArchiveBlocks,
     load,
     look_of,
     read,
     read_more,
     read_record,
-    shapes_in,
 )
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.grid import plot, save
@@ -98,7 +98,7 @@ def log_event(job: "Job", archive: Path, results: Results) -> None:
 
 def _load_shown(archive: Path) -> tuple[ImageExplanation, dict[str, Any]]:
     """Returns the images of an archive that are shown, and how they look."""
-    bytes_of_one = 8 * math.prod(shapes_in(archive).get("values", (1,))[1:])
+    bytes_of_one = 8 * math.prod(load(archive, rows=1).shape)
     return load(archive, rows=_count_shown(bytes_of_one)), look_of(archive)
 
 
@@ -135,7 +135,6 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
 def _write_classes(job: "Job", archive: Path) -> list[str]:
     """Writes the summary of the classes, as a picture and as JSON, and returns its lines."""
     from lightning_shap.analysis.class_summary.summary import ClassSummary
-    from lightning_shap.explanation.blocks import ArchiveBlocks
     from lightning_shap.pictures.classes import classes
 
     summary = ClassSummary(ArchiveBlocks(archive), seed=job.options.explanation.seed)
@@ -156,8 +155,7 @@ def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     from lightning_shap.page.data import PageWriter, numbers_of
-    from lightning_shap.page.events import add_explanation
-    from lightning_shap.page.tensorboard import add_picture
+    from lightning_shap.page.tensorboard import add_explanation, add_picture
 
     step, numbers = job.model.step, numbers_of(TAG, read_record(archive))
     explanation, look = _load_shown(archive)

@@ -14,12 +14,12 @@ import numpy as np
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
 
 Returns = Literal["logits", "probabilities", "log-probabilities", "values"]
-"""What a model's outputs are."""
+"""The kinds of outputs that models have."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """What K outputs stand for.
+    """Tells what K outputs stand for.
 
     Args:
         outputs: How many there are, K.
@@ -34,24 +34,24 @@ class Classes:
 
     @property
     def count(self) -> int:
-        """How many classes there are, C: K, or two where a single output stands for the second."""
+        """Counts the classes, C: K, or two where a single output stands for the second."""
         return self.outputs + self._unspoken
 
     @property
     def independent(self) -> bool:
-        """Whether the probability of each output is its own sigmoid, not its share of a softmax."""
+        """Tells if an output's probability is its own sigmoid, not its share of a softmax."""
         return self.multi_label or self.outputs == 1
 
     def of(self, outputs: np.ndarray) -> np.ndarray:
-        """The classes that some outputs, given by index, stand for."""
+        """Returns the classes that some outputs, given by index, stand for."""
         return outputs + self._unspoken
 
     def with_output(self, by_class: np.ndarray) -> np.ndarray:
-        """What is given for each class, (N, C), of those that have an output, (N, K)."""
+        """Returns (N, K), of those classes that have an output, from what all have, (N, C)."""
         return by_class[:, self._unspoken :]
 
     def named(self, names: Sequence[str] | None) -> np.ndarray:
-        """A name for each class, str (C,).
+        """Returns a name for each class, str (C,).
 
         Args:
             names: Of the classes, or of the second of two alone; None for numbers.
@@ -79,7 +79,7 @@ class Classes:
         return np.array(given)
 
     def checked(self, labels: np.ndarray) -> np.ndarray:
-        """What is true of each image, in the one form that fits these outputs.
+        """Returns what is true of each image, in the one form that fits these outputs.
 
         Args:
             labels: Class numbers (N,), negative where unknown; zeros and ones (N, C), where an
@@ -120,19 +120,19 @@ class Classes:
         return np.maximum(labels.astype(np.int64), -1)
 
     def true(self, labels: np.ndarray) -> np.ndarray:
-        """Which classes are true, bool (N, C), by checked labels; none where outputs are values."""
+        """Returns the true classes, bool (N, C), by checked labels; none of values."""
         if self.values:
             return np.zeros((len(labels), self.count), dtype=bool)
         return labels if labels.ndim == 2 else _one_hot(labels, self.count)
 
     def probabilities(self, probabilities: np.ndarray) -> np.ndarray:
-        """Those of all classes, (N, C), by those of the outputs, (N, K)."""
+        """Returns the probabilities of all classes, (N, C), by those of the outputs, (N, K)."""
         if not self._unspoken:
             return probabilities
         return np.hstack([1 - probabilities, probabilities])
 
     def predicted(self, outputs: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray | None:
-        """Which classes are predicted, bool (N, C), None if there is no saying.
+        """Returns the predicted classes, bool (N, C), None if there is no saying.
 
         It is the highest, or where several may be true at once, those more likely than not.
 
@@ -151,7 +151,7 @@ class Classes:
         return by_class > 0.5 if self.multi_label else _one_hot(by_class.argmax(axis=1), self.count)
 
     def right(self, labels: np.ndarray, predicted: np.ndarray | None) -> list[bool | None]:
-        """Whether the predicted classes of each image are its true ones, None if unknown.
+        """Tells if the predicted classes of each image are its true ones, None where unknown.
 
         Where there is one prediction for several true classes, any of them will do.
 
@@ -172,11 +172,11 @@ class Classes:
 
     @property
     def _unspoken(self) -> int:
-        """Classes that have no output, which come before those that have one."""
+        """Counts the classes without an output, which come before those that have one."""
         return 1 if self.outputs == 1 and not self.values else 0
 
     def _several(self, labels: np.ndarray) -> np.ndarray:
-        """Zeros and ones (N, C) as booleans."""
+        """Returns zeros and ones (N, C) as booleans."""
         if labels.shape[1] != self.count:
             raise ArgumentError(
                 "labels",

@@ -1,8 +1,5 @@
-"""Maps and arrays in few bytes, as archives, checkpoints and the page keep them."""
+"""Maps in few bytes: regions as they are, and maps of pixels summed up over cells."""
 
-import io
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +13,7 @@ MOST_CELLS = 64  # a side: finer maps, of every pixel, are summed up over square
 
 @dataclass(frozen=True)
 class Layout:
-    """Regions in the form in which they are kept.
+    """Holds regions in the form in which the page has them.
 
     Attributes:
         region_map: uint8, uint16 or int32 (N, H, W), the region of each pixel.
@@ -32,7 +29,7 @@ class Layout:
 
     @property
     def limit(self) -> float:
-        """The value of a pixel at which colours are full; see :func:`common_limit`."""
+        """Returns the value of a pixel at which colours are full; see :func:`common_limit`."""
         regions = self.values.shape[1]
         sizes = np.stack([np.bincount(one.ravel(), minlength=regions) for one in self.region_map])
         weights = np.broadcast_to(sizes[:, :, None], self.values.shape).ravel()
@@ -44,30 +41,15 @@ class Layout:
 
 
 def layout_of(maps: Maps) -> Layout:
-    """The regions of an explanation, or cells of pixels where every pixel is a region of its own.
+    """Returns the regions of maps, or cells of pixels where every pixel is a region of its own.
 
     Args:
         maps: Those of the explanation.
     """
     source = maps.source
     if isinstance(source, Regions) and source.values.shape[1] <= MOST_CELLS**2:
-        return Layout(_small(source.labels), source.values, source.error_std)
+        return Layout(shrink(source.labels), source.values, source.error_std)
     return _cells(maps)
-
-
-def npz(arrays: Mapping[str, np.ndarray | None]) -> bytes:
-    """Arrays as ``np.savez_compressed`` writes them, of no date: equal ones give equal bytes."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, array in arrays.items():
-            if array is None:
-                continue
-            one = io.BytesIO()
-            np.lib.format.write_array(one, np.asarray(array, order="C"), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy")
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, one.getvalue())
-    return content.getvalue()
 
 
 def _cells(maps: Maps) -> Layout:
@@ -81,9 +63,9 @@ def _cells(maps: Maps) -> Layout:
     for image in range(len(maps.images)):
         sums = np.add.reduceat(np.add.reduceat(maps.of(image), rows, axis=1), columns, axis=2)
         values.append(sums.reshape(len(sums), -1).T)
-    return Layout(_small(region_map), np.stack(values), None, side)
+    return Layout(shrink(region_map), np.stack(values), None, side)
 
 
-def _small(labels: np.ndarray) -> np.ndarray:
-    """Region numbers in as few bytes as hold them."""
+def shrink(labels: np.ndarray) -> np.ndarray:
+    """Returns region numbers in as few bytes as hold them."""
     return labels.astype(np.min_scalar_type(int(labels.max(initial=0))))

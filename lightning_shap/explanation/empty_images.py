@@ -17,7 +17,7 @@ BALANCED = 0.1  # a map whose sum is a smaller share of its magnitude, or negati
 
 @dataclass(frozen=True)
 class Empty:
-    """An empty image, such as a blurred one, which is taken for a class already.
+    """Describes an empty image, such as a blurred one, that is taken for a class already.
 
     The map of the class is then mainly blue although the model is sure of it.
 
@@ -33,19 +33,19 @@ class Empty:
 
     @property
     def short(self) -> str:
-        """The words at the map of the class."""
+        """Returns the words at the map of the class."""
         return f"already {percent(self.probability)} {self._masked[0]}"
 
     @property
     def words(self) -> str:
-        """The words without a map beside them, and what would do."""
+        """Returns the words without a map beside them, and what would do."""
         candidate = Candidate(0, self.name, self.probability)
         taken = f"taken for {self.name}{probability_of([candidate])}"
         return f"{self._masked[1]} alone is {taken}: {self._advice}"
 
     @property
     def remark(self) -> str:
-        """The words once for a picture whose maps have the short ones."""
+        """Returns the words once for a picture whose maps have the short ones."""
         return f"already taken for the class {self._masked[0]}: {self._advice}"
 
     @property
@@ -55,7 +55,7 @@ class Empty:
 
     @property
     def _masked(self) -> tuple[str, str]:
-        """When an image shows what the masker does, and what it is then."""
+        """Says when an image shows what the masker does, and what it is then."""
         if self.masker.startswith("blur"):
             return "when blurred", "the blurred image"
         if self.masker == "mean":

@@ -1,16 +1,14 @@
 """The result: what each region of an image adds to an output, and what is known beside that."""
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.explanation.record import PER_IMAGE, Record
-from lightning_shap.explanation.regions import Regions, joined
+from lightning_shap.explanation.record import Record
+from lightning_shap.explanation.regions import Regions
 
 if TYPE_CHECKING:
     import shap
@@ -104,10 +102,9 @@ class ImageExplanation:
     @property
     def output_names(self) -> Any:
         """Returns the names of the explained classes: a list (K') for all images, or (N, K')."""
-        names = self.record.class_names[self.record.classes.of(self._indexes)]
-        if not (self._indexes == self._indexes[:1]).all():
-            return self._seen(names)
-        return names[0, 0] if self._is_one_output else list(names[0])
+        if not self._explains_the_same:
+            return self._seen(self._names)
+        return self._names[0, 0] if self._is_one_output else list(self._names[0])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -223,6 +220,14 @@ class ImageExplanation:
         state = {name: value for name, value in vars(self).items() if name not in _MADE}
         return object.__new__, (type(self),), state
 
+    @property
+    def _names(self) -> np.ndarray:
+        return self.record.class_names[self.record.classes.of(self._indexes)]
+
+    @property
+    def _explains_the_same(self) -> bool:
+        return bool((self._indexes == self._indexes[:1]).all())
+
     def _seen(self, array: np.ndarray) -> np.ndarray:
         """Leaves out the axes of an array (N, ..., K') that were picked away."""
         image = 0 if self.is_one_image else slice(None)
@@ -249,49 +254,15 @@ class ImageExplanation:
         names = item if isinstance(item, list) else [item]
         if not any(isinstance(name, str) for name in names):
             return _numbers(item, self._source.shape[-1])
-        known = self.record.class_names[self.record.classes.of(self._indexes)]
-        for name in names:
-            if not (self._indexes == self._indexes[:1]).all():
-                raise IndexError(
-                    f"{name!r}: images explain classes of their own; pick outputs by their place, "
-                    "as in e[..., 0]"
-                )
-            if name not in known[0]:
-                raise IndexError(f"{name!r}: is none of {known[0].tolist()}")
-        places = [known[0].tolist().index(name) for name in names]
-        return np.array(places), isinstance(item, str)
-
-
-def interleave(shares: Sequence[ImageExplanation]) -> ImageExplanation:
-    """Joins explanations of images that were dealt out in turn: 0, 2, 4, ... and 1, 3, 5, ..."""
-    first, *others = shares
-    if not others:
-        return first
-    places = [np.arange(len(share)) * len(shares) + turn for turn, share in enumerate(shares)]
-    order = np.argsort(np.concatenate(places))
-
-    def together(arrays: list[Any]) -> Any:
-        return None if arrays[0] is None else np.concatenate(arrays)[order]
-
-    records = [share.record for share in shares]
-    record = replace(
-        first.record,
-        **{name: together([getattr(r, name) for r in records]) for name in PER_IMAGE},
-        seconds=max(r.seconds for r in records),
-        model_seconds=max(r.model_seconds for r in records),
-    )
-    regions = [share.regions for share in shares if share.regions is not None]
-    by_pixel = len(regions) < len(shares)
-    return ImageExplanation(
-        together([share.values for share in shares])
-        if by_pixel
-        else joined(regions).pick(order, np.arange(first.shape[-1])),
-        together([share.base_values for share in shares]),
-        together([share.data for share in shares]),
-        together([share.output_indexes for share in shares]),
-        record,
-        together([share.error_std for share in shares]) if by_pixel else None,
-    )
+        if not self._explains_the_same:
+            raise IndexError(
+                f"{names[0]!r}: images explain classes of their own; pick outputs by their place, "
+                "as in e[..., 0]"
+            )
+        known = self._names[0].tolist()
+        for name in set(names) - set(known):
+            raise IndexError(f"{name!r}: is none of {known}")
+        return np.array([known.index(name) for name in names]), isinstance(item, str)
 
 
 def _numbers(item: Any, count: int) -> tuple[np.ndarray, bool]:

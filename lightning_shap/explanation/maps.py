@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Maps:
-    """Heat maps of N images, for K' outputs each.
+    """Holds the heat maps of N images, for K' outputs each.
 
     Attributes:
         source: What they are made of, one image at a time: regions, or values (N, H, W, C, K').
@@ -38,19 +38,19 @@ class Maps:
     errors: np.ndarray | None = None
 
     def of(self, image: int) -> np.ndarray:
-        """float64 (K', H, W): the maps of one image, attributions summed over channels."""
+        """Returns the maps of one image, attributions summed over channels, float64 (K', H, W)."""
         if isinstance(self.source, Regions):
             return self.source.map(image)
         return _over_channels(self.source[image])
 
     def peak(self, images: Sequence[int]) -> float:
-        """The largest magnitude in some of the maps."""
+        """Returns the largest magnitude in some of the maps."""
         if isinstance(self.source, Regions):
             return float(np.abs(self.source.per_map[images]).max())
         return max(float(np.abs(self.of(image)).max()) for image in images)
 
     def doubtful(self, image: int) -> np.ndarray | None:
-        """Which pixels of an image lie in regions within two standard errors of 0, bool (K', H, W).
+        """Finds the pixels in regions that are within two standard errors of 0, bool (K', H, W).
 
         None where there are no standard errors. Those within a region are one error: over its
         pixels and channels they add up, as the values do.
@@ -66,19 +66,19 @@ class Maps:
 
     @cached_property
     def values(self) -> np.ndarray:
-        """float64 (N, K', H, W): all of them."""
+        """Returns the maps of all images, float64 (N, K', H, W)."""
         return np.stack([self.of(image) for image in range(len(self.images))])
 
     @cached_property
     def totals(self) -> np.ndarray:
-        """float64 (N, K'), the sum of each map."""
+        """Sums up each map, float64 (N, K')."""
         if isinstance(self.source, Regions):
             return self.source.values.sum(axis=1)
         return np.stack([values.sum(axis=(0, 1, 2), dtype=np.float64) for values in self.source])
 
     @cached_property
     def magnitudes(self) -> np.ndarray:
-        """float64 (N, K'), how much there is of each map, of both signs."""
+        """Sums up the magnitude of each map, float64 (N, K')."""
         if isinstance(self.source, Regions):
             return np.abs(self.source.values).sum(axis=1)
         images = range(len(self.images))
@@ -86,7 +86,7 @@ class Maps:
 
 
 def maps_of(explanation: Any) -> Maps:
-    """The maps of what :func:`lightning_shap.explain` returned, or of any explanation of images.
+    """Returns the maps of what :func:`lightning_shap.explain` returned, or of any explanation.
 
     Args:
         explanation: One of ours or a slice of it; a ``shap.Explanation`` with values
@@ -134,7 +134,7 @@ def maps_of(explanation: Any) -> Maps:
 
 
 def _over_channels(values: np.ndarray) -> np.ndarray:
-    """float64 (K', H, W), of values (H, W, C, K') the sums over channels.
+    """Sums values (H, W, C, K') over channels, float64 (K', H, W).
 
     Channel by channel: NumPy takes five times as long to sum along an axis so short.
     """
@@ -145,7 +145,7 @@ def _over_channels(values: np.ndarray) -> np.ndarray:
 
 
 def _errors_of(explanation: Any, values: np.ndarray) -> np.ndarray | None:
-    """Standard errors, None where there are none that fit the values."""
+    """Returns standard errors, None where there are none that fit the values."""
     errors = getattr(explanation, "error_std", None)
     if errors is None:
         return None
@@ -154,7 +154,7 @@ def _errors_of(explanation: Any, values: np.ndarray) -> np.ndarray | None:
 
 
 def _with_axes(given: Any, shape: tuple[int, int]) -> np.ndarray | None:
-    """What is known of each map, (K',) where all images share it, else (N, K')."""
+    """Returns what is known of each map, (K',) where all images share it, else (N, K')."""
     if given is None:
         return None
     array = np.atleast_1d(given)

@@ -14,13 +14,13 @@ SEPARATOR = " · "  # between pieces; a text breaks into lines here first
 
 
 class Name(str):
-    """What somebody called something: the only part of a text that may be shortened."""
+    """Marks a name, the only part of a text that may be shortened."""
 
     __slots__ = ()
 
 
 class Phrase(str):
-    """A text that knows its parts.
+    """Joins parts to a text that knows them.
 
     Args:
         parts: Plain text, which is never shortened, names, which may be, and other phrases.

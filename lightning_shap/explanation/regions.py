@@ -1,4 +1,4 @@
-"""Labelled regions: what an explanation found, without its pixels, which are many and alike."""
+"""Labelled regions: an explanation's values without its pixels, which are many and alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Regions:
-    """Which region of its image each pixel lies in, and what each region adds to each output.
+    """Holds the region that each pixel lies in, and what each region adds to each output.
 
     For N images, of which K' outputs each are explained, this takes four bytes a pixel and a few
     numbers a region. Pixels are made of it for one image at a time, or for all as an explanation's
@@ -37,7 +37,7 @@ class Regions:
         channels: int,
         error_std: np.ndarray | None = None,
     ) -> "Regions":
-        """Regions whose values are spread evenly over their pixels and channels.
+        """Spreads the values of regions evenly over their pixels and channels.
 
         Args:
             labels: int32 (N, H, W).
@@ -55,46 +55,46 @@ class Regions:
 
     @cached_property
     def sizes(self) -> np.ndarray:
-        """The pixels of each region, int (N, R)."""
+        """Counts the pixels of each region, int (N, R)."""
         return _sizes(self.labels, self.per_pixel.shape[1])
 
     @cached_property
     def values(self) -> np.ndarray:
-        """float64 (N, R, K'), what each region adds to each output."""
+        """Returns what each region adds to each output, float64 (N, R, K')."""
         return self._whole(self.per_pixel)
 
     @cached_property
     def error_std(self) -> np.ndarray | None:
-        """float64 (N, R, K'), the standard errors of the values, None where unknown."""
+        """Returns the standard errors of the values, float64 (N, R, K'), None where unknown."""
         return None if self.per_pixel_std is None else self._whole(self.per_pixel_std)
 
     @property
     def per_map(self) -> np.ndarray:
-        """float64 (N, R, K'), what each pixel of a region adds, all channels together."""
+        """Returns what each pixel of a region adds, all channels together, float64 (N, R, K')."""
         return self._over_channels(self.per_pixel)
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
-        """(N, H, W, C, K'), that of the pixels' values."""
+        """Returns the shape of the pixels' values, (N, H, W, C, K')."""
         images, height, width = self.labels.shape
         return images, height, width, self.channels, self.per_pixel.shape[-1]
 
     def map(self, image: int) -> np.ndarray:
-        """float64 (K', H, W): one image's attributions, summed over channels."""
+        """Returns one image's attributions, summed over channels, float64 (K', H, W)."""
         sums = self._over_channels(self.per_pixel[image])
         return sums.T[:, self.labels[image]]
 
     def dense(self, images: slice = slice(None)) -> np.ndarray:
-        """float64 (N, H, W, C, K'): the value of every pixel, channel by channel."""
+        """Returns the value of every pixel, channel by channel, float64 (N, H, W, C, K')."""
         return self._dense(self.per_pixel[images], self.labels[images])
 
     def dense_std(self, images: slice = slice(None)) -> np.ndarray | None:
-        """The standard error of every such value, None where unknown."""
+        """Returns the standard error of every pixel's value, None where unknown."""
         std = self.per_pixel_std
         return None if std is None else self._dense(std[images], self.labels[images])
 
     def pick(self, images: np.ndarray, outputs: np.ndarray) -> "Regions":
-        """The regions of some images with some outputs, by index."""
+        """Returns the regions of some images with some outputs, by index."""
         std = self.per_pixel_std
         everything = np.array_equal(images, np.arange(len(self.labels)))
         return Regions(
@@ -121,29 +121,26 @@ class Regions:
         return dense
 
 
-def joined(parts: Sequence[Regions]) -> Regions:
-    """The regions of several batches of images as those of one."""
-    most = [max(part.per_pixel.shape[axis] for part in parts) for axis in (1, 2)]
-
-    def together(arrays: list[np.ndarray | None]) -> np.ndarray | None:
-        known = [array for array in arrays if array is not None]
-        return np.concatenate([_padded(array, *most) for array in known]) if known else None
-
-    per_pixel = together([part.per_pixel for part in parts])
-    assert per_pixel is not None
+def join_regions(parts: Sequence[Regions]) -> Regions:
+    """Joins the regions of several batches of images."""
+    std = [part.per_pixel_std for part in parts if part.per_pixel_std is not None]
     return Regions(
         np.concatenate([part.labels for part in parts]),
-        per_pixel,
+        stack_values([part.per_pixel for part in parts]),
         parts[0].channels,
-        together([part.per_pixel_std for part in parts]),
+        stack_values(std) if std else None,
     )
 
 
-def _padded(per_pixel: np.ndarray, regions: int, channels: int) -> np.ndarray:
-    """With zeros for further regions, and each channel by itself where others have them so."""
-    missing = regions - per_pixel.shape[1]
-    padded = np.pad(per_pixel, [(0, 0), (0, missing), (0, 0), (0, 0)])
-    return np.broadcast_to(padded, (*padded.shape[:2], channels, padded.shape[3]))
+def stack_values(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Joins what regions of several batches add, (N, R, C or 1, K'), whatever R each has.
+
+    Images get zeros for regions that they lack, and each channel by itself where others have so.
+    """
+    most, channels = (max(part.shape[axis] for part in parts) for axis in (1, 2))
+    padded = [np.pad(part, [(0, 0), (0, most - part.shape[1]), (0, 0), (0, 0)]) for part in parts]
+    shapes = [(*part.shape[:2], channels, part.shape[3]) for part in padded]
+    return np.concatenate(list(map(np.broadcast_to, padded, shapes)))
 
 
 def _sizes(labels: np.ndarray, regions: int) -> np.ndarray:

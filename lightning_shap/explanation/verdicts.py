@@ -15,7 +15,7 @@ from lightning_shap.explanation.phrases import Name, Phrase, join, number, perce
 
 @dataclass(frozen=True)
 class Candidate:
-    """A class that is true of an image, or predicted for it.
+    """Names a class that is true of an image, or predicted for it.
 
     Attributes:
         number: Of the class.
@@ -30,7 +30,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is true of one image, and what a model makes of it.
+    """Says what is true of one image, and what a model makes of it.
 
     Attributes:
         true: The true classes; none where they are not known, and where it is known that no class
@@ -52,21 +52,21 @@ class Verdict:
 
     @property
     def prediction(self) -> Phrase:
-        """The predicted classes in short, as ``"dog 70.5 %"``; else the first value."""
+        """Returns the predicted classes in short, as ``"dog 70.5 %"``; else the first value."""
         if self.predicted is None:
             return Phrase("" if self.value is None else number(self.value))
         return Phrase(names_of(self.predicted), probability_of(self.predicted))
 
     @property
     def truth(self) -> Phrase:
-        """The true classes in short, as ``"cat 25.9 %"``; empty where nobody knows them."""
+        """Returns the true classes in short, as ``"cat 25.9 %"``; empty where nobody knows them."""
         if not self.is_true_known:
             return Phrase()
         return Phrase(names_of(self.true), probability_of(self.true))
 
     @property
     def words(self) -> Phrase:
-        """All that is known: ``"cat 96.5 %"`` where that is right, else what is true as well.
+        """Returns all that is known: ``"cat 96.5 %"`` where it is right, else what is true as well.
 
         A mistake is ``"predicted dog 70.5 % · true cat 25.9 %"``.
         """
@@ -79,7 +79,7 @@ class Verdict:
 
 
 class Verdicts(Sequence[Verdict]):
-    """The verdicts of N images.
+    """Judges N images.
 
     Args:
         classes: What the outputs stand for.
@@ -114,14 +114,14 @@ class Verdicts(Sequence[Verdict]):
 
     @cached_property
     def true(self) -> np.ndarray:
-        """The true classes, bool (N, C), none where they are not known."""
+        """Returns the true classes, bool (N, C), none where they are not known."""
         if self._labels is None:
             return np.zeros((len(self), self._classes.count), dtype=bool)
         return self._classes.true(self._labels)
 
     @cached_property
     def probabilities(self) -> np.ndarray | None:
-        """The probabilities of all classes, (N, C), None where they are not known."""
+        """Returns the probabilities of all classes, (N, C), None where they are not known."""
         return None if self._given is None else self._classes.probabilities(self._given)
 
     @cached_property

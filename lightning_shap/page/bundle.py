@@ -38,18 +38,18 @@ _EXPORT = re.compile(r"^export (?=(async )?(function|class|const)\b)", re.MULTIL
 
 @cache
 def asset(name: str) -> str:
-    """One of the page's own files."""
+    """Returns one of the page's own files."""
     return files("lightning_shap.page").joinpath("static", name).read_text(encoding="utf-8")
 
 
 @cache
 def script() -> str:
-    """All modules as one, for a file that can import nothing."""
+    """Joins all modules to one, for a file that can import nothing."""
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", asset(name))) for name in (*MODULES, FILE))
 
 
 def html(data: str, title: str, run: str | None = None) -> str:
-    """The page with its data.
+    """Returns the page with its data.
 
     Nothing in it can reach out, and nothing runs but the script that is named by its hash.
 
@@ -93,7 +93,7 @@ def owner_in(page: str) -> str | None:
 
 
 def data_in(page: str) -> str:
-    """The JSON that a page of :func:`html` was made with.
+    """Returns the JSON that a page of :func:`html` was made with.
 
     Raises:
         ValueError: If it is none.

@@ -1,4 +1,4 @@
-"""What the page is given of an explanation: facts to browse by, values to show, what all share."""
+"""The page's data: facts to browse by, values to show, and what all explanations share."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap.engine.methods.registry import METHODS
-from lightning_shap.explanation.compact import FORMAT, pack, pack_samples
 from lightning_shap.explanation.compressed import Layout, layout_of
 from lightning_shap.explanation.empty_images import empty_taken_for
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.maps import maps_of
 from lightning_shap.explanation.record import Record
+from lightning_shap.explanation.stored import FORMAT, pack_for_page, pack_samples
 from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
 
@@ -25,11 +25,11 @@ TRACKED = 24  # classes at most whose outputs are followed through the epochs
 
 @dataclass(frozen=True)
 class PageData:
-    """One explanation, as the page has it.
+    """Holds one explanation, as the page has it.
 
     Attributes:
         facts: What the page lists and draws curves of, without the values; JSON can say it.
-        values: The explanation's compact form, see :mod:`lightning_shap.explanation.compact`.
+        values: The explanation in few bytes, see :mod:`lightning_shap.explanation.stored`.
         samples: What all explanations of these images share, likewise.
         key: By which the facts name the samples.
     """
@@ -40,7 +40,7 @@ class PageData:
     key: str
 
     def facts_with(self, numbers: Mapping[str, float]) -> bytes:
-        """The facts as JSON, with numbers that were logged beside them."""
+        """Returns the facts as JSON, with numbers that were logged beside them."""
         kept = {name: _number(value) for name, value in numbers.items()}
         facts = {**self.facts, "numbers": kept}
         return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode(
@@ -72,7 +72,7 @@ class PageWriter:
         epoch: int | None = None,
         title: str = "",
     ) -> PageData:
-        """The page's data of an explanation.
+        """Makes the page's data of an explanation.
 
         Args:
             explanation: With the axes of its images and outputs.
@@ -103,7 +103,7 @@ class PageWriter:
             **_settings(explanation.record),
             "rows": _rows(explanation, layout),
         }
-        return PageData(facts, pack(explanation, layout, moment), samples, key)
+        return PageData(facts, pack_for_page(explanation, layout, moment), samples, key)
 
     def _shared(
         self, cells: Sequence[Image.Image], record: Record, names: Sequence[str]
@@ -136,7 +136,7 @@ def _settings(record: Record) -> dict[str, Any]:
 
 
 def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]:
-    """What is known of each image, classes by their numbers."""
+    """Lists what is known of each image, classes by their numbers."""
     record = explanation.record
     classes, verdicts = record.classes, record.judge()
     explained = classes.of(np.asarray(explanation.output_indexes))
@@ -185,7 +185,7 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
 
 
 def _number(value: Any) -> float | None:
-    """A number short enough to send, None for what JSON has no number for."""
+    """Returns a number short enough to send, None for what JSON has no number for."""
     number = float(value)
     return float(f"{number:.7g}") if np.isfinite(number) else None
 
@@ -193,7 +193,7 @@ def _number(value: Any) -> float | None:
 def numbers_of(
     tag: str, record: Record, more: Mapping[str, float] | None = None
 ) -> dict[str, float]:
-    """The numbers that say how far to trust an explanation, by the names they are logged under.
+    """Returns how far to trust an explanation: numbers, by the names they are logged under.
 
     Args:
         tag: Under which they are logged.

@@ -17,7 +17,7 @@ from werkzeug import wrappers
 
 from lightning_shap.page.bundle import MODULES, STYLE, TAB, asset
 
-# Those of the data, see lightning_shap.page.events, which is not loaded for them alone.
+# Those of the data, see lightning_shap.page.tensorboard, which is not loaded for them alone.
 NAME, EXPLANATION, FACTS = "shap", "explanation", "facts"
 ALL = 0  # TensorBoard's own word, in its flag, for "keep them all"
 EVERY_STEP = 2**31 - 1
@@ -38,7 +38,7 @@ class ShapLoader(base_plugin.TBLoader):
             kept.setdefault(NAME, ALL)
 
     def load(self, context: base_plugin.TBContext) -> "ShapPlugin":
-        """The plugin."""
+        """Returns the plugin."""
         return ShapPlugin(context)
 
 
@@ -55,15 +55,15 @@ class ShapPlugin(base_plugin.TBPlugin):
         self._provider = context.data_provider
 
     def is_active(self) -> bool:
-        """Whether there is anything to show; TensorBoard itself knows by the data's name."""
+        """Tells if there is anything to show; TensorBoard itself knows by the data's name."""
         return False
 
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:
-        """The module to begin with, and the tab's name."""
+        """Names the module to begin with, and the tab."""
         return base_plugin.FrontendMetadata(es_module_path=f"/{TAB}", tab_name="SHAP")
 
     def get_plugin_apps(self) -> Mapping[str, Callable[..., Any]]:
-        """What is served, by its path: files of the page by their exact names, and data."""
+        """Lists what is served by its path: files of the page by their exact names, and data."""
         pages = {f"/{name}": _file(name) for name in (*MODULES, STYLE, TAB)}
         return {
             **pages,
@@ -83,12 +83,12 @@ class ShapPlugin(base_plugin.TBPlugin):
         }
 
     def _series(self, request: wrappers.Request) -> Any:
-        """The facts of all explanations of a tag, step by step."""
+        """Returns the facts of all explanations of a tag, step by step."""
         run, tag = self._run_and_tag(request)
         return list(self._facts(request, run, tag).values())
 
     def _values(self, request: wrappers.Request) -> bytes:
-        """The compact form of one explanation."""
+        """Returns the values of one explanation."""
         run, tag = self._run_and_tag(request)
         step = _whole(_argument(request, "step"))
         for datum in self._data(request, run, [tag]).get(tag, ()):
@@ -97,7 +97,7 @@ class ShapPlugin(base_plugin.TBPlugin):
         raise errors.NotFoundError(f"step: there is no {step}")
 
     def _samples(self, request: wrappers.Request) -> bytes:
-        """What explanations of the same images share; it came with the first of them."""
+        """Returns what explanations of the same images share; it came with the first of them."""
         run, key = self._run(request), _argument(request, "key")
         found = self._data(request, run, self._known(request)[run])
         for tag, data in found.items():
@@ -109,7 +109,7 @@ class ShapPlugin(base_plugin.TBPlugin):
         raise errors.NotFoundError("key: there are no such samples")
 
     def _scalars(self, request: wrappers.Request) -> Any:
-        """The training's curves: [[step, value], ...] by their tags."""
+        """Returns the training's curves, [[step, value], ...] by their tags."""
         run = self._run(request)
         where = {"experiment_id": plugin_util.experiment_id(request.environ)}
         chosen = self._provider.list_scalars(
@@ -134,7 +134,7 @@ class ShapPlugin(base_plugin.TBPlugin):
         }
 
     def _known(self, request: wrappers.Request) -> Series:
-        """What TensorBoard has read of ours, by run and tag."""
+        """Lists what TensorBoard has read of ours, by run and tag."""
         known: Series = self._provider.list_blob_sequences(
             plugin_util.context(request.environ),
             experiment_id=plugin_util.experiment_id(request.environ),
@@ -175,7 +175,7 @@ class ShapPlugin(base_plugin.TBPlugin):
         return bytes(self._provider.read_blob(context, blob_key=key))
 
     def _facts(self, request: wrappers.Request, run: str, tag: str) -> dict[int, Any]:
-        """The facts of a tag's explanations by their steps, all of them read at once."""
+        """Reads the facts of a tag's explanations at once, by their steps."""
         beside = f"{tag.removesuffix(EXPLANATION)}{FACTS}"
         found = self._provider.read_tensors(
             plugin_util.context(request.environ),
@@ -196,7 +196,7 @@ def _filter(runs: Iterable[str], tags: Iterable[str] | None) -> Any:
 
 
 def _argument(request: wrappers.Request, name: str) -> str:
-    """What a request gives, once, and no longer than a name may be."""
+    """Returns what a request gives, once, and no longer than a name may be."""
     given = request.args.getlist(name)
     if len(given) != 1 or len(given[0]) > LONGEST:
         raise errors.InvalidArgumentError(f"{name}: give one, of {LONGEST} characters at most")
@@ -217,7 +217,7 @@ def _file(name: str) -> Callable[..., Any]:
 
 
 def _answer(work: Callable[[wrappers.Request], Any]) -> Callable[..., Any]:
-    """A route whose answer is JSON, or bytes as they are; errors are those of TensorBoard's."""
+    """Makes a route whose answer is JSON, or bytes as they are; errors are TensorBoard's."""
 
     def serve(request: wrappers.Request) -> wrappers.Response:
         answer = work(request)

@@ -140,7 +140,7 @@ def report(
 
 
 def _explanation_of(given: Any) -> tuple[ImageExplanation, dict[str, Any]]:
-    """An explanation, and what an archive knows of how it looks."""
+    """Returns an explanation, and what an archive knows of how it looks."""
     known: dict[str, Any] = {}
     if isinstance(given, (str, os.PathLike)):
         from lightning_shap.explanation.archive import load, look_of
@@ -160,7 +160,7 @@ def _is_given(value: Any) -> bool:
 
 
 def _object(texts: Mapping[str, str]) -> str:
-    """A JSON object of values that are JSON already."""
+    """Joins values that are JSON already to a JSON object."""
     return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in texts.items()) + "}"
 
 

@@ -1,15 +1,29 @@
-"""Pictures in TensorBoard's event files, at a tenth of what its own writer takes for them."""
+"""TensorBoard's event files: pictures, and explanations where its readers find them for the page.
+
+Pictures take a tenth of what TensorBoard's own writer takes for them. Each explanation is two
+values of one event. The facts are a *tensor*, of which TensorBoard reads all steps at once; the
+rest is a *blob sequence*, which it reads one by one as they are asked for: the values and, with the
+first explanation of some images, what all of them share.
+"""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import google_crc32c
 import numpy as np
 
+from lightning_shap.page.data import PageData
 from lightning_shap.pictures.encoded import encode
+
+PLUGIN = "shap"
+EXPLANATION, FACTS = "explanation", "facts"  # the ends of tags
+
+samples_written: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+"""The keys of the samples that the event files of a writer hold, by the writer."""
 
 
 def add_picture(experiment: Any, tag: str, picture: np.ndarray, step: int) -> None:
@@ -36,8 +50,52 @@ def add_picture(experiment: Any, tag: str, picture: np.ndarray, step: int) -> No
     write_summary(experiment, Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
 
+def add_explanation(
+    experiment: Any, tag: str, page: PageData, step: int, numbers: Mapping[str, float]
+) -> None:
+    """Adds an explanation to a TensorBoard writer, for the page; nothing to one of other makes.
+
+    Args:
+        experiment: A ``SummaryWriter``.
+        tag: The callback's.
+        page: The explanation.
+        step: Where it stands.
+        numbers: What is logged beside it.
+    """
+    if not is_tensorboards(experiment):
+        return
+    from tensorboard.compat.proto.summary_pb2 import (
+        DATA_CLASS_BLOB_SEQUENCE,
+        DATA_CLASS_TENSOR,
+        Summary,
+    )
+
+    blobs = [page.values]
+    if page.key not in samples_written.get(experiment, ()):
+        blobs.append(page.samples)
+    facts = [page.facts_with(numbers)]
+    values = [
+        _value(f"{tag}/{FACTS}", facts, DATA_CLASS_TENSOR),
+        _value(f"{tag}/{EXPLANATION}", blobs, DATA_CLASS_BLOB_SEQUENCE),
+    ]
+    write_summary(experiment, Summary(value=values), step)
+
+
+def _value(tag: str, texts: list[bytes], data_class: int) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+    from tensorboard.compat.proto.types_pb2 import DT_STRING
+
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(texts))])
+    tensor = TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=texts)
+    plugin_data = SummaryMetadata.PluginData(plugin_name=PLUGIN)
+    metadata = SummaryMetadata(plugin_data=plugin_data, data_class=data_class)
+    return Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
+
+
 def is_tensorboards(experiment: Any) -> bool:
-    """Whether a writer is TensorBoard's own; tensorboardX has records of its own."""
+    """Tells if a writer is TensorBoard's own; tensorboardX has records of its own."""
     kinds = [kind.__module__ for kind in type(experiment).__mro__]
     return "torch.utils.tensorboard.writer" in kinds
 
@@ -78,7 +136,7 @@ def _write_record(file: Any, data: bytes) -> None:
 
 
 def _masked(data: bytes) -> bytes:
-    """A checksum that may itself stand in checksummed data, as TensorFlow masks it."""
+    """Returns a checksum that may itself stand in checksummed data, as TensorFlow masks it."""
     checksum = google_crc32c.value(data)
     rotated = checksum >> 15 | checksum << 17
     return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)

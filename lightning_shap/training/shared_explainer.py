@@ -15,7 +15,8 @@ from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.returned import Returned
 from lightning_shap.engine.truth import FoundLabels
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.explanation import ImageExplanation, interleave
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.join import interleave
 from lightning_shap.isolation.isolated import isolated
 from lightning_shap.isolation.modes import evaluation_mode, move, silence
 from lightning_shap.isolation.stand_ins import CopyError

@@ -50,7 +50,7 @@ def test_images_swap_with_the_same_whatever_the_shards_and_in_one_go(summarised,
 
 def test_all_images_count_however_few_fit_the_memory(summarised, monkeypatch):
     _, whole = summarised("whole")
-    monkeypatch.setattr("lightning_shap.explanation.blocks.BYTES_AT_ONCE", 2 * 8 * 32 * 32 * 3 * 2)
+    monkeypatch.setattr("lightning_shap.explanation.archive.BYTES_AT_ONCE", 2 * 8 * 32 * 32 * 3 * 2)
     monkeypatch.setattr("lightning_shap.command.results.PICTURE_BYTES", 2 * 8 * 32 * 32 * 3 * 2)
     _, in_blocks = summarised("in blocks")
     assert in_blocks == whole

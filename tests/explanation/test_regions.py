@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from lightning_shap import explain, plot
 from lightning_shap.explanation.archive import load, save
-from lightning_shap.explanation.explanation import ImageExplanation, interleave
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.join import interleave
 from lightning_shap.explanation.maps import maps_of
-from lightning_shap.explanation.regions import Regions, joined
+from lightning_shap.explanation.regions import Regions, join_regions
 from lightning_shap.pictures.captions import Captions
 
 SHAPE = (3, 7, 6)
@@ -113,10 +114,10 @@ def test_evenly_spread_values_keep_their_sums(images, count, channels, seed):
 
 def test_batches_are_joined_whatever_their_numbers_of_regions():
     few, many = (explained(method="partition", grid=None, max_evals=n) for n in (10, 400))
-    together = joined([few.regions, many.regions])
+    together = join_regions([few.regions, many.regions])
     assert together.per_pixel.shape[2] == 3, "one of them separates channels"
     assert np.array_equal(together.dense(), np.concatenate([few.values, many.values]))
-    assert np.array_equal(together.dense(), joined([together]).dense())
+    assert np.array_equal(together.dense(), join_regions([together]).dense())
 
 
 # As long as nobody asks for pixels

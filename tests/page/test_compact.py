@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import lightning_shap
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.compressed import npz
+from lightning_shap.explanation.container import pack
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.regions import Regions
 from lightning_shap.page.data import PageWriter
@@ -145,7 +145,7 @@ def archive_of(folder, **changes):
     page = PageWriter().data(explained())
     with np.load(io.BytesIO(page.values)) as arrays:
         path = folder / "changed.npz"
-        path.write_bytes(npz({**arrays, **changes}))
+        path.write_bytes(pack({**arrays, **changes}))
     return path
 
 

@@ -29,7 +29,7 @@ class Findings:
 
     Args:
         explanations: Of N images in their order, some at a time; one that has them all, in a list,
-            or those that :class:`lightning_shap.explanation.blocks.ArchiveBlocks` reads. They are
+            or those that :class:`lightning_shap.explanation.archive.ArchiveBlocks` reads. They are
             gone through once now, and once more for what a picture shows. Each explains the true
             class first and then, for contrasts, the highest other, as ``topk=2`` does. Images
             without a label count by their prediction.

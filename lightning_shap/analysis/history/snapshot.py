@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.explanation.compressed import MOST_CELLS, layout_of, npz
+from lightning_shap.explanation.compressed import MOST_CELLS, layout_of, shrink
+from lightning_shap.explanation.container import pack
 from lightning_shap.explanation.maps import Maps, maps_of
 from lightning_shap.explanation.phrases import Name, Phrase
 from lightning_shap.explanation.regions import Regions
+from lightning_shap.explanation.stored import read_source, source_arrays
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
@@ -66,16 +68,11 @@ class Chapter:
             "is_control": self.is_control,
             "verdicts": [_packed_words(verdict) for verdict in self.verdicts],
             "right": self.right,
+            "channels": self.maps.source.shape[3],
         }
         arrays = {"predicted": self.predicted, "indexes": self.maps.indexes}
-        source = self.maps.source
-        if isinstance(source, Regions):
-            about["channels"] = source.channels
-            arrays["labels"] = source.labels
-            arrays["per_pixel"], arrays["per_pixel_std"] = source.per_pixel, source.per_pixel_std
-        else:
-            arrays["values"] = source
-        return npz({**arrays, "about": np.array(json.dumps(about, ensure_ascii=False))})
+        arrays |= source_arrays(self.maps.source)
+        return pack({**arrays, "about": np.array(json.dumps(about, ensure_ascii=False))})
 
     @classmethod
     def unpacked(cls, content: bytes) -> "Chapter":
@@ -88,12 +85,9 @@ class Chapter:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays: dict[str, Any] = dict(archive)
         about = json.loads(str(arrays["about"]))
-        source: Regions | np.ndarray
-        if "values" in arrays:
-            source = arrays["values"]
-        else:
-            std = arrays.get("per_pixel_std")
-            source = Regions(arrays["labels"], arrays["per_pixel"], about["channels"], std)
+        if "labels" in arrays:  # as earlier versions called it
+            arrays["region_map"] = arrays.pop("labels")
+        source = read_source(arrays, about.get("channels", 1))
         maps = Maps(source, _no_images(source), arrays.get("indexes"), None, None, None)
         return cls(
             about["title"],
@@ -112,7 +106,7 @@ def first_maps(explanation: "ImageExplanation") -> Maps:
     if isinstance(maps.source, Regions):
         everything = np.arange(len(maps.source.labels))
         first = maps.source.pick(everything, np.array([0]))
-        labels = first.labels.astype(np.min_scalar_type(first.per_pixel.shape[1]))
+        labels = shrink(first.labels)
         source = Regions(labels, first.per_pixel, first.channels, first.per_pixel_std)
     else:
         source = _cells(maps)

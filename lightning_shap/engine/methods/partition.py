@@ -17,7 +17,7 @@ from lightning_shap.engine.methods.attribution import Attribution
 from lightning_shap.engine.methods.descent import Descent
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions, BoxTree
 from lightning_shap.engine.regions.image_tree import ImageTree, NodeCoalitions
-from lightning_shap.explanation.regions import Regions, joined
+from lightning_shap.explanation.regions import Regions, join_regions
 
 
 def partition_values(
@@ -72,7 +72,7 @@ def partition_values(
         _boxes_found(descent, whole) if regions is None else _nodes_found(descent, tree, channels)
         for descent, tree in zip(descents, trees, strict=True)
     ]
-    return Attribution(joined(found), np.array([descent.regions for descent in descents]))
+    return Attribution(join_regions(found), np.array([descent.regions for descent in descents]))
 
 
 def _asked(descents: Sequence[Descent[Any]]) -> dict[int, list[tuple[Any, ...]]]:

@@ -18,9 +18,8 @@ import numpy as np
 from lightning_shap.explanation.atomic import replacing
 from lightning_shap.explanation.record import Record
 from lightning_shap.page.data import PageData, numbers_of
-from lightning_shap.page.events import add_explanation, written
 from lightning_shap.page.run_report import path_of
-from lightning_shap.page.tensorboard import add_picture
+from lightning_shap.page.tensorboard import add_explanation, add_picture, samples_written
 from lightning_shap.pictures.grid import save
 from lightning_shap.training.logs.event_files import writer_kept
 
@@ -267,7 +266,7 @@ def _to_tensorboard(logger: Any, entry: _Entry, settings: Text | None) -> None:
         if entry.page is not None:
             add_explanation(experiment, entry.tag, entry.page, entry.step, entry.numbers)
     if entry.page is not None:  # only now is it sure that they are in the file
-        written.add(experiment, entry.page.key)
+        samples_written.setdefault(experiment, set()).add(entry.page.key)
 
 
 def _to_wandb(logger: Any, entry: _Entry, settings: Text | None) -> None:

@@ -11,8 +11,7 @@ from lightning_shap.analysis.class_summary.averages import as_shares, gathered
 from lightning_shap.analysis.class_summary.groups import distinct
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.archive import save
-from lightning_shap.explanation.blocks import ArchiveBlocks
+from lightning_shap.explanation.archive import ArchiveBlocks, save
 from lightning_shap.explanation.maps import maps_of
 from lightning_shap.pictures.classes import classes
 
@@ -109,7 +108,7 @@ def test_an_archive_says_and_shows_the_same_some_images_at_a_time(
     survey, found, rows, tmp_path, monkeypatch
 ):
     path = save(found, tmp_path / "explanation.npz")
-    monkeypatch.setattr("lightning_shap.explanation.blocks.BYTES_AT_ONCE", rows * 8 * SIDE**2 * 2)
+    monkeypatch.setattr("lightning_shap.explanation.archive.BYTES_AT_ONCE", rows * 8 * SIDE**2 * 2)
     blocks = ArchiveBlocks(path)
     assert len([*blocks]) == -(-len(found) // rows)
     read = ClassSummary(blocks)

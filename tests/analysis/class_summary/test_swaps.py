@@ -22,7 +22,7 @@ from lightning_shap.analysis.class_summary.swaps import (
 )
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.archive import merge, save
-from lightning_shap.explanation.explanation import interleave
+from lightning_shap.explanation.join import interleave
 
 SIDE = 16
 QUESTION = Question(batch_size=8)

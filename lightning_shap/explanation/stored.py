@@ -1,0 +1,299 @@
+"""The format: an explanation as arrays and pictures by their names, and back.
+
+One writer and one reader serve archives, the page and the history of a training. An archive keeps
+all that an explanation says: its regions and what each of their pixels adds, in float64, or the
+values of pixels where each is a region of its own; its record; and its images in eight bits, as one
+PNG each. These are exact where no channel of an image has more than 256 different values, as those
+that were read from 8-bit files have not; else ``data`` is within 1/510 of the channel's range. The
+page has no images in it, and values in four or two bytes.
+
+``about`` says in JSON what arrays cannot. What has a row for each image is one array; what has a
+number for each pixel is an entry for each image, as ``region_map/7``.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from lightning_shap.explanation.compressed import Layout, shrink
+from lightning_shap.explanation.container import PICTURE, Container, Content, pack
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.levels import from_levels, to_levels
+from lightning_shap.explanation.record import PER_IMAGE, Record
+from lightning_shap.explanation.regions import Regions
+
+FORMAT = 3
+"""Version 1 held values of pixels and images in float32; 2 was what the page has now."""
+
+ABOUT = "about"
+MANY_REGIONS = 1024  # above, the page has values in two bytes
+
+
+def describe(record: Record, more: Any, **others: Any) -> np.ndarray:
+    """Returns ``about``: what is known of an explanation that is no array.
+
+    Args:
+        record: Of the explanation.
+        more: What somebody else keeps beside it, of what JSON can say.
+        others: What the reader needs to know.
+    """
+    arrays = {*PER_IMAGE, "class_names"}
+    plain = {f.name: getattr(record, f.name) for f in fields(record) if f.name not in arrays}
+    about = {
+        "format": FORMAT,
+        "version": version("lightning-shap"),
+        "record": plain,
+        "more": more,
+        "has_probabilities": record.probabilities is not None,
+        **others,
+    }
+    return np.array(json.dumps(about, ensure_ascii=False))
+
+
+def source_arrays(source: Regions | np.ndarray) -> dict[str, np.ndarray | None]:
+    """Returns what maps are made of as arrays: regions, or the values of pixels."""
+    if not isinstance(source, Regions):
+        return {"values": source}
+    return {
+        "region_map": shrink(source.labels),
+        "per_pixel": source.per_pixel,
+        "per_pixel_std": source.per_pixel_std,
+    }
+
+
+def read_source(arrays: Mapping[str, np.ndarray], channels: int) -> Regions | np.ndarray:
+    """Returns what :func:`source_arrays` was given.
+
+    Raises:
+        ValueError: If parts do not fit together.
+    """
+    if "values" in arrays:
+        return arrays["values"]
+    labels, per_pixel = arrays["region_map"], arrays["per_pixel"]
+    if labels.ndim != 3 or per_pixel.ndim != 4 or len(labels) != len(per_pixel):
+        raise ValueError("its region map and values do not fit together")
+    if labels.min(initial=0) < 0 or labels.max(initial=0) >= per_pixel.shape[1]:
+        raise ValueError("its region map names regions that have no values")
+    return Regions(labels, per_pixel, channels, arrays.get("per_pixel_std"))
+
+
+def row_arrays(explanation: ImageExplanation) -> dict[str, np.ndarray | None]:
+    """Returns what an archive keeps that has a row for each image."""
+    record, regions = explanation.record, explanation.regions
+    arrays = {
+        "base_values": explanation.base_values,
+        "output_indexes": explanation.output_indexes,
+        "per_pixel": None if regions is None else regions.per_pixel,
+        "per_pixel_std": None if regions is None else regions.per_pixel_std,
+        **{name: getattr(record, name) for name in PER_IMAGE},
+    }
+    return {name: None if array is None else _narrow(array) for name, array in arrays.items()}
+
+
+def image_contents(explanation: ImageExplanation) -> Iterator[dict[str, Content]]:
+    """Yields what an archive keeps of the pixels of each image."""
+    regions = explanation.regions
+    for image, data in enumerate(explanation.data):
+        picture, levels = to_levels(data)
+        contents: dict[str, Content] = {"photograph": picture, "photograph_levels": levels}
+        if regions is None:
+            contents["values"] = _narrow(explanation.values[image])
+            if explanation.error_std is not None:
+                contents["error_std"] = _narrow(explanation.error_std[image])
+        else:
+            contents["region_map"] = shrink(regions.labels[image])
+        yield contents
+
+
+def pack_for_page(explanation: ImageExplanation, layout: Layout, more: Mapping[str, Any]) -> bytes:
+    """Packs an explanation in few bytes, without its images.
+
+    Args:
+        explanation: With the axes of its images and outputs.
+        layout: Its regions.
+        more: What else to keep, of what JSON can say.
+    """
+    record, many = explanation.record, layout.values.shape[1] > MANY_REGIONS
+    largest = np.abs(layout.values).max(axis=1)
+    scale = np.where(largest > 0, largest, 1) if many else np.ones_like(largest)
+    region_map, std = layout.region_map, layout.error_std
+    is_shared = bool((region_map == region_map[:1]).all())  # as with patches
+    arrays = {
+        "region_values": (layout.values / scale[:, None]).astype("f2" if many else "f4"),
+        "value_scale": scale,
+        "region_std": None if std is None else std.astype(np.float32),
+        "region_map": region_map[:1] if is_shared else region_map,
+        "base_values": explanation.base_values,
+        "output_indexes": explanation.output_indexes.astype(np.int32),
+        **{name: getattr(record, name) for name in PER_IMAGE},
+        "outputs": record.outputs.astype(np.float32),
+    }
+    if record.output == "logit":
+        arrays["probabilities"] = None  # a softmax, or a sigmoid, makes them of the outputs
+    about = describe(record, more, cell=layout.cell)
+    return pack({**arrays, ABOUT: about})
+
+
+def pack_samples(photographs: np.ndarray, class_names: np.ndarray, names: np.ndarray) -> bytes:
+    """Packs what all explanations of the same images share.
+
+    With the arrays of :func:`pack_for_page` they make up an archive that stands alone.
+
+    Args:
+        photographs: uint8 (N, h, w, 3), as people know them; they may be smaller than the images.
+        class_names: str (C,).
+        names: str (N,), what the images are called, as by their files.
+    """
+    grey = (photographs == photographs[..., :1]).all()
+    photographs = photographs[..., :1] if grey else photographs
+    return pack({"photographs": photographs, "class_names": class_names, "names": names})
+
+
+class Stored:
+    """Reads an explanation, or some of its images, from a container of any version.
+
+    Args:
+        container: In which it is.
+
+    Attributes:
+        about: What the container says in words.
+
+    Raises:
+        KeyError: If something is missing, here and below.
+        ValueError: If parts do not fit together, or a newer version wrote it, likewise.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self.about: dict[str, Any] = json.loads(str(self.read(ABOUT)))
+        if self.about["format"] > FORMAT:
+            raise ValueError(f"it was written by version {self.about['version']}, which is newer")
+
+    def read(self, name: str) -> np.ndarray:
+        """Returns an array."""
+        array = self._container.read(name, whole=name == "class_names")
+        if array is None:
+            raise KeyError(name)
+        return array
+
+    @cached_property
+    def record(self) -> Record:
+        """Returns the record of all images."""
+        known: dict[str, Any] = dict(self.about["record"])
+        known["grid"] = None if known["grid"] is None else tuple(known["grid"])
+        known |= {name: self._rows.get(name) for name in PER_IMAGE}
+        names = self._container.read("class_names", whole=True)
+        record = Record(**known, class_names=np.array([]) if names is None else names)
+        if names is None:
+            record = replace(record, class_names=record.classes.named(None))
+        if self.about.get("has_probabilities") and record.probabilities is None:
+            record = replace(record, probabilities=_derive_probabilities(record))
+        return record
+
+    @cached_property
+    def _rows(self) -> dict[str, np.ndarray]:
+        """Reads the arrays that have a row for each image, numbers in the kinds that they had."""
+        names = (*PER_IMAGE, "base_values", "output_indexes", "per_pixel", "per_pixel_std")
+        arrays = {name: self._container.read(name) for name in names}
+        rows = {name: _widen(array) for name, array in arrays.items() if array is not None}
+        return {**rows, "output_indexes": rows["output_indexes"].astype(np.int64)}
+
+    def __len__(self) -> int:
+        return len(self._rows["output_indexes"])
+
+    def explanation(self, images: range | None = None) -> ImageExplanation:
+        """Returns an explanation of some images in a row, or of all where None."""
+        images = range(len(self)) if images is None else images
+        numbers, rows = np.arange(images.start, images.stop), slice(images.start, images.stop)
+        source, errors = self._source(images), None
+        if not isinstance(source, Regions) and self._has("error_std"):
+            errors = _widen(self._pixels("error_std", images))
+        outputs = np.arange(self._rows["output_indexes"].shape[1])
+        return ImageExplanation(
+            source,
+            self._rows["base_values"][rows],
+            self._data(images, source.shape[:4]),
+            self._rows["output_indexes"][rows],
+            self.record.pick(numbers, outputs),
+            errors,
+        )
+
+    def _source(self, images: range) -> Regions | np.ndarray:
+        if self._has("values"):
+            return _widen(self._pixels("values", images))
+        arrays = {"region_map": self._pixels("region_map", images).astype(np.int32)}
+        if "per_pixel" in self._rows:
+            rows = {name: self._rows.get(name) for name in ("per_pixel", "per_pixel_std")}
+            some = slice(images.start, images.stop)
+            arrays |= {name: array[some] for name, array in rows.items() if array is not None}
+            return read_source(arrays, self.about["channels"])
+        values = self.read("region_values") * self.read("value_scale")[:, None, :]
+        std = self._container.read("region_std")
+        read_source({**arrays, "per_pixel": values[:, :, None]}, 3)
+        return Regions.even(arrays["region_map"], values, 3, None if std is None else _widen(std))
+
+    def _data(self, images: range, shape: tuple[int, ...]) -> np.ndarray:
+        if self._has("data"):
+            return self._pixels("data", images)
+        photographs = self._container.read("photographs")
+        if photographs is not None:
+            return _fit(photographs, shape)
+        levels = self._container.read("photograph_levels")
+        if levels is None:
+            return np.full(shape, 0.5, dtype=np.float32)
+        pictures = [self._container.read_picture(f"photograph/{i}{PICTURE}") for i in images]
+        of_images = zip(pictures, levels[images.start : images.stop], strict=True)
+        return np.stack([from_levels(*one, shape[1:]) for one in of_images])
+
+    def _has(self, name: str) -> bool:
+        return bool({name, f"{name}/0"} & self._container.names)
+
+    def _pixels(self, name: str, images: range) -> np.ndarray:
+        """Stacks what is kept of the pixels of some images."""
+        if name not in self._container.names:
+            return np.stack([self.read(f"{name}/{image}") for image in images])
+        array = self.read(name)
+        count = len(self)
+        if name == "region_map" and len(array) == 1:  # of all images
+            array = np.repeat(array, count, axis=0)
+        if len(array) != count:
+            raise ValueError(f"its {name} is of {len(array)} images, not {count}")
+        return array[images.start : images.stop]
+
+
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """Returns numbers in four bytes where these hold them exactly."""
+    if array.dtype != np.float64:
+        return array
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float32)
+    return half if np.array_equal(half, array, equal_nan=True) else array
+
+
+def _widen(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def _fit(photographs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns the page's photographs in the size of the images, float32 from 0 to 1."""
+    images, height, width, _ = shape
+    count, down, across, channels = photographs.shape
+    if (count, channels in (1, 3)) != (images, True) or 0 in photographs.shape:
+        raise ValueError(f"its photographs have shape {photographs.shape}")
+    rows, columns = np.arange(height) * down // height, np.arange(width) * across // width
+    fitted = photographs[:, rows][:, :, columns] / np.float32(255)
+    return np.ascontiguousarray(np.broadcast_to(fitted, shape))
+
+
+def _derive_probabilities(record: Record) -> np.ndarray:
+    """Returns what a softmax, or a sigmoid, makes of logits."""
+    outputs = record.outputs
+    if record.classes.independent:
+        return 1 / (1 + np.exp(-outputs))
+    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

@@ -2,7 +2,9 @@
 
 import os
 import random
+import warnings
 from collections.abc import Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import count
 
@@ -12,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+from lightning_shap import ShapCallback
 
 # The copy of Lightning that trains here. Tests of the other import this file anew under its name.
 pl = import_module(os.environ.get("LIGHTNING_COPY", "pytorch_lightning"))
@@ -199,6 +203,30 @@ def tiny_trainer(tmp_path, *callbacks, logger=None, **options):
     }
     logger = KeepingLogger() if logger is None else logger
     return pl.Trainer(**{**quiet, **options}, logger=logger, callbacks=list(callbacks))
+
+
+def tiny_callback(**arguments):
+    """A callback that explains three samples coarsely and raises whatever fails in it."""
+    return ShapCallback(**{"n_samples": 3, "max_evals": 12, "on_error": "raise", **arguments})
+
+
+def fit(folder, *callbacks, module=None, loaders=None, ckpt_path=None, **options):
+    """Trains a tiny classifier on tiny data, or what is given; returns the trainer."""
+    trainer = tiny_trainer(folder, *callbacks, **options)
+    module = TinyClassifier() if module is None else module
+    loaders = tiny_loaders() if loaders is None else loaders
+    trainer.fit(module, *loaders, ckpt_path=ckpt_path, weights_only=True)
+    return trainer
+
+
+@contextmanager
+def hear_warnings():
+    """Collects the words of our own warnings, every one of them, for whoever asks afterwards."""
+    words = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield words
+    words += [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
 
 
 def same(one, other):

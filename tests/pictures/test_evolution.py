@@ -94,3 +94,12 @@ def test_an_animation_has_a_frame_for_each_epoch():
     with Image.open(BytesIO(animation(chapters, explained(), title="a run"))) as film:
         assert film.n_frames == 3
         assert film.info["loop"] == 0
+        durations = []
+        for frame in range(film.n_frames):
+            film.seek(frame)
+            film.load()
+            durations.append(film.info["duration"] / 1000)
+    epoch, last = durations[0], durations[-1]
+    assert durations[:-1] == [epoch] * 2
+    assert 0.5 <= epoch <= 1  # to see what changes, of thirty epochs in half a minute
+    assert 3 <= last / epoch <= 4  # so that nobody takes the beginning for what comes next

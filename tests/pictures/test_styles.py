@@ -1,5 +1,7 @@
 """The ways to lay a map over its photograph, and what all of them have in common."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import nn
 from lightning_shap import explain, plot
 from lightning_shap.explanation.regions import Regions
 from lightning_shap.pictures import sheet
+from lightning_shap.pictures.grid import usual_smooth
 from lightning_shap.pictures.limits import RunningLimit
 from lightning_shap.pictures.pixels import muted
 from lightning_shap.pictures.styles import OPACITY, RAISING, STYLES, usual_style
@@ -121,6 +124,20 @@ def test_what_is_within_two_standard_errors_looks_fainter_and_is_explained(style
     assert f"{how}: within two standard errors of zero" in " ".join(words)
 
 
+def test_a_hatch_is_seen_at_a_glance_and_leaves_its_colour_to_be_seen():
+    """Narrow enough for the smallest cells of an evolution, wide enough for a reduced picture."""
+    errors = np.zeros((1, SIDE, SIDE, 3, 1))
+    errors[:, :, :] = 0.5
+    lines = cell(plot(with_values([np.ones((SIDE, SIDE))], error_std=errors), style="tiles"), 1)
+    row = lines[SIDE, 8:-8].astype(int)
+    saturation = row.max(axis=1) - row.min(axis=1)
+    strong = saturation > saturation.mean()
+    starts = np.flatnonzero(~strong[:-1] & strong[1:])
+    assert 4 / SHOWN < np.diff(starts).mean() / SHOWN < 1 / 14
+    assert 0.4 < strong.mean() < 0.5
+    assert 0.3 < saturation[~strong].mean() / saturation[strong].mean() < 0.5
+
+
 def test_maps_say_how_many_regions_are_clear(words):  # noqa: F811
     plot(with_values([half(), half()], clear=np.array([[0.25, 0.5]]), regions=np.array([16])))
     assert {"4 of 16 regions clear", "8 of 16 regions clear"} <= set(words)
@@ -137,10 +154,10 @@ def test_few_regions_are_said_to_be_too_coarse(words):  # noqa: F811
 def test_a_missing_share_is_said_from_a_twentieth_on(words):  # noqa: F811
     outputs = np.array([[10.0, 0.0, 0.0]])
     options = {"outputs": outputs, "method": "gradient"}
-    plot(with_values([half()], additivity_gap=np.array([[0.4]]), **options))
+    plot(with_values([half()], additivity_gap=np.array([[0.5]]), **options))
     assert "missing" not in " ".join(words)
-    plot(with_values([half()], additivity_gap=np.array([[1.2]]), **options))
-    assert "12 % of the change is missing" in " ".join(words)
+    plot(with_values([half()], additivity_gap=np.array([[0.6]]), **options))
+    assert "6 % of the change is missing" in " ".join(words)
 
 
 # The scale
@@ -192,6 +209,12 @@ def test_maps_of_single_pixels_are_smoothed_and_others_are_not():
     assert not np.array_equal(plot(gradient), plot(gradient, smooth=0))
     other = with_values([noise])
     np.testing.assert_array_equal(plot(other), plot(other, smooth=0))
+
+
+def test_maps_of_single_pixels_are_smoothed_as_the_documentation_says():
+    share = int(re.search(r"None for 1/(\d+) of the side", plot.__doc__)[1])
+    for height, width in ((224, 112), (32, 64)):
+        assert usual_smooth("gradient", height, width) == max(height, width) / share
 
 
 def test_smoothing_keeps_the_total():

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from lightning_utilities.core import rank_zero
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_training import NO_STORY, lightning_warns, same, tiny_data, tiny_loaders
+from tiny_training import NO_STORY, lightning_warns, same, tiny_callback, tiny_data, tiny_loaders
 
 import lightning_shap
 from lightning_shap import ShapCallback
@@ -23,10 +24,7 @@ TESTS = Path(__file__).parents[1]
 LIGHTNINGS = {"pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities"}
 
 
-def callback(**arguments):
-    return ShapCallback(
-        **{**NO_STORY, "n_samples": 3, "max_evals": 12, "on_error": "raise", **arguments}
-    )
+callback = partial(tiny_callback, **NO_STORY)
 
 
 def test_the_callback_is_one_of_either_copy():

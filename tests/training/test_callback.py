@@ -13,9 +13,11 @@ from tiny_training import (
     CLASSES,
     KeepingLogger,
     TinyClassifier,
+    fit,
     ours_raise,
     same,
     streamed,
+    tiny_callback,
     tiny_data,
     tiny_loaders,
     tiny_trainer,
@@ -29,16 +31,6 @@ from lightning_shap import ShapCallback
 from lightning_shap.engine.regions import image_tree
 
 pytestmark = ours_raise
-
-
-def callback(**arguments):
-    return ShapCallback(**{"n_samples": 3, "max_evals": 12, "on_error": "raise", **arguments})
-
-
-def fit(tmp_path, ours, module=None, loaders=tiny_loaders, others=(), **options):
-    trainer = tiny_trainer(tmp_path, ours, *others, **options)
-    trainer.fit(TinyClassifier() if module is None else module, *loaders())
-    return trainer
 
 
 def steps(trainer, tag="shap"):
@@ -58,25 +50,25 @@ def same_rows(images, others):
 
 
 def test_the_untrained_model_every_epoch_and_the_final_one_are_explained(tmp_path):
-    trainer = fit(tmp_path, callback())
+    trainer = fit(tmp_path, tiny_callback())
     assert steps(trainer) == [-1, 4, 9]
     assert steps(trainer, "shap_final") == [9]
 
 
 def test_every_nth_epoch_is_explained(tmp_path):
-    trainer = fit(tmp_path, callback(every_n_epochs=2, explain_untrained=False), max_epochs=5)
+    trainer = fit(tmp_path, tiny_callback(every_n_epochs=2, explain_untrained=False), max_epochs=5)
     assert steps(trainer) == [9, 19]
     assert steps(trainer, "shap_final") == [24]
 
 
 def test_every_0_epochs_leaves_the_untrained_and_the_final_model(tmp_path):
-    trainer = fit(tmp_path, callback(every_n_epochs=0))
+    trainer = fit(tmp_path, tiny_callback(every_n_epochs=0))
     assert steps(trainer) == [-1]
     assert steps(trainer, "shap_final") == [9]
 
 
 def test_without_validation_the_control_waits_for_the_first_batch(tmp_path):
-    trainer = fit(tmp_path, callback(), loaders=lambda: tiny_loaders()[:1])
+    trainer = fit(tmp_path, tiny_callback(), loaders=tiny_loaders()[:1])
     assert steps(trainer) == [-1, 4, 9]
 
 
@@ -93,7 +85,7 @@ def test_the_control_is_explained_once_however_late_the_first_step(tmp_path):
             if self.current_epoch == 1:
                 self.optimizers().step()
 
-    trainer = fit(tmp_path, callback(), LateSteps(), loaders=lambda: tiny_loaders()[:1])
+    trainer = fit(tmp_path, tiny_callback(), module=LateSteps(), loaders=tiny_loaders()[:1])
     assert steps(trainer) == [-1, 4, 9]
     assert len(trainer.logger.metrics) == len(set(map(repr, trainer.logger.metrics)))
 
@@ -103,7 +95,7 @@ def test_nothing_is_explained_by_validate_and_test(tmp_path):
         def test_step(self, batch, batch_idx):
             self.log("test/loss", self.loss(batch))
 
-    ours = callback()
+    ours = tiny_callback()
     trainer = tiny_trainer(tmp_path, ours)
     trainer.validate(Testing(), tiny_loaders()[1], verbose=False)
     trainer.test(Testing(), tiny_loaders()[1], verbose=False)
@@ -113,7 +105,7 @@ def test_nothing_is_explained_by_validate_and_test(tmp_path):
 def test_epochs_before_the_first_batch_of_a_stream_are_logged_and_not_failures(tmp_path):
     trainer = tiny_trainer(
         tmp_path,
-        ours := callback(on_error="warn"),
+        ours := tiny_callback(on_error="warn"),
         max_epochs=6,
         num_sanity_val_steps=0,
         check_val_every_n_epoch=5,
@@ -129,7 +121,7 @@ def test_epochs_before_the_first_batch_of_a_stream_are_logged_and_not_failures(t
 
 
 def test_samples_of_a_stream_are_its_first_images_with_their_labels(tmp_path):
-    fit(tmp_path, ours := callback(n_samples=6), loaders=streamed)
+    fit(tmp_path, ours := tiny_callback(n_samples=6), loaders=streamed())
     images, labels = tiny_data(8, seed=1).tensors
     assert same(images_of(ours.explanation).float(), images[:6])
     assert ours.explanation.record.labels.tolist() == labels[:6].tolist()
@@ -147,8 +139,8 @@ def test_more_samples_than_the_sanity_check_sees_come_from_the_first_validation(
             if trainer.global_step == 0:
                 self.counts.append(len(ours.explanation))
 
-    ours, counting = callback(n_samples=7), Counting()
-    fit(tmp_path, ours, others=[counting], loaders=streamed, num_sanity_val_steps=1)
+    ours, counting = tiny_callback(n_samples=7), Counting()
+    fit(tmp_path, ours, counting, loaders=streamed(), num_sanity_val_steps=1)
     assert counting.counts == [4, 7, 7]
     assert same(images_of(ours.explanation).float(), tiny_data(8, seed=1).tensors[0][:7])
 
@@ -164,8 +156,8 @@ def test_samples_are_the_same_through_all_epochs_of_a_shuffled_loader(tmp_path):
     def loaders():
         return tiny_loaders()[0], DataLoader(tiny_data(20, seed=1), 4, shuffle=True)
 
-    ours, collecting = callback(), Collecting()
-    fit(tmp_path, ours, loaders=loaders, others=[collecting], max_epochs=3)
+    ours, collecting = tiny_callback(), Collecting()
+    fit(tmp_path, ours, collecting, loaders=loaders(), max_epochs=3)
     assert len(collecting.images) == 3
     assert all(np.array_equal(images, collecting.images[0]) for images in collecting.images)
 
@@ -174,7 +166,7 @@ def test_regions_of_the_samples_are_found_once_for_all_epochs(tmp_path, monkeypa
     found = []
     original = image_tree.image_tree
     monkeypatch.setattr(image_tree, "image_tree", lambda image: found.append(1) or original(image))
-    ours = callback(regions="image")
+    ours = tiny_callback(regions="image")
     trainer = fit(tmp_path, ours, max_epochs=3)
     assert len(steps(trainer)) == 4
     assert len(found) == 3  # samples
@@ -184,37 +176,37 @@ def test_regions_of_the_samples_are_found_once_for_all_epochs(tmp_path, monkeypa
 
 
 def test_few_validation_rows_are_enough(tmp_path):
-    fit(tmp_path, ours := callback(n_samples=50))
+    fit(tmp_path, ours := tiny_callback(n_samples=50))
     assert len(ours.explanation) == 8
 
 
 @pytest.mark.parametrize("wrap", [lambda pair: pair, lambda pair: pair[0]])
 def test_given_tensors_are_explained_as_they_are(tmp_path, wrap):
     given = tiny_data(2, seed=5).tensors
-    fit(tmp_path, ours := callback(samples=wrap(given)))
+    fit(tmp_path, ours := tiny_callback(samples=wrap(given)))
     assert same(images_of(ours.explanation).float(), given[0])
 
 
 def test_a_given_data_set_brings_its_first_rows(tmp_path):
-    fit(tmp_path, ours := callback(samples=tiny_data(9, seed=5)))
+    fit(tmp_path, ours := tiny_callback(samples=tiny_data(9, seed=5)))
     assert same(images_of(ours.explanation).float(), tiny_data(9, seed=5).tensors[0][:3])
 
 
 def test_indices_pick_from_the_validation_set(tmp_path):
-    fit(tmp_path, ours := callback(samples=[6, 1]))
+    fit(tmp_path, ours := tiny_callback(samples=[6, 1]))
     images, labels = tiny_data(8, seed=1).tensors
     assert same(images_of(ours.explanation).float(), images[[6, 1]])
     assert ours.explanation.record.labels.tolist() == labels[[6, 1]].tolist()
 
 
 def test_indices_pick_from_the_training_set_where_there_is_no_other(tmp_path):
-    fit(tmp_path, ours := callback(samples=[6, 1]), loaders=lambda: tiny_loaders()[:1])
+    fit(tmp_path, ours := tiny_callback(samples=[6, 1]), loaders=tiny_loaders()[:1])
     assert same(images_of(ours.explanation).float(), tiny_data(20).tensors[0][[6, 1]])
 
 
 def test_an_index_outside_the_data_set_is_named(tmp_path):
     with pytest.raises(ValueError, match=re.escape("[3, 8] for a data set of 8; give some of 0")):
-        fit(tmp_path, callback(samples=[3, 8]))
+        fit(tmp_path, tiny_callback(samples=[3, 8]))
 
 
 def test_batches_may_be_dictionaries(tmp_path):
@@ -226,7 +218,12 @@ def test_batches_may_be_dictionaries(tmp_path):
         rows = [{"pixels": image, "target": label} for image, label in tiny_data(12)]
         return DataLoader(rows, 4), DataLoader(rows, 4)
 
-    fit(tmp_path, ours := callback(samples=[0, 1, 2]), OfDictionaries(), loaders)
+    fit(
+        tmp_path,
+        ours := tiny_callback(samples=[0, 1, 2]),
+        module=OfDictionaries(),
+        loaders=loaders(),
+    )
     assert ours.explanation.record.labels.tolist() == tiny_data(12).tensors[1][:3].tolist()
 
 
@@ -239,15 +236,15 @@ def test_of_several_validation_loaders_the_first_is_explained(tmp_path):
         train, validation = tiny_loaders()
         return train, [validation, DataLoader(tiny_data(8, seed=9), 4)]
 
-    fit(tmp_path, ours := callback(n_samples=8), Two(), loaders)
+    fit(tmp_path, ours := tiny_callback(n_samples=8), module=Two(), loaders=loaders())
     assert same_rows(images_of(ours.explanation).float(), tiny_data(8, seed=1).tensors[0])
 
 
 def test_a_second_fit_explains_its_own_samples(tmp_path):
     def of(seed):
-        return lambda: (tiny_loaders()[0], DataLoader(tiny_data(8, seed=seed), 4))
+        return tiny_loaders()[0], DataLoader(tiny_data(8, seed=seed), 4)
 
-    ours = callback(n_samples=8)
+    ours = tiny_callback(n_samples=8)
     for seed in (3, 4):
         fit(tmp_path, ours, loaders=of(seed))
         assert same_rows(images_of(ours.explanation).float(), tiny_data(8, seed=seed).tensors[0])
@@ -262,8 +259,8 @@ def test_ignored_labels_and_those_of_another_task_are_unknown(tmp_path):
     images, labels = tiny_data(12).tensors
     labels = labels.index_fill(0, torch.tensor([1, 5]), 255)
     data = TensorDataset(images, labels)
-    ours = callback(samples=[0, 1, 2])
-    fit(tmp_path, ours, Ignoring(), lambda: (DataLoader(data, 4),) * 2)
+    ours = tiny_callback(samples=[0, 1, 2])
+    fit(tmp_path, ours, module=Ignoring(), loaders=[DataLoader(data, 4)] * 2)
     assert ours.explanation.record.labels.tolist() == [labels[0], -1, labels[2]]
 
 
@@ -271,16 +268,16 @@ def test_ignored_labels_and_those_of_another_task_are_unknown(tmp_path):
 
 
 def test_the_true_class_comes_first(tmp_path):
-    fit(tmp_path, ours := callback(n_samples=8))
+    fit(tmp_path, ours := tiny_callback(n_samples=8))
     record, indexes = ours.explanation.record, ours.explanation.output_indexes
     assert indexes.shape == (8, CLASSES)
     assert indexes[:, 0].tolist() == record.labels.tolist()
 
 
 def test_targets_and_topk_are_obeyed(tmp_path):
-    fit(tmp_path, ours := callback(targets=[2, 0]))
+    fit(tmp_path, ours := tiny_callback(targets=[2, 0]))
     assert ours.explanation.output_indexes.tolist() == [[2, 0]] * 3
-    fit(tmp_path, ours := callback(topk=2))
+    fit(tmp_path, ours := tiny_callback(topk=2))
     assert ours.explanation.output_indexes.shape == (3, 2)
 
 
@@ -298,8 +295,8 @@ def test_a_binary_model_of_one_output(tmp_path):
         data = TensorDataset(images, (labels > 0).long())
         return DataLoader(data, 4), DataLoader(data, 4)
 
-    ours = callback(output="probability", class_names=["dim", "bright"])
-    fit(tmp_path, ours, Binary(), loaders)
+    ours = tiny_callback(output="probability", class_names=["dim", "bright"])
+    fit(tmp_path, ours, module=Binary(), loaders=loaders())
     record = ours.explanation.record
     assert record.outputs.shape == (3, 1)
     assert (record.probabilities > 0).all()
@@ -319,7 +316,7 @@ def test_a_multi_label_model(tmp_path):
         data = TensorDataset(images, several)
         return DataLoader(data, 4), DataLoader(data, 4)
 
-    fit(tmp_path, ours := callback(multi_label=True), MultiLabel(), loaders)
+    fit(tmp_path, ours := tiny_callback(multi_label=True), module=MultiLabel(), loaders=loaders())
     record = ours.explanation.record
     sigmoids = 1 / (1 + np.exp(-record.outputs))
     np.testing.assert_allclose(record.probabilities, sigmoids, atol=1e-6)
@@ -333,10 +330,10 @@ def test_the_classifier_may_be_a_part_of_the_module(tmp_path):
         def loss(self, batch):
             return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
 
-    fit(tmp_path, ours := callback(module="net"), Wrapped())
+    fit(tmp_path, ours := tiny_callback(module="net"), module=Wrapped())
     assert ours.explanation is not None
     with pytest.raises(ValueError, match=re.escape("has no 'nets'; give one of ['net']")):
-        fit(tmp_path, callback(module="nets"), Wrapped())
+        fit(tmp_path, tiny_callback(module="nets"), module=Wrapped())
 
 
 class Named(TensorDataset):
@@ -362,10 +359,10 @@ def test_names_and_normalisation_are_found_behind_a_subset(tmp_path, monkeypatch
     def loaders():
         return DataLoader(Named(12), 4), DataLoader(Subset(Named(12), range(8)), 4)
 
-    fit(tmp_path, ours := callback(), loaders=loaders)
+    fit(tmp_path, ours := tiny_callback(), loaders=loaders())
     assert ours.explanation.record.class_names.tolist() == ["left", "middle", "right"]
     assert (drawn["mean"], drawn["std"]) == ([0.5], [0.25])
-    fit(tmp_path, ours := callback(class_names=["a", "b", "c"], mean=[0.1], std=[0.2]))
+    fit(tmp_path, ours := tiny_callback(class_names=["a", "b", "c"], mean=[0.1], std=[0.2]))
     assert ours.explanation.record.class_names.tolist() == ["a", "b", "c"]
     assert (drawn["mean"], drawn["std"]) == ([0.1], [0.2])
     assert drawn["title"] == "final model · epoch 1 · step 9"
@@ -378,7 +375,7 @@ def test_found_names_of_another_task_are_left_out(tmp_path):
             self.classes = ["one", "of", "four", "names"]
 
     with pytest.warns(UserWarning, match="knows 4, the model has 3 outputs; they are left out"):
-        fit(tmp_path, ours := callback(), loaders=lambda: (DataLoader(Renamed(12), 4),) * 2)
+        fit(tmp_path, ours := tiny_callback(), loaders=[DataLoader(Renamed(12), 4)] * 2)
     assert ours.explanation.record.class_names.tolist() == ["class 0", "class 1", "class 2"]
 
 
@@ -386,7 +383,7 @@ def test_found_names_of_another_task_are_left_out(tmp_path):
 
 
 def test_tensorboard_reads_pictures_numbers_and_settings_back(tmp_path):
-    trainer = fit(tmp_path, callback(), logger=TensorBoardLogger(tmp_path))
+    trainer = fit(tmp_path, tiny_callback(), logger=TensorBoardLogger(tmp_path))
     trainer.logger.experiment.flush()
     events = EventAccumulator(trainer.logger.log_dir, size_guidance={"images": 0, "tensors": 0})
     events.Reload()
@@ -405,7 +402,7 @@ def test_tensorboard_reads_pictures_numbers_and_settings_back(tmp_path):
 
 
 def test_pictures_are_written_below_save_dir(tmp_path):
-    fit(tmp_path, callback(save_dir=str(tmp_path / "pictures")))
+    fit(tmp_path, tiny_callback(save_dir=str(tmp_path / "pictures")))
     paths = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "pictures").rglob("*.*"))
     assert paths == [
         "pictures/shap/attributions-step=-1.png",
@@ -419,7 +416,7 @@ def test_pictures_are_written_below_save_dir(tmp_path):
 
 
 def test_each_sample_has_pictures_of_its_own_if_asked_for(tmp_path):
-    trainer = fit(tmp_path, ours := callback(per_sample=True))
+    trainer = fit(tmp_path, ours := tiny_callback(per_sample=True))
     keys = {key for key, _ in trainer.logger.pictures}
     own = [f"shap/sample_{number}" for number in range(3)]
     assert {*own, "shap_final/sample_2"} <= keys
@@ -431,7 +428,7 @@ def test_each_sample_has_pictures_of_its_own_if_asked_for(tmp_path):
 
 
 def test_a_csv_logger_gets_files_beside_its_numbers(tmp_path):
-    trainer = fit(tmp_path, callback(), logger=CSVLogger(tmp_path))
+    trainer = fit(tmp_path, tiny_callback(), logger=CSVLogger(tmp_path))
     folder = tmp_path / "lightning_logs" / "version_0"
     assert len(list((folder / "shap").glob("attributions-*.png"))) == 3
     assert "shap/where_border" in (folder / "metrics.csv").read_text()
@@ -439,8 +436,8 @@ def test_a_csv_logger_gets_files_beside_its_numbers(tmp_path):
 
 
 def test_two_tags_stand_side_by_side(tmp_path):
-    second = callback(tag="probability", output="probability", n_samples=2)
-    trainer = fit(tmp_path, callback(), others=[second])
+    second = tiny_callback(tag="probability", output="probability", n_samples=2)
+    trainer = fit(tmp_path, tiny_callback(), second)
     assert steps(trainer) == steps(trainer, "probability") == [-1, 4, 9]
     assert set(trainer.logger.texts) == {
         f"{tag}/{text}" for tag in ("shap", "probability") for text in ("settings", "summary")
@@ -450,12 +447,12 @@ def test_two_tags_stand_side_by_side(tmp_path):
 
 def test_the_same_tag_twice_is_refused_by_lightning(tmp_path):
     with pytest.raises(RuntimeError, match="state"):
-        tiny_trainer(tmp_path, callback(), callback())
+        tiny_trainer(tmp_path, tiny_callback(), tiny_callback())
 
 
 def test_every_logger_gets_the_picture(tmp_path):
     loggers = [KeepingLogger(), KeepingLogger()]
-    fit(tmp_path, callback(), logger=loggers)
+    fit(tmp_path, tiny_callback(), logger=loggers)
     assert same(loggers[0].pictures, loggers[1].pictures)
 
 

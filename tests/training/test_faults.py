@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,8 +23,11 @@ from tiny_training import (
     FaultyClassifier,
     KeepingLogger,
     TinyClassifier,
+    fit,
+    hear_warnings,
     lightning_warns,
     same,
+    tiny_callback,
     tiny_data,
     tiny_loaders,
     tiny_trainer,
@@ -31,24 +35,19 @@ from tiny_training import (
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_shap import ShapCallback
-
 pytestmark = lightning_warns
 
 
-def callback(**arguments):
-    quick = {"n_samples": 3, "max_evals": 12, "explain_untrained": False, "batch_size": 8}
-    return ShapCallback(**{**NO_STORY, **quick, **arguments})
+callback = partial(
+    tiny_callback, explain_untrained=False, batch_size=8, on_error="warn", **NO_STORY
+)
 
 
-def fit(tmp_path, module, *callbacks, loaders=tiny_loaders, **options):
+def fit_and_hear(tmp_path, module, *callbacks, **options):
     """A training and the warnings of ours that it brought."""
-    trainer = tiny_trainer(tmp_path, *callbacks, **options)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        trainer.fit(module, *loaders())
-    messages = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
-    return trainer, messages
+    with hear_warnings() as words:
+        trainer = fit(tmp_path, *callbacks, module=module, **options)
+    return trainer, words
 
 
 def raises(number, scores):
@@ -83,7 +82,7 @@ FAULTS = {
 def test_a_failing_model_is_one_warning_an_epoch_and_three_at_most(tmp_path, fault):
     failing, cause = FAULTS[fault]
     module = FaultyClassifier(failing)
-    trainer, messages = fit(tmp_path, module, callback(), max_epochs=5)
+    trainer, messages = fit_and_hear(tmp_path, module, callback(), max_epochs=5)
     assert trainer.current_epoch == 5
     assert len(messages) == 3
     assert all(cause in words for words in messages)
@@ -98,7 +97,7 @@ def test_on_error_raise_raises_the_error_itself(tmp_path, fault):
     failing, cause = FAULTS[fault]
     kinds = {"it raises": ZeroDivisionError, "memory runs out": MemoryError}
     with pytest.raises(kinds.get(fault, ValueError), match=cause.split(": ")[-1]):
-        fit(tmp_path, FaultyClassifier(failing), callback(on_error="raise"))
+        fit_and_hear(tmp_path, FaultyClassifier(failing), callback(on_error="raise"))
 
 
 def test_a_module_whose_forward_is_no_classifier_is_told_of_module(tmp_path):
@@ -127,7 +126,7 @@ def test_two_failures_and_a_success_begin_the_count_anew(tmp_path):
             raise RuntimeError("this time")
 
     module = FaultyClassifier(every_third_works)
-    trainer, messages = fit(tmp_path, module, callback(), max_epochs=9)
+    trainer, messages = fit_and_hear(tmp_path, module, callback(), max_epochs=9)
     steps = sorted(step for key, step in trainer.logger.pictures if key == "shap/attributions")
     assert steps == [14, 29, 44]
     assert len(messages) == 7  # six, and the final model at epoch 9
@@ -135,9 +134,9 @@ def test_two_failures_and_a_success_begin_the_count_anew(tmp_path):
 
 def test_a_new_fit_tries_again(tmp_path):
     module, ours = FaultyClassifier(raises), callback()
-    fit(tmp_path, module, ours, max_epochs=4)
+    fit_and_hear(tmp_path, module, ours, max_epochs=4)
     module.fault = lambda number, scores: None
-    trainer, messages = fit(tmp_path, module, ours, max_epochs=1)
+    trainer, messages = fit_and_hear(tmp_path, module, ours, max_epochs=1)
     assert not messages
     assert len(trainer.logger.pictures) == 2
 
@@ -150,7 +149,9 @@ def test_memory_that_runs_out_halves_the_batch_and_goes_on(tmp_path):
         if len(scores) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    trainer, messages = fit(tmp_path, FaultyClassifier(little_memory), callback(), max_epochs=1)
+    trainer, messages = fit_and_hear(
+        tmp_path, FaultyClassifier(little_memory), callback(), max_epochs=1
+    )
     assert not messages
     assert max(rows) > 3
     assert len(trainer.logger.pictures) == 2
@@ -166,7 +167,7 @@ class BrokenLogger(KeepingLogger):
 def test_a_logger_that_raises_keeps_no_other_from_its_picture(tmp_path):
     loggers = [BrokenLogger(), KeepingLogger()]
     ours = callback(save_dir=str(tmp_path / "pictures"))
-    _, messages = fit(tmp_path, TinyClassifier(), ours, logger=loggers, max_epochs=1)
+    _, messages = fit_and_hear(tmp_path, TinyClassifier(), ours, logger=loggers, max_epochs=1)
     assert len(messages) == 1  # for the epoch and the final model
     assert "could not log to BrokenLogger: ConnectionError: no route to the server" in messages[0]
     assert len(loggers[1].pictures) == 2
@@ -177,7 +178,7 @@ def test_a_logger_that_raises_keeps_no_other_from_its_picture(tmp_path):
 def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path):
     (tmp_path / "taken").write_text("a file")
     ours = callback(save_dir=str(tmp_path / "taken"))
-    trainer, messages = fit(tmp_path, TinyClassifier(), ours, max_epochs=1)
+    trainer, messages = fit_and_hear(tmp_path, TinyClassifier(), ours, max_epochs=1)
     assert len(messages) == 1
     assert "could not log to save_dir" in messages[0]
     assert "taken" in messages[0]
@@ -197,7 +198,7 @@ def test_a_full_disk_is_a_warning_and_leaves_no_half_picture(tmp_path, monkeypat
 
     monkeypatch.setattr(Image.Image, "save", write_some)
     ours = callback(save_dir=str(tmp_path / "pictures"))
-    _, messages = fit(tmp_path, TinyClassifier(), ours, max_epochs=1)
+    _, messages = fit_and_hear(tmp_path, TinyClassifier(), ours, max_epochs=1)
     assert len(messages) == 1
     assert "No space left" in messages[0]
     assert [path for path in (tmp_path / "pictures").rglob("*") if path.is_file()] == []
@@ -207,7 +208,9 @@ def test_a_csv_logger_whose_folder_is_full_goes_on(tmp_path):
     logger = CSVLogger(tmp_path)
     (Path(logger.log_dir)).mkdir(parents=True)
     (Path(logger.log_dir) / "shap").symlink_to("/dev/full")
-    trainer, messages = fit(tmp_path, TinyClassifier(), callback(), logger=logger, max_epochs=1)
+    trainer, messages = fit_and_hear(
+        tmp_path, TinyClassifier(), callback(), logger=logger, max_epochs=1
+    )
     assert len(messages) == 1  # the final model has a folder of its own
     assert trainer.current_epoch == 1
 
@@ -221,7 +224,7 @@ class ClosesTheWriter(Callback):
 
 def test_an_event_writer_closed_early_opens_again(tmp_path):
     logger = TensorBoardLogger(tmp_path)
-    trainer, messages = fit(
+    trainer, messages = fit_and_hear(
         tmp_path, TinyClassifier(), ClosesTheWriter(), callback(), logger=logger, max_epochs=2
     )
     assert not messages
@@ -260,7 +263,7 @@ def fit_with_events(folder, *callbacks):
     logger = TensorBoardLogger(folder)
     torch.manual_seed(0)
     module = TinyClassifier()
-    trainer, messages = fit(folder, module, *callbacks, logger=logger, max_epochs=3)
+    trainer, messages = fit_and_hear(folder, module, *callbacks, logger=logger, max_epochs=3)
     assert trainer.current_epoch == 3
     return module.state_dict(), *logged(logger.log_dir), messages
 
@@ -355,7 +358,7 @@ class Broken(Dataset):
 
 def test_a_broken_sample_is_a_warning(tmp_path):
     ours = callback(samples=Broken(), n_samples=8)
-    trainer, messages = fit(tmp_path, TinyClassifier(), ours)
+    trainer, messages = fit_and_hear(tmp_path, TinyClassifier(), ours)
     assert len(messages) == 3
     assert "image file is truncated" in messages[0]
     assert trainer.current_epoch == 2
@@ -372,7 +375,7 @@ def test_batches_without_images_are_a_warning_that_says_what_would_do(tmp_path):
         data = torch.utils.data.TensorDataset(images.flatten(1), labels)
         return DataLoader(data, 4), DataLoader(data, 4)
 
-    trainer, messages = fit(tmp_path, Flat(), callback(), loaders=loaders)
+    trainer, messages = fit_and_hear(tmp_path, Flat(), callback(), loaders=loaders())
     assert "give samples=(images, labels)" in messages[0]
     assert trainer.current_epoch == 2
 
@@ -437,11 +440,11 @@ def test_explanations_with_a_fault_in_between_are_those_without(tmp_path):
     module = FaultyClassifier(once)
     start = {key: value.clone() for key, value in module.state_dict().items()}
     torch.manual_seed(1)
-    faulty, messages = fit(tmp_path, module, ours := callback(**arguments))
+    faulty, messages = fit_and_hear(tmp_path, module, ours := callback(**arguments))
     again = FaultyClassifier(lambda number, scores: None)
     again.load_state_dict(start)
     torch.manual_seed(1)
-    sound, nothing = fit(tmp_path, again, others := callback(**arguments))
+    sound, nothing = fit_and_hear(tmp_path, again, others := callback(**arguments))
     assert len(messages) == 1
     assert not nothing
     # Their pictures may have another scale, and their columns another order: both are those of the
@@ -465,7 +468,7 @@ def test_an_error_that_a_users_signal_handler_raises_is_the_trainings(tmp_path):
     before = signal.signal(signal.SIGUSR2, expire)
     try:
         with pytest.raises(DeadlineError):
-            fit(tmp_path, FaultyClassifier(interrupted), callback(batch_size=2))
+            fit_and_hear(tmp_path, FaultyClassifier(interrupted), callback(batch_size=2))
     finally:
         signal.signal(signal.SIGUSR2, before)
 
@@ -476,7 +479,7 @@ def test_a_good_explanation_counts_as_one_even_if_logging_fails(tmp_path):
             raise ConnectionError("no route to the server")
 
     ours = callback()
-    fit(tmp_path, TinyClassifier(), ours, logger=Broken(), max_epochs=5)
+    fit_and_hear(tmp_path, TinyClassifier(), ours, logger=Broken(), max_epochs=5)
     assert ours.explanation is not None
     assert not ours.failures.gave_up
 
@@ -487,6 +490,6 @@ def test_the_hooks_of_one_epoch_are_one_failure(tmp_path):
             raise ZeroDivisionError("of the model's own")
 
     ours = callback(explain_untrained=True, every_n_epochs=1)
-    _, messages = fit(tmp_path, FaultyClassifier(at_first), ours, max_epochs=2)
+    _, messages = fit_and_hear(tmp_path, FaultyClassifier(at_first), ours, max_epochs=2)
     assert len(messages) == 1, "the control and the end of the same epoch"
     assert ours.explanation is not None

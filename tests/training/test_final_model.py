@@ -1,6 +1,7 @@
 """The last explanation is of the weights that ``fit`` leaves behind, and of no others."""
 
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,21 +18,18 @@ from tiny_training import (
     TinyClassifier,
     lightning_warns,
     same,
+    tiny_callback,
     tiny_data,
     tiny_loaders,
     tiny_trainer,
 )
-
-from lightning_shap import ShapCallback
 
 pytestmark = lightning_warns
 
 GIVEN = tiny_data(3).tensors
 
 
-def callback(**arguments):
-    quick = {"samples": GIVEN, "max_evals": 8, "on_error": "raise", "explain_untrained": False}
-    return ShapCallback(**{**quick, **arguments})
+callback = partial(tiny_callback, samples=GIVEN, max_evals=8, explain_untrained=False)
 
 
 def outputs_of(module):

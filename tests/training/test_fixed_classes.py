@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_training import TinyClassifier, ours_raise, tiny_data, tiny_trainer
+from tiny_training import TinyClassifier, fit, ours_raise, tiny_data, tiny_trainer
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback
@@ -35,11 +35,10 @@ def loaders():
     return DataLoader(rows, batch_size=4), DataLoader(rows[:8], batch_size=4)
 
 
-def fit(tmp_path, ours, **options):
-    module = TinyClassifier(classes=7, learning_rate=0.3)  # whose ranking changes
-    trainer = tiny_trainer(tmp_path, ours, max_epochs=3, **options)
-    trainer.fit(module, *loaders())
-    return trainer
+def fit_changing(tmp_path, ours, **options):
+    """Trains a module whose ranking of seven classes changes."""
+    module = TinyClassifier(classes=7, learning_rate=0.3)
+    return fit(tmp_path, ours, module=module, loaders=loaders(), max_epochs=3, **options)
 
 
 def epochs(ours):
@@ -51,7 +50,7 @@ def epochs(ours):
 def test_every_epoch_maps_the_true_class_first_and_what_it_predicts(tmp_path, options, method):
     torch.manual_seed(0)
     ours = Collecting(method=method, **options)
-    fit(tmp_path, ours)
+    fit_changing(tmp_path, ours)
     wrong = 0
     for _, explanation, _ in ours.seen:  # the control, the epochs, and the final model
         indexes, record = explanation.output_indexes, explanation.record
@@ -68,7 +67,7 @@ def test_every_epoch_maps_the_true_class_first_and_what_it_predicts(tmp_path, op
 def test_classes_that_are_kept_stay_and_are_those_of_the_first_epoch(tmp_path, is_labelled):
     torch.manual_seed(0)
     ours = Collecting(samples=None if is_labelled else tiny_data(20)[:3][0])
-    fit(tmp_path, ours)
+    fit_changing(tmp_path, ours)
     control, first, *later = [explanation for _, explanation, _ in ours.seen]
     ranking = first.record.outputs.argsort(axis=1)[:, ::-1]
     if not is_labelled:
@@ -86,7 +85,7 @@ def test_classes_that_are_kept_stay_and_are_those_of_the_first_epoch(tmp_path, i
 def test_the_true_class_has_the_same_map_whichever_others_stand_beside_it(tmp_path):
     torch.manual_seed(0)
     ours = Collecting()
-    fit(tmp_path, ours)
+    fit_changing(tmp_path, ours)
     final, images = ours.explanation, ours.batch.pick.samples.images
     alone = answer(ours.trained, images, replace(ours.question, topk=1, labels=final.record.labels))
     assert np.array_equal(alone.values[..., 0], final.values[..., 0])
@@ -95,7 +94,7 @@ def test_the_true_class_has_the_same_map_whichever_others_stand_beside_it(tmp_pa
 def test_what_is_asked_for_by_name_stays(tmp_path):
     for options in ({"targets": [5, 1]}, {"against": "runner-up"}):
         ours = Collecting(**options)
-        fit(tmp_path, ours)
+        fit_changing(tmp_path, ours)
         control, *others = epochs(ours)
         for epoch in others:
             np.testing.assert_array_equal(epoch.output_indexes, control.output_indexes)
@@ -106,14 +105,14 @@ def test_what_is_asked_for_by_name_stays(tmp_path):
 
 def test_no_row_is_evaluated_for_the_sake_of_an_epochs_own_classes(tmp_path):
     ours = Collecting()
-    fit(tmp_path, ours)
+    fit_changing(tmp_path, ours)
     assert {tuple(e.record.evaluations) for _, e, _ in ours.seen} == {(12, 12, 12)}
 
 
 def test_the_scale_of_a_run_never_shrinks_and_the_control_has_its_own(tmp_path):
     torch.manual_seed(0)  # or the network may be dead after an epoch, with maps of zeros
     ours = Collecting()
-    fit(tmp_path, ours)
+    fit_changing(tmp_path, ours)
     limits = [limit for _, _, limit in ours.seen]
     assert limits[0] == 0, "the control widened nothing"
     assert limits[1] > 0
@@ -123,7 +122,7 @@ def test_the_scale_of_a_run_never_shrinks_and_the_control_has_its_own(tmp_path):
 def test_a_resumed_run_goes_on_with_its_classes_and_its_scale(tmp_path):
     torch.manual_seed(0)
     first, second = Collecting(), Collecting()
-    trainer = fit(tmp_path, first)
+    trainer = fit_changing(tmp_path, first)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     trainer = tiny_trainer(tmp_path, second, max_epochs=4)
     trainer.fit(
@@ -153,7 +152,7 @@ def test_a_checkpoint_that_pinned_three_classes_leaves_room_for_what_is_predicte
 
 def test_a_callback_draws_in_the_style_that_it_is_given(tmp_path):
     tiles, contour = (Collecting(style=style) for style in ("tiles", "contour"))
-    loggers = [fit(tmp_path, ours).logger for ours in (tiles, contour)]
+    loggers = [fit_changing(tmp_path, ours).logger for ours in (tiles, contour)]
     first, second = (next(iter(logger.pictures.values())) for logger in loggers)
     assert not np.array_equal(first, second)
     with pytest.raises(ValueError, match="style: unknown 'heat'"):

@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_training import TinyClassifier, ours_raise, tiny_loaders, tiny_trainer
+from tiny_training import TinyClassifier, fit, ours_raise, tiny_callback, tiny_loaders, tiny_trainer
 
 from lightning_shap import ShapCallback, Similarity, explain
 from lightning_shap.analysis.history.conclusion import Summary
 from lightning_shap.analysis.history.history import MOST, Story
 from lightning_shap.analysis.history.snapshot import Chapter
 from lightning_shap.explanation.phrases import Name
+from lightning_shap.training.logs.ending import half_of
 
 pytestmark = ours_raise
 
@@ -25,12 +26,11 @@ WHERE = PLACES | {"where_border", "where_top_tenth", "where_entropy"}
 COST = {"evaluations", "seconds"}
 
 
-def fit(tmp_path, module=None, logger=None, epochs=3, **arguments):
-    ours = ShapCallback(**{"n_samples": 3, "max_evals": 16, "on_error": "raise", **arguments})
-    trainer = tiny_trainer(tmp_path, ours, max_epochs=epochs, logger=logger)
+def follow(tmp_path, module=None, logger=None, epochs=3, **arguments):
+    """A callback, and its trainer, after a training of some epochs."""
+    ours = tiny_callback(**{"max_evals": 16, **arguments})
     torch.manual_seed(0)
-    trainer.fit(TinyClassifier() if module is None else module, *tiny_loaders())
-    return ours, trainer
+    return ours, fit(tmp_path, ours, module=module, max_epochs=epochs, logger=logger)
 
 
 def curves(trainer, tag="shap"):
@@ -47,7 +47,7 @@ SURE = {
 
 @pytest.mark.parametrize("method", SURE)
 def test_each_method_has_the_curves_that_say_something(tmp_path, method):
-    _, trainer = fit(tmp_path, method=method)
+    _, trainer = follow(tmp_path, method=method)
     before, first, *later = curves(trainer)
     always = COST | WHERE | SURE[method]
     similar = {"similarity_to_previous", "rank_similarity_to_previous"}
@@ -62,7 +62,7 @@ def test_each_method_has_the_curves_that_say_something(tmp_path, method):
 
 
 def test_the_curves_are_chosen_with_metrics(tmp_path):
-    ours, trainer = fit(tmp_path, metrics=["settled", "faithful"], epochs=2)
+    ours, trainer = follow(tmp_path, metrics=["settled", "faithful"], epochs=2)
     *_, last = curves(trainer)
     assert {*last} == COST | {
         "similarity_to_previous",
@@ -71,7 +71,7 @@ def test_the_curves_are_chosen_with_metrics(tmp_path):
         "faithful_deletion",
     }
     assert ours.explanation.record.evaluations.sum() <= 3 * 16  # the metrics' own are not its
-    _, trainer = fit(tmp_path, metrics=[], epochs=1)
+    _, trainer = follow(tmp_path, metrics=[], epochs=1)
     assert {*curves(trainer)[-1]} == COST
 
 
@@ -88,7 +88,7 @@ def test_metrics_that_there_are_not_are_named(wrong):
 def test_the_summary_is_logged_once_and_kept_with_the_explanation(tmp_path, monkeypatch):
     lines = []
     monkeypatch.setattr("lightning_shap.training.logs.ending.inform", lines.append)
-    ours, trainer = fit(tmp_path, max_evals=32)
+    ours, trainer = follow(tmp_path, max_evals=32)
     (said,) = lines
     text = trainer.logger.texts["shap/summary"]
     summary = ours.explanation.summary().splitlines()
@@ -127,12 +127,31 @@ class Frozen(TinyClassifier):
 def test_maps_that_still_resemble_the_untrained_models_are_warned_of(tmp_path):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        ours, _ = fit(tmp_path, Frozen(), max_evals=32)
+        ours, _ = follow(tmp_path, Frozen(), max_evals=32)
     (found,) = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
     assert "still resemble those of the untrained model (similarity 1.00)" in found
     words = ours.explanation.summary()
     assert "settled: yes, from epoch 0 on: similarity to the final maps 1.00, noise" in words
     assert "learnt: maps have hardly changed: the final maps have a similarity of 1.00" in words
+
+
+@pytest.mark.parametrize(
+    ("right", "similarity", "is_named"),
+    [("8 to 14 %", 0.98, True), ("18 % and more", 0.75, True), ("57 % and more", 0.71, False)],
+)
+def test_a_training_that_learnt_hardly_anything_is_named_and_none_that_learnt(
+    right, similarity, is_named
+):
+    """As measured for the table "The untrained control" of examples/benchmarks/README.md."""
+    summary = Summary(("epoch 0",), (1.0,), (1.0,), 0.83, similarity, None, ("",))
+    assert (summary.warning is not None) == is_named
+
+
+def test_nothing_is_compared_where_maps_of_one_model_are_hardly_alike():
+    """Not even as much as two random halves of one map would be, which have a cosine of 1/2."""
+    for floor, is_compared in ((0.49, False), (0.51, True)):
+        summary = Summary(("epoch 0",), (1.0,), (1.0,), floor, 1.0, None, ("",))
+        assert (summary.warning is not None) == is_compared
 
 
 def test_what_is_said_to_be_so_similar_or_more_is_not_less():
@@ -213,17 +232,26 @@ def test_similarities_have_one_direction_in_curves_words_and_tables():
     assert f"| epoch 0 | {expected:.3f} |" in summary.markdown
 
 
+@pytest.mark.parametrize(("max_evals", "half"), [(16, 8), (15, 0), (100, 50), (401, 200)])
+def test_the_final_model_is_explained_again_with_half_the_budget_if_that_resolves_anything(
+    max_evals, half
+):
+    story = Story(("settled",))
+    story.add(explained_alone(max_evals=20), "epoch 0")
+    assert half_of(explained_alone(max_evals=max_evals), story) == half
+
+
 def test_kernel_takes_its_noise_floor_from_its_errors_and_is_not_explained_again(tmp_path):
-    ours, _ = fit(tmp_path, method="kernel", max_evals=24, grid=4)
+    ours, _ = follow(tmp_path, method="kernel", max_evals=24, grid=4)
     assert ours._half_of(ours.explanation) == 0
     assert ours.explanation.training.floor < 1
 
 
 def test_the_evolution_is_one_picture_with_the_epochs_in_their_order(tmp_path):
-    ours, trainer = fit(tmp_path, epochs=2)
+    ours, trainer = follow(tmp_path, epochs=2)
     (picture,) = (one for (key, _), one in trainer.logger.pictures.items() if "evolution" in key)
     few = picture.shape
-    _, trainer = fit(tmp_path, epochs=4)
+    _, trainer = follow(tmp_path, epochs=4)
     (picture,) = (one for (key, _), one in trainer.logger.pictures.items() if "evolution" in key)
     assert picture.shape[1] > few[1]
     assert [one.title for one in ours.story.chapters] == ["before training", "epoch 0", "epoch 1"]
@@ -233,12 +261,12 @@ def test_the_evolution_is_one_picture_with_the_epochs_in_their_order(tmp_path):
 
 
 def test_without_evolution_there_is_none(tmp_path):
-    _, trainer = fit(tmp_path, evolution=None, epochs=1)
+    _, trainer = follow(tmp_path, evolution=None, epochs=1)
     assert not [key for key, _ in trainer.logger.pictures if "evolution" in key]
 
 
 def test_more_images_than_are_shown_bring_a_second_picture_of_those_that_changed(tmp_path):
-    _, trainer = fit(tmp_path, n_samples=8, epochs=1)
+    _, trainer = follow(tmp_path, n_samples=8, epochs=1)
     assert not any("evolution_changed" in key for key, _ in trainer.logger.pictures)
     ours = ShapCallback(n_samples=9, max_evals=6, on_error="raise")
     trainer = tiny_trainer(tmp_path, ours, max_epochs=2)
@@ -248,13 +276,13 @@ def test_more_images_than_are_shown_bring_a_second_picture_of_those_that_changed
 
 @pytest.mark.parametrize("kind", [TensorBoardLogger, CSVLogger])
 def test_an_animation_lies_beside_the_logs_if_asked_for(tmp_path, kind):
-    _, trainer = fit(tmp_path, logger=kind(tmp_path), evolution="animated", epochs=2)
+    _, trainer = follow(tmp_path, logger=kind(tmp_path), evolution="animated", epochs=2)
     with Image.open(f"{trainer.logger.log_dir}/shap/evolution.webp") as film:
         assert film.n_frames >= 3
 
 
 def test_tensorboard_has_the_evolution_and_the_summary(tmp_path):
-    _, trainer = fit(tmp_path, logger=TensorBoardLogger(tmp_path), epochs=2)
+    _, trainer = follow(tmp_path, logger=TensorBoardLogger(tmp_path), epochs=2)
     trainer.logger.experiment.flush()
     events = EventAccumulator(trainer.logger.log_dir).Reload()
     assert [event.step for event in events.Images("shap/evolution")] == [9]

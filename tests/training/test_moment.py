@@ -1,6 +1,7 @@
 """Explanations stand where Lightning logs its own epoch-end metrics, and no row runs backwards."""
 
 import csv
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -11,13 +12,14 @@ from tiny_training import (
     NO_STORY,
     KeepingLogger,
     TinyClassifier,
+    fit,
     lightning_warns,
+    tiny_callback,
     tiny_data,
     tiny_loaders,
     tiny_trainer,
 )
 
-from lightning_shap import ShapCallback
 from lightning_shap.training.moment import Moment
 
 pytestmark = lightning_warns
@@ -76,16 +78,14 @@ SITUATIONS = {
 }
 
 
-def callback(**arguments):
-    given = {"samples": tiny_data(2).tensors, "max_evals": 6, "on_error": "raise"}
-    return ShapCallback(**{**NO_STORY, **given, **arguments})
+callback = partial(tiny_callback, samples=tiny_data(2).tensors, max_evals=6, **NO_STORY)
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_explanations_stand_beside_lightnings_own_epoch_end_metrics(tmp_path, name):
     kind, options, rows = SITUATIONS[name]
-    trainer = tiny_trainer(tmp_path, callback(), **{"max_epochs": 3, **options})
-    trainer.fit(kind(), *tiny_loaders(rows))
+    options = {"max_epochs": 3, **options}
+    trainer = fit(tmp_path, callback(), module=kind(), loaders=tiny_loaders(rows), **options)
     logged = [(metrics, step) for step, metrics in trainer.logger.metrics]
 
     def places(name):
@@ -103,10 +103,8 @@ def test_rows_never_run_backwards(tmp_path, name):
     kind, options, rows = SITUATIONS[name]
     logger = CSVLogger(tmp_path)
     monitor = LearningRateMonitor("step")
-    trainer = tiny_trainer(
-        tmp_path, monitor, callback(), logger=logger, **{"max_epochs": 3, **options}
-    )
-    trainer.fit(kind(), *tiny_loaders(rows))
+    options = {"max_epochs": 3, "logger": logger, **options}
+    fit(tmp_path, monitor, callback(), module=kind(), loaders=tiny_loaders(rows), **options)
     with open(f"{logger.log_dir}/metrics.csv") as file:
         table = list(csv.DictReader(file))
     steps = [int(row["step"]) for row in table]
@@ -117,18 +115,16 @@ def test_rows_never_run_backwards(tmp_path, name):
 
 
 def test_a_resumed_run_goes_on_with_the_steps_of_one_that_never_stopped(tmp_path):
-    def fit(folder, epochs, **options):
+    def train(folder, epochs, **options):
         keeper = ModelCheckpoint(folder, filename="{epoch}", save_top_k=-1)
-        trainer = tiny_trainer(
-            folder, callback(), keeper, max_epochs=epochs, enable_checkpointing=True
-        )
-        trainer.fit(TwoOptimizers(), *tiny_loaders(), weights_only=True, **options)
+        options = {"max_epochs": epochs, "enable_checkpointing": True, **options}
+        trainer = fit(folder, callback(), keeper, module=TwoOptimizers(), **options)
         rows = trainer.logger.metrics
         return [(step, row["epoch"]) for step, row in rows if "shap/seconds" in row]
 
-    whole = fit(tmp_path / "whole", 4)
-    begun = fit(tmp_path / "parts", 2)
-    rest = fit(tmp_path / "parts", 4, ckpt_path=tmp_path / "parts" / "epoch=1.ckpt")
+    whole = train(tmp_path / "whole", 4)
+    begun = train(tmp_path / "parts", 2)
+    rest = train(tmp_path / "parts", 4, ckpt_path=tmp_path / "parts" / "epoch=1.ckpt")
     assert begun + rest == whole == [(-1, 0), (4, 0), (9, 1), (14, 2), (19, 3)]
 
 
@@ -148,8 +144,7 @@ def test_titles_say_the_epoch_and_the_step(tmp_path, monkeypatch):
         return plot(*args, title=title, **options)
 
     monkeypatch.setattr(module, "plot", spy)
-    trainer = tiny_trainer(tmp_path, callback(), logger=Listening())
-    trainer.fit(TwoOptimizers(), *tiny_loaders())
+    fit(tmp_path, callback(), logger=Listening(), module=TwoOptimizers())
     assert titles == [
         "before training",
         ("shap/attributions", -1),

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
-from tiny_training import FaultyClassifier, lightning_warns, tiny_loaders, tiny_trainer
+from tiny_training import FaultyClassifier, fit, lightning_warns, tiny_callback
 
-from lightning_shap import ShapCallback
 from lightning_shap.engine.progress import tqdm_bar
 from lightning_shap.training import progress
 from lightning_shap.training.progress import reporting
@@ -16,16 +15,16 @@ from lightning_shap.training.progress import reporting
 pytestmark = lightning_warns
 
 
-def fit(tmp_path, bar, pause=0.0, **arguments):
+def fit_with(bar, tmp_path, pause=0.0, **arguments):
+    """Trains with a progress bar or none, and a model that takes its time."""
     module = FaultyClassifier(lambda number, scores: time.sleep(pause))
-    ours = ShapCallback(n_samples=2, max_evals=16, on_error="raise", **arguments)
-    trainer = tiny_trainer(tmp_path, ours, *bar, enable_progress_bar=bool(bar), max_epochs=1)
-    trainer.fit(module, *tiny_loaders())
+    ours = tiny_callback(n_samples=2, max_evals=16, **arguments)
+    fit(tmp_path, ours, *bar, module=module, enable_progress_bar=bool(bar), max_epochs=1)
 
 
 def test_a_long_explanation_has_a_bar_beside_lightnings(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(progress, "DELAY", 0.02)
-    fit(tmp_path, [TQDMProgressBar()], pause=0.05)
+    fit_with([TQDMProgressBar()], tmp_path, pause=0.05)
     assert "Explaining" in capsys.readouterr().err
 
 
@@ -35,12 +34,12 @@ def test_a_long_explanation_has_a_bar_beside_lightnings(tmp_path, monkeypatch, c
 )
 def test_no_bar_is_shown_where_none_is_wanted(tmp_path, monkeypatch, capsys, bar, arguments):
     monkeypatch.setattr(progress, "DELAY", 0.0)
-    fit(tmp_path, bar, **arguments)
+    fit_with(bar, tmp_path, **arguments)
     assert "Explaining" not in capsys.readouterr().err
 
 
 def test_a_short_explanation_has_no_bar(tmp_path, capsys):
-    fit(tmp_path, [TQDMProgressBar()])
+    fit_with([TQDMProgressBar()], tmp_path)
     assert "Explaining" not in capsys.readouterr().err
 
 
@@ -106,5 +105,5 @@ def test_lightnings_own_rich_bar(tmp_path, monkeypatch, capsys):
     from pytorch_lightning.callbacks import RichProgressBar
 
     monkeypatch.setattr(progress, "DELAY", 0.0)
-    fit(tmp_path, [RichProgressBar(console_kwargs={"force_terminal": True})], pause=0.02)
+    fit_with([RichProgressBar(console_kwargs={"force_terminal": True})], tmp_path, pause=0.02)
     assert "Explaining" in capsys.readouterr().out

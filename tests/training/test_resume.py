@@ -11,8 +11,10 @@ from tiny_training import (
     NO_STORY,
     Stream,
     TinyClassifier,
+    fit,
     lightning_warns,
     same,
+    tiny_callback,
     tiny_data,
     tiny_loaders,
     tiny_trainer,
@@ -33,21 +35,18 @@ class SeededByStep(TinyClassifier):
         torch.manual_seed(self.global_step)
 
 
-def fit(
+def fit_seeded(
     tmp_path, epochs, ckpt_path=None, shuffled=False, stream=False, seed=0, arguments=(), **options
 ):
     seed_everything(seed, verbose=False)
-    ours = ShapCallback(
-        **{**NO_STORY, "n_samples": 3, "max_evals": 20, "on_error": "raise", **dict(arguments)}
-    )
+    ours = tiny_callback(**{**NO_STORY, "max_evals": 20, **dict(arguments)})
     keeper = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
-    trainer = tiny_trainer(
-        tmp_path, ours, keeper, max_epochs=epochs, enable_checkpointing=True, **options
-    )
+    options = {"max_epochs": epochs, "enable_checkpointing": True, **options}
     train = DataLoader(tiny_data(20), 4)
     data = tiny_data(12, seed=1)
     validation = DataLoader(Stream(data) if stream else data, 4, shuffle=shuffled or None)
-    trainer.fit(SeededByStep(), train, validation, ckpt_path=ckpt_path, weights_only=True)
+    options |= {"module": SeededByStep(), "loaders": (train, validation), "ckpt_path": ckpt_path}
+    trainer = fit(tmp_path, ours, keeper, **options)
     return trainer.logger.pictures, ours
 
 
@@ -66,10 +65,10 @@ SITUATIONS = {
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_pictures_after_a_resume_are_the_same_bytes(tmp_path, name):
     options = SITUATIONS[name]
-    whole, _ = fit(tmp_path / "whole", 4, **options)
-    begun, _ = fit(tmp_path / "parts", 2, **options)
+    whole, _ = fit_seeded(tmp_path / "whole", 4, **options)
+    begun, _ = fit_seeded(tmp_path / "parts", 2, **options)
     checkpoint = tmp_path / "parts" / "epoch=1.ckpt"
-    resumed, _ = fit(tmp_path / "parts", 4, ckpt_path=checkpoint, seed=5, **options)
+    resumed, _ = fit_seeded(tmp_path / "parts", 4, ckpt_path=checkpoint, seed=5, **options)
 
     steps = {step for _, step in resumed}
     # A sparse validation saves its checkpoint before the epoch's end, which comes again.
@@ -82,7 +81,7 @@ def test_pictures_after_a_resume_are_the_same_bytes(tmp_path, name):
 
 @pytest.mark.parametrize("options", [{}, {"num_sanity_val_steps": 0}])
 def test_a_checkpoint_holds_rows_and_no_images(tmp_path, options):
-    _, ours = fit(tmp_path, 1, **options)
+    _, ours = fit_seeded(tmp_path, 1, **options)
     checkpoint = torch.load(tmp_path / "epoch=0.ckpt", weights_only=True)
     state = checkpoint["callbacks"][ours.state_key]
     assert {*state["samples"]} == {"indices", "digest"}
@@ -94,7 +93,7 @@ def test_a_checkpoint_holds_rows_and_no_images(tmp_path, options):
 
 @pytest.mark.parametrize("options", [{}, {"num_sanity_val_steps": 0}])
 def test_images_of_a_stream_are_kept_since_they_cannot_be_found_again(tmp_path, options):
-    _, ours = fit(tmp_path, 1, stream=True, **options)
+    _, ours = fit_seeded(tmp_path, 1, stream=True, **options)
     checkpoint = torch.load(tmp_path / "epoch=0.ckpt", weights_only=True)
     images = checkpoint["callbacks"][ours.state_key]["samples"]["images"]
     assert images.shape == (3, 1, 8, 8)
@@ -103,7 +102,7 @@ def test_images_of_a_stream_are_kept_since_they_cannot_be_found_again(tmp_path, 
 
 
 def test_samples_that_the_user_gives_again_are_not_kept(tmp_path):
-    _, ours = fit(tmp_path, 1, arguments={"samples": [0, 1]})
+    _, ours = fit_seeded(tmp_path, 1, arguments={"samples": [0, 1]})
     assert "samples" not in ours.state_dict()
 
 
@@ -120,13 +119,13 @@ def test_two_tags_keep_their_own_samples(tmp_path):
 
 def resumed_with(tmp_path, change, **options):
     """What a run explains that is resumed from a checkpoint whose state was changed."""
-    fit(tmp_path, 1, **options)
+    fit_seeded(tmp_path, 1, **options)
     path = tmp_path / "epoch=0.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     (key,) = [key for key in checkpoint["callbacks"] if key.startswith("ShapCallback")]
     checkpoint["callbacks"][key] = change(checkpoint["callbacks"][key])
     torch.save(checkpoint, path)
-    return fit(tmp_path, 2, ckpt_path=path, **options)[1]
+    return fit_seeded(tmp_path, 2, ckpt_path=path, **options)[1]
 
 
 @pytest.mark.parametrize("state", [{"pixels": 3}, {"version": 9, "samples": {"keys": [1]}}])
@@ -146,7 +145,7 @@ def test_images_that_version_1_kept_are_explained_again(tmp_path):
 @pytest.mark.parametrize("anything", [1, {"a": 1}])
 def test_no_part_of_a_state_can_end_the_run_that_is_resumed(tmp_path, anything):
     arguments = {**STORY, "on_error": "warn"}
-    fit(tmp_path, 1, arguments=arguments)
+    fit_seeded(tmp_path, 1, arguments=arguments)
     path = tmp_path / "epoch=0.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     (key,) = [key for key in checkpoint["callbacks"] if key.startswith("ShapCallback")]
@@ -159,7 +158,7 @@ def test_no_part_of_a_state_can_end_the_run_that_is_resumed(tmp_path, anything):
         else:
             changed = {**state, one: anything if two is None else {**state[one], two: anything}}
         torch.save({**checkpoint, "callbacks": {key: changed}}, path)
-        pictures, _ = fit(tmp_path / "more", 2, ckpt_path=path, arguments=arguments)
+        pictures, _ = fit_seeded(tmp_path / "more", 2, ckpt_path=path, arguments=arguments)
         assert {step for tag, step in pictures if tag == "shap/attributions"} <= {9}, (one, two)
     assert (tmp_path / "more" / "epoch=1.ckpt").exists()
 
@@ -173,8 +172,10 @@ def test_another_data_set_is_noticed(tmp_path):
 
 
 def test_another_number_of_samples_is_what_the_user_asks_for_now(tmp_path):
-    fit(tmp_path, 1)
-    _, ours = fit(tmp_path, 2, ckpt_path=tmp_path / "epoch=0.ckpt", arguments={"n_samples": 5})
+    fit_seeded(tmp_path, 1)
+    _, ours = fit_seeded(
+        tmp_path, 2, ckpt_path=tmp_path / "epoch=0.ckpt", arguments={"n_samples": 5}
+    )
     assert len(ours.explanation) == 5
 
 
@@ -189,9 +190,9 @@ def evolution_in(pictures):
 @pytest.mark.parametrize("method", ["partition", "kernel", "gradient"])
 def test_a_resumed_run_goes_on_with_its_story(tmp_path, method):
     arguments = {**STORY, "method": method}
-    whole, of_whole = fit(tmp_path / "whole", 4, arguments=arguments)
-    fit(tmp_path / "parts", 2, arguments=arguments)
-    resumed, ours = fit(
+    whole, of_whole = fit_seeded(tmp_path / "whole", 4, arguments=arguments)
+    fit_seeded(tmp_path / "parts", 2, arguments=arguments)
+    resumed, ours = fit_seeded(
         tmp_path / "parts", 4, ckpt_path=tmp_path / "parts" / "epoch=1.ckpt", arguments=arguments
     )
     titles = ["before training", "epoch 0", "epoch 1", "epoch 2", "epoch 3"]
@@ -230,9 +231,9 @@ def test_a_checkpoint_without_a_story_or_with_another_one_begins_it_anew(tmp_pat
 
 
 def test_a_story_of_other_images_is_left_behind(tmp_path):
-    fit(tmp_path, 1, arguments=STORY)
+    fit_seeded(tmp_path, 1, arguments=STORY)
     other = {**STORY, "samples": [5, 1, 0]}
-    _, ours = fit(tmp_path, 2, ckpt_path=tmp_path / "epoch=0.ckpt", arguments=other)
+    _, ours = fit_seeded(tmp_path, 2, ckpt_path=tmp_path / "epoch=0.ckpt", arguments=other)
     assert [one.title for one in ours.story.chapters] == ["epoch 1"]
 
 

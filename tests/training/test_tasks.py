@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning.cli import LightningCLI
-from tiny_training import CLASSES, TinyClassifier, ours_raise, tiny_data, tiny_trainer
+from tiny_training import (
+    CLASSES,
+    TinyClassifier,
+    fit,
+    ours_raise,
+    tiny_callback,
+    tiny_data,
+    tiny_trainer,
+)
 from torch.nn.functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -29,11 +37,9 @@ pytestmark = ours_raise
 
 def fitted(tmp_path, module, labels, **arguments):
     """The explanation that a fit on some labels leaves behind, and which rows it is of."""
-    data = TensorDataset(tiny_data(12).tensors[0], labels)
-    settings = {"n_samples": 3, "max_evals": 12, "on_error": "raise", **arguments}
-    ours = ShapCallback(**settings)
-    trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
-    trainer.fit(module, DataLoader(data, 4), DataLoader(data, 4))
+    loader = DataLoader(TensorDataset(tiny_data(12).tensors[0], labels), 4)
+    ours = tiny_callback(**arguments)
+    fit(tmp_path, ours, module=module, loaders=[loader] * 2, max_epochs=1)
     return ours.explanation, ours.batch.pick.rows
 
 
@@ -106,15 +112,16 @@ def test_channels_last_are_recognised_and_can_be_given_first(tmp_path):
     images, labels = tiny_data(12).tensors
     last = TensorDataset(images.permute(0, 2, 3, 1).contiguous(), labels)
 
-    def fit(**arguments):
-        ours = ShapCallback(max_evals=12, on_error="raise", **arguments)
-        trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
-        trainer.fit(ChannelsLast(), DataLoader(last, 4), DataLoader(last, 4))
+    def explain_last(**arguments):
+        ours = tiny_callback(**arguments)
+        loaders = [DataLoader(last, 4)] * 2
+        fit(tmp_path, ours, module=ChannelsLast(), loaders=loaders, max_epochs=1)
         return ours.explanation
 
     with pytest.raises(ValueError, match=r"with the channels last; .*samples=\(images"):
-        fit()
-    assert fit(samples=(images[:2], labels[:2])).record.labels.tolist() == labels[:2].tolist()
+        explain_last()
+    found = explain_last(samples=(images[:2], labels[:2]))
+    assert found.record.labels.tolist() == labels[:2].tolist()
 
 
 def several_classes():

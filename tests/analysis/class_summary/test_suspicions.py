@@ -217,6 +217,16 @@ def test_chance_is_not_taken_for_a_cause_however_many_images_say_nothing(monkeyp
     assert sum(map(is_named, range(40))) <= 6
 
 
+@pytest.mark.parametrize(("share", "is_named"), [(0.1, False), (0.15, True)])
+def test_what_decides_no_other_class_is_weighed_against_one_in_fifty(share, is_named):
+    """Measured shares are no better known; beside nothing at all, any share would be a surprise."""
+    shares = np.random.default_rng(0).beta(1, 400, size=(80, len(PARTS)))
+    labels = np.arange(80) % CLASSES
+    shares[labels == 1, PARTS.index("the lower edge")] += share
+    found = suspicions(of_one(shares, labels), labels)
+    assert [one.place.name for one in found] == ["the lower edge"] * is_named
+
+
 def test_a_class_of_which_too_few_images_say_something_is_not_named():
     shares, labels = swaps()
     own = np.flatnonzero(labels == 1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 from torch import nn
 from torchmetrics import MetricCollection
 
@@ -108,6 +108,12 @@ def test_what_differs_by_its_errors_alone_is_at_the_noise_floor(kind: Any) -> No
     trained = explained(weights=3, **grid)
     metric = Similarity(kind)
     assert value(metric, seeds[0], other=trained) < metric.floor
+
+
+def test_noise_alone_brings_one_in_twenty_below_the_floor() -> None:
+    metric = Similarity()
+    metric.floor_variance, metric.floored = torch.tensor(1.0), torch.tensor(1)
+    assert norm.cdf(float(metric.floor)) == pytest.approx(1 / 20, abs=2e-3)
 
 
 def test_without_standard_errors_there_is_no_noise_floor() -> None:

@@ -1,12 +1,14 @@
 """Shapley values of patches: what must hold whatever the game is."""
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from references import check_reference
 
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.methods.descent import Descent
@@ -25,9 +27,9 @@ GRID = (3, 4)
 PLAYERS = 12
 
 
-def rough_game(present, outputs=2):
+def rough_game(present, outputs=2, seed=5):
     """A game with interactions of every order; its last player never matters."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(seed)
     s = np.where(present, 1.0, -1.0)[:, :-1]
     hidden = np.tanh(s @ rng.standard_normal((s.shape[1], 24)) / 2 + rng.standard_normal(24))
     return hidden @ rng.standard_normal((24, outputs)) + 3.0
@@ -113,6 +115,29 @@ def test_error_bars_cover_the_exact_values_and_shrink_with_the_budget():
         sizes.append(np.mean([run.std.mean() for run in runs]))
     assert np.mean(inside) > 0.85
     assert sizes[0] > 1.5 * sizes[1] > 2 * sizes[2]
+
+
+def test_half_of_all_errors_are_within_the_middle_half_of_their_distribution():
+    """Neither too wide nor too narrow, from budgets of one evaluation a player on."""
+    squares = []
+    for seed in range(16):
+
+        def game(present, seed=seed):
+            return rough_game(present, seed=seed)
+
+        exact, _ = solve(game, 2**PLAYERS)
+        runs = [solve(game, max_evals)[0] for max_evals in (12, 16, 24, 40, 60, 100)]
+        squares += [((run.values - exact.values) / run.std) ** 2 for run in runs]
+    assert 0.43 < np.median(squares) < 0.52  # of a normal distribution it is 0.455
+
+
+def test_values_and_errors_of_a_known_game_are_what_they_were():
+    """Whoever tunes the prior, or a limit on which an estimate turns, changes results."""
+    found = {}
+    for max_evals in (24, 60, 200, 300):  # searched for, designed, whole, by its odd part
+        run, _ = solve(rough_game, max_evals)
+        found[f"values{max_evals}"], found[f"std{max_evals}"] = run.values, run.std
+    check_reference(Path(__file__).parent / "references" / "kernel.npz", found, 1e-3)
 
 
 def test_the_summary_of_errors_is_that_of_the_patches():

@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import threading
-import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,8 +13,11 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import (
     TinyClassifier,
+    fit,
+    hear_warnings,
     lightning_warns,
     same,
+    tiny_callback,
     tiny_data,
     tiny_loaders,
     tiny_trainer,
@@ -22,7 +25,6 @@ from tiny_training import (
 from torch.utils.tensorboard import SummaryWriter
 
 import lightning_shap.training.logs.results as results
-from lightning_shap import ShapCallback
 from lightning_shap.training.logs.event_files import writer_kept
 from lightning_shap.training.logs.loggers import Settings, log_explanation
 
@@ -63,17 +65,14 @@ def small_disk(tmp_path):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def fit(folder, *callbacks):
+def fit_60_steps(folder, *callbacks):
     """A training of 60 steps: its weights, its own scalars, our pictures and our warnings."""
     logger = TensorBoardLogger(folder)
     torch.manual_seed(0)
     module = TinyClassifier()
-    trainer = tiny_trainer(folder, *callbacks, logger=logger, max_epochs=6)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        trainer.fit(module, *tiny_loaders(40))
-    assert trainer.global_step == 60
-    warned = [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
+    options = {"logger": logger, "max_epochs": 6, "loaders": tiny_loaders(40)}
+    with hear_warnings() as warned:
+        assert fit(folder, *callbacks, module=module, **options).global_step == 60
     return module.state_dict(), *read(logger.log_dir), warned
 
 
@@ -85,17 +84,16 @@ def read(folder):
     return scalars, sum(len(events.Images(tag)) for tag in tags["images"])
 
 
-def callback():
-    return ShapCallback(samples=tiny_data(3).tensors, max_evals=12)
+callback = partial(tiny_callback, samples=tiny_data(3).tensors, on_error="warn")
 
 
 # So much that a picture or two would have fitted, and then no more of the training's own.
 @pytest.mark.integration
 @pytest.mark.parametrize("room", [72, 84, 100])
 def test_a_nearly_full_disk_is_the_trainings(small_disk, tmp_path, room):
-    weights, scalars, _, _ = fit(tmp_path)
+    weights, scalars, _, _ = fit_60_steps(tmp_path)
     disk = small_disk("disk", room)
-    found = fit(disk, callback())
+    found = fit_60_steps(disk, callback())
     assert same(found[0], weights)
     assert found[1] == scalars
     assert found[2] == 0
@@ -108,9 +106,9 @@ def test_a_nearly_full_disk_is_the_trainings(small_disk, tmp_path, room):
 def test_a_disk_that_fills_in_the_meantime_is_the_trainings_too(small_disk, tmp_path, monkeypatch):
     """The pictures do not fit, and the file in which they do not is the one that goes on."""
     monkeypatch.setattr(results, "RESERVE", 0)  # as if there had been room a moment ago
-    weights, scalars, _, _ = fit(tmp_path)
+    weights, scalars, _, _ = fit_60_steps(tmp_path)
     disk = small_disk("disk", 24)
-    found = fit(disk, callback())
+    found = fit_60_steps(disk, callback())
     assert same(found[0], weights)
     assert found[1] == scalars
     assert found[2] == 0

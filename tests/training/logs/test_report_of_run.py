@@ -9,15 +9,7 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from tiny_training import (
-    NO_STORY,
-    KeepingLogger,
-    TinyClassifier,
-    lightning_warns,
-    tiny_data,
-    tiny_loaders,
-    tiny_trainer,
-)
+from tiny_training import NO_STORY, KeepingLogger, fit, lightning_warns, tiny_callback, tiny_data
 
 import lightning_shap
 from lightning_shap import ShapCallback
@@ -42,21 +34,14 @@ class Service(KeepingLogger):
     experiment = property(lambda self: SimpleNamespace(name=self.called))
 
 
-def fit(folder, logger=None, epochs=1, ckpt_path=None, keeper=None, **arguments):
+def fit_reported(folder, logger=None, epochs=1, ckpt_path=None, keeper=None, **arguments):
     """A training with a report; returns its callback."""
-    given = {**NO_STORY, "samples": tiny_data(2).tensors, "max_evals": 6, "on_error": "raise"}
-    ours = ShapCallback(**{**given, "report": True, **arguments})
+    given = {**NO_STORY, "samples": tiny_data(2).tensors, "max_evals": 6, "report": True}
+    ours = tiny_callback(**{**given, **arguments})
     torch.manual_seed(0)
     keepers = [] if keeper is None else [ModelCheckpoint(keeper, filename="{epoch}")]
-    trainer = tiny_trainer(
-        folder,
-        ours,
-        *keepers,
-        logger=logger,
-        max_epochs=epochs,
-        enable_checkpointing=bool(keepers),
-    )
-    trainer.fit(TinyClassifier(), *tiny_loaders(), ckpt_path=ckpt_path, weights_only=True)
+    options = {"logger": logger, "max_epochs": epochs, "enable_checkpointing": bool(keepers)}
+    fit(folder, ours, *keepers, ckpt_path=ckpt_path, **options)
     return ours
 
 
@@ -97,7 +82,9 @@ def test_a_report_is_written_as_it_grows_and_whole_at_the_end(tmp_path):
 
 
 def test_the_report_lies_beside_the_logs_and_is_called_as_the_run(tmp_path):
-    fit(tmp_path, TensorBoardLogger(tmp_path, name="digits"), epochs=2, metrics=["settled"])
+    fit_reported(
+        tmp_path, TensorBoardLogger(tmp_path, name="digits"), epochs=2, metrics=["settled"]
+    )
     text = (tmp_path / "digits" / "version_0" / "shap.html").read_text()
     runs, title = page_in(text)
     assert title == "SHAP · digits/version_0"
@@ -111,14 +98,14 @@ def test_the_report_lies_beside_the_logs_and_is_called_as_the_run(tmp_path):
 
 def test_each_run_of_a_service_has_a_report_of_its_own(tmp_path):
     for version in ("aaa", "bbb"):
-        fit(tmp_path, Service(str(tmp_path), version=version))
+        fit_reported(tmp_path, Service(str(tmp_path), version=version))
     assert reports_in(tmp_path) == ["project/aaa/shap.html", "project/bbb/shap.html"]
 
 
 def test_a_service_without_a_folder_has_it_where_its_checkpoints_are(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    fit(tmp_path / "root", Service(version=7))
+    fit_reported(tmp_path / "root", Service(version=7))
     assert reports_in(tmp_path) == ["root/project/version_7/shap.html"]
 
 
@@ -126,7 +113,7 @@ def test_a_service_without_a_folder_has_it_where_its_checkpoints_are(tmp_path, m
 def test_runs_in_one_folder_leave_one_another_alone(tmp_path, arguments):
     arguments = {name: str(tmp_path / v) if v else v for name, v in arguments.items()}
     for _ in range(3):
-        fit(tmp_path, **arguments)
+        fit_reported(tmp_path, **arguments)
     folder = tmp_path / "pictures" if "save_dir" in arguments else tmp_path
     names = ["shap-v1.html", "shap-v2.html", "shap.html"]
     assert reports_in(folder) == names
@@ -166,7 +153,7 @@ def test_a_file_that_is_no_report_is_left_alone(tmp_path):
     (tmp_path / "shap-v1.html").mkdir()
     (tmp_path / "shap-v2.html").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "shap-v3.html")
-    fit(tmp_path, logger=False)
+    fit_reported(tmp_path, logger=False)
     assert (tmp_path / "shap.html").read_text() == "<title>of somebody else</title>"
     assert (tmp_path / "shap-v1.html").is_dir()
     assert not (tmp_path / "nowhere").exists()
@@ -174,17 +161,17 @@ def test_a_file_that_is_no_report_is_left_alone(tmp_path):
 
 
 def test_a_resumed_run_never_shows_another_ones_maps_as_its_own(tmp_path, caplog):
-    fit(tmp_path, logger=False, keeper=tmp_path / "a")
+    fit_reported(tmp_path, logger=False, keeper=tmp_path / "a")
     kept, report = tmp_path / "a" / "epoch=0.ckpt", tmp_path / "shap.html"
-    fit(tmp_path, logger=False, keeper=tmp_path / "b")
+    fit_reported(tmp_path, logger=False, keeper=tmp_path / "b")
     assert reports_in(tmp_path) == ["shap-v1.html", "shap.html"]
-    fit(tmp_path, logger=False, epochs=2, ckpt_path=kept)
+    fit_reported(tmp_path, logger=False, epochs=2, ckpt_path=kept)
     assert steps_in(report) == [-1, 4, 9]
     assert reports_in(tmp_path) == ["shap-v1.html", "shap.html"]
     os.replace(tmp_path / "shap-v1.html", report)  # as a version without ids left it
     others = report.read_bytes()
     with caplog.at_level("INFO"):
-        fit(tmp_path, logger=False, epochs=2, ckpt_path=kept)
+        fit_reported(tmp_path, logger=False, epochs=2, ckpt_path=kept)
     assert report.read_bytes() == others
     assert steps_in(tmp_path / "shap-v1.html") == [9]
     said = [one.message for one in caplog.records if "anew" in one.message]
@@ -197,19 +184,19 @@ def test_a_run_that_is_resumed_before_it_explains_still_finds_its_report(tmp_pat
     arguments = {"logger": False, "keeper": tmp_path / "kept", "every_n_epochs": 3}
     for epochs, resumed in ((3, None), (4, "epoch=2.ckpt"), (6, "epoch=3.ckpt")):
         ckpt_path = None if resumed is None else tmp_path / "kept" / resumed
-        fit(tmp_path, epochs=epochs, ckpt_path=ckpt_path, **arguments)
+        fit_reported(tmp_path, epochs=epochs, ckpt_path=ckpt_path, **arguments)
     assert steps_in(tmp_path / "shap.html") == [-1, 14, 29]
 
 
 def test_a_report_goes_beside_logs_that_are_elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = "memory://reports"
-    first = fit(tmp_path, Service(folder), keeper=tmp_path / "kept")
+    first = fit_reported(tmp_path, Service(folder), keeper=tmp_path / "kept")
     place = f"{folder}/project/k3x9/shap.html"
     with fsspec.open(place, "rt", encoding="utf-8") as file:
         assert page_in(file.read())[1] == "SHAP · project/k3x9"
     path = tmp_path / "kept" / "epoch=0.ckpt"
-    resumed = fit(tmp_path, Service(folder), 2, path)
+    resumed = fit_reported(tmp_path, Service(folder), 2, path)
     assert resumed.results.report_state() == first.results.report_state()
     with fsspec.open(place, "rt", encoding="utf-8") as file:
         (tags,) = page_in(file.read())[0].values()
@@ -219,20 +206,20 @@ def test_a_report_goes_beside_logs_that_are_elsewhere(tmp_path, monkeypatch):
 
 def test_logs_at_an_address_of_this_machine_have_it_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fit(tmp_path, CSVLogger(f"file://{tmp_path}/logs"))
+    fit_reported(tmp_path, CSVLogger(f"file://{tmp_path}/logs"))
     assert reports_in(tmp_path) == ["logs/lightning_logs/version_0/shap.html"]
 
 
 def test_a_folder_of_trainings_at_such_an_address_has_it_there_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fit(f"file://{tmp_path}/root", False)
+    fit_reported(f"file://{tmp_path}/root", False)
     assert reports_in(tmp_path) == ["root/shap.html"]
 
 
 def test_an_address_that_nothing_can_write_to_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.warns(UserWarning, match="could not log to the report: .*nosuch") as caught:
-        fit(tmp_path, Service("nosuch://bucket"), epochs=2, on_error="warn")
+        fit_reported(tmp_path, Service("nosuch://bucket"), epochs=2, on_error="warn")
     assert len([one for one in caught if "report" in str(one.message)]) == 1
     assert os.listdir(tmp_path) == []
 
@@ -244,7 +231,7 @@ def test_a_folder_for_pictures_that_is_elsewhere_is_refused():
 
 @pytest.mark.parametrize("called", ["baseline", None])
 def test_a_run_is_called_as_its_logger_calls_it(tmp_path, called):
-    fit(tmp_path, Service(str(tmp_path), called=called))
+    fit_reported(tmp_path, Service(str(tmp_path), called=called))
     text = (tmp_path / "project" / "k3x9" / "shap.html").read_text()
     assert page_in(text)[1] == f"SHAP · {called or 'project/k3x9'}"
 
@@ -252,5 +239,5 @@ def test_a_run_is_called_as_its_logger_calls_it(tmp_path, called):
 def test_a_run_without_a_name_is_called_as_its_folder(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    fit("", logger=False)
+    fit_reported("", logger=False)
     assert page_in((tmp_path / "here" / "shap.html").read_text())[1] == "SHAP · here"

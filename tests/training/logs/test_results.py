@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-import warnings
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -14,31 +14,31 @@ from tiny_training import (
     NO_STORY,
     KeepingLogger,
     TinyClassifier,
+    fit,
+    hear_warnings,
     lightning_warns,
+    tiny_callback,
     tiny_data,
     tiny_loaders,
     tiny_trainer,
 )
 
 import lightning_shap.training.logs.results as results
-from lightning_shap import ShapCallback
 
 pytestmark = lightning_warns
 
 
-def callback(**arguments):
-    given = {"samples": tiny_data(2).tensors, "max_evals": 6}
-    return ShapCallback(**{**NO_STORY, **given, **arguments})
+callback = partial(
+    tiny_callback, samples=tiny_data(2).tensors, max_evals=6, on_error="warn", **NO_STORY
+)
 
 
-def fit(tmp_path, *callbacks, **options):
-    """A training and the warnings of ours that it brought."""
-    trainer = tiny_trainer(tmp_path, *callbacks, **{"max_epochs": 3, **options})
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        trainer.fit(TinyClassifier(), *tiny_loaders())
-    assert trainer.current_epoch == options.get("max_epochs", 3)
-    return [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
+def fit_and_hear(tmp_path, *callbacks, **options):
+    """A training that comes to its end, and the warnings of ours that it brought."""
+    options = {"max_epochs": 3, **options}
+    with hear_warnings() as words:
+        assert fit(tmp_path, *callbacks, **options).current_epoch == options["max_epochs"]
+    return words
 
 
 class WithoutExperiment(KeepingLogger):
@@ -94,7 +94,9 @@ def test_a_broken_logger_is_warned_of_once_and_all_else_goes_on(tmp_path):
     broken, kept, tensorboard = Broken(), KeepingLogger(), TensorBoardLogger(tmp_path)
     ours = callback(save_dir=str(tmp_path / "pictures"))
     counting = Counting(ours)
-    warned = fit(tmp_path, ours, counting, logger=[broken, kept, tensorboard], max_epochs=5)
+    warned = fit_and_hear(
+        tmp_path, ours, counting, logger=[broken, kept, tensorboard], max_epochs=5
+    )
     assert len(warned) == 1
     assert "could not log to Broken: AttributeError: 'NoneType'" in warned[0]
     assert "module=" not in warned[0]
@@ -110,7 +112,7 @@ def test_a_logger_that_fails_for_a_while_goes_on_with_its_settings(tmp_path):
     for times in (1, 2):
         logger = Recovers(times)
         logger.pictures, logger.texts = {}, {}
-        warned = fit(tmp_path, callback(), logger=logger)
+        warned = fit_and_hear(tmp_path, callback(), logger=logger)
         assert len(warned) == 1
         assert len(logger.pictures) == 5 - times
         assert bool(logger.texts) == (times < 2), "the third try goes without"
@@ -122,7 +124,7 @@ def test_a_logger_that_has_no_place_for_settings_has_its_pictures(tmp_path):
             raise AssertionError("not to be called so")
 
     logger = OtherText()
-    warned = fit(tmp_path, callback(), logger=logger)
+    warned = fit_and_hear(tmp_path, callback(), logger=logger)
     assert len(warned) == 1
     assert "log_text() got an unexpected keyword" in warned[0]
     assert len(logger.pictures) == 5
@@ -131,20 +133,20 @@ def test_a_logger_that_has_no_place_for_settings_has_its_pictures(tmp_path):
 def test_a_new_fit_tries_a_logger_again(tmp_path):
     ours, broken = callback(), Broken()
     for fits in (1, 2):
-        assert len(fit(tmp_path, ours, logger=broken, max_epochs=4)) == 1
+        assert len(fit_and_hear(tmp_path, ours, logger=broken, max_epochs=4)) == 1
         assert broken.tries == 3 * fits
 
 
 def test_an_experiment_is_asked_for_only_where_it_is_needed(tmp_path):
     logger = WithoutExperiment()
-    assert fit(tmp_path, callback(), logger=logger) == []
+    assert fit_and_hear(tmp_path, callback(), logger=logger) == []
     assert len(logger.pictures) == 5
     assert logger.texts
 
 
 def test_a_logger_without_pictures_has_its_numbers_and_is_warned_of_once(tmp_path):
     logger = Minimal()
-    (warned,) = fit(tmp_path, callback(), logger=logger)
+    (warned,) = fit_and_hear(tmp_path, callback(), logger=logger)
     assert warned == (
         "ShapCallback found that Minimal takes numbers, but no pictures; "
         "give save_dir= to have them as files"
@@ -153,7 +155,7 @@ def test_a_logger_without_pictures_has_its_numbers_and_is_warned_of_once(tmp_pat
 
 
 def test_loggers_of_one_class_are_kept_apart(tmp_path):
-    warned = fit(tmp_path, callback(), logger=[Broken(), KeepingLogger(), Broken()])
+    warned = fit_and_hear(tmp_path, callback(), logger=[Broken(), KeepingLogger(), Broken()])
     assert ["Broken (loggers[0])" in warned[0], "Broken (loggers[2])" in warned[1]] == [True, True]
     assert len(warned) == 2
 
@@ -191,18 +193,18 @@ def test_what_a_signal_raises_while_logging_is_the_trainings(tmp_path):
 
 def test_nobody_to_explain_for_is_said_once(tmp_path):
     ours = callback()
-    (warned,) = fit(tmp_path, ours, logger=False)
+    (warned,) = fit_and_hear(tmp_path, ours, logger=False)
     assert warned == (
         "ShapCallback explains for nobody: the Trainer has no logger. Give it one, or the "
         "callback save_dir=, unless another callback uses ShapCallback.explanation"
     )
     assert ours.explanation is not None
-    assert fit(tmp_path, callback(save_dir=str(tmp_path / "pictures")), logger=False) == []
+    assert fit_and_hear(tmp_path, callback(save_dir=str(tmp_path / "pictures")), logger=False) == []
 
 
 def test_a_trial_run_is_no_cause_for_a_warning(tmp_path, caplog):
     with caplog.at_level("INFO"):
-        assert fit(tmp_path, callback(), fast_dev_run=True, max_epochs=1) == []
+        assert fit_and_hear(tmp_path, callback(), fast_dev_run=True, max_epochs=1) == []
     logged = [record.message for record in caplog.records if "ShapCallback" in record.message]
     assert len(logged) == 1
     assert "keeps no logs of a trial run" in logged[0]
@@ -210,7 +212,7 @@ def test_a_trial_run_is_no_cause_for_a_warning(tmp_path, caplog):
 
 def test_a_csv_logger_has_settings_and_pictures_beside_its_numbers(tmp_path):
     logger = CSVLogger(tmp_path)
-    fit(tmp_path, callback(max_evals=8), logger=logger, max_epochs=1)
+    fit_and_hear(tmp_path, callback(max_evals=8), logger=logger, max_epochs=1)
     folder = tmp_path / "lightning_logs" / "version_0"
     settings = json.loads((folder / "shap" / "settings.json").read_text())
     assert (settings["max_evals"], settings["method"]) == (8, "partition")
@@ -220,7 +222,7 @@ def test_a_csv_logger_has_settings_and_pictures_beside_its_numbers(tmp_path):
 
 def test_a_logger_that_writes_elsewhere_leaves_no_folder_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    warned = fit(tmp_path, callback(), logger=CSVLogger("memory://bucket"))
+    warned = fit_and_hear(tmp_path, callback(), logger=CSVLogger("memory://bucket"))
     assert "CSVLogger has no folder on this machine for pictures" in warned[0]
     assert not (tmp_path / "memory:").exists()
 
@@ -235,7 +237,7 @@ def test_a_disk_that_is_all_but_full_is_left_to_the_training(tmp_path, monkeypat
 
     monkeypatch.setattr(results.shutil, "disk_usage", disk_usage)
     ours = callback(save_dir=str(tmp_path / "pictures"))
-    warned = fit(tmp_path, ours, max_epochs=5)
+    warned = fit_and_hear(tmp_path, ours, max_epochs=5)
     assert warned == [
         "ShapCallback writes nothing to save_dir: its disk has 97 KiB left, and the last 32 MiB "
         "are the training's; it writes again when there is more room"

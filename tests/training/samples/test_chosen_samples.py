@@ -1,6 +1,7 @@
 """Mistakes first: samples that the validation's own predictions choose, once and for good."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from tiny_training import (
     NO_STORY,
     Stream,
     TinyClassifier,
+    fit,
     lightning_warns,
     same,
+    tiny_callback,
     tiny_loaders,
     tiny_trainer,
 )
@@ -59,17 +62,16 @@ ANSWERS = [0, 0, 0, 2, 0, 1, 1, 0, 0, 2, 0, 0]
 SURENESS = [4.0, 5, 5, 3, 5, 2, 4, 5, 5, 9, 1, 3]
 
 
-def callback(**arguments):
-    quick = {"max_evals": 12, "on_error": "raise", "samples": "mistakes", **NO_STORY}
-    return ShapCallback(**{**quick, **arguments})
+# Eight samples unless a test says otherwise, as a callback of a user's.
+callback = partial(tiny_callback, samples="mistakes", n_samples=8, **NO_STORY)
 
 
-def fit(tmp_path, ours, module=None, data=None, epochs=1, loader=None, others=(), **options):
+def fit_answered(tmp_path, *callbacks, module=None, data=None, loader=None, epochs=1, **options):
+    """Trains what answers as its validation rows say, or what is given."""
     data = answered_data(ANSWERS, SURENESS) if data is None else data
-    loader = DataLoader(data, 5) if loader is None else loader
-    trainer = tiny_trainer(tmp_path, ours, *others, max_epochs=epochs, **options)
-    trainer.fit(module or BySecondPixel(), tiny_loaders()[0], loader)
-    return trainer
+    loaders = tiny_loaders()[0], DataLoader(data, 5) if loader is None else loader
+    module = BySecondPixel() if module is None else module
+    return fit(tmp_path, *callbacks, module=module, loaders=loaders, max_epochs=epochs, **options)
 
 
 def rows_of(ours):
@@ -84,7 +86,7 @@ def test_each_confusion_has_its_turn_and_then_comes_what_is_least_sure(tmp_path)
         6: [9, 6, 3, 5, 10, 11],
     }.items():
         ours = callback(n_samples=wanted)
-        fit(tmp_path, ours)
+        fit_answered(tmp_path, ours)
         assert rows_of(ours) == expected
         assert ours.state_dict()["samples"]["indices"] == expected
         mistakes = min(wanted, 4)
@@ -93,15 +95,17 @@ def test_each_confusion_has_its_turn_and_then_comes_what_is_least_sure(tmp_path)
 
 def test_mixed_keeps_the_classes_in_turn_and_adds_what_is_least_sure(tmp_path):
     usual, ours = callback(samples=None), callback(samples="mixed")
-    fit(tmp_path, usual)
-    fit(tmp_path, ours)
+    fit_answered(tmp_path, usual)
+    fit_answered(tmp_path, ours)
     assert rows_of(ours) == [*rows_of(usual)[:6], 10, 5]
 
 
 def test_the_validation_is_asked_and_not_the_model(tmp_path):
     def calls(**options):
         BySecondPixel.calls = 0
-        fit(tmp_path, callback(every_n_epochs=0, explain_untrained=False, **options), epochs=2)
+        fit_answered(
+            tmp_path, callback(every_n_epochs=0, explain_untrained=False, **options), epochs=2
+        )
         return BySecondPixel.calls
 
     assert calls() == calls(samples=None)
@@ -171,7 +175,7 @@ def test_mistakes_are_those_of_the_classifier_however_it_is_validated(
     torch.manual_seed(0)
     module, ours = kind(), callback(n_samples=4)
     data = tiny_loaders(val=30)[1].dataset
-    fit(tmp_path, ours, module, data, limit_train_batches=1)
+    fit_answered(tmp_path, ours, module=module, data=data, limit_train_batches=1)
     with torch.no_grad():
         scores = module.eval()(data.tensors[0])
     scores = scores["logits"] if isinstance(scores, dict) else scores
@@ -200,8 +204,8 @@ def test_before_there_are_mistakes_it_explains_the_classes_in_turn_and_says_so(
     ours, usual = callback(n_samples=4), callback(n_samples=4, samples=None)
     explain = ours._found
     ours._found = lambda *given: (seen.append(ours.batch.pick.rows), explain(*given))[1]
-    fit(tmp_path, ours, Improving(), epochs=4)
-    fit(tmp_path, usual, Improving())
+    fit_answered(tmp_path, ours, module=Improving(), epochs=4)
+    fit_answered(tmp_path, usual, module=Improving())
     before, after = usual.batch.pick.rows, [9, 6, 3, 5]
     # the control, two epochs without mistakes, the control of the mistakes, two epochs, the end
     assert seen == [before] * 3 + [after] * 4
@@ -210,7 +214,7 @@ def test_before_there_are_mistakes_it_explains_the_classes_in_turn_and_says_so(
 
 def test_mistakes_have_a_control_and_a_story_of_their_own(tmp_path):
     ours = ShapCallback(n_samples=4, max_evals=12, samples="mistakes", on_error="raise")
-    trainer = fit(tmp_path, ours, epochs=3)
+    trainer = fit_answered(tmp_path, ours, epochs=3)
     steps = [step for step, row in trainer.logger.metrics if "shap/seconds" in row]
     assert steps == [-1, 4, 9, 14]
     chapters = ours.story.chapters
@@ -221,7 +225,7 @@ def test_mistakes_have_a_control_and_a_story_of_their_own(tmp_path):
 @pytest.mark.parametrize("method", ["partition", "kernel", "gradient"])
 def test_mistakes_are_explained_for_what_they_were_taken_for(tmp_path, method):
     ours = callback(n_samples=4, topk=2, method=method)
-    trainer = fit(tmp_path, ours, epochs=2)
+    trainer = fit_answered(tmp_path, ours, epochs=2)
     assert ours.steady.classes.tolist() == [[0, 2], [0, 1], [0, 2], [0, 1]]
     assert trainer.logger.pictures
 
@@ -238,7 +242,7 @@ def test_the_control_of_mistakes_is_of_the_weights_before_training(tmp_path):
         return outputs[-1]
 
     ours._found = keeping
-    fit(tmp_path, ours, module, tiny_loaders(val=30)[1].dataset)
+    fit_answered(tmp_path, ours, module=module, data=tiny_loaders(val=30)[1].dataset)
     control = outputs[0]
     module.load_state_dict(before)
     images = torch.from_numpy(control[0].data).movedim(-1, 1).float()
@@ -258,11 +262,11 @@ def test_nothing_is_left_on_a_module_whatever_ends_its_validation(tmp_path):
 
     module, ours = Failing(), callback()
     with pytest.raises(KeyError, match="of its own"):
-        fit(tmp_path, ours, module)
+        fit_answered(tmp_path, ours, module=module)
     assert not any(part._forward_hooks for part in module.modules())
     assert not _watched
     module, ours = BySecondPixel(), callback(n_samples=40)
-    fit(tmp_path, ours, module)
+    fit_answered(tmp_path, ours, module=module)
     assert not any(part._forward_hooks for part in module.modules())
     assert not _watched
 
@@ -273,7 +277,7 @@ def test_a_resume_goes_on_with_the_same_mistakes(tmp_path, stream):
     loader = DataLoader(Stream(data) if stream else data, 5)
     keeper = ModelCheckpoint(tmp_path, filename="kept")
     begun = callback(n_samples=4)
-    fit(tmp_path, begun, loader=loader, others=[keeper], enable_checkpointing=True)
+    fit_answered(tmp_path, begun, keeper, loader=loader, enable_checkpointing=True)
     assert rows_of(begun) == [9, 6, 3, 5]
     kept = torch.load(tmp_path / "kept.ckpt", weights_only=True)["callbacks"][begun.state_key]
     assert ("images" in kept["samples"]) == stream
@@ -302,7 +306,7 @@ def test_a_resume_goes_on_with_the_same_mistakes(tmp_path, stream):
 def test_images_of_a_shuffled_validation_are_found_and_kept(tmp_path):
     loader = DataLoader(answered_data(ANSWERS, SURENESS), 5, shuffle=True)
     ours = callback(n_samples=4)
-    fit(tmp_path, ours, loader=loader)
+    fit_answered(tmp_path, ours, loader=loader)
     assert rows_of(ours) == [9, 6, 3, 5]
     assert ours.explanation.record.right == [False] * 4
 
@@ -316,13 +320,13 @@ def test_without_a_validation_rows_of_the_training_set_are_predicted(tmp_path):
 
 def test_with_no_epoch_to_explain_the_last_validation_chooses(tmp_path):
     ours = callback(n_samples=4, every_n_epochs=0)
-    fit(tmp_path, ours, epochs=2)
+    fit_answered(tmp_path, ours, epochs=2)
     assert rows_of(ours) == [9, 6, 3, 5]
 
 
 def test_a_sparse_validation_is_waited_for(tmp_path):
     ours = callback(n_samples=4)
-    fit(tmp_path, ours, epochs=3, check_val_every_n_epoch=2, num_sanity_val_steps=0)
+    fit_answered(tmp_path, ours, epochs=3, check_val_every_n_epoch=2, num_sanity_val_steps=0)
     assert rows_of(ours) == [9, 6, 3, 5]
 
 
@@ -335,7 +339,7 @@ def test_a_regression_has_no_mistakes(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr("lightning_shap.training.samples.mistakes.inform", said.append)
     ours = callback(n_samples=3, output="value")
-    fit(tmp_path, ours)
+    fit_answered(tmp_path, ours)
     assert len(ours.explanation) == 3
     assert "sees no predictions" in said[-1]
     assert same(rows_of(ours), [2, 6, 10])

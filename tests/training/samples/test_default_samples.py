@@ -1,5 +1,6 @@
 """Which samples a callback explains when nobody chose: the classes in turn, in any training."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from tiny_training import (
     CLASSES,
     NO_STORY,
     TinyClassifier,
+    fit,
     ours_raise,
     same,
+    tiny_callback,
     tiny_loaders,
     tiny_trainer,
 )
@@ -21,17 +24,13 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, SubsetRandomSam
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from lightning_shap import ShapCallback
 from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.training.samples.fixed_batch import LOOKS, MOST_LOOKS, FixedBatch
 
 pytestmark = ours_raise
 
 
-def callback(**arguments):
-    return ShapCallback(
-        **{**NO_STORY, "n_samples": 6, "max_evals": 12, "on_error": "raise", **arguments}
-    )
+callback = partial(tiny_callback, n_samples=6, **NO_STORY)
 
 
 def fixed_batch(size):
@@ -49,15 +48,15 @@ def rows_of(explanation):
     return explanation.data[:, 0, 0, 0].astype(int).tolist()
 
 
-def fit(tmp_path, ours, validation, module=None, train=None, others=(), **options):
-    options = {"max_epochs": 1, **options}
-    trainer = tiny_trainer(tmp_path, ours, *others, **options)
-    trainer.fit(module or TinyClassifier(), train or tiny_loaders()[0], validation)
+def explain_rows(tmp_path, ours, validation, *others, train=None, **options):
+    """What a training explains of a validation loader."""
+    loaders = train or tiny_loaders()[0], validation
+    fit(tmp_path, ours, *others, loaders=loaders, **{"max_epochs": 1, **options})
     return ours.explanation
 
 
 def test_a_class_sorted_validation_set_is_explained_class_by_class(tmp_path):
-    explanation = fit(tmp_path, callback(), DataLoader(sorted_data(), 4))
+    explanation = explain_rows(tmp_path, callback(), DataLoader(sorted_data(), 4))
     assert explanation.record.labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert rows_of(explanation) == [2, 12, 22, 7, 17, 27]
 
@@ -72,7 +71,7 @@ def test_a_class_sorted_validation_set_is_explained_class_by_class(tmp_path):
     ids=str,
 )
 def test_the_samples_do_not_depend_on_when_validation_runs(tmp_path, options):
-    explanation = fit(tmp_path, callback(), DataLoader(sorted_data(), 4), **options)
+    explanation = explain_rows(tmp_path, callback(), DataLoader(sorted_data(), 4), **options)
     assert rows_of(explanation) == [2, 12, 22, 7, 17, 27]
 
 
@@ -99,7 +98,7 @@ def test_a_sparse_validation_of_a_data_module_is_waited_for(tmp_path):
 
 def test_indices_are_never_silently_rows_of_the_training_set(tmp_path):
     options = {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 5, "max_epochs": 1}
-    explanation = fit(
+    explanation = explain_rows(
         tmp_path, callback(samples=[7, 3]), DataLoader(sorted_data(first=100), 4), **options
     )
     assert rows_of(explanation) == [107, 103]
@@ -121,14 +120,14 @@ def test_rows_that_the_validations_sampler_leaves_out_are_not_explained(tmp_path
     data = sorted_data()
     held_out = list(range(0, 30, 3))
     loader = DataLoader(data, 4, sampler=SubsetRandomSampler(held_out))
-    explanation = fit(tmp_path, callback(), loader, train=DataLoader(data, 4))
+    explanation = explain_rows(tmp_path, callback(), loader, train=DataLoader(data, 4))
     assert set(rows_of(explanation)) <= set(held_out)
     assert sorted(explanation.record.labels.tolist()) == [0, 0, 1, 1, 2, 2]
 
 
 def test_joined_data_sets_are_one(tmp_path):
     data = ConcatDataset([sorted_data(15), sorted_data(15, first=15)])
-    explanation = fit(tmp_path, callback(), DataLoader(data, 4))
+    explanation = explain_rows(tmp_path, callback(), DataLoader(data, 4))
     assert sorted(explanation.record.labels.tolist()) == [0, 0, 1, 1, 2, 2]
 
 
@@ -141,14 +140,14 @@ def test_without_validation_the_training_set_is_spread_over(tmp_path):
 
 def test_samples_of_one_class_are_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="all 6 samples are of one class"):
-        fit(tmp_path, callback(), DataLoader(sorted_data(classes=1), 4))
+        explain_rows(tmp_path, callback(), DataLoader(sorted_data(classes=1), 4))
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
 def test_regions_follow_the_images_as_the_data_has_them_in_every_precision(tmp_path, precision):
     data = sorted_data()
     ours = callback(samples=[2, 12, 22])
-    explanation = fit(tmp_path, ours, DataLoader(data, 4), precision=precision)
+    explanation = explain_rows(tmp_path, ours, DataLoader(data, 4), precision=precision)
     images = data.tensors[0][[2, 12, 22]]
     assert not torch.equal(images.bfloat16().float(), images)
     assert torch.equal(ours.batch.pick.samples.images, images)
@@ -167,7 +166,9 @@ def test_samples_are_prepared_in_the_validations_stage(tmp_path):
     options = {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 2}
     for arguments in ({}, {"samples": [2, 3]}):
         ours = callback(**arguments)
-        explanation = fit(tmp_path, ours, DataLoader(sorted_data(), 4), Augmenting(), **options)
+        explanation = explain_rows(
+            tmp_path, ours, DataLoader(sorted_data(), 4), module=Augmenting(), **options
+        )
         assert max(rows_of(explanation)) < 1000
 
 
@@ -213,7 +214,9 @@ class Silent(Counting):
 def test_labels_that_only_rows_know_are_looked_up_without_a_trace(tmp_path):
     data, ours = Silent(), callback(n_samples=8)
     data.data = sorted_data(64)
-    explanation = fit(tmp_path, ours, DataLoader(data, 4), TinyClassifier(classes=4))
+    explanation = explain_rows(
+        tmp_path, ours, DataLoader(data, 4), module=TinyClassifier(classes=4)
+    )
     assert explanation.record.labels.tolist() == [0, 1, 2, 3] * 2
     plain = Silent()
     plain.data = data.data
@@ -259,9 +262,9 @@ def test_samples_are_chosen_by_the_labels_that_the_user_names(tmp_path):
         def loss(self, batch):
             return super().loss((batch[0], batch[-1]))
 
-    found = fit(tmp_path, callback(), loader, Third())
+    found = explain_rows(tmp_path, callback(), loader, module=Third())
     assert found.record.labels.tolist() == [0, 1] * 3
-    named = fit(tmp_path, callback(labels=2), loader, Third())
+    named = explain_rows(tmp_path, callback(labels=2), loader, module=Third())
     assert named.record.labels.tolist() == [0, 1, 2] * 2
 
 
@@ -279,7 +282,7 @@ class Hospital(Dataset):
 
 def test_labels_that_are_not_those_of_the_rows_choose_no_samples(tmp_path):
     ours = callback()
-    fit(tmp_path, ours, DataLoader(Hospital(), 4))
+    explain_rows(tmp_path, ours, DataLoader(Hospital(), 4))
     labels = ours.explanation.record.labels.tolist()
     assert labels == [int(row % 6 == 5) for row in ours.batch.pick.rows]
     assert {*labels} == {0, 1}
@@ -308,7 +311,7 @@ class Names:
 
 def test_rows_without_numbers_come_as_the_first_batches(tmp_path):
     with pytest.warns(UserWarning, match="of one class"):
-        explanation = fit(tmp_path, callback(), DataLoader(Strange(), 4, sampler=Names()))
+        explanation = explain_rows(tmp_path, callback(), DataLoader(Strange(), 4, sampler=Names()))
     assert rows_of(explanation) == [0, 1, 2, 3, 4, 5]
 
 
@@ -335,7 +338,7 @@ def test_a_checkpoint_says_how_its_images_were_prepared(tmp_path, folder):
     data = ImageFolder(str(folder), prepare)
     ours, keeper = callback(), ModelCheckpoint(tmp_path, filename="kept")
     loader = DataLoader(data, 4)
-    fit(tmp_path, ours, loader, train=loader, others=[keeper], enable_checkpointing=True)
+    explain_rows(tmp_path, ours, loader, keeper, train=loader, enable_checkpointing=True)
     checkpoint = torch.load(tmp_path / "kept.ckpt", weights_only=True)
     card = checkpoint["callbacks"][ours.state_key]["classifier"]
     assert (card["returns"], card["multi_label"]) == (None, False)
@@ -358,7 +361,7 @@ def test_a_checkpoint_says_what_the_user_told_of_the_model(tmp_path, folder):
     loader = DataLoader(ImageFolder(str(folder), prepare), 4)
     told = {"class_names": ["c", "b", "a"], "mean": 0.5, "std": 0.25}
     ours, keeper = callback(**told, returns="logits"), ModelCheckpoint(tmp_path, filename="told")
-    fit(tmp_path, ours, loader, train=loader, others=[keeper], enable_checkpointing=True)
+    explain_rows(tmp_path, ours, loader, keeper, train=loader, enable_checkpointing=True)
     checkpoint = torch.load(tmp_path / "told.ckpt", weights_only=True)
     card = checkpoint["callbacks"][ours.state_key]["classifier"]
     assert card["class_names"] == ["c", "b", "a"]

@@ -13,11 +13,24 @@ import torch
 
 import lightning_shap
 from lightning_shap import ShapCallback, explain
-from lightning_shap.analysis.history.numbers import numbers_of_maps
+from lightning_shap.analysis.class_summary.suspicions import (
+    LEAST,
+    LEAST_UNSWAPPED,
+    LEVEL,
+    PERMUTATIONS,
+)
+from lightning_shap.analysis.class_summary.swaps import ROWS as SWAP_ROWS
+from lightning_shap.analysis.history.conclusion import RESEMBLES
+from lightning_shap.analysis.history.numbers import ROWS, numbers_of_maps
 from lightning_shap.command.options import GROUPS
+from lightning_shap.engine.methods.kernel.estimate import MOST_PAIRS
+from lightning_shap.engine.regions.image_tree import MOST_SQUARES
+from lightning_shap.engine.regions.patches import EVALUATIONS_PER_PATCH, choose_grid
+from lightning_shap.explanation.compressed import MOST_CELLS
 from lightning_shap.explanation.maps import maps_of
 from lightning_shap.training.fixed_classes import USUAL_TOPK
 from lightning_shap.training.logs.loggers import numbers_of
+from lightning_shap.training.logs.results import RESERVE
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -29,7 +42,8 @@ DOCUMENTS = [
     "examples/guide.md",
     "examples/benchmarks/README.md",
 ]
-FOR_USERS = ["README.md", "examples/guide.md"]
+GUIDE = "examples/guide.md"
+FOR_USERS = ["README.md", GUIDE]
 ALONE = ["digits.py", "shortcut.py", "photographs.py", "explain.py"]
 SCRIPTS = [*sorted((EXAMPLES / "recipes").glob("*.py")), *(EXAMPLES / name for name in ALONE)]
 
@@ -50,7 +64,7 @@ def arguments_in_docstring(thing):
 
 def arguments_in_guide():
     """Names and defaults, as the tables of the callback's arguments have them."""
-    guide = text_of("examples/guide.md")
+    guide = text_of(GUIDE)
     for table in re.findall(r"\| argument \| default \|.*?\n\n", guide, re.DOTALL):
         for names, defaults in re.findall(r"^\| (`.*?) \| (.*?) \|", table, re.MULTILINE):
             names = re.findall(r"`(\w+)`", names)
@@ -124,6 +138,34 @@ def test_commands_have_the_options_that_are_written(document):
     assert written <= options
 
 
+@pytest.mark.parametrize(
+    ("words", "constant"),
+    [
+        ("from {:.2f} on, a warning", RESEMBLES),
+        ("at least {:.2f} nats", LEAST),
+        ("or {:.2f} where the place was not swapped", LEAST_UNSWAPPED),
+        ("named up to p = {:.2f}", LEVEL),
+        ("{} times, and the largest excess", PERMUTATIONS),
+        ("{} model rows a sample", ROWS),
+        ("{} model rows an image", SWAP_ROWS),
+        ("ends at {:,} evaluations", 2 + 2 * MOST_PAIRS),
+        ("takes {} evaluations a patch", {4: "four"}[EVALUATIONS_PER_PATCH]),
+        ("squares of pixels, {:,} at most", MOST_SQUARES),
+        ("at most {0} x {0} cells", MOST_CELLS),
+        ("the last {} MiB of a disk", RESERVE // 2**20),
+    ],
+)
+def test_the_guide_states_the_limits_there_are(words, constant):
+    prose = " ".join(text_of(GUIDE).split())
+    assert words.format(constant) in prose
+
+
+@pytest.mark.parametrize("row", re.findall(r"^\| (\d+).* \| (\d+) x \2 \|$", text_of(GUIDE), re.M))
+def test_the_guide_states_the_grids_that_budgets_get(row):
+    evaluations, side = map(int, row)
+    assert choose_grid(evaluations, (224, 224)) == (side, side)
+
+
 @pytest.mark.parametrize("method", ["kernel", "gradient"])
 def test_every_number_that_is_logged_is_in_the_guide(method):
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
@@ -131,7 +173,7 @@ def test_every_number_that_is_logged_is_in_the_guide(method):
     maps = maps_of(found)
     more = numbers_of_maps(found, maps, maps, ("settled", "learnt", "where", "sure"))
     names = {name.removeprefix("shap/") for name in numbers_of("shap", found.record, more)}
-    table = re.search(r"\| `shap/…` \|.*?\n\n", text_of("examples/guide.md"), re.DOTALL)[0]
+    table = re.search(r"\| `shap/…` \|.*?\n\n", text_of(GUIDE), re.DOTALL)[0]
     rows = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
     described = {name for row in rows for name in re.findall(r"`([\w…]+)`", row)}
     ends = {name.removeprefix("…") for name in described if name.startswith("…")}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.explanation.archive import read, read_more, read_record
+from lightning_shap.explanation.archive import open_archive
 from lightning_shap.explanation.record import Record
 from lightning_shap.explanation.verdicts import Verdict, Verdicts
 
@@ -17,11 +17,12 @@ PACKAGES = ("lightning-shap", "torch", "timm", "shap", "numpy", "pillow")
 
 def describe_archive(path: Path) -> dict[str, Any]:
     """Returns how an ``explanation.npz`` came about, then its images one by one."""
-    record = read_record(path)
-    files, explained = read(path, "files"), read(path, "output_indexes")
+    with open_archive(path) as stored:
+        record, more = stored.record, stored.about["more"]
+        files, explained = stored.read("files"), stored.read("output_indexes")
     verdicts = record.judge()
     return {
-        **read_more(path),
+        **more,
         "accuracy": measure_accuracy(record),
         "evaluations": int(record.evaluations.sum()),
         "seconds": record.seconds,

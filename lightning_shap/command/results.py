@@ -15,10 +15,8 @@ from lightning_shap.command.untrusted import clean, reason
 from lightning_shap.explanation.archive import (
     ArchiveBlocks,
     load,
-    look_of,
-    read,
-    read_more,
-    read_record,
+    open_archive,
+    read_look,
 )
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.grid import plot, save
@@ -83,7 +81,8 @@ def write_page(archive: Path, channels: int | list[int] | None) -> Path:
     from lightning_shap.page.report import report
 
     explanation, look = _load_shown(archive)
-    name = str(read_more(archive).get("model", {}).get("name", "")).strip()
+    with open_archive(archive) as stored:
+        name = str(stored.about["more"].get("model", {}).get("name", "")).strip()
     title = clean(name or archive.name)
     path = archive.with_suffix(".html")
     return report({title: explanation}, path, title=title, channels=channels, **look)
@@ -99,7 +98,7 @@ def log_event(job: "Job", archive: Path, results: Results) -> None:
 def _load_shown(archive: Path) -> tuple[ImageExplanation, dict[str, Any]]:
     """Returns the images of an archive that are shown, and how they look."""
     bytes_of_one = 8 * math.prod(load(archive, rows=1).shape)
-    return load(archive, rows=_count_shown(bytes_of_one)), look_of(archive)
+    return load(archive, rows=_count_shown(bytes_of_one)), read_look(archive)
 
 
 def _count_shown(bytes_of_one: int) -> int:
@@ -146,7 +145,8 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
         title=clean(job.model.name),
     )
     save(picture, archive.with_name(FILES[4]))
-    files = [str(file) for file in read(archive, "files")]
+    with open_archive(archive) as stored:
+        files = stored.read("files").tolist()
     _dump(summary.plain | {"files": files}, archive.with_name(FILES[5]))
     return [clean(line, 1000) for line in summary.lines[1:]]
 
@@ -157,7 +157,8 @@ def _log(job: "Job", archive: Path, picture: np.ndarray, logdir: str) -> None:
     from lightning_shap.page.data import PageWriter, numbers_of
     from lightning_shap.page.tensorboard import add_explanation, add_picture
 
-    step, numbers = job.model.step, numbers_of(TAG, read_record(archive))
+    with open_archive(archive) as stored:
+        step, numbers = job.model.step, numbers_of(TAG, stored.record)
     explanation, look = _load_shown(archive)
     look |= {"step": step, "title": clean(job.model.name)}
     page = PageWriter().data(explanation, channels=job.options.results.channels, **look)

@@ -110,11 +110,13 @@ def merge(
     Returns:
         The path.
     """
-    with _stored(paths[0]) as first:
-        kept = first.about["more"] if about is None else about
-        names = first.about.get("beside", [])
-    more = {name: np.concatenate([read(part, name) for part in paths]) for name in names}
-    return _write(map(load, paths), Path(path), kept, more)
+    beside: list[dict[str, np.ndarray]] = []
+    for part in paths:
+        with open_archive(part) as stored:
+            beside.append({name: stored.read(name) for name in stored.about.get("beside", ())})
+            about = stored.about["more"] if about is None else about
+    more = {name: np.concatenate([of[name] for of in beside]) for name in beside[0]}
+    return _write(map(load, paths), Path(path), about or {}, more)
 
 
 class ArchiveBlocks:
@@ -128,51 +130,33 @@ class ArchiveBlocks:
         self._path = path
 
     def __iter__(self) -> Iterator[ImageExplanation]:
-        with _stored(self._path) as stored:
+        with open_archive(self._path) as stored:
             one = stored.explanation(range(1))
             size = max(1, BYTES_AT_ONCE // (8 * math.prod(one.shape)))
             for start in range(0, len(stored), size):
                 yield stored.explanation(range(start, min(start + size, len(stored))))
 
 
-def read(path: Path, name: str) -> np.ndarray:
-    """Returns an array that has a row for each image, as ``output_indexes``."""
-    with _stored(path) as stored:
-        return stored.read(name)
-
-
-def read_record(path: Path) -> Record:
-    """Returns the record of an archive, without its attributions."""
-    with _stored(path) as stored:
-        return stored.record
-
-
-def read_more(path: Path) -> dict[str, Any]:
-    """Returns what was kept beside the explanation as ``about``."""
-    with _stored(path) as stored:
-        more: dict[str, Any] = stored.about["more"]
-        return more
-
-
-def look_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_look(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns how to show the images of an archive: mean, std and names, where it knows them.
 
     Raises:
         ValueError: If it is no explanation, or damaged.
     """
     file = _file_at(path)
-    known: dict[str, Any] = {}
-    if not file.exists():
+    with _naming(file), open_archive(file) as stored:
+        model = dict(stored.about["more"].get("model", {}))
+        known = {name: model[name] for name in ("mean", "std") if model.get(name) is not None}
+        for name in stored.names & {"files", "names"}:
+            known["names"] = stored.read(name).tolist()
         return known
-    with _naming(file), open_regular(file) as content:
-        container = Container(content)
-        model = dict(Stored(container).about["more"].get("model", {}))
-        known |= {name: model[name] for name in ("mean", "std") if model.get(name) is not None}
-        for name in ("files", "names"):
-            array = container.read(name)
-            if array is not None:
-                known["names"] = array.tolist()
-    return known
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[Stored]:
+    """Yields what is stored in an archive, if it is a regular file."""
+    with open_regular(path) as content:
+        yield Stored(Container(content))
 
 
 def _write(
@@ -224,13 +208,6 @@ def _file_at(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def _stored(path: Path) -> Iterator[Stored]:
-    """Yields what is stored in an archive, if it is a regular file."""
-    with open_regular(path) as content:
-        yield Stored(Container(content))
-
-
-@contextmanager
 def _naming(file: Path) -> Iterator[None]:
     """Says of any error that it is of what a file holds.
 
@@ -264,25 +241,27 @@ def _check_whole(explanation: ImageExplanation) -> None:
         ValueError: If they do not.
     """
     record = explanation.record
-    images, height, width, channels, explained = explanation.shape
+    images, *_, explained = explanation.shape
     outputs, classes = record.outputs.shape[1], record.classes.count
-    one, by_output, by_map = (images,), (images, outputs), (images, explained)
-    expected: dict[str, list[tuple[int, ...]]] = {
-        **{name: [by_map] for name in ("base_values", "output_indexes", *PER_MAP)},
-        **{name: [by_output] for name in ("outputs", "probabilities")},
-        **{name: [one] for name in ("evaluations", "regions", "against", "swapped")},
-        "data": [(images, height, width, channels)],
-        "labels": [one, by_output, (images, classes)],
-        "swaps": [(images, 0 if record.swaps is None else record.swaps.shape[-1])],
-        "class_names": [(classes,)],
+    expected: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("base_values", "output_indexes", *PER_MAP), (images, explained)),
+        **dict.fromkeys(("outputs", "probabilities"), (images, outputs)),
+        **dict.fromkeys(("evaluations", "regions", "against", "swapped"), (images,)),
+        "data": explanation.shape[:4],
+        "class_names": (classes,),
     }
     if explanation.regions is None:
-        expected["error_std"] = [explanation.shape]
-    for name, shapes in expected.items():
+        expected["error_std"] = explanation.shape
+    for name, shape in expected.items():
         # The record has counts of its own under the name of the explanation's regions.
         array = getattr(record, name, None) if hasattr(record, name) else getattr(explanation, name)
-        if array is not None and np.shape(array) not in shapes:
-            raise ValueError(f"its {name} have shape {np.shape(array)}, not {shapes[0]}")
+        if array is not None and np.shape(array) != shape:
+            raise ValueError(f"its {name} have shape {np.shape(array)}, not {shape}")
+    for name, widths in {"labels": [(), (outputs,), (classes,)], "swaps": None}.items():
+        array = getattr(record, name)
+        shape = (images,) if array is None else np.shape(array)
+        if shape[:1] != (images,) or (widths is not None and shape[1:] not in widths):
+            raise ValueError(f"its {name} have shape {shape}")
     texts, numbers = (
         (record.method, record.masker, record.output, record.returns or ""),
         (record.max_evals, record.seed),

@@ -161,7 +161,8 @@ class Stored:
         container: In which it is.
 
     Attributes:
-        about: What the container says in words.
+        names: Of all that the container holds.
+        about: What it says in words.
 
     Raises:
         KeyError: If something is missing, here and below.
@@ -169,7 +170,7 @@ class Stored:
     """
 
     def __init__(self, container: Container) -> None:
-        self._container = container
+        self._container, self.names = container, container.names
         self.about: dict[str, Any] = json.loads(str(self.read(ABOUT)))
         if self.about["format"] > FORMAT:
             raise ValueError(f"it was written by version {self.about['version']}, which is newer")
@@ -251,11 +252,11 @@ class Stored:
         return np.stack([from_levels(*one, shape[1:]) for one in of_images])
 
     def _has(self, name: str) -> bool:
-        return bool({name, f"{name}/0"} & self._container.names)
+        return bool({name, f"{name}/0"} & self.names)
 
     def _pixels(self, name: str, images: range) -> np.ndarray:
         """Stacks what is kept of the pixels of some images."""
-        if name not in self._container.names:
+        if name not in self.names:
             return np.stack([self.read(f"{name}/{image}") for image in images])
         array = self.read(name)
         count = len(self)

@@ -143,10 +143,9 @@ def _explanation_of(given: Any) -> tuple[ImageExplanation, dict[str, Any]]:
     """Returns an explanation, and what an archive knows of how it looks."""
     known: dict[str, Any] = {}
     if isinstance(given, (str, os.PathLike)):
-        from lightning_shap.explanation.archive import load, look_of
+        from lightning_shap.explanation.archive import load, read_look
 
-        known = look_of(given)
-        given = load(given)
+        given, known = load(given), read_look(given)
     if not isinstance(given, ImageExplanation):
         raise ArgumentError(
             "explanations",

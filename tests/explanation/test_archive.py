@@ -9,7 +9,7 @@ from generic_model import Generic, generic_images
 import lightning_shap
 from lightning_shap import explain
 from lightning_shap.explanation import archive
-from lightning_shap.explanation.archive import load, merge, read_more, read_record, save
+from lightning_shap.explanation.archive import load, merge, open_archive, save
 from lightning_shap.explanation.record import PER_IMAGE
 
 shape = (2, 5, 4)
@@ -85,7 +85,8 @@ def test_merged_archives_are_as_if_explained_together(tmp_path):
             assert (whole is None) == (share is None)
             assert whole is None or np.array_equal(whole[place], share)
     assert joined.record.seconds == one.record.seconds + other.record.seconds
-    assert read_more(tmp_path / "e.npz") == {"x": 1}
+    with open_archive(tmp_path / "e.npz") as stored:
+        assert stored.about["more"] == {"x": 1}
 
 
 def test_the_first_rows_load_without_the_rest(tmp_path, explanation):
@@ -93,7 +94,8 @@ def test_the_first_rows_load_without_the_rest(tmp_path, explanation):
     first = load(tmp_path / "e.npz", rows=2)
     assert np.array_equal(first.values, explanation.values[:2])
     assert len(first.record.outputs) == 2
-    assert len(read_record(tmp_path / "e.npz").outputs) == 4
+    with open_archive(tmp_path / "e.npz") as stored:
+        assert len(stored.record.outputs) == 4
     lightning_shap.plot(first)
 
 

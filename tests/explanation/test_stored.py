@@ -15,7 +15,7 @@ from PIL import Image
 from lightning_shap import explain, load, plot
 from lightning_shap.analysis.history.snapshot import Chapter
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.archive import ArchiveBlocks, look_of, merge, read_more, save
+from lightning_shap.explanation.archive import ArchiveBlocks, merge, open_archive, read_look, save
 from lightning_shap.explanation.container import write
 from lightning_shap.explanation.levels import from_levels, to_levels
 from lightning_shap.explanation.maps import maps_of
@@ -170,9 +170,10 @@ def test_version_1_is_read(name):
 
 def test_what_version_1_knew_beside_the_explanation_is_read():
     path = OLD / "partition.1.npz"
-    assert read_more(path)["dataset"] == "set"
-    assert look_of(path)["names"] == ["ä/1.png", "bee/2.png"]
-    assert look_of(path)["mean"] == MEAN.tolist()
+    with open_archive(path) as stored:
+        assert stored.about["more"]["dataset"] == "set"
+    assert read_look(path)["names"] == ["ä/1.png", "bee/2.png"]
+    assert read_look(path)["mean"] == MEAN.tolist()
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -138,6 +138,14 @@ class TerminatedAlone(Still):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+class TerminatedBefore(Still):
+    """The second rank alone is asked to end, in a validation, after which all explain."""
+
+    def on_validation_batch_end(self, outputs, batch, batch_idx):
+        if self.trainer.global_rank == 1 and not self.trainer.sanity_checking:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 class StopsAlone(Still):
     """The second rank alone stops the training, in mid-epoch or at its end."""
 
@@ -148,6 +156,14 @@ class StopsAlone(Still):
     def on_train_batch_end(self, outputs, batch, batch_idx):
         if self.trainer.global_rank == 1 and batch_idx == self.batch:
             self.trainer.should_stop = True
+
+
+class StopsAtOnce(Still):
+    """The second rank alone stops the training before its first batch."""
+
+    def on_train_epoch_start(self):
+        super().on_train_epoch_start()
+        self.trainer.should_stop = self.trainer.global_rank == 1
 
 
 class Unequal(Dataset):
@@ -203,7 +219,14 @@ class SlowRank(pl.Callback):
 
 
 # Cases in which the ranks part, and which end with an error of the training's.
-PARTING = ("terminated", "terminated alone", "stops at the end", "stops in between")
+PARTING = (
+    "terminated",
+    "terminated alone",
+    "terminated before",
+    "stops at the end",
+    "stops in between",
+    "stops at once",
+)
 FEW, LASTING = {"n_samples": 4, "batch_size": 2}, {"max_epochs": 50}
 
 UNSHARED = {"use_distributed_sampler": False}
@@ -237,8 +260,10 @@ CASES = {
     "slow": (Slow, {"n_samples": 2, "batch_size": 2}, {"timeout": 2}, 12),
     "terminated": (Terminated, {"n_samples": 4, "batch_size": 2}, {"max_epochs": 3}, 12),
     "terminated alone": (TerminatedAlone, FEW, LASTING, 12),
+    "terminated before": (TerminatedBefore, FEW, LASTING, 12),
     "stops at the end": (lambda: StopsAlone(2), FEW, LASTING, 12),
     "stops in between": (lambda: StopsAlone(0), FEW, LASTING, 12),
+    "stops at once": (StopsAtOnce, FEW, LASTING, 12),
     "best checkpoint": (Still, {"n_samples": 3, "explain_checkpoint": "best"}, {}, 12),
     "everything measured": (
         Still,

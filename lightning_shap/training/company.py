@@ -1,15 +1,17 @@
 """Who is still there: ranks that part are seen to, so that none waits for one that never comes.
 
 A rank that is asked to end (SIGTERM, SLURM's signal) answers with a collective, for which all ranks
-must be free; one that alone sets ``trainer.should_stop`` ends its epoch while the others train on.
-Either would leave explanations and training waiting for each other until a time-out.
+must be free: so it leaves word before it answers, whenever it is asked. One that alone sets
+``trainer.should_stop`` ends its epoch while the others train on. Either would leave explanations
+and training waiting for each other until a time-out.
 """
 
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
 from torch.distributed import distributed_c10d
@@ -42,7 +44,9 @@ class Company:
         known = distributed_c10d._get_default_store()
         self._store = distributed_c10d.PrefixStore(f"lightning_shap/{name}", known)
         self._epochs = self._meetings = 0
+        self._holds = False
         self._came: list[int] = []  # signals that are held back
+        self._handlers: dict[int, Any] = {}  # of Lightning's
         self._since = 0.0
         self._tell()
 
@@ -82,25 +86,35 @@ class Company:
 
     @contextmanager
     def holding_signals(self) -> Iterator[None]:
-        """Holds back the signals that Lightning answers, until no other rank waits for this one."""
+        """Holds back the signals that Lightning answers, until no other rank waits for this one.
+
+        From the first block on they are answered through this object. Lightning puts back what was
+        in its own handlers' place when the fit ends.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        held = {
-            number: handler for number in signal.valid_signals() if (handler := _handler(number))
-        }
+        for number in signal.valid_signals():
+            if handler := _handler(number):
+                self._handlers[number] = handler
+                signal.signal(number, self._answer)
+        held, self._holds = self._holds, True
         try:
-            for number in held:
-                signal.signal(number, lambda number, frame: self._came.append(number))
             yield
         finally:
-            for number, handler in held.items():
-                signal.signal(number, handler)
-            came, self._came = dict.fromkeys(self._came), []
-            if came:
-                self._store.set(ENDED, f"rank {self._rank} was asked to end")
-            for each in came:
-                signal.raise_signal(each)
+            self._holds = held
+            if not held:
+                came, self._came = self._came, []
+                for each in dict.fromkeys(came):
+                    signal.raise_signal(each)
+
+    def _answer(self, number: int, frame: FrameType | None) -> None:
+        if self._holds:
+            self._came.append(number)
+            return
+        with suppress(Exception):  # the store may be gone, and the signal is to be answered
+            self._store.set(ENDED, f"rank {self._rank} was asked to end")
+        self._handlers[number](number, frame)
 
     def _part(self, reason: str) -> None:
         self._store.set(ENDED, reason)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Thread
 from typing import Any, TypeVar
 
 import torch
@@ -18,6 +19,7 @@ Result = TypeVar("Result")
 
 # How long a rank may take for its share. The training's own group may allow seconds only.
 TIMEOUT = timedelta(days=7)
+PARTING = 1.0  # seconds in which a group that nothing is left open in has long ended
 POLL = 0.002  # seconds
 POLLS_A_CHECK = 25  # a look at the others every twentieth of a second
 
@@ -54,10 +56,16 @@ class Ranks:
         return cls(rank, size, group, Company(rank, size, group.group_name, trainer))
 
     def leave(self) -> None:
-        """Give the group back, at the end of a fit."""
-        if self.group is not None and dist.is_initialized():
-            dist.destroy_process_group(self.group)
-        self.group = None
+        """Gives the group back, at the end of a fit.
+
+        The end of a group waits for exchanges that a rank has left open. Nobody waits for that but
+        a thread, which the process does not wait for either.
+        """
+        groups, self.group = [self.group], None
+        if self.company is not None and dist.is_initialized():
+            end = Thread(target=lambda: dist.destroy_process_group(groups.pop()), daemon=True)
+            end.start()
+            end.join(PARTING)
 
     def together(self) -> AbstractContextManager[None]:
         """Holds back, for a block in which ranks meet, the signals that are to end the run."""

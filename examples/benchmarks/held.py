@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-# What leads to the run itself, or to names of files.
-LEFT = ("_trainer", "trainer", "run", "owner", "parent", "data_kept", "_fabric", "file", "folder")
+# What leads to the run itself, to names of files, to addresses.
+LEFT = (
+    *("_trainer", "trainer", "run", "owner", "parent", "data_kept"),
+    *("_fabric", "file", "folder", "_lock"),
+)
 PLAIN = (int, float, complex, str, bytes, bool, type(None), torch.dtype, torch.device, torch.Size)
 STATES: dict[Any, Callable[[Any], Any]] = {
     torch.Tensor: lambda tensor: plain_of(tensor).clone(),

@@ -173,7 +173,6 @@ def test_no_room_knows_one_above_it():
 
 # Files that are still longer than a page one reads at once, each to be shortened.
 LONG = {
-    *("engine/explain.py", "engine/game.py"),
     *("explanation/archive.py", "explanation/explanation.py", "isolation/copying.py"),
     *("analysis/metrics/faithfulness.py", "training/callback.py"),
     *("training/logs/loggers.py", "training/logs/results.py"),

@@ -21,7 +21,7 @@ from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.maskers import background_of
 from lightning_shap.engine.methods.kernel.design import every_coalition
 from lightning_shap.engine.methods.kernel.estimate import estimate
-from lightning_shap.engine.regions.patches import PatchCoalitions, PatchGrid
+from lightning_shap.engine.regions.patches import LabelledCoalitions, label_patches
 
 BATCH = 64  # images of a training step
 VIT = {"img_size": 64, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 4}
@@ -154,8 +154,8 @@ def outputs_of(
     """All outputs (R, K) of a network for coalitions (R, n) of an image."""
     image = image[None]
     game = CoalitionGame(network, image, background_of(masker, image), batch_size=256)
-    patches = PatchGrid(grid, tuple(image.shape[2:]))
-    return lambda present: game.play([0] * len(present), PatchCoalitions(present, patches))
+    patches = label_patches(grid, tuple(image.shape[2:]))
+    return lambda present: game.play([0] * len(present), LabelledCoalitions(present, patches))
 
 
 def coalition_values(

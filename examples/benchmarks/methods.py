@@ -17,7 +17,7 @@ from games import VIT, exact_game, photographs, trained
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
 from lightning_shap.engine.methods.registry import METHODS
-from lightning_shap.engine.regions.patches import PatchGrid
+from lightning_shap.engine.regions.patches import label_patches
 
 NETWORKS = {
     "convolutional": ("test_resnet", {}),
@@ -29,7 +29,7 @@ GRID = (4, 4)
 
 def patch_sums(values: np.ndarray) -> np.ndarray:
     """Attributions (H, W, C) summed over the patches of the grid, (n,)."""
-    labels = PatchGrid(GRID, values.shape[:2]).labels
+    labels = label_patches(GRID, values.shape[:2])
     return np.bincount(labels.ravel(), values.sum(-1).ravel())
 
 

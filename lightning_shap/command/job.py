@@ -21,8 +21,8 @@ from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.model.trial import count_outputs, predict_classes
 from lightning_shap.command.options import Explanation, Options, Results
 from lightning_shap.command.places import Places
+from lightning_shap.engine.answer import answer
 from lightning_shap.engine.class_names import class_names_in
-from lightning_shap.engine.explain import answer
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Classes

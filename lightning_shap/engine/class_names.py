@@ -19,7 +19,7 @@ PLACEHOLDER = re.compile(r"LABEL_\d+")  # what Hugging Face calls classes that h
 
 
 def class_names_in(model: Callable[..., Any], outputs: int) -> list[str] | None:
-    """The class names that a model carries, if it is known that its K outputs are of these classes.
+    """Returns the class names that a model carries, if they are known to be of its K outputs.
 
     They are in the ``config.id2label`` of a Hugging Face classifier, the ``label_names`` of a timm
     one, or the ``meta["categories"]`` of torchvision weights that a module keeps. A timm model of
@@ -27,14 +27,14 @@ def class_names_in(model: Callable[..., Any], outputs: int) -> list[str] | None:
     """
     module = module_of(model)
     for part in () if module is None else module.modules():
-        for names in _known_to(part):
+        for names in _list_names(part):
             if names is not None and len(names) == outputs:
                 return names
     return None
 
 
 def task_of(model: Callable[..., Any]) -> str | None:
-    """The ``config.problem_type`` of a Hugging Face classifier in a model.
+    """Returns the ``config.problem_type`` of a Hugging Face classifier in a model.
 
     It is ``"regression"``, ``"single_label_classification"``, ``"multi_label_classification"`` or
     None.
@@ -50,29 +50,29 @@ def read_timm_config(part: torch.nn.Module) -> Mapping[str, Any]:
     return config if isinstance(config, Mapping) else {}
 
 
-def _known_to(part: torch.nn.Module) -> Iterator[list[str] | None]:
+def _list_names(part: torch.nn.Module) -> Iterator[list[str] | None]:
     own = vars(part)  # a module is slow to say that it lacks an attribute
     if _is_hugging_face_head(part):
-        yield _by_number(own["config"].id2label)
+        yield _sort_by_number(own["config"].id2label)
     weights = read_timm_config(part)
     yield names_among(weights.get("label_names"))
     # The name of the weights says what they learnt last: "a1_in1k", "augreg_in21k_ft_in1k".
     of_imagenet = weights.get("num_classes") == 1000 and "in1k" in str(weights.get("tag"))
     if of_imagenet and own.get("num_classes") == 1000:
-        yield _imagenet_names()
+        yield _read_imagenet_names()
     for kept in own.values():
         if isinstance(kept, Enum) and isinstance(meta := getattr(kept, "meta", None), Mapping):
             yield names_among(meta.get("categories"))  # of torchvision's weights
 
 
 def _is_hugging_face_head(part: torch.nn.Module) -> bool:
-    """Whether a module has an output for each label; its backbone has not, but the same config."""
+    """Returns whether a module has an output for each label, as its backbone has not."""
     own = vars(part)
     labels = getattr(own.get("config"), "id2label", None)
     return isinstance(labels, Mapping) and isinstance(own.get("num_labels"), int)
 
 
-def _by_number(labels: Mapping[Any, Any]) -> list[str] | None:
+def _sort_by_number(labels: Mapping[Any, Any]) -> list[str] | None:
     """Names in the order of their numbers, which JSON turns into text."""
     numbered = {int(number): str(name) for number, name in labels.items()}
     if sorted(numbered) != list(range(len(numbered))):
@@ -81,7 +81,7 @@ def _by_number(labels: Mapping[Any, Any]) -> list[str] | None:
     return None if all(map(PLACEHOLDER.fullmatch, names)) else names
 
 
-def _imagenet_names() -> list[str]:
+def _read_imagenet_names() -> list[str]:
     from torchvision.models import ResNet50_Weights  # which timm has imported
 
     return list(ResNet50_Weights.IMAGENET1K_V1.meta["categories"])

@@ -1,4 +1,4 @@
-"""Which operation made a model's outputs, watched while the model runs: a sigmoid, or a layer.
+"""Watches a model run, for the operation that made its outputs: a sigmoid, or a layer.
 
 Values alone cannot tell a young network's logits of 0.05 from the probabilities of another. The
 operation can: it is followed from the images through whatever only moves numbers about, such as a
@@ -26,7 +26,7 @@ MAKES: dict[str, Returns] = {
     "log_sigmoid": "log-probabilities",
     "log_sigmoid_forward": "log-probabilities",
 }
-"""What an operation makes of any numbers."""
+"""Results of operations on any numbers."""
 
 # What a layer makes are logits, whatever goes in. Each backend has names of its own for them.
 LAYER = re.compile(r"(add|badd)?(b?mm|mv)|matmul|dot|.*linear|.*conv(olution|[123]d).*")
@@ -50,7 +50,7 @@ TURNS: dict[tuple[str, Made], Made] = {
     ("clamp", "probabilities"): "probabilities",
     ("exp", "logits"): "squashed",
 }
-"""What an operation makes of what another has made."""
+"""Results of operations on what another has made."""
 
 SQUASHED = {"probabilities", "squashed"}
 LOGARITHMS = {"log", "log1p", "log2", "log10", "logit"}
@@ -97,20 +97,22 @@ class LastOperation(TorchDispatchMode):
         return result
 
     def _note(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
-        made = list(_tensors([result]))
+        made = list(_list_tensors([result]))
         if not made:
             return
         if name == "copy":  # into a tensor, whose own numbers are gone
             args = args[1:]
-        given = [one for one in _tensors([args, [*kwargs.values()]]) if one.is_floating_point()]
-        makes = self._makes(name, [self._made.get(one, UNSEEN) for one in given])
+        given = [
+            one for one in _list_tensors([args, [*kwargs.values()]]) if one.is_floating_point()
+        ]
+        makes = self._judge(name, [self._made.get(one, UNSEEN) for one in given])
         numbers = sum(one.numel() for one in given)
         for one in made:
             # Of some of the classes, a softmax would be another than the model's.
             part = self._picks and makes == "logits" and name in MOVES and one.numel() != numbers
             self._made[one] = makes if one.is_floating_point() and not part else None
 
-    def _makes(self, name: str, known: list[Any]) -> Made | None:
+    def _judge(self, name: str, known: list[Any]) -> Made | None:
         """Returns what an operation makes of tensors of known kinds, None where that may be all."""
         if name in MAKES:
             return MAKES[name]
@@ -128,10 +130,10 @@ class LastOperation(TorchDispatchMode):
         return "logits" if {*seen} == {"logits"} and not free else None
 
 
-def _tensors(values: Any) -> Iterator[torch.Tensor]:
-    """The tensors in lists and tuples, and in those that these hold."""
+def _list_tensors(values: Any) -> Iterator[torch.Tensor]:
+    """Yields the tensors in lists and tuples, and in those that these hold."""
     for value in values:
         if isinstance(value, torch.Tensor):
             yield value
         elif isinstance(value, (list, tuple)):
-            yield from _tensors(value)
+            yield from _list_tensors(value)

@@ -1,4 +1,4 @@
-"""What an absent region looks like: a blur, the mean colour, a constant or a background."""
+"""Maskers paint absent regions: as a blur, the mean colour, a constant or a background."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -18,10 +18,12 @@ MaskerLike = str | float | torch.Tensor | Masker
 
 # SHAP's image examples blur 224 px photographs with a kernel of 128: the same share of any image.
 BLUR_SHARE = 4 / 7
+# A window this many times the image's side sees each pixel as often as any other, to a percent.
+WIDEST = 50
 
 
 def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
-    """What the absent pixels of ``images`` show.
+    """Returns what the absent pixels of ``images`` show.
 
     Args:
         masker: ``"blur"`` (kernel 4/7 of the image's sides), ``"blur(kw,kh)"`` (width and height of
@@ -65,25 +67,25 @@ def check_masker(masker: Any) -> None:
         TypeError: If it is of another kind.
     """
     if isinstance(masker, str):
-        _blur_kernel(masker, (1, 1))
+        _read_kernel(masker, (1, 1))
     elif isinstance(masker, (bool, type)) or not (
         isinstance(masker, (Real, torch.Tensor)) or callable(masker)
     ):
         raise ArgumentTypeError(
             "masker",
-            f"got {_shown(masker)}; give 'blur', 'blur(kw,kh)', 'mean', a number, "
+            f"got {_say_kind(masker)}; give 'blur', 'blur(kw,kh)', 'mean', a number, "
             "a tensor (C, H, W) or (N, C, H, W), or a function of the images",
         )
 
 
-def _shown(masker: Any) -> str:
+def _say_kind(masker: Any) -> str:
     return f"the class {masker.__name__}" if isinstance(masker, type) else type(masker).__name__
 
 
 def describe(masker: Any, images: torch.Tensor) -> str:
-    """The masker in a few words, as a picture's caption says it."""
+    """Returns the masker in a few words, as a picture's caption says it."""
     if isinstance(masker, str):
-        kernel = _blur_kernel(masker, images.shape[-2:])
+        kernel = _read_kernel(masker, images.shape[-2:])
         return masker if kernel is None else f"blur({kernel[0]},{kernel[1]})"
     if isinstance(masker, Real):
         return f"constant {float(masker):g}"
@@ -91,7 +93,7 @@ def describe(masker: Any, images: torch.Tensor) -> str:
 
 
 def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
-    """Mean over a window of ``kernel`` = (width, height) pixels, edges mirrored.
+    """Returns the mean over a window of ``kernel`` = (width, height) pixels, edges mirrored.
 
     Gives the numbers of ``cv2.blur(image, kernel)``. It is two running means in float64, down and
     across, made on the host, once per explanation: a pixel costs the same whatever the
@@ -101,7 +103,7 @@ def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
 
     width, height = kernel
     exact = images.detach().cpu()
-    if exact.dtype not in (torch.float32, torch.float64):  # the others are SciPy's no more
+    if exact.dtype not in (torch.float32, torch.float64):  # SciPy filters no other dtypes
         exact = exact.float()
     blurred = torch.empty(exact.shape, dtype=exact.dtype)
     for channel, result in zip(
@@ -113,13 +115,9 @@ def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
     return blurred.to(images)
 
 
-# A window this many times the image's side sees each pixel as often as any other, to a percent.
-WIDEST = 50
-
-
 def _paint(masker: Any, images: torch.Tensor) -> Any:
     if isinstance(masker, str):
-        kernel = _blur_kernel(masker, images.shape[-2:])
+        kernel = _read_kernel(masker, images.shape[-2:])
         if kernel is not None:
             for length, side in zip(kernel, images.shape[:-3:-1], strict=True):
                 if length > WIDEST * side:
@@ -140,10 +138,10 @@ def _paint(masker: Any, images: torch.Tensor) -> Any:
         return masker(images)
 
 
-def _blur_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
-    """The kernel (width, height) that a name asks for on images (height, width).
+def _read_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
+    """Returns the kernel (width, height) that a name asks for on images (height, width).
 
-    None for ``"mean"``, which has none.
+    It is None for ``"mean"``, which has no kernel.
     """
     if name == "mean":
         return None
@@ -159,3 +157,25 @@ def _blur_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
             "'mean', a number or a tensor",
         )
     return int(match[1]), int(match[2])
+
+
+def blend(
+    images: torch.Tensor, backgrounds: torch.Tensor, owners: np.ndarray, present: torch.Tensor
+) -> torch.Tensor:
+    """Returns images where they are present, and their backgrounds elsewhere, (R, C, H, W).
+
+    Args:
+        images: (N, C, H, W).
+        backgrounds: Likewise.
+        owners: int (R,), which image each row is of; rows that follow one another are fast.
+        present: bool (R, C or 1, H, W).
+    """
+    shown = images.new_empty(len(owners), *images.shape[1:])
+    weights = present.view(torch.uint8).to(shown.dtype)  # three times as fast as from booleans
+    starts = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
+    for start, stop in zip(starts, [*starts[1:], len(owners)], strict=True):
+        # All rows of an image at once, without a copy of it for each. A blend is exact at weights
+        # of 0 and 1, and on a CPU several times as fast as `where`.
+        image, rows = int(owners[start]), slice(start, stop)
+        torch.lerp(backgrounds[image], images[image], weights[rows], out=shown[rows])
+    return shown

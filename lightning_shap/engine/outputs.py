@@ -1,4 +1,4 @@
-"""What is explained: from a model's raw output to one score per class."""
+"""Outputs: from what a model returns to one score per class, and to probabilities."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast, get_args
@@ -16,7 +16,7 @@ Output = Literal["logit", "probability", "value"] | Callable[[Any], Any]
 OUTPUTS = "give 'logit', 'probability', 'value' or a function"
 
 Made = Returns | Literal["squashed"]
-"""What operations make; "squashed" by arithmetic with probabilities or exponentials, as in 1 - p or
+"""Results of operations; "squashed" by arithmetic with probabilities or exponentials, as 1 - p or
 1 / (1 + exp(-x)), which are probabilities if they lie within zero and one.
 """
 
@@ -26,7 +26,7 @@ NAMES: dict[Returns, str] = {
     "log-probabilities": "log-probability",
     "values": "value",
 }
-"""One of them, as it is explained."""
+"""The word for one output of each kind, as it is explained."""
 
 
 def checked_returns(returns: Any, output: Output) -> Returns | None:
@@ -48,7 +48,7 @@ def checked_returns(returns: Any, output: Output) -> Returns | None:
 
 
 def logits_of(raw: Any) -> torch.Tensor:
-    """The tensor in an output: itself, ``.logits``, ``["logits"]`` or a tuple's first item."""
+    """Returns the tensor in an output: itself, ``.logits``, ``["logits"]`` or a tuple's first."""
     if isinstance(raw, torch.Tensor):
         return raw
     logits = raw.get("logits") if isinstance(raw, Mapping) else getattr(raw, "logits", None)
@@ -96,12 +96,12 @@ def value_function(output: Output) -> Callable[[Any], torch.Tensor]:
         ValueError: If ``output`` is none of these.
     """
     if callable(output):
-        return lambda raw: _rows_of_scores(_called(output, raw))
+        return lambda raw: _read_scores(_call(output, raw))
     if not isinstance(output, str):
         raise ArgumentTypeError("output", f"got {shown(output)}; {OUTPUTS}")
     if output not in ("logit", "value", "probability"):
         raise ArgumentError("output", f"got {output!r}; {OUTPUTS}")
-    return lambda raw: _rows_of_scores(logits_of(raw))
+    return lambda raw: _read_scores(logits_of(raw))
 
 
 def picks_a_head(raw: Any, scores: torch.Tensor) -> bool:
@@ -115,7 +115,7 @@ def picks_a_head(raw: Any, scores: torch.Tensor) -> bool:
     if not isinstance(raw, (Mapping, tuple, list)) or sum(map(_is_head, heads)) < 2:
         return False
     try:
-        main = _rows_of_scores(logits_of(raw))
+        main = _read_scores(logits_of(raw))
     except ValueError:  # none that goes before the others
         return True
     return main.shape != scores.shape or not torch.equal(main, scores)
@@ -138,12 +138,12 @@ def say_rows(returned: int, images: int) -> str:
     )
 
 
-def _called(output: Callable[[Any], Any], raw: Any) -> Any:
+def _call(output: Callable[[Any], Any], raw: Any) -> Any:
     with naming("output", "its function fails on what the model returns"):
         return output(raw)
 
 
-def _rows_of_scores(scores: Any) -> torch.Tensor:
+def _read_scores(scores: Any) -> torch.Tensor:
     if not isinstance(scores, torch.Tensor):
         raise ArgumentTypeError(
             "output", f"gave {type(scores).__name__}, where a tensor (N, K) is needed"

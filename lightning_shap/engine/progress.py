@@ -1,4 +1,4 @@
-"""How far an explanation is: a function of the user's, or a bar once it is worth one."""
+"""Progress of an explanation: a function of the user's, or a bar once it is worth one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,12 +10,12 @@ Report = Callable[[int, int], None]
 """Called with (rows done, rows allowed)."""
 
 Progress = bool | Report
-"""Whether to show a bar, or what to call instead."""
+"""True for a bar, False for none, or a function to call instead."""
 
 
 @contextmanager
 def counting(progress: Progress, total: int) -> Iterator[Callable[[int], None] | None]:
-    """What the game calls with the rows of each model call."""
+    """Gives the game a function to call with the rows of each model call."""
     if not progress:
         yield None
         return
@@ -32,7 +32,7 @@ def counting(progress: Progress, total: int) -> Iterator[Callable[[int], None] |
 
 @contextmanager
 def tqdm_bar(title: str, total: int | None = None, delay: float = DELAY) -> Iterator[Report]:
-    """A bar that appears after some seconds."""
+    """Shows a bar that appears after some seconds."""
     from tqdm.auto import tqdm
 
     with tqdm(total=total, desc=title, unit="row", delay=delay, leave=False) as bar:

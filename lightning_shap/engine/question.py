@@ -87,7 +87,8 @@ class Question:
         checked_switch("multi_label", self.multi_label)
         _check_progress(self.progress)
         _check_method(self.method)
-        checked_choice("regions", self.regions, (*get_args(RegionsName), None))
+        if self.regions is not None:
+            checked_choice("regions", self.regions, get_args(RegionsName))
         read = {
             "max_evals": evaluations,
             "batch_size": checked_count("batch_size", self.batch_size, least=1),
@@ -110,7 +111,7 @@ class Question:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What was asked for, as loggers show it: not what changes from call to call."""
+        """The arguments as loggers show them, without those that change from call to call."""
         inner = {"labels", "class_names", "progress", "backgrounds"}
         inner |= {"first", "leading", "fewer_will_do"}
         names = (field.name for field in fields(self))
@@ -149,7 +150,7 @@ class Question:
         """Returns the question with the first of its ``topk`` classes (N, F) given.
 
         Args:
-            first: The outputs; of no use where all were given by the user.
+            first: The outputs; ignored where all were given by the user.
             against: int (N,), what they are compared with, None for what was asked for.
         """
         return replace(
@@ -196,7 +197,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Known:
-    """What is known beside a question, by whoever found labels and names or asks again and again.
+    """Knowledge beside a question, of whoever found labels and names or asks again and again.
 
     Attributes:
         labels: Data has the labels, which may be those of another task and are then left out. This

@@ -1,4 +1,4 @@
-"""What a model returns, as far as it was seen: by what made its outputs, and by their values."""
+"""Judges what a model returns, by the operation that made its outputs and by their values."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ VARIED, LOW, HIGH = 16, 0.1, 0.9  # so many rows, from near 0 to near 1 and neve
 
 @dataclass
 class Returned:
-    """What was seen of a model's outputs, in all calls so far.
+    """Facts seen of a model's outputs, in all calls so far.
 
     What several processes or epochs saw can be joined, in any order and more than once, and one
     judgement is made of it all. Outputs beyond 0 and 1 are no probabilities, whatever comes later.

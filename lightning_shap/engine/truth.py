@@ -19,7 +19,7 @@ WHICH = "labels= says which labels of the data are true of what is explained"
 
 @dataclass(frozen=True)
 class FoundLabels:
-    """What is known of labels that data has, of which some are explained.
+    """Facts known of labels that data has, of which some are explained.
 
     Attributes:
         chosen: Somebody said which of the data's labels they are, or gave them.
@@ -83,8 +83,9 @@ def known_labels(
             known = None
         if not classes.values and (known is None or found.beyond(classes)):
             returned.note(
-                f"{_shape(labels, found)}, and there are {classes.count} classes, so nothing is "
-                f"marked right or wrong; {WHICH}, and returns='values' that outputs are no classes"
+                f"{_say_labels(labels, found)}, and there are {classes.count} classes, so nothing "
+                f"is marked right or wrong; {WHICH}, and returns='values' that outputs are no "
+                "classes"
             )
             return None
     return known
@@ -132,8 +133,8 @@ def told_by(
     return None
 
 
-def _shape(labels: np.ndarray, found: FoundLabels) -> str:
-    """What speaks against labels, in words."""
+def _say_labels(labels: np.ndarray, found: FoundLabels) -> str:
+    """Returns what speaks against labels, in words."""
     if found.highest is not None:
         return f"the data's labels go up to {found.highest}"
     return f"the data's labels are {labels.dtype} of shape {labels.shape}"

@@ -9,7 +9,7 @@ import torch
 
 from lightning_shap.analysis.class_summary.swaps import measure_swaps
 from lightning_shap.analysis.history.numbers import faithfulness, means
-from lightning_shap.engine.explain import answer
+from lightning_shap.engine.answer import answer
 from lightning_shap.engine.question import Known, Question
 from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.returned import Returned

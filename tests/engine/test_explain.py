@@ -15,7 +15,7 @@ from generic_model import Generic, generic_images
 
 import lightning_shap
 from lightning_shap import explain
-from lightning_shap.engine.explain import answer
+from lightning_shap.engine.answer import answer
 from lightning_shap.engine.question import Known, Question
 from lightning_shap.engine.truth import FoundLabels
 

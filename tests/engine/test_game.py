@@ -6,7 +6,8 @@ import torch
 from generic_model import Generic, generic_images
 
 from lightning_shap import explain
-from lightning_shap.engine.game import CoalitionGame, raw_output
+from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.model_call import call_model
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions
 
 shape = (3, 6, 5)
@@ -204,7 +205,7 @@ def test_a_probability_is_a_softmax_and_a_sigmoid_where_classes_may_coincide():
     assert (single == logits[:, :1].sigmoid().numpy()).all()
 
 
-def test_an_output_of_ones_own_sees_the_raw_output():
+def test_an_output_of_ones_own_sees_the_call_model():
     model = Generic(shape)
     outputs = played(
         lambda images: {"maps": model(images)[:, :, None]}, output=lambda raw: raw["maps"].sum(2)
@@ -265,8 +266,8 @@ def test_a_model_gets_its_images_by_the_name_it_has_for_them(forward):
 def test_compiled_code_without_a_signature_gets_its_images_by_position():
     images = generic_images(2, *shape)
     script = torch.jit.trace(torch.nn.Flatten(), images)
-    assert torch.equal(raw_output(script, images), images.flatten(1))
-    assert torch.equal(raw_output(torch.relu, images), images)
+    assert torch.equal(call_model(script, images), images.flatten(1))
+    assert torch.equal(call_model(torch.relu, images), images)
 
 
 @pytest.mark.parametrize("output", ["logits", 3, None])

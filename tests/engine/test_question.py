@@ -7,6 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+import torch
 
 from lightning_shap import DeletionAUC, InsertionAUC, ShapCallback, explain
 from lightning_shap.command.options import Explanation
@@ -88,6 +89,26 @@ def test_a_callback_hands_on_every_argument_that_it_takes():
     handed = {*given, "topk", "against", "regions"}
     kept = {"labels", "class_names", "progress"}  # which find what is true, named and shown
     assert handed | kept == {*taken_by(ShapCallback)}
+
+
+@pytest.mark.parametrize("way", [explain, ShapCallback, InsertionAUC, DeletionAUC])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"masker": "fog"}, "masker: unknown 'fog'"),
+        ({"seed": -1}, "seed: got -1; give at least 0"),
+        ({"batch_size": 0}, "batch_size: got 0; give at least 1"),
+        ({"output": "odds"}, "output: got 'odds'; give 'logit'"),
+        ({"returns": "odds"}, "returns: unknown 'odds'"),
+        ({"multi_label": "no"}, "multi_label: got 'no'; give True or False"),
+    ],
+)
+def test_every_way_to_ask_refuses_the_same_before_a_model_is_called(way, given, message):
+    def never(images):
+        raise AssertionError("called")
+
+    with pytest.raises(ArgumentError, match=message):
+        explain(never, torch.rand(1, 1, 4, 4), **given) if way is explain else way(**given)
 
 
 def test_what_nobody_chose_is_completed_and_what_somebody_chose_stays():

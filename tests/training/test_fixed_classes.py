@@ -9,7 +9,7 @@ from tiny_training import TinyClassifier, fit, ours_raise, tiny_data, tiny_train
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback
-from lightning_shap.engine.explain import answer
+from lightning_shap.engine.answer import answer
 from lightning_shap.training.fixed_classes import Steady
 
 pytestmark = ours_raise

@@ -5,8 +5,8 @@ import torch
 
 from lightning_shap.command.data.preprocessing import Preprocessing
 from lightning_shap.command.untrusted import clean
-from lightning_shap.engine.game import raw_output
 from lightning_shap.engine.last_operation import LastOperation
+from lightning_shap.engine.model_call import call_model
 from lightning_shap.engine.outputs import logits_of
 from lightning_shap.engine.returned import Returned
 from lightning_shap.errors import ArgumentError
@@ -57,4 +57,4 @@ def predict_classes(
 
 def _call(module: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     with evaluation_mode(module), torch.no_grad():
-        return logits_of(raw_output(module, images))
+        return logits_of(call_model(module, images))

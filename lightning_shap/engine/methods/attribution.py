@@ -1,4 +1,4 @@
-"""What every method returns."""
+"""The attributions that every method returns."""
 
 from dataclasses import dataclass
 

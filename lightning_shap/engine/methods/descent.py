@@ -12,11 +12,25 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import count
 from operator import itemgetter
-from typing import Generic, NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from lightning_shap.engine.regions.tree import Region, RegionTree
+Region = TypeVar("Region")
+
+
+class RegionTree(Protocol[Region]):
+    """A binary tree whose root is the whole image and whose every node is a region of it."""
+
+    @property
+    def root(self) -> Region:
+        """The whole image."""
+
+    def halves(self, region: Region) -> tuple[Region, Region] | None:
+        """Returns the two regions that make up one; None if it cannot be cut."""
+
+    def size(self, region: Region) -> int:
+        """Returns over how many parts a region's worth is spread: pixels, or pixels x channels."""
 
 
 class Node(NamedTuple, Generic[Region]):
@@ -63,7 +77,7 @@ class Descent(Generic[Region]):
         self._queue = [(0.0, next(self._ages), Node(tree.root, (), base, full, 1.0))]
 
     def ask(self) -> list[tuple[Region, ...]]:
-        """The coalitions to evaluate next, two for each node; none when the walk has ended."""
+        """Returns the coalitions to evaluate next, two for each node; none when the walk ends."""
         coalitions: list[tuple[Region, ...]] = []
         while (
             self._queue
@@ -106,7 +120,7 @@ class Descent(Generic[Region]):
         self._asked.clear()
 
     def leaves(self) -> list[tuple[Region, np.ndarray]]:
-        """The regions found, the leaves of the tree that was opened, and their pixels' values.
+        """Returns the regions found, leaves of the tree that was opened, and their pixels' values.
 
         A pixel's value, through one channel, is its share of each node around it, added up in the
         order in which the nodes were settled.
@@ -138,7 +152,7 @@ class Descent(Generic[Region]):
 
     @property
     def regions(self) -> int:
-        """How many regions the walk separated: the leaves of the tree it opened."""
+        """The number of regions that the walk separated: the leaves of the tree it opened."""
         return len(self._split) + 1
 
     def _settle(self, node: Node[Region]) -> None:

@@ -32,7 +32,7 @@ def gradient_values(
     seed: int = 0,
     backgrounds: torch.Tensor | None = None,
 ) -> Attribution:
-    """Expected gradients of every pixel.
+    """Returns the expected gradients of every pixel.
 
     Gradients cost rows of their own for each class, a forward and a backward pass for each row, so
     that each of an image's classes gets its share of the image's rows.
@@ -58,12 +58,12 @@ def gradient_values(
     for_backgrounds = 0 if backgrounds is None else -(-given // images)
     samples = (max_evals - 2 - for_backgrounds) // classes
     if samples < 1:
-        raise _too_few(max_evals, 2 + for_backgrounds + classes, classes, given)
+        raise _refuse_budget(max_evals, 2 + for_backgrounds + classes, classes, given)
     if backgrounds is not None:
         mean = np.tile(game.play_whole(backgrounds).mean(axis=0), (images, 1))
         base = np.take_along_axis(game.compared(mean, np.arange(images)), targets, axis=1)
     try:
-        values = _expected_gradients(game, targets, samples, backgrounds, seed)
+        values = _average_gradients(game, targets, samples, backgrounds, seed)
     except NoGradientError as error:
         others = (name for name, method in METHODS.items() if not method.needs_gradients)
         advice = f"give method {' or '.join(map(repr, others))}, which need none"
@@ -72,22 +72,22 @@ def gradient_values(
     return Attribution(values, np.full(images, pixels), base=base)
 
 
-def _expected_gradients(
+def _average_gradients(
     game: CoalitionGame,
     targets: np.ndarray,
     samples: int,
     backgrounds: torch.Tensor | None,
     seed: int,
 ) -> np.ndarray:
-    """The values (N, H, W, C, K'), each from so many samples."""
+    """Returns the values (N, H, W, C, K'), each from so many samples."""
     ends = game.images.to(torch.promote_types(game.images.dtype, torch.float32))
     starts = (game.background if backgrounds is None else backgrounds).to(ends)
-    picks, shares = _drawn(samples, len(starts) if backgrounds is not None else 1, seed)
+    picks, shares = _draw_points(samples, len(starts) if backgrounds is not None else 1, seed)
     images, classes = targets.shape
     channels, height, width = ends.shape[1:]
     # As precise as the model's gradients are: every pixel has a value of its own, and they may be
     # many. Only what is being added up has double precision.
-    values = np.empty((images, height, width, channels, classes), _dtype_of(ends))
+    values = np.empty((images, height, width, channels, classes), _find_dtype(ends))
     sums: dict[int, np.ndarray] = {}
     # One list of rows for all images and classes, so that the model's batches are full.
     rows, first = images * classes * samples, 0
@@ -110,19 +110,19 @@ def _expected_gradients(
     return values
 
 
-def _dtype_of(tensor: torch.Tensor) -> np.dtype:
+def _find_dtype(tensor: torch.Tensor) -> np.dtype:
     return torch.empty(0, dtype=tensor.dtype).numpy().dtype
 
 
-def _drawn(samples: int, backgrounds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each sample, which background it starts from and how far on the way it is, as in shap."""
+def _draw_points(samples: int, backgrounds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draws for each sample a background and how far on the way from it, as in shap."""
     random = np.random.RandomState(np.random.default_rng(seed).integers(2**32))
     drawn = [(random.choice(backgrounds), random.uniform()) for _ in range(samples)]
     picks, shares = zip(*drawn, strict=True)
     return np.array(picks), np.array(shares)
 
 
-def _too_few(max_evals: int, needed: int, classes: int, backgrounds: int) -> ArgumentError:
+def _refuse_budget(max_evals: int, needed: int, classes: int, backgrounds: int) -> ArgumentError:
     fewer = " or fewer backgrounds" if backgrounds > 1 else ""
     return ArgumentError(
         "max_evals",

@@ -32,7 +32,7 @@ def partition_values(
     rows_per_round: int = 10,
     leading: int | None = None,
 ) -> Attribution:
-    """Owen values of every pixel.
+    """Returns the Owen values of every pixel.
 
     Args:
         game: The coalition game of N images.
@@ -41,7 +41,7 @@ def partition_values(
         full: float64 (N, K'), these outputs with everything present.
         max_evals: Rows an image may cost, ``base`` and ``full`` included.
         regions: The tree of each image; None for SHAP's boxes.
-        seed: Of no use, since nothing here is random.
+        seed: Not used, since nothing here is random.
         rows_per_round: Rows that an image asks for before it looks at the results; 10 as
             SHAP's ``batch_size``. The rounds of all images share model calls.
         leading: How many of the outputs lead the descents; None for all, as in SHAP.
@@ -53,7 +53,7 @@ def partition_values(
         Descent(tree, *ends, max_rows=max_evals - 2, rows_per_round=rows_per_round, leading=leading)
         for tree, *ends in zip(trees, base, full, strict=True)
     ]
-    asked = _asked(descents)
+    asked = _ask_all(descents)
     while asked:
         counts = [len(coalitions) for coalitions in asked.values()]
         images = np.repeat([*asked], counts)
@@ -67,22 +67,24 @@ def partition_values(
         outputs = np.take_along_axis(outputs, targets[images], axis=1)
         for image, answers in zip(asked, np.split(outputs, np.cumsum(counts)[:-1]), strict=True):
             descents[image].answer(answers)
-        asked = _asked(descents)
+        asked = _ask_all(descents)
     found = [
-        _boxes_found(descent, whole) if regions is None else _nodes_found(descent, tree, channels)
+        _collect_boxes(descent, whole)
+        if regions is None
+        else _collect_nodes(descent, tree, channels)
         for descent, tree in zip(descents, trees, strict=True)
     ]
     return Attribution(join_regions(found), np.array([descent.regions for descent in descents]))
 
 
-def _asked(descents: Sequence[Descent[Any]]) -> dict[int, list[tuple[Any, ...]]]:
-    """The coalitions to evaluate next, by the numbers of the images whose walk goes on."""
+def _ask_all(descents: Sequence[Descent[Any]]) -> dict[int, list[tuple[Any, ...]]]:
+    """Returns the coalitions to evaluate next, by the numbers of the images whose walk goes on."""
     asked = {image: descent.ask() for image, descent in enumerate(descents)}
     return {image: coalitions for image, coalitions in asked.items() if coalitions}
 
 
-def _boxes_found(descent: Descent[Box], whole: Box) -> Regions:
-    """The regions of one image that was cut into boxes."""
+def _collect_boxes(descent: Descent[Box], whole: Box) -> Regions:
+    """Returns the regions of one image that was cut into boxes."""
     # The leaves of one pixel's channels, which follow one another, are one region.
     rectangles = [
         (edges, [*same]) for edges, same in groupby(descent.leaves(), lambda leaf: leaf[0][:4])
@@ -97,8 +99,8 @@ def _boxes_found(descent: Descent[Box], whole: Box) -> Regions:
     return Regions(labels, per_pixel, whole.last)
 
 
-def _nodes_found(descent: Descent[int], tree: ImageTree, channels: int) -> Regions:
-    """The regions of one image that was cut along its own tree."""
+def _collect_nodes(descent: Descent[int], tree: ImageTree, channels: int) -> Regions:
+    """Returns the regions of one image that was cut along its own tree."""
     nodes, values = zip(*descent.leaves(), strict=True)
     per_pixel = np.array(values)[None, :, None] / channels
     return Regions(tree.labels(nodes)[None], per_pixel, channels)

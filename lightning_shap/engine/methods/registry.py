@@ -20,11 +20,11 @@ MethodName = Literal["partition", "kernel", "gradient"]
 """The keys of ``METHODS``, for type checkers and command lines, which cannot read a table."""
 
 RegionsName = Literal["boxes", "image"]
-"""What regions follow: nothing, or the outlines in the image itself."""
+"""Regions follow nothing, or the outlines in the image itself."""
 
 
 class Estimator(Protocol):
-    """What every method is: from a game and some of its outputs to their attributions."""
+    """A method: from a game and some of its outputs to their attributions."""
 
     def __call__(
         self,
@@ -108,5 +108,5 @@ REMOVED: Mapping[str, str] = {
 
 
 def those_with(option: str) -> list[str]:
-    """The methods that take an argument which not every method takes."""
+    """Returns the methods that take an argument which not every method takes."""
     return [name for name, method in METHODS.items() if option in method.options]

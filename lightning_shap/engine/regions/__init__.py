@@ -1,1 +1,1 @@
-"""What may be absent: rectangles and patches."""
+"""Regions that may be absent: rectangles, patches, and those that follow the image."""

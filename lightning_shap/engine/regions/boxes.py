@@ -25,7 +25,7 @@ class Box(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
-        """Where the box lies in an array (H, W, C)."""
+        """The place of the box in an array (H, W, C)."""
         return (
             slice(self.top, self.bottom),
             slice(self.left, self.right),
@@ -33,7 +33,7 @@ class Box(NamedTuple):
         )
 
     def halves(self) -> tuple["Box", "Box"] | None:
-        """The box cut across its longer side, channels last; None if only one value is left.
+        """Returns the box cut across its longer side, channels last; None if one value is left.
 
         Of an odd length the first half gets the larger part: SHAP numbers its pixels from the
         last to the first, which turns its own "smaller half first" around.
@@ -66,11 +66,11 @@ class BoxTree:
     root: Box
 
     def halves(self, box: Box) -> tuple[Box, Box] | None:
-        """See :class:`lightning_shap.engine.regions.tree.RegionTree`."""
+        """Returns the two halves of a box; None if it cannot be cut."""
         return box.halves()
 
     def size(self, box: Box) -> int:
-        """Pixels times channels."""
+        """Returns the pixels times channels of a box."""
         return box.size
 
 
@@ -90,19 +90,19 @@ class BoxCoalitions:
         return len(self.coalitions)
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """See :class:`lightning_shap.engine.game.Coalitions`."""
+        """Paints the masks, as :class:`lightning_shap.engine.game.Coalitions` says."""
         rows = self.coalitions[start:stop]
         # Channels are split only below single pixels, so almost always one mask serves them all.
         depth = self.whole.last - self.whole.first
         shared = all(box.last - box.first == depth for boxes in rows for box in boxes)
-        painted = _filled if device.type == "cpu" else _multiplied
-        return painted(rows, self.whole, 1 if shared else depth, device)
+        paint = _fill if device.type == "cpu" else _multiply
+        return paint(rows, self.whole, 1 if shared else depth, device)
 
 
-def _filled(
+def _fill(
     rows: Sequence[tuple[Box, ...]], whole: Box, depth: int, device: torch.device
 ) -> torch.Tensor:
-    """Masks on the host, box by box: a row has two or three boxes, and filling one is quick."""
+    """Fills masks on the host, box by box: a row has two or three, and filling one is quick."""
     masks = np.zeros((len(rows), depth, whole.bottom, whole.right), dtype=bool)
     for mask, boxes in zip(masks, rows, strict=True):
         for top, bottom, left, right, first, last in boxes:
@@ -110,10 +110,10 @@ def _filled(
     return torch.from_numpy(masks).to(device)
 
 
-def _multiplied(
+def _multiply(
     rows: Sequence[tuple[Box, ...]], whole: Box, depth: int, device: torch.device
 ) -> torch.Tensor:
-    """Masks on an accelerator, all boxes at once: only their edges have to travel there.
+    """Multiplies masks on an accelerator, all boxes at once: only their edges travel there.
 
     A box is an outer product of its rows, columns and channels, and disjoint boxes add up: one
     small product paints a whole batch, however its boxes lie.
@@ -123,15 +123,15 @@ def _multiplied(
     for row, boxes in zip(edges, rows, strict=True):
         row[: len(boxes)] = np.reshape(boxes, (-1, 6))
     on_device = torch.from_numpy(edges).to(device)
-    down = _inside(on_device[..., 0:2], whole.bottom)
-    across = _inside(on_device[..., 2:4], whole.right)
+    down = _mark_inside(on_device[..., 0:2], whole.bottom)
+    across = _mark_inside(on_device[..., 2:4], whole.right)
     if depth == 1:
         return torch.einsum("rbh,rbw->rhw", down, across)[:, None] > 0.5
-    through = _inside(on_device[..., 4:6], depth)
+    through = _mark_inside(on_device[..., 4:6], depth)
     return torch.einsum("rbc,rbh,rbw->rchw", through, down, across) > 0.5
 
 
-def _inside(edges: torch.Tensor, length: int) -> torch.Tensor:
-    """(R, B, 2) edges to (R, B, length): 1 between them, else 0."""
+def _mark_inside(edges: torch.Tensor, length: int) -> torch.Tensor:
+    """Returns 1 between edges (R, B, 2) and 0 elsewhere, (R, B, length)."""
     position = torch.arange(length, device=edges.device)
     return ((position >= edges[..., :1]) & (position < edges[..., 1:])).float()

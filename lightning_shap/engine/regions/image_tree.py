@@ -60,7 +60,7 @@ class ImageTree:
         return len(self.starts) - 1
 
     def halves(self, node: int) -> tuple[int, int] | None:
-        """The two parts of a node; None if it is a single square."""
+        """Returns the two parts of a node; None if it is a single square."""
         union = node - len(self.order)
         if union < 0:
             return None
@@ -68,7 +68,7 @@ class ImageTree:
         return first, second
 
     def size(self, node: int) -> int:
-        """How many pixels a node has."""
+        """Returns how many pixels a node has."""
         return int(self._pixels_before[self.stops[node]] - self._pixels_before[self.starts[node]])
 
     @cached_property
@@ -81,18 +81,18 @@ class ImageTree:
         return np.concatenate([[0], np.cumsum(pixels)])
 
     def squares(self, node: int) -> np.ndarray:
-        """The numbers, in reading order, of the squares in a node."""
+        """Returns the numbers, in reading order, of the squares in a node."""
         return self.order[self.starts[node] : self.stops[node]]
 
     def labels(self, nodes: Sequence[int]) -> np.ndarray:
-        """int32 (H, W): which of some nodes, that together are the picture, a pixel is in."""
+        """Returns int32 (H, W), in which of some nodes, together the picture, each pixel is."""
         labels = np.empty(len(self.order), dtype=np.int32)
         for number, node in enumerate(nodes):
             labels[self.squares(node)] = number
         return self.enlarge(labels)
 
     def enlarge(self, squares: np.ndarray) -> np.ndarray:
-        """From something known of each square (..., S) to each pixel (..., H, W)."""
+        """Returns for each pixel (..., H, W) what is known of its square (..., S)."""
         height, width = self.shape
         rows = squares.reshape(*squares.shape[:-1], -(-height // self.side), -1)
         if self.side == 1:
@@ -101,7 +101,7 @@ class ImageTree:
         return pixels[..., :height, :width]
 
     def segments(self, count: int) -> list[int]:
-        """The ``count`` nodes left when the dearest unions are undone, or all squares."""
+        """Returns the ``count`` nodes left when the dearest unions are undone, or all squares."""
         nodes = [self.root]
         unions = len(self.order)
         while len(nodes) < min(count, unions):
@@ -127,7 +127,7 @@ class NodeCoalitions:
         return len(self.coalitions)
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """See :class:`lightning_shap.engine.game.Coalitions`."""
+        """Paints the masks, as :class:`lightning_shap.engine.game.Coalitions` says."""
         like = self.trees[0]
         masks = np.zeros((stop - start, len(like.order)), dtype=bool)
         rows = zip(masks, self.coalitions[start:stop], self.trees[start:stop], strict=True)
@@ -144,7 +144,7 @@ class ImageTrees:
         self._trees: dict[tuple[bytes, tuple[int, ...]], ImageTree] = {}
 
     def of(self, images: torch.Tensor) -> list[ImageTree]:
-        """The tree of each image (N, C, H, W); only new images take time."""
+        """Returns the tree of each image (N, C, H, W); only new images take time."""
         pictures = images.detach().float().cpu().numpy()
         keys = [
             (blake2b(np.ascontiguousarray(image).data).digest(), image.shape) for image in pictures
@@ -158,7 +158,7 @@ class ImageTrees:
 
 
 def image_tree(image: np.ndarray) -> ImageTree:
-    """The partition tree of a picture.
+    """Returns the partition tree of a picture.
 
     Args:
         image: float (C, H, W). Channels count alike, and by how they vary: neither their scale nor
@@ -171,22 +171,22 @@ def image_tree(image: np.ndarray) -> ImageTree:
     if side > 1:  # a square that the border cuts off is the mean of what there is
         pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
         image = torch.nn.functional.avg_pool2d(pixels, side, ceil_mode=True).numpy()
-    merging = _Merging(_colours(image), _neighbours(*image.shape[1:]))
+    merging = _Merging(_standardise(image), _list_neighbours(*image.shape[1:]))
     while merging.regions > 1:
         merging.merge_best_pairs()
     return merging.tree((height, width), side)
 
 
-def _colours(image: np.ndarray) -> np.ndarray:
-    """Colours (C, S) whose squared values, summed over channels, average to one."""
+def _standardise(image: np.ndarray) -> np.ndarray:
+    """Returns colours (C, S) whose squares, summed over channels, average to one."""
     colours = image.reshape(len(image), -1).astype(np.float64)
     colours -= colours.mean(axis=1, keepdims=True)
     scale = np.sqrt((colours**2).sum(axis=0).mean())
     return colours / (scale if scale > 0 else 1.0)
 
 
-def _neighbours(height: int, width: int) -> np.ndarray:
-    """Pairs of squares (2, E) that share a side."""
+def _list_neighbours(height: int, width: int) -> np.ndarray:
+    """Returns the pairs of squares (2, E) that share a side."""
     square = np.arange(height * width).reshape(height, width)
     across = np.stack([square[:, :-1].ravel(), square[:, 1:].ravel()])
     down = np.stack([square[:-1].ravel(), square[1:].ravel()])
@@ -216,13 +216,13 @@ class _Merging:
 
     @property
     def regions(self) -> int:
-        """How many there are."""
+        """The number of regions."""
         return len(self.node)
 
     def merge_best_pairs(self) -> None:
         """Merges all pairs of regions of which each is the other's best neighbour."""
         first, second = self.pairs
-        cost = self._costs(first, second)
+        cost = self._cost_unions(first, second)
         # Ties are broken at random: in order, an even area would merge square by square.
         cost *= 1 + 1e-6 * self.random.random(len(cost))
         best = np.full(self.regions, np.inf)
@@ -235,8 +235,8 @@ class _Merging:
         picked = picked[(last[first[picked]] == picked) & (last[second[picked]] == picked)]
         self._merge(first[picked], second[picked], picked, cost[picked])
 
-    def _costs(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """What the union of each pair of neighbours costs."""
+    def _cost_unions(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Returns what the union of each pair of neighbours costs."""
         unlike = np.full(len(first), SMALLEST_RANGE**2)
         for lowest, highest in zip(self.lowest, self.highest, strict=True):
             span = np.maximum(highest[first], highest[second])
@@ -273,7 +273,7 @@ class _Merging:
         self.pairs = np.stack(np.divmod(key, self.regions))
 
     def tree(self, shape: tuple[int, int], side: int) -> ImageTree:
-        """The tree of all unions made."""
+        """Returns the tree of all unions made."""
         squares = self.squares
         nodes = 2 * squares - 1
         stops = squares + np.cumsum([unions.shape[1] for unions in self.made], dtype=np.int64)

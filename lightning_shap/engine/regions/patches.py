@@ -11,57 +11,61 @@ EVALUATIONS_PER_PATCH = 4
 LARGEST_SIDE = 14
 
 
-class PatchGrid:
-    """An image cut into ``rows`` x ``columns`` patches whose sides differ by a pixel at most.
+def label_patches(grid: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Returns the patch of each pixel, int32 (H, W); their sides differ by a pixel at most.
 
     Args:
         grid: Patches down and across.
         size: Height and width of the image.
+
+    Raises:
+        ArgumentError: If there are more patches than pixels along a side.
     """
-
-    def __init__(self, grid: tuple[int, int], size: tuple[int, int]) -> None:
-        for patches, pixels, side in zip(grid, size, ("rows", "columns"), strict=True):
-            if not 1 <= patches <= pixels:
-                raise ArgumentError(
-                    "grid",
-                    f"asks for {patches} {side} of patches on an image of {size[0]} x {size[1]} "
-                    f"pixels; give between 1 and {pixels} {side}",
-                )
-        self.grid = grid
-        self.size = size
-        down, across = (np.arange(p) * g // p for g, p in zip(grid, size, strict=True))
-        self.labels: np.ndarray = down[:, None] * grid[1] + across[None, :]
-        self.pixels: np.ndarray = np.bincount(self.labels.ravel(), minlength=grid[0] * grid[1])
-
-    @property
-    def players(self) -> int:
-        """How many patches there are."""
-        return self.grid[0] * self.grid[1]
+    for patches, pixels, side in zip(grid, size, ("rows", "columns"), strict=True):
+        if not 1 <= patches <= pixels:
+            raise ArgumentError(
+                "grid",
+                f"asks for {patches} {side} of patches on an image of {size[0]} x {size[1]} "
+                f"pixels; give between 1 and {pixels} {side}",
+            )
+    down, across = (np.arange(p) * g // p for g, p in zip(grid, size, strict=True))
+    labels: np.ndarray = down[:, None] * grid[1] + across[None, :]
+    return labels.astype(np.int32)
 
 
-class PatchCoalitions:
-    """Coalitions of patches; their masks are looked up on the device, batch by batch.
+class LabelledCoalitions:
+    """Coalitions of patches or segments; their masks are looked up on the device, batch by batch.
 
     Args:
-        present: bool (R, n), which patches each coalition holds.
-        patches: The grid they belong to.
+        present: bool (R, n), which players each coalition holds.
+        labels: int (H, W), the player of each pixel, or (N, H, W) of each image.
+        images: int (R,), which image each coalition is of; ignored where all have the same labels.
     """
 
-    def __init__(self, present: np.ndarray, patches: PatchGrid) -> None:
+    def __init__(
+        self, present: np.ndarray, labels: np.ndarray, images: np.ndarray | None = None
+    ) -> None:
         self.present = torch.from_numpy(present)
-        self.labels = torch.from_numpy(patches.labels)
+        self.labels = torch.from_numpy(labels).long().reshape(-1, *labels.shape[-2:])
+        if images is None or len(self.labels) == 1:
+            images = np.zeros(len(present), dtype=np.int64)
+        self.images = images
 
     def __len__(self) -> int:
         return len(self.present)
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """See :class:`lightning_shap.engine.game.Coalitions`."""
+        """Looks up the masks, as :class:`lightning_shap.engine.game.Coalitions` says."""
         self.labels = self.labels.to(device)
-        return self.present[start:stop].to(device)[:, self.labels][:, None]
+        images, present = self.images[start:stop], self.present[start:stop].to(device)
+        starts = np.flatnonzero(np.diff(images, prepend=-1)).tolist()
+        rows = zip(starts, [*starts[1:], len(images)], strict=True)
+        looked_up = [present[a:b][:, self.labels[images[a]]] for a, b in rows]
+        return torch.cat(looked_up)[:, None]
 
 
 def choose_grid(max_evals: int, size: tuple[int, int]) -> tuple[int, int]:
-    """A grid that the budget can resolve: four evaluations a patch, patches near square.
+    """Returns the grid that a budget resolves: four evaluations a patch, patches near square.
 
     On ImageNet networks and photographs insertion and deletion curves were best, or as good as the
     best, with as many (examples/benchmarks/grids.py).

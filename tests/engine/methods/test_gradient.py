@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from lightning_shap.engine.explain import _ends, explain
+from lightning_shap.engine.answer import play_ends
+from lightning_shap.engine.explain import explain
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.incoming import read_backgrounds
 from lightning_shap.engine.methods.attribution import Attribution
@@ -43,7 +44,7 @@ def game_of(model: Any, images: torch.Tensor, **options: Any) -> CoalitionGame:
 
 
 def values_of(game: CoalitionGame, targets: np.ndarray, **options: Any) -> Attribution:
-    base, full = (np.take_along_axis(side, targets, 1) for side in _ends(game))
+    base, full = (np.take_along_axis(side, targets, 1) for side in play_ends(game))
     return gradient_values(game, targets, base, full, **options)
 
 
@@ -52,7 +53,7 @@ def all_classes(images: torch.Tensor, classes: int) -> np.ndarray:
 
 
 def gap(game: CoalitionGame, found: Attribution, targets: np.ndarray) -> np.ndarray:
-    base, full = (np.take_along_axis(side, targets, 1) for side in _ends(game))
+    base, full = (np.take_along_axis(side, targets, 1) for side in play_ends(game))
     base = base if found.base is None else found.base
     return np.abs(found.values.sum((1, 2, 3)) + base - full)
 

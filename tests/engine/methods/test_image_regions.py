@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from lightning_shap import explain
 from lightning_shap.engine.game import CoalitionGame
-from lightning_shap.engine.methods.kernel.segments import SegmentCoalitions, Segments
+from lightning_shap.engine.methods.kernel.segments import Segments
 from lightning_shap.engine.regions import image_tree as image_tree_module
 from lightning_shap.engine.regions.image_tree import image_tree
+from lightning_shap.engine.regions.patches import LabelledCoalitions
 from lightning_shap.errors import ArgumentError
 
 quick = settings(max_examples=15, deadline=None)
@@ -186,7 +187,7 @@ def test_painted_masks_are_the_segments_pixel_by_pixel(images, rows, data):
     segments = [Segments(image_tree(random.random((1, 6, 7))), (2, 3)) for _ in range(images)]
     present = random.random((rows * images, 6)) < 0.5
     owners = np.sort(random.integers(images, size=len(present)))
-    coalitions = SegmentCoalitions(present, owners, segments)
+    coalitions = LabelledCoalitions(present, np.stack([s.labels for s in segments]), owners)
     labels = np.stack([segments[owner].labels for owner in owners])
     expected = np.stack([row[own] for row, own in zip(present, labels, strict=True)])[:, None]
     assert len(coalitions) == images * rows

@@ -21,7 +21,7 @@ from lightning_shap.engine.methods.kernel.estimate import design, estimate
 from lightning_shap.engine.methods.kernel.estimator import kernel_values
 from lightning_shap.engine.methods.kernel.prior import NOISE, PatchKernel
 from lightning_shap.engine.methods.kernel.search import Search
-from lightning_shap.engine.regions.patches import PatchCoalitions, PatchGrid, choose_grid
+from lightning_shap.engine.regions.patches import LabelledCoalitions, choose_grid, label_patches
 
 GRID = (3, 4)
 PLAYERS = 12
@@ -142,10 +142,10 @@ def test_values_and_errors_of_a_known_game_are_what_they_were():
 
 def test_the_summary_of_errors_is_that_of_the_patches():
     found, *_ = play(40, (3, 2))
-    patches = PatchGrid((3, 2), (9, 7))
-    first = np.unique(patches.labels, return_index=True)[1]
+    patches = label_patches((3, 2), (9, 7))
+    first, pixels = np.unique(patches, return_index=True, return_counts=True)[1:]
     values, std = (
-        maps.sum(3).reshape(2, 63, 2)[:, first] * patches.pixels[:, None]
+        maps.sum(3).reshape(2, 63, 2)[:, first] * pixels[:, None]
         for maps in (found.values, found.error_std)
     )
     np.testing.assert_allclose(found.clear, (np.abs(values) > 2 * std).mean(1))
@@ -324,8 +324,8 @@ def test_pairs_tell_main_effects_from_those_of_two():
 @settings(max_examples=60, deadline=None)
 def test_patches_tile_the_image_and_differ_by_a_pixel_a_side_at_most(data, height, width):
     rows, columns = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
-    patches = PatchGrid((rows, columns), (height, width))
-    alone = PatchCoalitions(np.eye(rows * columns, dtype=bool), patches)
+    patches = label_patches((rows, columns), (height, width))
+    alone = LabelledCoalitions(np.eye(rows * columns, dtype=bool), patches)
     everyone = alone.masks(0, len(alone), torch.device("cpu"))
     assert (everyone.sum(0) == 1).all()
     for lengths in (everyone[:, 0].any(2).sum(1), everyone[:, 0].any(1).sum(1)):
@@ -335,7 +335,7 @@ def test_patches_tile_the_image_and_differ_by_a_pixel_a_side_at_most(data, heigh
 
 @given(st.integers(2, 10_000), st.integers(1, 300), st.integers(1, 300))
 def test_a_chosen_grid_fits_the_image(max_evals, height, width):
-    PatchGrid(choose_grid(max_evals, (height, width)), (height, width))
+    label_patches(choose_grid(max_evals, (height, width)), (height, width))
 
 
 class Mixture(torch.nn.Module):

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap import explain
-from lightning_shap.engine.explain import _ends
+from lightning_shap.engine.answer import play_ends
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.maskers import background_of
 from lightning_shap.engine.methods.partition import partition_values
-from lightning_shap.engine.regions.boxes import Box, BoxCoalitions, _multiplied
+from lightning_shap.engine.regions.boxes import Box, BoxCoalitions, _multiply
 
 quick = settings(max_examples=20, deadline=None)
 a_few = settings(max_examples=4, deadline=None)
@@ -46,7 +46,7 @@ def assert_as_shap(shape, images, max_evals, *, targets=None, topk=None, masker=
         values, base_values = ours.values, ours.base_values
     else:
         game = CoalitionGame(model, pictures, background_of(masker, pictures))
-        base_values, full = (ends[:, targets] for ends in _ends(game))
+        base_values, full = (ends[:, targets] for ends in play_ends(game))
         values = partition_values(
             game,
             np.tile(targets, (images, 1)),
@@ -250,5 +250,5 @@ def test_painted_masks_are_the_boxes_pixel_by_pixel(shape, data):
     assert masks.dtype == torch.bool
     assert masks.shape[1] in (1, channels)
     assert (masks.expand_as(expected) == expected).all()
-    multiplied = _multiplied(coalitions[start:stop], whole, masks.shape[1], masks.device)
+    multiplied = _multiply(coalitions[start:stop], whole, masks.shape[1], masks.device)
     assert torch.equal(multiplied, masks)  # as an accelerator paints them

@@ -1,4 +1,4 @@
-"""Which coalitions to evaluate: those from which most is learnt about the Shapley values.
+"""Designs: the coalitions from which most is learnt about the Shapley values.
 
 They are picked one by one from a random pool, each the one that lowers the summed posterior
 variance of the Shapley values most under the prior's centre. The pool holds coalitions as Shapley
@@ -32,14 +32,14 @@ LOOKS = 10  # coalitions of the first two rounds of a descent: two halves, and e
 
 @lru_cache(maxsize=16)
 def coalition_pairs(grid: tuple[int, int], pairs: int, seed: int) -> np.ndarray:
-    """One coalition of each of the ``pairs`` pairs, as +-1 (pairs, n); the other is its negative.
+    """Returns a coalition of each of ``pairs`` pairs, as +-1 (pairs, n); the other is its negative.
 
     No pair comes twice, and none is the pair of the full and the empty coalition. The pairs come in
     the order in which they were picked, so that a beginning of them is a good design too.
     """
     known = np.ones((1, grid[0] * grid[1]))
-    pool = _pool(grid, pairs, np.random.default_rng(seed))
-    picked = _greedy(PatchKernel(grid), known, pool, min(pairs, MOST_PICKED))
+    pool = _draw_pool(grid, pairs, np.random.default_rng(seed))
+    picked = _pick_greedily(PatchKernel(grid), known, pool, min(pairs, MOST_PICKED))
     if len(picked) < pairs:
         taken = {row.tobytes() for row in picked}
         rest = [row for row in pool if row.tobytes() not in taken]
@@ -50,21 +50,21 @@ def coalition_pairs(grid: tuple[int, int], pairs: int, seed: int) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def single_coalitions(grid: tuple[int, int], count: int, seed: int) -> np.ndarray:
-    """``count`` coalitions as +-1 (count, n), each without its complement, for the odd part alone.
+    """Returns coalitions as +-1 (count, n), each without its complement, for the odd part alone.
 
     They complete the :func:`first_looks` of a descent, of which none comes again.
     """
     known = np.vstack([np.ones((1, grid[0] * grid[1])), np.where(first_looks(grid), 1.0, -1.0)])
-    pool = _pool(grid, count, np.random.default_rng(seed))
+    pool = _draw_pool(grid, count, np.random.default_rng(seed))
     taken = {row.tobytes() for row in (*known, *-known)}
     pool = np.array([row for row in pool if row.tobytes() not in taken])
-    chosen = _greedy(PatchKernel(grid), known, pool, count)
+    chosen = _pick_greedily(PatchKernel(grid), known, pool, count)
     chosen.setflags(write=False)
     return chosen
 
 
 def first_looks(grid: tuple[int, int]) -> np.ndarray:
-    """What a descent looks at first, whatever the game, bool (R, n), :data:`LOOKS` at most.
+    """Returns the first coalitions of a descent in any game, bool (R, n), :data:`LOOKS` at most.
 
     Halves, and quarters with the other half absent and present.
     """
@@ -78,12 +78,12 @@ def first_looks(grid: tuple[int, int]) -> np.ndarray:
 
 
 def tree_of(grid: tuple[int, int]) -> BoxTree:
-    """Halves of halves of a grid, down to single patches."""
+    """Returns the tree of a grid: halves of halves, down to single patches."""
     return BoxTree(Box(0, grid[0], 0, grid[1], 0, 1))
 
 
 def coalitions_of_boxes(grid: tuple[int, int], rows: Sequence[tuple[Box, ...]]) -> np.ndarray:
-    """Coalitions bool (R, n) of patches, each given as the boxes of patches that it holds."""
+    """Returns coalitions bool (R, n) of patches, each given as the boxes of patches it holds."""
     present = np.zeros((len(rows), *grid, 1), dtype=bool)
     for coalition, boxes in zip(present, rows, strict=True):
         for box in boxes:
@@ -92,12 +92,12 @@ def coalitions_of_boxes(grid: tuple[int, int], rows: Sequence[tuple[Box, ...]]) 
 
 
 def every_coalition(players: int) -> np.ndarray:
-    """All coalitions (2^n, n) as booleans; the empty one is first and the full one last."""
+    """Returns all coalitions (2^n, n) as booleans; the empty one is first and the full one last."""
     return (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
 
 
-def _pool(grid: tuple[int, int], wanted: int, rng: np.random.Generator) -> np.ndarray:
-    """Distinct pairs to pick from, (R, n), each given as its coalition without the last player.
+def _draw_pool(grid: tuple[int, int], wanted: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns distinct pairs to pick from, (R, n), each as its coalition without the last player.
 
     Sizes are uniform, and so are the patches of a size.
     """
@@ -113,8 +113,10 @@ def _pool(grid: tuple[int, int], wanted: int, rng: np.random.Generator) -> np.nd
     return np.where(pool[rng.permutation(len(pool))[:count]], 1.0, -1.0)
 
 
-def _greedy(kernel: PatchKernel, known: np.ndarray, pool: np.ndarray, count: int) -> np.ndarray:
-    """The pool's best ``count`` coalitions, best first, given some that are known.
+def _pick_greedily(
+    kernel: PatchKernel, known: np.ndarray, pool: np.ndarray, count: int
+) -> np.ndarray:
+    """Picks the pool's best ``count`` coalitions, best first, given some that are known.
 
     A pivoted Cholesky factorisation: after each pick the columns hold the posterior covariances.
     """

@@ -45,7 +45,7 @@ class ShapleyEstimate:
 
 
 def design(grid: tuple[int, int], max_evals: int, seed: int) -> np.ndarray:
-    """The coalitions, bool (R, n), that a budget of ``max_evals`` values is best spent on.
+    """Returns the coalitions, bool (R, n), that a budget of ``max_evals`` is best spent on.
 
     For budgets that are not :func:`few`. The empty and the full coalition are not among them, but
     count. If the budget covers every coalition, all of them come; else they come in pairs, a
@@ -66,7 +66,7 @@ def estimate(
     full: np.ndarray,
     layout: Layout,
 ) -> ShapleyEstimate:
-    """Shapley values from the values of the coalitions that :func:`design` chose.
+    """Estimates Shapley values from the values of the coalitions that :func:`design` chose.
 
     Args:
         coalitions: bool (R, n), as :func:`design` returns them, or a :class:`.search.Search` that
@@ -78,8 +78,8 @@ def estimate(
     """
     rows, players = coalitions.shape
     if _covers(rows + 2, players):
-        exact = _exact(np.vstack([base, values, full]), players)
-        return ShapleyEstimate(_balanced(exact, full - base), np.zeros_like(exact))
+        exact = _solve_exactly(np.vstack([base, values, full]), players)
+        return ShapleyEstimate(_balance(exact, full - base), np.zeros_like(exact))
     everyone = np.ones((1, players), dtype=bool)
     odd = rows > MOST_WHOLE and not few(rows, players)
     if odd:
@@ -90,26 +90,26 @@ def estimate(
         g = np.vstack([full, base, values]) - (full + base) / 2
     s = np.where(present, 1.0, -1.0)
     mean, std = ShapleyProcess(layout, s, g, odd=odd).shapley_values()
-    return ShapleyEstimate(_balanced(mean, full - base), std)
+    return ShapleyEstimate(_balance(mean, full - base), std)
 
 
 def few(rows: int, players: int) -> bool:
-    """Whether that many coalitions are too few to choose them before the game is seen."""
+    """Returns whether coalitions are too few to be chosen before the game is seen."""
     return rows <= min(2 * players + 3, MOST_FEW) and not _covers(rows + 2, players)
 
 
 def _covers(evaluations: int, players: int) -> bool:
-    """Whether that many evaluations are enough for every coalition."""
+    """Returns whether so many evaluations are enough for every coalition."""
     return players <= 20 and evaluations >= 2**players
 
 
-def _balanced(values: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """The values with what rounding lost or added shared out, so that they add up to ``total``."""
+def _balance(values: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Shares out what rounding lost or added, so that the values add up to ``total``."""
     return values + (total - values.sum(0)) / len(values)
 
 
-def _exact(values: np.ndarray, players: int) -> np.ndarray:
-    """Shapley values (n, K) of a game given as a whole, (2^n, K) in :func:`every_coalition` order.
+def _solve_exactly(values: np.ndarray, players: int) -> np.ndarray:
+    """Returns the Shapley values (n, K) of a whole game (2^n, K), see :func:`every_coalition`.
 
     phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! (f(S with i) - f(S))
     (Shapley, "A value for n-person games", 1953).

@@ -1,4 +1,4 @@
-"""Shapley values of a grid of patches, or of an image's own segments, with error bars.
+"""The method "kernel": Gaussian-process regression over coalitions of patches or segments.
 
 Coalitions are chosen by :mod:`.search`, evaluated for all images in shared batches, and
 turned into Shapley values by :mod:`.estimate`.
@@ -13,9 +13,10 @@ from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.methods.attribution import Attribution
 from lightning_shap.engine.methods.kernel.estimate import estimate
 from lightning_shap.engine.methods.kernel.search import Search
-from lightning_shap.engine.methods.kernel.segments import SegmentCoalitions, Segments
+from lightning_shap.engine.methods.kernel.segments import Segments
+from lightning_shap.engine.methods.kernel.smoothing import Layout
 from lightning_shap.engine.regions.image_tree import ImageTree
-from lightning_shap.engine.regions.patches import PatchCoalitions, PatchGrid, choose_grid
+from lightning_shap.engine.regions.patches import LabelledCoalitions, choose_grid, label_patches
 from lightning_shap.explanation.regions import Regions
 
 
@@ -30,7 +31,7 @@ def kernel_values(
     regions: Sequence[ImageTree] | None = None,
     seed: int = 0,
 ) -> Attribution:
-    """Shapley values of patches or segments, each spread evenly over its pixels and channels.
+    """Estimates Shapley values of patches or segments, spread evenly over pixels and channels.
 
     Args:
         game: The coalition game of a batch of images.
@@ -53,58 +54,46 @@ def kernel_values(
         ValueError: If the grid has more patches than the image has pixels along a side.
     """
     count, channels, height, width = game.images.shape
-    size = height, width
-    patches = PatchGrid(grid or choose_grid(max_evals, size), size)
-    segments = None if regions is None else [Segments(tree, patches.grid) for tree in regions]
+    grid = grid or choose_grid(max_evals, (height, width))
+    patches, players = label_patches(grid, (height, width)), grid[0] * grid[1]
+    segments = [] if regions is None else [Segments(tree, grid) for tree in regions]
+    labels = np.stack([each.labels for each in segments] or [patches] * count)
+    layouts: list[Layout] = [each.places for each in segments] or [grid] * count
     with _one_thread():
         searches = [
-            Search(patches.grid, *ends, max_evals=max_evals, seed=seed)
+            Search(grid, *ends, max_evals=max_evals, seed=seed)
             for ends in zip(base, full, strict=True)
         ]
     while len(rows := np.concatenate(turns := [search.ask() for search in searches])):
         counts = [len(asked) for asked in turns]
         images = np.repeat(np.arange(count), counts)
         outputs = game.play(
-            images,
-            PatchCoalitions(rows, patches)
-            if segments is None
-            else SegmentCoalitions(rows, images, segments),
+            images, LabelledCoalitions(rows, labels if segments else patches, images)
         )
         outputs = np.take_along_axis(outputs, targets[images], axis=1)
         answers = np.split(outputs, np.cumsum(counts)[:-1])
         with _one_thread():
             for search, asked, answer in zip(searches, turns, answers, strict=True):
                 search.answer(asked, answer)
-
-    values = np.empty((count, patches.players, targets.shape[1]))
-    error_std = np.empty_like(values)
-    clear = np.empty(targets.shape)
-    relative_error = np.empty(targets.shape)
     with _one_thread():
-        for image in range(count):
-            found = estimate(
-                searches[image].coalitions,
-                searches[image].values,
-                base[image],
-                full[image],
-                patches.grid if segments is None else segments[image].places,
-            )
-            values[image], error_std[image] = found.values, found.std
-            clear[image], relative_error[image] = found.clear, found.relative_error
-    labels = (
-        np.broadcast_to(patches.labels.astype(np.int32), (count, *size))
-        if segments is None
-        else np.stack([each.labels for each in segments])
-    )
+        found = [
+            estimate(search.coalitions, search.values, search.base, search.full, layout)
+            for search, layout in zip(searches, layouts, strict=True)
+        ]
     return Attribution(
-        Regions.even(labels, values, channels, error_std),
-        np.full(count, patches.players),
-        grid=patches.grid if segments is None else None,
-        clear=clear,
-        relative_error=relative_error,
+        Regions.even(
+            labels,
+            np.stack([each.values for each in found]),
+            channels,
+            np.stack([each.std for each in found]),
+        ),
+        np.full(count, players),
+        grid=None if segments else grid,
+        clear=np.stack([each.clear for each in found]),
+        relative_error=np.stack([each.relative_error for each in found]),
     )
 
 
 def _one_thread() -> threadpool_limits:
-    """Matrices this small are solved several times as fast without waiting for other threads."""
+    """Limits BLAS to a thread: matrices this small wait for others longer than they are solved."""
     return threadpool_limits(limits=1, user_api="blas")

@@ -105,7 +105,7 @@ class PatchKernel:
         self.spreads = np.concatenate([SPREADS, np.full(self.players, RELEVANCE_SPREAD)])
 
     def terms(self, theta: np.ndarray) -> Terms:
-        """The parts of the prior at the hyper-parameters `theta` (logarithms)."""
+        """Returns the parts of the prior at the hyper-parameters `theta` (logarithms)."""
         own, main_length, varying, size_length, odd, degree, odd_length, noise, even = theta[
             : len(PRIOR)
         ]
@@ -127,29 +127,31 @@ class PatchKernel:
         )
 
     def main_side(self, terms: Terms, s: np.ndarray) -> np.ndarray:
-        """A s (R, n)."""
+        """Returns A s (R, n)."""
         smoothed = terms.main(s * terms.root) * terms.root
         return (smoothed + terms.own * terms.relevance * s) / self.players
 
     def odd_side(self, terms: Terms, s: np.ndarray) -> np.ndarray:
-        """C B s (R, n)."""
+        """Returns c B s (R, n)."""
         return terms.odd(s * terms.root) * terms.root * (terms.degree / terms.total)
 
     def covariance(self, terms: Terms, s: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Prior covariance (R, R') of the game without its noise."""
+        """Returns the prior covariance (R, R') of the game without its noise."""
         exponent = self.odd_side(terms, s) @ other.T
         result = self.main_side(terms, s) @ other.T
-        result *= terms.sizes.weights[np.ix_(_sizes(s), _sizes(other))]
-        result += self._interactions(terms, exponent)
+        result *= terms.sizes.weights[np.ix_(_count_present(s), _count_present(other))]
+        result += self._sum_interactions(terms, exponent)
         return result
 
     def variances(self, terms: Terms, s: np.ndarray) -> np.ndarray:
-        """Prior variances (R,) of the game without its noise: the diagonal of `covariance`."""
+        """Returns the prior variances (R,) without noise: the diagonal of `covariance`."""
         exponent = (self.odd_side(terms, s) * s).sum(1)
-        weights = terms.sizes.weights.diagonal()[_sizes(s)]
-        return weights * (self.main_side(terms, s) * s).sum(1) + self._interactions(terms, exponent)
+        weights = terms.sizes.weights.diagonal()[_count_present(s)]
+        return weights * (self.main_side(terms, s) * s).sum(1) + self._sum_interactions(
+            terms, exponent
+        )
 
-    def _interactions(self, terms: Terms, exponent: np.ndarray) -> np.ndarray:
+    def _sum_interactions(self, terms: Terms, exponent: np.ndarray) -> np.ndarray:
         up = np.exp(exponent)
         down = 1 / up
         result = (up - down - 2 * exponent) * (terms.odd_scale / 2)
@@ -160,7 +162,7 @@ class PatchKernel:
     def covariance_and_pullback(
         self, terms: Terms, s: np.ndarray
     ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        """`covariance` of coalitions (R, n) among themselves, and what differentiates it.
+        """Returns the `covariance` of coalitions (R, n) among themselves, and its derivatives.
 
         The latter turns a symmetric weight (R, R) into the derivative of sum(weight * covariance)
         by every hyper-parameter but the noise, which is left 0.
@@ -169,9 +171,9 @@ class PatchKernel:
         main, odd = terms.main(side), terms.odd(side)
         exponent = (odd * (terms.degree / terms.total)) @ side.T
         plain = (main @ side.T + (terms.own * terms.relevance * s) @ s.T) / self.players
-        pair = np.ix_(_sizes(s), _sizes(s))
+        pair = np.ix_(_count_present(s), _count_present(s))
         likeness = terms.sizes.weights[pair]
-        covariance = likeness * plain + self._interactions(terms, exponent)
+        covariance = likeness * plain + self._sum_interactions(terms, exponent)
 
         def pullback(weight: np.ndarray) -> np.ndarray:
             weighted = weight * plain
@@ -217,22 +219,22 @@ class PatchKernel:
         return covariance, pullback
 
     def shapley_covariance(self, terms: Terms, s: np.ndarray) -> np.ndarray:
-        """Prior covariance (n, R) of the Shapley values with the game, its noise left out."""
+        """Returns the prior covariance (n, R) of the Shapley values with the game without noise."""
         u = self.odd_side(terms, s)
-        odd = _shapley_of_exponential(u) - 2 * u.T
-        own, others = (part[_sizes(s)] for part in terms.sizes.shapley_values())
+        odd = _integrate_exponential(u) - 2 * u.T
+        own, others = (part[_count_present(s)] for part in terms.sizes.shapley_values())
         main = self.main_side(terms, s).T
         return main * (own - others) + main.sum(0) * others + terms.odd_scale * odd
 
 
-def _sizes(s: np.ndarray) -> np.ndarray:
-    """Int (R,), how many players are present in each coalition."""
+def _count_present(s: np.ndarray) -> np.ndarray:
+    """Returns int (R,), how many players are present in each coalition."""
     sizes: np.ndarray = (s > 0).sum(1)
     return sizes
 
 
 def shapley_of_noise(s: np.ndarray) -> np.ndarray:
-    """Shapley values (n, R) of the odd games that are 1 at s, -1 at -s and 0 elsewhere."""
+    """Returns the Shapley values (n, R) of the odd games of 1 at s, -1 at -s and 0 elsewhere."""
     n = s.shape[1]
     present = s > 0
     size = present.sum(1, keepdims=True)
@@ -242,14 +244,14 @@ def shapley_of_noise(s: np.ndarray) -> np.ndarray:
 
 
 def shapley_variance_of_noise(n: int) -> float:
-    """Prior variance of a Shapley value when every pair {s, -s} has its own unit noise."""
+    """Returns the variance of a Shapley value when every pair {s, -s} has its own unit noise."""
     k = np.arange(1, n + 1)
     choices = gammaln(n) - gammaln(k) - gammaln(n - k + 1)
     return float(4 / n**2 * np.exp(-choices).sum())
 
 
-def _shapley_of_exponential(u: np.ndarray) -> np.ndarray:
-    """Shapley values (n, R) of the games s -> sinh(s'u), one row of u (R, n) each."""
+def _integrate_exponential(u: np.ndarray) -> np.ndarray:
+    """Returns the Shapley values (n, R) of the games s -> sinh(s'u), one row of u (R, n) each."""
     nodes, weights = _quadrature(min(u.shape[1] // 2 + 1, MOST_NODES))
     cosh, sinh = np.cosh(u), np.sinh(u)
     result = np.zeros_like(u)

@@ -63,13 +63,13 @@ class ShapleyProcess:
         self.rng = np.random.default_rng(seed)
 
     def shapley_values(self) -> tuple[np.ndarray, np.ndarray]:
-        """Posterior mean and standard deviation of the Shapley values, (n, K) each.
+        """Returns posterior mean and standard deviation of the Shapley values, (n, K) each.
 
         Both are those of the most probable hyper-parameters; the deviation counts as well how far
         other probable ones move the mean.
         """
-        best, *others = self._settings()
-        mean, variance = self._posterior(best)
+        best, *others = self._find_settings()
+        mean, variance = self._find_posterior(best)
         if others:
             moved = np.array([self._solve(self.kernel.terms(theta))[0] for theta in others])
             variance += ((moved - mean) ** 2).mean(0)
@@ -78,15 +78,15 @@ class ShapleyProcess:
         return mean * self.size, np.sqrt(variance) * self.size
 
     def _solve(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, bool]]:
-        """Mean (n, K), weights (m, K), noise's part of the covariance (n, m), and a factor."""
-        factor = cho_factor(self._covariance(terms), lower=True, overwrite_a=True)
+        """Returns mean (n, K), weights (m, K), noise's share of covariance (n, m) and a factor."""
+        factor = cho_factor(self._find_covariance(terms), lower=True, overwrite_a=True)
         weights = cho_solve(factor, self.g)
-        noise = shapley_of_noise(self.s) * (self._noise(terms, len(self.s)) / self.parts)
+        noise = shapley_of_noise(self.s) * (self._list_noise(terms, len(self.s)) / self.parts)
         cross = self.kernel.shapley_covariance(terms, self.s) + noise
         return cross @ weights, weights, noise, factor
 
-    def _posterior(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance (n, K) of the Shapley values given the hyper-parameters.
+    def _find_posterior(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns mean and variance (n, K) of the Shapley values given the hyper-parameters.
 
         The scale of an output is what makes the errors of coalitions left out in turn as large as
         they are.
@@ -97,32 +97,32 @@ class ShapleyProcess:
         inverse = lapack.dpotri(factor[0], lower=1)[0]
         left_out = (weights**2 / inverse.diagonal()[:, None]).mean(0)
         alone = terms.noise * shapley_variance_of_noise(self.kernel.players)
-        variance = self._smooth_variance(terms, solved)
+        variance = self._average_variance(terms, solved)
         variance += np.maximum(alone - (noise * solved.T).sum(1), 0)
         return mean, np.outer(variance, left_out)
 
-    def _noise(self, terms: Terms, count: int) -> np.ndarray:
+    def _list_noise(self, terms: Terms, count: int) -> np.ndarray:
         noise = np.full(count, self.parts * terms.noise)
         noise[: self.parts] = EXACT
         return noise
 
-    def _covariance(self, terms: Terms) -> np.ndarray:
-        return self._with_noise(terms, self.kernel.covariance(terms, self.s, self.s))
+    def _find_covariance(self, terms: Terms) -> np.ndarray:
+        return self._add_noise(terms, self.kernel.covariance(terms, self.s, self.s))
 
-    def _with_noise(self, terms: Terms, covariance: np.ndarray) -> np.ndarray:
+    def _add_noise(self, terms: Terms, covariance: np.ndarray) -> np.ndarray:
         diagonal = np.einsum("ii->i", covariance)
-        diagonal += self._noise(terms, len(covariance)) + JITTER * diagonal.mean()
+        diagonal += self._list_noise(terms, len(covariance)) + JITTER * diagonal.mean()
         return covariance
 
-    def _settings(self) -> list[np.ndarray]:
-        """Hyper-parameters: the most probable ones, and others around them while pairs are few."""
+    def _find_settings(self) -> list[np.ndarray]:
+        """Returns the likeliest hyper-parameters, and others around them while pairs are few."""
         centres, spreads = self.kernel.centres, self.kernel.spreads
         if not self.live.any():
             return [centres]
         s = self.s[:MOST_PAIRS_SEARCHED]
         g = self.g[:MOST_PAIRS_SEARCHED, self.live]
         found = minimize(
-            self._loss,
+            self._evaluate_loss,
             np.zeros_like(centres),
             args=(s, g),
             jac=True,
@@ -138,15 +138,17 @@ class ShapleyProcess:
         moves = np.vstack([np.zeros_like(centres), moves])
         return list(centres + spreads * np.clip(found.x + moves, -3, 3))
 
-    def _loss(self, x: np.ndarray, s: np.ndarray, g: np.ndarray) -> tuple[float, np.ndarray]:
-        """Minus the logarithm of marginal likelihood times prior, and its gradient.
+    def _evaluate_loss(
+        self, x: np.ndarray, s: np.ndarray, g: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Returns minus the logarithm of marginal likelihood times prior, and its gradient.
 
         The hyper-parameters come as deviations ``x`` in units of the prior's spreads.
         """
         kernel, (pairs, outputs) = self.kernel, g.shape
         terms = kernel.terms(kernel.centres + kernel.spreads * x)
         covariance, pullback = kernel.covariance_and_pullback(terms, s)
-        factor, failed = lapack.dpotrf(self._with_noise(terms, covariance), lower=1)
+        factor, failed = lapack.dpotrf(self._add_noise(terms, covariance), lower=1)
         if failed:
             return 1e12, np.zeros_like(x)
         weights = lapack.dpotrs(factor, g, lower=1)[0]
@@ -159,8 +161,8 @@ class ShapleyProcess:
         gradient[NOISE] = self.parts * terms.noise * slope.diagonal()[self.parts :].sum()
         return loss + (x**2).sum() / 2, gradient * kernel.spreads + x
 
-    def _smooth_variance(self, terms: Terms, solved: np.ndarray) -> np.ndarray:
-        """Posterior variance of the Shapley values (n,), but for the noise's share in it.
+    def _average_variance(self, terms: Terms, solved: np.ndarray) -> np.ndarray:
+        """Returns the posterior variance of the Shapley values (n,) without the noise's share.
 
         It is the Shapley value of s -> cov(value, g(s)) under the posterior: a game whose marginal
         contributions are averaged over random orders.

@@ -59,7 +59,7 @@ class Search:
             self._planned = design(grid, max_evals, seed)
 
     def ask(self) -> np.ndarray:
-        """The coalitions to evaluate next, bool (R, n); none when there are no more."""
+        """Returns the coalitions to evaluate next, bool (R, n); none when there are no more."""
         if self._descent is not None:
             return coalitions_of_boxes(self.grid, self._descent.ask())
         asked, self._planned = self._planned, self._planned[:0]
@@ -76,7 +76,7 @@ class Search:
                 self._planned = single_coalitions(self.grid, self.rows - LOOKS, self.seed) > 0
 
     def _nearly_additive(self) -> bool:
-        """Whether quarters add the same to each output with the other half absent and present."""
+        """Returns whether quarters add the same with the other half absent and present."""
         everyone = np.ones((1, self.coalitions.shape[1]))
         present = np.vstack([0 * everyone, everyone, self.coalitions])
         values = np.vstack([self.base, self.full, self.values])

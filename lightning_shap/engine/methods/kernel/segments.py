@@ -1,9 +1,6 @@
 """An image's own segments as the players of a game that was designed for a grid of patches."""
 
-from collections.abc import Sequence
-
 import numpy as np
-import torch
 from scipy.optimize import linear_sum_assignment
 
 from lightning_shap.engine.methods.kernel.smoothing import Places
@@ -43,34 +40,3 @@ class Segments:
             np.stack([down, across], axis=1)[segment] / np.sqrt(labels.size),
             pixels[segment] / labels.size,
         )
-
-
-class SegmentCoalitions:
-    """Coalitions of each image's own segments.
-
-    Args:
-        present: bool (R, n), which segments each coalition holds.
-        images: int (R,), which image each coalition is of.
-        segments: Of each image.
-    """
-
-    def __init__(
-        self, present: np.ndarray, images: np.ndarray, segments: Sequence[Segments]
-    ) -> None:
-        self.present = torch.from_numpy(present)
-        self.images = images
-        self.labels = torch.from_numpy(np.stack([each.labels for each in segments])).long()
-
-    def __len__(self) -> int:
-        return len(self.present)
-
-    def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """See :class:`lightning_shap.engine.game.Coalitions`."""
-        self.labels = self.labels.to(device)
-        images = self.images[start:stop]
-        present = self.present[start:stop].to(device)
-        masks = torch.empty((len(images), *self.labels.shape[1:]), dtype=torch.bool, device=device)
-        for image in np.unique(images):
-            rows = torch.from_numpy(images == image).to(device)
-            masks[rows] = present[rows][:, self.labels[image]]
-        return masks[:, None]

@@ -1,4 +1,4 @@
-"""How alike main effects are in coalitions of two sizes."""
+"""The likeness of main effects in coalitions of two sizes."""
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Sizes:
         self.by_length: np.ndarray = part * (alike * apart).mean(0)
 
     def shapley_values(self) -> tuple[np.ndarray, np.ndarray]:
-        """Shapley values of the games s -> s_j w(|s|, k) for each size k: of j, and of any other.
+        """Returns the Shapley values in the games s -> s_j w(|s|, k): of j, and of any other.
 
         Whoever joins a coalition without j changes the weight of -1, or with j that of 1. So j gets
         the mean of w(i, k) + w(i + 1, k) over all sizes i without it; what is left of the whole,

@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Places:
-    """Where players of any shape are, and how large.
+    """Places and sizes of players of any shape.
 
     Attributes:
         centres: float (n, 2), down and across, in units in which the image has an area of one.
@@ -24,7 +24,7 @@ Layout: TypeAlias = tuple[int, int] | Places
 
 
 def players_of(layout: Layout) -> int:
-    """How many players there are."""
+    """Returns how many players there are."""
     return len(layout.areas) if isinstance(layout, Places) else layout[0] * layout[1]
 
 
@@ -43,36 +43,36 @@ class Smoothing:
         length = np.exp(log_length) / 4
         if isinstance(layout, Places):
             apart = ((layout.centres[:, None] - layout.centres) ** 2).sum(-1)
-            self.whole, self.whole_slope = _gaussian(apart / length**2)
+            self.whole, self.whole_slope = _evaluate_gaussian(apart / length**2)
             return
         length *= np.sqrt(layout[0] * layout[1])
         (self.down, self.down_slope), (self.across, self.across_slope) = (
-            _gaussian((np.arange(side)[:, None] - np.arange(side)) ** 2 / length**2)
+            _evaluate_gaussian((np.arange(side)[:, None] - np.arange(side)) ** 2 / length**2)
             for side in layout
         )
 
     def __call__(self, s: np.ndarray) -> np.ndarray:
-        """Smoothed coalitions (R, n)."""
+        """Returns smoothed coalitions (R, n)."""
         if isinstance(self.layout, Places):
             return s @ self.whole
-        return self._along(s, self.layout, self.down, self.across)
+        return self._smooth_along(s, self.layout, self.down, self.across)
 
     def slope(self, s: np.ndarray) -> np.ndarray:
-        """Their derivative by the log length (R, n)."""
+        """Returns the derivative of smoothed coalitions by the log length, (R, n)."""
         if isinstance(self.layout, Places):
             return s @ self.whole_slope
-        return self._along(s, self.layout, self.down_slope, self.across) + self._along(
-            s, self.layout, self.down, self.across_slope
-        )
+        return self._smooth_along(
+            s, self.layout, self.down_slope, self.across
+        ) + self._smooth_along(s, self.layout, self.down, self.across_slope)
 
-    def _along(
+    def _smooth_along(
         self, s: np.ndarray, grid: tuple[int, int], down: np.ndarray, across: np.ndarray
     ) -> np.ndarray:
         return (down @ (s.reshape(-1, *grid) @ across)).reshape(s.shape)
 
 
-def _gaussian(decay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian of squared distances in lengths, and its slope by the log length.
+def _evaluate_gaussian(decay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the Gaussian of squared distances in lengths, and its slope by the log length.
 
     Divided by the roots of its row sums, so that a border does not weigh less than the middle.
     """

@@ -1,4 +1,4 @@
-"""The compact form: small, and true to what was found."""
+"""The page's data: small, and true to what was found."""
 
 import io
 import zipfile

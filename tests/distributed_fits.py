@@ -192,15 +192,22 @@ class RankStream(Stream):
 class Unpicklable(ShapCallback):
     """Its explanation cannot travel from one rank."""
 
-    def _found(self, trainer, *asked):
-        with patch.object(shares, "isolated", with_secret if trainer.global_rank else isolated):
-            return super()._found(trainer, *asked)
+    def setup(self, trainer, pl_module, stage):
+        super().setup(trainer, pl_module, stage)
+        explainer = self._session.explainer
+        explain = explainer.explain
+
+        def explain_with_secret(*asked, **options):
+            with patch.object(shares, "isolated", with_secret if trainer.global_rank else isolated):
+                return explain(*asked, **options)
+
+        explainer.explain = explain_with_secret
 
 
 def with_secret(model, work):
-    explanation, faithful = isolated(model, work)
+    explanation, *rest = isolated(model, work)
     explanation.secret = lambda: None
-    return explanation, faithful
+    return explanation, *rest
 
 
 class BrokenLogger(KeepingLogger):

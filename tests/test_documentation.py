@@ -28,9 +28,9 @@ from lightning_shap.engine.regions.image_tree import MOST_SQUARES
 from lightning_shap.engine.regions.patches import EVALUATIONS_PER_PATCH, choose_grid
 from lightning_shap.explanation.compressed import MOST_CELLS
 from lightning_shap.explanation.maps import maps_of
+from lightning_shap.page.data import numbers_of
 from lightning_shap.training.fixed_classes import USUAL_TOPK
-from lightning_shap.training.logs.loggers import numbers_of
-from lightning_shap.training.logs.results import RESERVE
+from lightning_shap.training.logs.disk import RESERVE
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

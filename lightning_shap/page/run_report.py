@@ -8,14 +8,13 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
 from lightning_shap.explanation.atomic import is_free, open_regular, replacing
 from lightning_shap.page.bundle import HEAD_BYTES, owner_in
-from lightning_shap.page.data import PageData, numbers_of
+from lightning_shap.page.data import PageData
 from lightning_shap.page.report import Pages
 
 GROWTH = 1.1  # a report is written anew once it has so many times the explanations
@@ -59,37 +58,25 @@ class RunReport:
         return self._resumed if self.place is None else {"path": self.place, "run": self.run}
 
     def add(
-        self,
-        *,
-        folder: str,
-        name: str,
-        page: PageData,
-        record: Any,
-        tag: str,
-        metrics: Callable[[], Mapping[str, float]] = dict,
-        numbers: Mapping[str, float] | None = None,
-        **others: Any,
+        self, *, folder: str, name: str, tag: str, page: PageData, numbers: Mapping[str, float]
     ) -> None:
-        """Adds an explanation, with the training's own numbers of that moment.
+        """Adds an explanation.
 
         Args:
             folder: Where the run keeps its files, a path or an address.
             name: The run's.
-            page: What is shown of the explanation.
-            record: How it came about.
             tag: Under which it is logged.
-            metrics: Returns the training's own numbers.
-            numbers: What else is known of it, by names without the tag.
-            others: What other places of a training's results need.
+            page: What is shown of the explanation.
+            numbers: What is known of it and of the training then, by the names to log it under.
         """
         self._folder, self._title = folder, name
         if "path" in self._resumed and self.place is None:
             self._go_on(name, page.facts["step"])
-        self._pages.add(name, tag, page, {**metrics(), **numbers_of(tag, record, numbers)})
+        self._pages.add(name, tag, page, numbers)
         if len(self._pages) >= GROWTH * self._written:
             self.finish()
 
-    def finish(self, **others: Any) -> None:
+    def finish(self) -> None:
         """Writes what is not written yet."""
         if len(self._pages) == self._written:
             return

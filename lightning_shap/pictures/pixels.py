@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TypedDict
 
 import numpy as np
 from PIL import Image, ImageChops, ImageColor
@@ -23,6 +24,14 @@ FLATTEST = 8  # grey levels that an image spans; of fewer its noise would be see
 COMMON_SIDE = 192  # small images are enlarged to about this
 LARGEST_SIDE = 256  # larger images are reduced
 REDUCED_SIDE = 224
+
+
+class Look(TypedDict):
+    """Holds how images are shown as photographs; see :func:`lightning_shap.plot`."""
+
+    mean: float | Sequence[float] | None
+    std: float | Sequence[float] | None
+    channels: int | Sequence[int] | None
 
 
 def cell_size(height: int, width: int) -> tuple[int, int]:

@@ -1,1 +1,1 @@
-"""What the callback needs of a training: its samples, ranks, budget and bars."""
+"""Explain a classifier in training: the callback, and what it needs of a fit."""

@@ -1,4 +1,4 @@
-"""The model of a run's best checkpoint, beside the one in hand."""
+"""Load the model of a run's best checkpoint, beside the one in hand."""
 
 from inspect import signature
 
@@ -10,7 +10,7 @@ from lightning_shap.training.lightning import LightningModule, Trainer
 
 
 def best_model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
-    """A copy of the module with the weights of the checkpoint that its trainer found best.
+    """Returns a copy of the module with the weights that its trainer found best.
 
     Raises:
         ValueError: If no checkpoint was saved, or none is better than another.

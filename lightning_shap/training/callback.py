@@ -1,44 +1,16 @@
-"""When to explain: a Lightning callback that watches a classifier learn."""
+"""Say when to explain: a Lightning callback that watches a classifier learn."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
-from lightning_shap.analysis.history.history import Story
-from lightning_shap.analysis.history.numbers import MetricName, checked_metrics
-from lightning_shap.engine.incoming import is_unfinished
-from lightning_shap.engine.methods.registry import MethodName, RegionsName
-from lightning_shap.engine.outputs import Output
-from lightning_shap.engine.question import Question
-from lightning_shap.errors import ArgumentError, checked_choice, checked_count, checked_switch
-from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.pictures.pixels import shown_channels
-from lightning_shap.pictures.styles import STYLES, StyleName
-from lightning_shap.training.best_checkpoint import best_model
-from lightning_shap.training.class_summary import FEWEST, Summarizer
-from lightning_shap.training.configuration import configurable
-from lightning_shap.training.failures import Failures
-from lightning_shap.training.fixed_classes import USUAL_REGIONS, USUAL_TOPK, Steady
+from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.lightning import EitherCallback, LightningModule, Trainer
-from lightning_shap.training.logs.ending import half_of
-from lightning_shap.training.logs.logbook import CONTROL, Logbook, resume
-from lightning_shap.training.logs.results import Results
-from lightning_shap.training.messages import inform, warn
+from lightning_shap.training.messages import warn
 from lightning_shap.training.moment import Moment
-from lightning_shap.training.ranks import Ranks, why_declined
-from lightning_shap.training.samples.fixed_batch import FixedBatch, SamplesLike, one_class_only
-from lightning_shap.training.samples.labels import checked_which
-from lightning_shap.training.samples.loaders import validates
-from lightning_shap.training.samples.mistakes import MistakesFirst
-from lightning_shap.training.samples.model_card import ModelCard, model_card
-from lightning_shap.training.samples.samples import Samples, checked_samples
-from lightning_shap.training.shared_explainer import SharedExplainer
-from lightning_shap.training.time_budget import TimeBudget
-
-ModelOf = Callable[[Trainer, LightningModule], LightningModule]
+from lightning_shap.training.ranks import why_declined
+from lightning_shap.training.session import Session
 
 
-class ShapCallback(EitherCallback):
+class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as EitherCallback
     """Explains a fixed sample batch with SHAP at epoch ends and at the end of ``fit``.
 
     Five arguments to start with: ``n_samples``, how many images; ``max_evals``, how fine their maps
@@ -54,6 +26,7 @@ class ShapCallback(EitherCallback):
 
     Attributes:
         explanation: The latest explanation, for callbacks further down the list; None before.
+        class_summary: What ``summary`` found of the classes; None before, and without.
 
     Args:
         n_samples: How many samples.
@@ -160,114 +133,10 @@ class ShapCallback(EitherCallback):
         >>> trainer = Trainer(callbacks=[ShapCallback(n_samples=8)], logger=False)
     """
 
-    @configurable
-    def __init__(
-        self,
-        n_samples: int = 8,
-        *,
-        samples: SamplesLike | None = None,
-        labels: Callable[[Any], Any] | int | str | None = None,
-        every_n_epochs: int = 1,
-        explain_untrained: bool = True,
-        method: MethodName = "partition",
-        max_evals: int = 100,
-        targets: int | Sequence[int] | None = None,
-        topk: int | None = None,
-        against: Literal["runner-up"] | int | None = None,
-        masker: float | str = "blur",
-        grid: int | Sequence[int] | None = None,
-        regions: RegionsName | None = None,
-        output: Output = "logit",
-        returns: Literal["logits", "probabilities", "log-probabilities", "values"] | None = None,
-        multi_label: bool = False,
-        batch_size: int = 64,
-        class_names: Sequence[str] | None = None,
-        mean: float | Sequence[float] | None = None,
-        std: float | Sequence[float] | None = None,
-        channels: int | Sequence[int] | None = None,
-        module: str | None = None,
-        style: StyleName | None = None,
-        per_sample: bool = False,
-        tag: str = "shap",
-        save_dir: str | None = None,
-        on_error: Literal["warn", "raise"] = "warn",
-        seed: int = 0,
-        progress: bool = True,
-        explain_checkpoint: Literal["best"] | None = None,
-        time_budget: float | str | None = None,
-        report: bool = False,
-        metrics: Sequence[MetricName] | None = None,
-        evolution: Literal["picture", "animated"] | None = "picture",
-        summary: int | None = None,
-    ) -> None:
-        super().__init__()
-        checked_count("n_samples", n_samples, least=1)
-        checked_switch("explain_untrained", explain_untrained)
-        checked_switch("progress", progress)
-        checked_switch("report", report)
-        checked_switch("per_sample", per_sample)
-        checked_count("every_n_epochs", every_n_epochs, least=0)
-        if (mean is None) != (std is None):
-            raise ArgumentError("mean, std", "only one was given; give both or neither")
-        checked_choice("on_error", on_error, ("warn", "raise"))
-        if not tag.strip("/"):
-            raise ArgumentError("tag", f"got {tag!r}; give a name such as 'shap'")
-        checked_choice("explain_checkpoint", explain_checkpoint, ("best", None))
-        self.batch = FixedBatch(n_samples, checked_samples(samples), seed, checked_which(labels))
-        self.every_n_epochs = every_n_epochs
-        self.explain_untrained = explain_untrained
-        if channels is not None:
-            listed = [channels] if isinstance(channels, int) else channels
-            shown_channels(channels, 1 + max(map(int, listed), default=0))
-        self.channels = channels
-        self.normalisation = None if mean is None or std is None else (mean, std)
-        self.module = module
-        self.class_names = class_names
-        checked_choice("style", style, (*STYLES, None))
-        checked_choice("evolution", evolution, ("picture", "animated", None))
-        if summary is not None:
-            checked_count("summary", summary, least=FEWEST, why="fewer say nothing of classes")
-        self.tag = tag
-        self.failures = Failures(on_error)
-        self.question = Question(
-            method=method,
-            max_evals=max_evals,
-            targets=targets,
-            topk=topk,
-            against=against,
-            masker=masker,
-            grid=grid,
-            regions=regions,
-            output=output,
-            returns=returns,
-            multi_label=multi_label,
-            batch_size=batch_size,
-            seed=seed,
-            # The first is the true class, whose maps are not to change with those beside it.
-            leading=None if targets is not None else 1,
-        ).complete(topk=USUAL_TOPK, regions=USUAL_REGIONS)
-        self.explain_checkpoint = explain_checkpoint
-        self.budget = TimeBudget(time_budget)
-        settings = {**self.question.settings, "labels": self.batch.labels}
-        self.results = Results(tag, settings, save_dir, on_error, report)
-        self.explanation: ImageExplanation | None = None
-        self.steady = Steady()
-        self.story = Story(checked_metrics(metrics))
-        self.explainer = SharedExplainer(
-            module,
-            class_names,
-            progress,
-            "faithful" in self.story.metrics,
-            labels_chosen=labels is not None or isinstance(samples, tuple),
-        )
-        self.logbook = Logbook(
-            tag, self.results, self.steady, self.story, style, evolution, per_sample
-        )
-        self.summary = Summarizer(
-            summary, self.question, self.explainer, self.results, tag, self.batch.labels
-        )
-        self.mistakes = MistakesFirst(self.batch, self.question, self.explainer, self.steady)
-        self._begin()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._session: Session | None = None
+        self._state: Any = {}  # while there is no session
 
     @property
     def state_key(self) -> str:
@@ -275,41 +144,33 @@ class ShapCallback(EitherCallback):
         return f"{type(self).__qualname__}{ {'tag': self.tag} }"
 
     def state_dict(self) -> dict[str, Any]:
-        """The samples' rows, the story so far, and the model card, for whoever loads the model.
-
-        Only samples that cannot be found again are kept as images.
-        """
-        state = self.batch.state_dict()
-        outputs = self.explainer.state_dict() if self.explanation is not None else {}
-        card = {} if self.card is None else self.card.as_dict()
-        more = {**self.logbook.state_dict(), "classifier": card, "outputs": outputs}
-        return state | {name: part for name, part in more.items() if part}
+        """Returns the samples' rows, the history so far, and the model card for other programs."""
+        return self._state if self._session is None else self._session.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the samples and the story of the run that is resumed."""
-        resume("samples", self.batch.load_state_dict, self.batch.begin, state_dict)
-        state = state_dict if isinstance(state_dict, dict) else {}
-        self.logbook.load_state_dict(state)
-        outputs = state.get("outputs", {})
-        resume("outputs", self.explainer.load_state_dict, self.explainer.begin, outputs)
+        """Takes the samples and the history of the run that is resumed."""
+        if self._session is None:
+            self._state = state_dict
+        else:
+            self._session.load_state_dict(state_dict)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begins a fit afresh, or says why it will not."""
+        """Begins a fit, or says why it will not explain it."""
+        self._session = None
         if stage != "fit":
             return
-        self._begin()
         reason = why_declined(trainer)
-        if reason is not None:
-            self.failures.decline()
+        if reason is None:
+            self._session = Session(self, trainer, pl_module)
+        else:
             warn(f"ShapCallback explains nothing under {type(trainer.strategy).__name__}: {reason}")
-            return
-        self.ranks = Ranks.of(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Ends what connects the ranks."""
-        if stage == "fit":
-            self.ranks.leave()
-            self.mistakes.forget()
+        """Ends the fit, of which only what it found stays, for checkpoints saved later."""
+        if self._session is not None:
+            self._state = self._session.state_dict()
+            self._session.ranks.leave()
+            self._session = None
 
     def on_validation_batch_start(
         self,
@@ -319,61 +180,48 @@ class ShapCallback(EitherCallback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps the first validation batches, should the data set have no rows to pick."""
-        if trainer.state.fn == "fit" and dataloader_idx == 0:
-            self.batch.offer(batch, first=batch_idx == 0)
-            self.mistakes.see(trainer, pl_module, batch, first=batch_idx == 0)
+        """Looks at the first validation data set, from which samples may come."""
+        if self._session is not None and dataloader_idx == 0:
+            self._session.see(batch, first=batch_idx == 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Settles the samples: a checkpoint saved after this validation is to hold them."""
-        self.mistakes.release()
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._settle(trainer, pl_module)
-            if self._is_due(trainer):
-                self._choose(trainer, pl_module, looks_back=False)
+        if self._session is not None:
+            self._session.mistakes.release()
+            if not trainer.sanity_checking:
+                self._session.settle()
+                if self._is_due(trainer):
+                    self._session.choose(looks_back=False)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Leaves nothing on the module, whatever ends the fit."""
-        self.mistakes.release()
+        if self._session is not None:
+            self._session.mistakes.release()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Picks the samples, and explains the untrained model."""
-        self.budget.begin()
-        if self.failures.gave_up:
-            return
-        self._settle(trainer, pl_module, settle=False)
-        # Loaders may differ from rank to rank, but what follows from them must not.
-        with self._warned(trainer):
-            self._validates = any(self.ranks.gather(lambda: validates(trainer)))
-        with self._warned(trainer):
-            self.mistakes.look(trainer, pl_module, self.ranks)
-        if self._is_control_due(trainer):
-            self.mistakes.keep_untrained(pl_module)
-            knows_samples = self._validates or self.batch.pick is not None
-            if knows_samples and not self.mistakes.is_due:
-                self._explain(trainer, pl_module, self.tag, CONTROL, settle=False)
+        if self._session is not None:
+            self._session.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lets ranks that stopped alone know that this one did not."""
-        self.ranks.begin_epoch()
+        if self._session is not None:
+            self._session.ranks.begin_epoch()
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Takes its samples from training batches where there is nothing else."""
-        if self._validates or self.batch.pick is not None:
-            return
-        self.batch.offer(batch)
-        if batch_idx == 0 and trainer.current_epoch == 0 and self._is_control_due(trainer):
-            self._explain(trainer, pl_module, self.tag, CONTROL, settle=False)
+        if self._session is not None:
+            self._session.see_training(batch, first=batch_idx == 0 and trainer.current_epoch == 0)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the model as trained so far."""
-        if self._is_due(trainer):
-            self._choose(trainer, pl_module)
-            self._explain(trainer, pl_module, self.tag, str(Moment.of(trainer)))
+        if self._session is not None and self._is_due(trainer):
+            self._session.choose()
+            self._session.explain(self.tag, str(Moment.of(trainer)))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the weights that ``fit`` leaves behind, and those of the best checkpoint.
@@ -382,230 +230,9 @@ class ShapCallback(EitherCallback):
         wherever it stands in the list. The strategy has moved the module to the CPU by then, so it
         visits its device once more.
         """
-        self.failures.end()
-        if self.every_n_epochs == 0:
-            self._choose(trainer, pl_module)
-        title = f"final model · {Moment.of(trainer)}"
-        final = self._explain(trainer, pl_module, f"{self.tag}_final", title, needed=True)
-        if final is not None:
-            self._conclude(trainer, pl_module, final)
-            if self.summary.size is not None:
-                self._summarise(trainer, pl_module)
-        if self.explain_checkpoint is not None:
-            self._explain(
-                trainer, pl_module, f"{self.tag}_best", "best checkpoint", best_model, needed=True
-            )
-        with self._warned(trainer):
-            self.results.finish(trainer)
-
-    def _begin(self) -> None:
-        """Forgets what belongs to an earlier fit."""
-        self.failures.begin()
-        self.ranks = Ranks()
-        self.card: ModelCard | None = None
-        self._validates = True
-        self._lack_logged = False
-        self.batch.begin()
-        self.explainer.begin()
-        self.logbook.begin()
-        self.mistakes.begin()
-
-    @contextmanager
-    def _warned(self, trainer: Trainer) -> Iterator[None]:
-        whole = self.module is None
-        with self.ranks.together(), self.failures.warned(trainer, whole_module=whole):
-            yield
-
-    def _is_control_due(self, trainer: Trainer) -> bool:
-        begins = self.explain_untrained and trainer.global_step == 0
-        return begins and not is_unfinished(trainer.lightning_module)
+        if self._session is not None:
+            self._session.end()
 
     def _is_due(self, trainer: Trainer) -> bool:
         nth = self.every_n_epochs
         return nth > 0 and (trainer.current_epoch + 1) % nth == 0
-
-    def _choose(
-        self, trainer: Trainer, pl_module: LightningModule, *, looks_back: bool = True
-    ) -> None:
-        """Keeps to the mistakes from now on, and explains them by the untrained model."""
-        if self.failures.gave_up:
-            return
-        with self._warned(trainer), self.budget.spending():
-            if self.mistakes.choose(trainer, pl_module, self.ranks):
-                self.card = None
-                self._samples(trainer, pl_module, settle=True)
-        untrained = self.mistakes.untrained() if looks_back else None
-        if untrained is not None:
-            self._explain(trainer, pl_module, self.tag, CONTROL, untrained)
-
-    def _settle(self, trainer: Trainer, pl_module: LightningModule, *, settle: bool = True) -> None:
-        """Picks the samples, if that is possible yet. All ranks must call it."""
-        if not self.failures.gave_up and self.batch.pick is None:
-            with self._warned(trainer):
-                self._samples(trainer, pl_module, settle=settle)
-
-    def _samples(
-        self, trainer: Trainer, pl_module: LightningModule, *, settle: bool
-    ) -> Samples | None:
-        """The samples, and the card of the model that they are explained with."""
-        samples = self.batch.take(trainer, pl_module, self.ranks, settle=settle)
-        if samples is not None and self.card is None:
-            batch, rows = self.batch, None if self.batch.pick is None else self.batch.pick.rows
-            self.card = self.ranks.on_first(
-                lambda: model_card(
-                    pl_module,
-                    samples,
-                    batch.datasets,
-                    batch.loaders,
-                    rows,
-                    self.module,
-                    class_names=self.class_names,
-                    normalisation=self.normalisation,
-                    returns=self.question.returns,
-                    multi_label=self.question.multi_label,
-                    channels=self.channels,
-                    datamodule=getattr(trainer, "datamodule", None),
-                )
-            )
-            if one_class_only(samples) and not self.batch.chosen_by_user:
-                warn(
-                    f"ShapCallback: all {len(samples)} samples are of one class; give samples= of "
-                    "several, or labels= if the classes are another part of the data"
-                )
-        return samples
-
-    def _explain(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        tag: str,
-        title: str,
-        model_of: ModelOf = lambda trainer, pl_module: pl_module,
-        *,
-        settle: bool = True,
-        needed: bool = False,
-    ) -> ImageExplanation | None:
-        """Explains the samples and logs the result; a failure is a warning at most.
-
-        Whatever one rank alone may fail in, or decide, is gathered: all ranks fail alike and go on
-        alike, and none waits for another.
-        """
-        if self.failures.gave_up:
-            return None
-        with self._warned(trainer), self.budget.spending() as spending:
-            samples = self._samples(trainer, pl_module, settle=settle)
-            if samples is None:
-                self._log_lack(title, expected=settle)
-                return None
-            mine = len(self.ranks.share(samples))
-            affordable = self.ranks.on_first(lambda: self._affordable(mine, title, needed))
-            if affordable == 0:
-                return None
-            question = self.steady.question(self.question.within(affordable), len(samples))
-            found = self._found(trainer, lambda: model_of(trainer, pl_module), samples, question)
-            if found is None:
-                return None
-            explanation, faithful = found
-            spending.rows = affordable * mine
-            spending.model_seconds = explanation.record.model_seconds
-            self.explanation = explanation
-            self.failures.success()
-            if self.batch.pick is not None:
-                if tag == self.tag:
-                    self.steady.keep(explanation, is_control=title == CONTROL)
-                self.steady.mark(explanation, question)
-            self.ranks.gather(lambda: self._log(trainer, explanation, tag, title, faithful))
-            return explanation
-        return None
-
-    def _found(
-        self,
-        trainer: Trainer,
-        model: Callable[[], LightningModule],
-        samples: Samples,
-        question: Question,
-    ) -> tuple[ImageExplanation, dict[str, float]] | None:
-        """The explanation of all samples and how faithful it is; None if there will be none."""
-        found = self.explainer.explain(
-            trainer,
-            self.ranks,
-            model,
-            samples,
-            question,
-            found_names=None if self.card is None else self.card.class_names,
-            trees=self.batch.trees,
-        )
-        if isinstance(found, str):
-            self.failures.decline()
-            warn(f"ShapCallback explains nothing: {found}")
-            return None
-        return found
-
-    def _conclude(
-        self, trainer: Trainer, pl_module: LightningModule, final: ImageExplanation
-    ) -> None:
-        """Logs how the training ended."""
-        with self._warned(trainer), self.budget.spending():
-            samples = self._samples(trainer, pl_module, settle=True)
-            assert samples is not None  # they have just been explained
-            half, evaluations = None, self.ranks.on_first(lambda: self._half_of(final))
-            if evaluations:
-                question = self.question.within(evaluations)
-                question = question.of_classes(final.output_indexes, final.record.against)
-                found = self._found(trainer, lambda: pl_module, samples, question)
-                half = None if found is None else found[0]
-            self.ranks.gather(lambda: self.logbook.close(trainer, final, half, self._look))
-
-    def _summarise(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs what the model looks at in each class, over many images."""
-        with self._warned(trainer), self.budget.spending() as spending:
-            found = self.summary.explain(
-                trainer, pl_module, self.ranks, self.budget, spending, self.card
-            )
-            if found is not None:
-                self.ranks.gather(lambda: self.summary.log(trainer, found, self._look))
-
-    def _half_of(self, final: ImageExplanation) -> int:
-        """With how many evaluations the time allows to explain the final model once more."""
-        half = half_of(final, self.story)
-        allowed = self.budget.evaluations(half, len(final.record.outputs)) if half else 0
-        return half if allowed == half else 0
-
-    def _affordable(self, samples: int, title: str, needed: bool) -> int:
-        """How many evaluations the time allows; says so where it is fewer than wanted."""
-        wanted = self.question.max_evals
-        allowed = self.budget.evaluations(wanted, samples, needed=needed)
-        if allowed < wanted:
-            inform(
-                f"ShapCallback: {allowed or 'no'} evaluations of {wanted} for {title!r}, "
-                f"to keep to time_budget={self.budget.limit!r}"
-            )
-        return allowed
-
-    def _log(
-        self,
-        trainer: Trainer,
-        explanation: ImageExplanation,
-        tag: str,
-        title: str,
-        faithful: dict[str, float],
-    ) -> None:
-        look = self._look
-        self.logbook.log(trainer, explanation, tag, title, look=look, faithful=faithful)
-
-    @property
-    def _look(self) -> dict[str, Any]:
-        """How images are shown as photographs."""
-        card = self.card
-        known = None if card is None else (card.mean, card.std)
-        mean, std = self.normalisation or known or (None, None)
-        channels = self.channels if card is None else card.shown_channels
-        return {"mean": mean, "std": std, "channels": channels}
-
-    def _log_lack(self, title: str, *, expected: bool) -> None:
-        if not self._lack_logged:
-            self._lack_logged = expected
-            (warn if expected else inform)(
-                f"ShapCallback has no samples yet for {title!r}, and waits for the first "
-                "validation batch; give samples=, or num_sanity_val_steps=1 to the Trainer"
-            )

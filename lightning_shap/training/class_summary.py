@@ -1,91 +1,59 @@
-"""The class summary of a training: many validation images, explained once the training is over."""
+"""Summarise the classes: many validation images, explained once the training is over."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
-from lightning_shap.analysis.class_summary.summary import ClassSummary, check_comparable
+from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import ROWS, partners
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.classes import classes
-from lightning_shap.training.lightning import LightningModule, Trainer
-from lightning_shap.training.logs.loggers import CLASSES, Ending
-from lightning_shap.training.logs.results import Results
+from lightning_shap.pictures.pixels import Look
+from lightning_shap.training.configuration import FEWEST
+from lightning_shap.training.logs.logbook import Logbook
+from lightning_shap.training.logs.loggers import CLASSES
+from lightning_shap.training.logs.texts import Ending
 from lightning_shap.training.messages import inform
-from lightning_shap.training.ranks import Ranks
 from lightning_shap.training.samples.fixed_batch import FixedBatch
-from lightning_shap.training.samples.labels import WhichLabels
-from lightning_shap.training.samples.model_card import ModelCard
 from lightning_shap.training.samples.samples import Samples
 from lightning_shap.training.shared_explainer import SharedExplainer
 from lightning_shap.training.time_budget import LEAST, Spending, TimeBudget
 
-FEWEST = 32  # images; fewer say nothing of several classes
-
 
 class Summarizer:
-    """Explains many images of the validation set, the classes in turn, and says what they share.
+    """Explains many images of the validation set, the classes in turn.
 
     Args:
-        size: How many images at most, None for no summary.
         question: What the callback asks of its samples. Of each image the true class is explained,
             and the highest other.
         explainer: Shares the images out to the ranks.
-        results: Where picture and words go.
-        tag: Under which they are logged.
-        labels: Which labels of the data are true, None for those that are found.
-
-    Raises:
-        ArgumentError: If the question is not one about classes.
+        batch: Of as many images as are wanted.
     """
 
-    def __init__(
-        self,
-        size: int | None,
-        question: Question,
-        explainer: SharedExplainer,
-        results: Results,
-        tag: str,
-        labels: WhichLabels = None,
-    ) -> None:
-        if size is not None:
-            check_comparable(question.returns, question.multi_label)
-        self.size = size
+    def __init__(self, question: Question, explainer: SharedExplainer, batch: FixedBatch) -> None:
         self.question = replace(
             question, topk=2, targets=None, against=None, leading=None, fewer_will_do=True
         )
         self.explainer = explainer
-        self.results = results
-        self.tag = tag
-        self.labels = labels
-        self.survey: ClassSummary | None = None
+        self.batch = batch
 
     def explain(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        ranks: Ranks,
-        budget: TimeBudget,
-        spending: Spending,
-        card: ModelCard | None,
+        self, budget: TimeBudget, spending: Spending, found_names: Sequence[str] | None
     ) -> ImageExplanation | None:
-        """The explanation of as many images as the time allows, or None. All ranks must call it.
+        """Returns the explanation of as many images as the time allows, or None.
+
+        All ranks must call it.
 
         Args:
-            trainer: The trainer.
-            pl_module: The trained module.
-            ranks: The trainer's.
             budget: The time that is left.
             spending: Of this explanation.
-            card: What is known of the model, or None.
+            found_names: What the data or the model calls the classes.
         """
-        assert self.size is not None
-        batch = FixedBatch(self.size, None, self.question.seed, self.labels)
-        samples = batch.take(trainer, pl_module, ranks, settle=False)
+        samples, ranks = self.batch.take(for_good=False), self.explainer.ranks
         if samples is None:
             inform("ShapCallback has no summary of the classes: rows of a stream have no numbers")
             return None
@@ -97,53 +65,53 @@ class Summarizer:
         least = min(LEAST, self.question.max_evals) + ROWS
         affordable = [pair for pair in zip(counts, allowed, strict=True) if pair[1] >= least]
         if not affordable:
-            inform(f"ShapCallback has no time for summary={self.size}, to keep to time_budget=")
+            inform(
+                f"ShapCallback has no time for summary={self.batch.size}, to keep to time_budget="
+            )
             return None
         count, rows = affordable[0]
         some = samples[:count]
         swapped = partners(_classes(some), count, self.question.seed)
         found = self.explainer.explain(
-            trainer,
-            ranks,
-            lambda: pl_module,
             some,
             self.question.within(rows - ROWS),
-            found_names=None if card is None else card.class_names,
-            trees=batch.trees,
+            trees=self.batch.trees,
+            found_names=found_names,
             is_measured=False,
             partners=some.images[torch.from_numpy(swapped)],
         )
         if isinstance(found, str):
             return None
-        explanation = found[0]
         spending.rows = rows * len(ranks.share(some))
-        spending.model_seconds = explanation.record.model_seconds
-        return explanation
+        spending.model_seconds = found[0].record.model_seconds
+        return found[0]
 
-    def log(self, trainer: Trainer, explanation: ImageExplanation, look: dict[str, Any]) -> None:
-        """Says and logs what the images share, from one process.
 
-        Args:
-            trainer: The trainer.
-            explanation: Of the images.
-            look: Mean, std and channels, as for :func:`lightning_shap.plot`.
-        """
-        if not trainer.is_global_zero:
-            return
-        try:
-            survey = ClassSummary([explanation], seed=self.question.seed)
-        except ArgumentError as error:
-            inform(f"ShapCallback has no summary of the classes: {error}")
-            return
-        self.survey = survey
-        inform("\n  ".join(["ShapCallback, the classes:", *survey.lines]))
-        picture = classes(survey, **look, title="the classes, final model")
-        ending = Ending(self.tag, survey.markdown, survey.plain, name=f"{CLASSES}_summary")
-        self.results.end(trainer, {CLASSES: picture}, ending)
+def log_class_summary(logbook: Logbook, explanation: ImageExplanation, look: Look) -> None:
+    """Says and logs what many images share, if they have classes, from one process.
+
+    Args:
+        logbook: Where picture and words go, and what was asked for.
+        explanation: Of the images.
+        look: How images are shown.
+    """
+    if not logbook.trainer.is_global_zero:
+        return
+    asked = logbook.asked
+    try:
+        summary = ClassSummary([explanation], seed=asked.seed)
+    except ArgumentError as error:
+        inform(f"ShapCallback has no summary of the classes: {error}")
+        return
+    asked.class_summary = summary
+    inform("\n  ".join(["ShapCallback, the classes:", *summary.lines]))
+    picture = classes(summary, **look, title="the classes, final model")
+    ending = Ending(asked.tag, summary.markdown, summary.plain, name=f"{CLASSES}_summary")
+    logbook.results.end({CLASSES: picture}, ending)
 
 
 def _classes(samples: Samples) -> np.ndarray | None:
-    """The class of each image, where each is known to have one."""
+    """Returns the class of each image, where each is known to have one."""
     labels = samples.labels
     if labels is None or labels.ndim != 1 or labels.is_floating_point():
         return None
@@ -151,7 +119,7 @@ def _classes(samples: Samples) -> np.ndarray | None:
 
 
 def _fewer(count: int) -> list[int]:
-    """So many images, half as many and so on; the first are always the classes in turn."""
+    """Returns so many, half as many and so on; the first images are always the classes in turn."""
     counts = [count]
     while counts[-1] // 2 >= FEWEST:
         counts.append(counts[-1] // 2)

@@ -1,4 +1,4 @@
-"""Who is still there: ranks that part are seen to, so that none waits for one that never comes.
+"""Know which ranks are still there, so that none waits for one that never comes.
 
 A rank that is asked to end (SIGTERM, SLURM's signal) answers with a collective, for which all ranks
 must be free: so it leaves word before it answers, whenever it is asked. One that alone sets
@@ -23,7 +23,7 @@ ENDED = "ended"
 
 
 class PartedError(RuntimeError):
-    """The ranks have parted, and never meet again in this fit."""
+    """Says that the ranks have parted, and never meet again in this fit."""
 
 
 class Company:

@@ -1,12 +1,14 @@
-"""Failed explanations: warnings, a retry at the next epoch, and an end to it."""
+"""Turn failures to explain into warnings, with a retry at the next epoch, and an end to it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.training.company import PartedError
+from lightning_shap.training.lightning import Trainer
 from lightning_shap.training.messages import inform, warn
+from lightning_shap.training.ranks import Ranks
 
 # Three epochs in a row without an explanation are no accident: the callback stops trying.
 MOST_FAILURES = 3
@@ -16,51 +18,61 @@ STRANGE = (AttributeError, LookupError, NotImplementedError, TypeError)
 
 
 class Failures:
-    """Turns errors into warnings, and stops retrying after three epochs in a row that failed.
+    """Turns errors of one fit into warnings, and gives up after three epochs in a row that failed.
 
     Args:
         on_error: ``"warn"``, or ``"raise"`` to raise the first error.
+        trainer: The trainer.
+        ranks: Its ranks, which meet only where failures are warned of.
+        whole_module: The LightningModule itself is explained, whose ``forward`` may not be that of
+            a classifier.
     """
 
-    def __init__(self, on_error: Literal["warn", "raise"]) -> None:
+    def __init__(
+        self,
+        on_error: Literal["warn", "raise"],
+        trainer: Trainer,
+        ranks: Ranks,
+        *,
+        whole_module: bool,
+    ) -> None:
         self.on_error = on_error
-        self.begin()
-
-    @property
-    def gave_up(self) -> bool:
-        """Whether to stop trying."""
-        return self._declined or len(self._epochs) >= MOST_FAILURES
-
-    def begin(self) -> None:
-        """A new fit."""
+        self.trainer = trainer
+        self.ranks = ranks
+        self.whole_module = whole_module
         self._epochs: set[int] = set()  # that failed since the last success
         self._declined = False
         self._succeeded = False
         self._is_over = False
         self._warned: set[str] = set()  # since the training is over
 
+    @property
+    def gave_up(self) -> bool:
+        """Returns whether to stop trying."""
+        return self._declined or len(self._epochs) >= MOST_FAILURES
+
     def end(self) -> None:
-        """The training is over: nothing goes on that a failure could be made good in."""
+        """Notes that the training is over: no later epoch makes up for a failure."""
         self._is_over = True
 
     def decline(self) -> None:
-        """Do not try at all."""
+        """Stops trying."""
         self._declined = True
 
-    def success(self) -> None:
-        """There is an explanation, whatever becomes of its picture."""
+    def note_success(self) -> None:
+        """Notes that there is an explanation, whatever becomes of its picture."""
         self._epochs.clear()
         self._succeeded = True
 
     @contextmanager
-    def warned(self, trainer: Any, *, whole_module: bool) -> Iterator[None]:
-        """Warns of what is raised inside.
+    def warning(self) -> Iterator[None]:
+        """Warns of what is raised inside, where ranks may meet."""
+        with self.ranks.together(), self._warning():
+            yield
 
-        Args:
-            trainer: The trainer.
-            whole_module: The LightningModule itself is explained, whose ``forward`` may not be
-                that of a classifier.
-        """
+    @contextmanager
+    def _warning(self) -> Iterator[None]:
+        epoch = self.trainer.current_epoch
         try:
             yield
         except PartedError as error:
@@ -69,10 +81,10 @@ class Failures:
         except Exception as error:
             if not came_from_explanation(error):  # such as a deadline's: it is for the training
                 raise
-            if trainer.received_sigterm:  # the run is about to end
+            if self.trainer.received_sigterm:  # the run is about to end
                 return
             strange = isinstance(error, STRANGE) and not self._succeeded
-            hint = _hint(trainer) if strange and whole_module else ""
+            hint = _hint(self.trainer) if strange and self.whole_module else ""
             if self.on_error == "raise":
                 if hint:
                     error.add_note(hint)
@@ -81,9 +93,9 @@ class Failures:
                 self._warn_at_end(error, hint)
                 return
             # The hooks of one epoch meet the same fault, and are one failure.
-            if trainer.current_epoch in self._epochs:
+            if epoch in self._epochs:
                 return
-            self._epochs.add(trainer.current_epoch)
+            self._epochs.add(epoch)
             then = (
                 f"after {MOST_FAILURES} epochs in a row it stops trying"
                 if self.gave_up
@@ -92,7 +104,7 @@ class Failures:
             _warn(error, hint, then)
 
     def _warn_at_end(self, error: Exception, hint: str) -> None:
-        """What is still to do is done one after the other, and may meet the same fault."""
+        """Warns once of a fault, which all that is still to do may meet one after the other."""
         if str(error) not in self._warned:
             self._warned.add(str(error))
             _warn(error, hint, "the training is done, and what was logged before stays")
@@ -110,3 +122,24 @@ def _hint(trainer: Any) -> str:
         f"if {type(module).__name__}.forward does not take images (N, C, H, W), "
         f"name the attribute that does with module=, one of {children}"
     )
+
+
+class Resumed(Protocol):
+    """Describes a part of a fit that takes its state in a checkpoint as a whole or not at all."""
+
+    def load_state_dict(self, state: Any) -> None:
+        """Goes on as the run that is resumed."""
+
+
+def resume(name: str, part: Resumed, state: Any) -> None:
+    """Has a part take its state in a checkpoint, or warns that it begins anew.
+
+    Args:
+        name: What messages call it.
+        part: As it begins.
+        state: As the checkpoint has it, which may be anything.
+    """
+    try:
+        part.load_state_dict(state)
+    except Exception as error:  # a damaged archive makes NumPy, zipfile and JSON raise anything
+        warn(f"ShapCallback begins its {name} anew, as the checkpoint's is unreadable: {error}")

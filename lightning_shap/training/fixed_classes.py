@@ -1,4 +1,4 @@
-"""What stays as it is from one picture of a run to the next, so that they can be compared."""
+"""Keep classes and scale from one picture of a run to the next, so that they can be compared."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,8 +15,8 @@ USUAL_TOPK = 3  # these, and the highest other
 USUAL_REGIONS: RegionsName = "image"  # for the eye; rectangles are what explain returns unasked
 
 
-class Steady:
-    """The classes that a run's samples are explained for in all epochs, and the scale of pictures.
+class FixedClasses:
+    """Keeps the classes that samples are explained for in all epochs, and the scale of pictures.
 
     Were each epoch explained for its own highest outputs, a column of the pictures would be of one
     class now and of another then, and its change would say nothing; were all columns kept, what is
@@ -33,10 +33,6 @@ class Steady:
     """
 
     def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """A new fit."""
         self.limit = RunningLimit()
         self.classes: np.ndarray | None = None
         self.against: np.ndarray | None = None
@@ -58,7 +54,7 @@ class Steady:
         return question.beginning_with(kept, self.against)
 
     def mark(self, explanation: ImageExplanation, question: Question) -> None:
-        """Has an explanation know which of its maps are kept, where others are not."""
+        """Notes in an explanation which of its maps are kept, where others are not."""
         indexes = np.asarray(explanation.output_indexes)
         record, (images, maps) = explanation.record, indexes.shape
         kept = _kept_of(maps)
@@ -70,7 +66,7 @@ class Steady:
             explanation.record = replace(record, kept=np.tile(columns, (images, 1)))
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to go on alike."""
+        """Returns what a resumed run needs to go on alike."""
         if self.classes is None:
             return {}
         against = None if self.against is None else self.against.tolist()
@@ -78,12 +74,14 @@ class Steady:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on as the run that is resumed."""
-        classes, against = state.get("classes"), state.get("against")
-        self.classes = None if classes is None else np.array(classes, dtype=np.int64)
-        self.against = None if against is None else np.array(against, dtype=np.int64)
-        self.limit = RunningLimit(float(state.get("limit", 0.0)))
+        classes, against = (
+            None if state.get(name) is None else np.array(state[name], dtype=np.int64)
+            for name in ("classes", "against")
+        )
+        limit = RunningLimit(float(state.get("limit", 0.0)))
+        self.classes, self.against, self.limit = classes, against, limit
 
 
 def _kept_of(maps: int) -> int:
-    """How many of so many maps are kept: one at least is left to what each epoch predicts."""
+    """Returns how many of so many maps are kept: one at least is each epoch's own."""
     return min(MOST_KEPT, max(1, maps - 1))

@@ -1,4 +1,4 @@
-"""Lightning under both of its names, ``pytorch_lightning`` and ``lightning.pytorch``.
+"""Import Lightning under both of its names, ``pytorch_lightning`` and ``lightning.pytorch``.
 
 They are two copies of one library, and the classes of one mean nothing to the other. What needs
 Lightning in this package takes it from here:
@@ -28,7 +28,7 @@ NAMES = ("pytorch_lightning", "lightning.pytorch")
 
 
 def _copies() -> list[ModuleType]:
-    """The copies of Lightning that can be imported, one that the host has imported first.
+    """Returns the copies of Lightning that can be imported, the host's own first.
 
     Raises:
         ImportError: If there is none.
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
         class Callback: ...  # type: ignore[no-redef]
 
     class EitherCallback(pl.Callback, Callback):  # type: ignore[misc]  # hooks take one trainer
-        """A callback to the trainers of each copy of Lightning that is installed."""
+        """Makes a callback one to the trainers of each copy of Lightning that is installed."""
 
     Trainer: TypeAlias = pl.Trainer | lightning.pytorch.Trainer
     LightningModule: TypeAlias = pl.LightningModule | lightning.pytorch.LightningModule
@@ -80,7 +80,7 @@ else:
     pl = _found[0]
 
     class EitherCallback(*dict.fromkeys(copy.Callback for copy in _found)):
-        """A callback to the trainers of each copy of Lightning that is installed."""
+        """Makes a callback one to the trainers of each copy of Lightning that is installed."""
 
     Trainer = Union[*(copy.Trainer for copy in _found)]
     LightningModule = Union[*(copy.LightningModule for copy in _found)]

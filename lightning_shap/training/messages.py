@@ -1,4 +1,4 @@
-"""Messages from inside a training: shown once, by one rank, and never the end of a run."""
+"""Say something from inside a training: by one rank, and never the end of a run."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from lightning_shap.training.lightning import rank_zero_info, rank_zero_warn
 
 
 def warn(message: str) -> None:
-    """A warning on rank 0, which never raises.
+    """Warns on rank 0, and never raises.
 
     ``-W error`` turns warnings into exceptions, and a standard error may be closed, or know only
     ASCII. The message is then written there as plainly as it can be.
@@ -18,7 +18,7 @@ def warn(message: str) -> None:
 
 
 def inform(message: str) -> None:
-    """A line in the log on rank 0, which never raises."""
+    """Logs a line on rank 0, and never raises."""
     _emit(rank_zero_info, message)
 
 

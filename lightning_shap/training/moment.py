@@ -1,4 +1,4 @@
-"""When in a training: the epoch and the step of Lightning's own epoch-end metrics."""
+"""Tell when in a training it is: the epoch and step of Lightning's own epoch-end metrics."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from lightning_shap.training.lightning import Trainer
 
 @dataclass(frozen=True)
 class Moment:
-    """Where on the axes of a run something is logged.
+    """Holds where on the axes of a run something is logged.
 
     Attributes:
         epoch: The latest epoch that has begun, from 0.
@@ -19,14 +19,14 @@ class Moment:
 
     @classmethod
     def of(cls, trainer: Trainer) -> "Moment":
-        """The moment at which a trainer is, the same in all hooks from the end of an epoch on."""
+        """Returns the moment at which a trainer is, the same in all hooks after an epoch's end."""
         # At the end of ``fit`` the trainer's ``current_epoch`` is their number.
         begun = trainer.fit_loop.epoch_progress.current.ready
         return cls(epoch=max(begun - 1, 0), step=_batches_that_stepped(trainer) - 1)
 
     @classmethod
     def untrained(cls) -> "Moment":
-        """Before the first step, whenever that is looked back at."""
+        """Returns the moment before the first step."""
         return cls(epoch=0, step=-1)
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Moment:
 
 
 def _batches_that_stepped(trainer: Trainer) -> int:
-    """How many batches have stepped, by the count that Lightning gives to its loggers.
+    """Returns how many batches have stepped, by the count that Lightning gives to its loggers.
 
     ``trainer.global_step`` is another one: it adds the steps of all optimizers. Lightning logs a
     batch's metrics at this count, then raises it, and takes one off again for those of an epoch's

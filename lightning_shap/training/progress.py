@@ -1,4 +1,4 @@
-"""A bar while an explanation lasts, in the manner of the trainer's own."""
+"""Show a bar while an explanation lasts, in the manner of the trainer's own."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ from lightning_shap.training.lightning import Trainer
 
 
 @contextmanager
-def reporting(trainer: Trainer, shown: bool, check: Callable[[], None]) -> Iterator[Report]:
-    """What an explanation reports its progress to; it may also end the explanation.
+def report_progress(trainer: Trainer, shown: bool, check: Callable[[], None]) -> Iterator[Report]:
+    """Yields what an explanation reports its progress to; that may also end the explanation.
 
     Beside Lightning's tqdm bars there is one more of them. Lightning's rich bars do not allow
     another, so theirs says in its description how far the explanation is. Other bars are left

@@ -1,4 +1,4 @@
-"""Several processes, one explanation: work is shared out over the ranks and gathered again."""
+"""Share work out over the ranks of a training and gather it again."""
 
 import pickle
 import time
@@ -30,7 +30,7 @@ SHARDING = {"FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy"}
 
 @dataclass
 class Ranks:
-    """The processes of one trainer, and which of them this is.
+    """Knows the processes of one trainer, and which of them this is.
 
     They meet in a group of their own, so that no collective of an explanation can ever be matched
     with one of the training's, and wait in Python, so that whoever waits sees who will not come:
@@ -44,7 +44,7 @@ class Ranks:
 
     @classmethod
     def of(cls, trainer: Any) -> "Ranks":
-        """The trainer's own: a process group may also span trainers that know nothing of others.
+        """Returns a trainer's own ranks: a process group may span several trainers.
 
         All ranks must call it.
         """
@@ -83,11 +83,11 @@ class Ranks:
 
     @property
     def rows(self) -> slice:
-        """This rank's share of what all explain, as a distributed sampler deals it out."""
+        """Returns which items are this rank's share, as a distributed sampler deals them out."""
         return slice(self.rank, None, self.size)
 
     def share(self, items: Any) -> Any:
-        """This rank's share: every size-th item."""
+        """Returns this rank's share of some items."""
         return items if self.size == 1 else items[self.rows]
 
     def gather(self, work: Callable[[], Result]) -> list[Result]:
@@ -124,7 +124,7 @@ class Ranks:
         return self.gather(lambda: work() if self.rank == 0 else None)[0]  # type: ignore[return-value]
 
     def _exchange(self, parcel: bytes) -> list[bytes]:
-        """Every rank's bytes, on every rank."""
+        """Returns every rank's bytes, on every rank."""
         size = torch.tensor([len(parcel)])
         sizes = [torch.empty_like(size) for _ in range(self.size)]
         self._wait(dist.all_gather(sizes, size, group=self.group, async_op=True))
@@ -147,13 +147,13 @@ class Ranks:
 
 
 def in_turn(shares: Sequence[Sequence[Any]]) -> list[Any]:
-    """The items in their first order, from what was dealt out to each rank."""
+    """Returns items in their first order, from what was dealt out to each rank."""
     longest = max((len(share) for share in shares), default=0)
     return [share[row] for row in range(longest) for share in shares if row < len(share)]
 
 
 def why_declined(trainer: Any) -> str | None:
-    """Why the ranks cannot explain each on its own, None where they can.
+    """Returns why the ranks cannot explain each on its own, None where they can.
 
     Strategies are known by name, for both of Lightning's packages.
     """
@@ -179,7 +179,7 @@ def no_collectives() -> Iterator[None]:
 
 
 class CollectiveInForwardError(RuntimeError):
-    """A model's forward talks to other ranks."""
+    """Says that a model's forward talks to other ranks."""
 
 
 class _NoCollectives(TorchDispatchMode):

@@ -1,7 +1,7 @@
-"""One explanation of a training's samples, of which every rank explains its share."""
+"""Explain samples with the module in training, each rank its share."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -20,9 +20,10 @@ from lightning_shap.explanation.join import interleave
 from lightning_shap.isolation.isolated import isolated
 from lightning_shap.isolation.modes import evaluation_mode, move, silence
 from lightning_shap.isolation.stand_ins import CopyError
+from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.lightning import LightningModule, Trainer
 from lightning_shap.training.messages import inform, warn
-from lightning_shap.training.progress import reporting
+from lightning_shap.training.progress import report_progress
 from lightning_shap.training.ranks import CollectiveInForwardError, Ranks, no_collectives
 from lightning_shap.training.samples.samples import Samples
 
@@ -34,36 +35,27 @@ class SharedExplainer:
     """Explains samples with a module in training, each rank those that are its share.
 
     Args:
-        module: Attribute of the LightningModule that is the classifier, None for itself.
-        class_names: As the user gave them, if at all.
-        progress: Show a bar, if the trainer shows bars.
-        measures_faithfulness: Also measure insertion and deletion curves.
-        labels_chosen: The user said which labels are true of what is explained.
+        asked: What the callback was given.
+        trainer: The trainer.
+        pl_module: The module that it trains.
+        ranks: The trainer's.
 
     Attributes:
-        returned: What all ranks have seen of the model's outputs in this training.
+        returned: What all ranks have seen of the model's outputs in this fit.
+        labels_chosen: The user said which labels are true of what is explained.
     """
 
     def __init__(
-        self,
-        module: str | None,
-        class_names: Sequence[str] | None,
-        progress: bool,
-        measures_faithfulness: bool,
-        labels_chosen: bool = False,
+        self, asked: Configuration, trainer: Trainer, pl_module: LightningModule, ranks: Ranks
     ) -> None:
-        self.module = module
-        self.class_names = class_names
-        self.progress = progress
-        self.measures_faithfulness = measures_faithfulness
-        self.labels_chosen = labels_chosen
-        self.begin()
-
-    def begin(self) -> None:
-        """A new fit: whether a forward pass waits for other ranks is not known yet."""
-        self._forward_checked = False
+        self.asked = asked
+        self.trainer = trainer
+        self.pl_module = pl_module
+        self.ranks = ranks
         self.returned = Returned()
+        self.labels_chosen = asked.labels is not None or isinstance(asked.samples, tuple)
         self._taken: str | None = None
+        self._forward_checked = False  # that it waits for no other rank
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what a resumed run knows of the model's outputs."""
@@ -72,47 +64,65 @@ class SharedExplainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on as the run that is resumed."""
         if "seen" in state:
-            self.returned = Returned(*state["seen"])
-            self._taken = state["taken"]
+            self.returned, self._taken = Returned(*state["seen"]), state["taken"]
 
     def explain(
         self,
-        trainer: Trainer,
-        ranks: Ranks,
-        model: Callable[[], LightningModule],
         samples: Samples,
         question: Question,
         *,
-        found_names: Sequence[str] | None,
         trees: ImageTrees,
+        found_names: Sequence[str] | None = None,
+        model: Callable[[], LightningModule] | None = None,
         is_measured: bool = True,
         partners: torch.Tensor | None = None,
     ) -> tuple[ImageExplanation, dict[str, float]] | str:
-        """The explanation of all samples, or why there will never be one. All ranks must call it.
+        """Returns the explanation of all samples, or why there will never be one, on all ranks.
+
+        All ranks must call it.
 
         Args:
-            trainer: The trainer.
-            ranks: Its ranks.
-            model: Gives the module, and may fail.
             samples: Of all ranks.
             question: What to ask of them.
-            found_names: What the data or the model calls the classes.
             trees: See :class:`lightning_shap.engine.question.Known`.
+            found_names: What the data or the model calls the classes.
+            model: Gives a module instead of the one in training, and may fail.
             is_measured: Measure how faithful it is, if that is wanted.
             partners: With what each sample's parts are swapped, (N, C, H, W); None for no swaps.
 
         Returns:
             The explanation, and how faithful it is where that is measured.
         """
+        ranks = self.ranks
+        mine, asked = ranks.share(samples), question.of_rows(ranks.rows)
+        others = None if partners is None else ranks.share(partners)
+        own_names = self.asked.class_names
+
+        def explain_share(classifier: torch.nn.Module) -> Share:
+            seen = replace(self.returned, notes=[*self.returned.notes])
+            with report_progress(self.trainer, self.asked.progress, ranks.check) as report:
+                known = Known(
+                    labels=FoundLabels(self.labels_chosen, bool(mine.binary), mine.highest),
+                    finds_names=not own_names,
+                    returned=seen,
+                    data=mine.data,
+                    trees=trees,
+                )
+                names = own_names or found_names
+                of_mine = replace(asked, labels=mine.labels, class_names=names, progress=report)
+                explanation = answer(classifier, mine.images, of_mine, known)
+                if others is not None:
+                    measure_swaps(classifier, explanation, mine.images, others, asked)
+                curves: dict[str, tuple[float, int]] = {}
+                if is_measured and "faithful" in (self.asked.metrics or ()):
+                    curves = faithfulness(classifier, explanation, mine.images, asked)
+            return explanation, curves, seen
+
         before = len(self.returned.notes)
-        parts = self._shared(
-            trainer, ranks, model, samples, question, found_names, trees, is_measured, partners
-        )
+        parts = self._gather(model or (lambda: self.pl_module), len(mine), explain_share)
         if not isinstance(parts, str) and len({part[0].record.returns for part in parts}) > 1:
             # Ranks that took outputs of their own for something else know better together.
-            parts = self._shared(
-                trainer, ranks, model, samples, question, found_names, trees, is_measured, partners
-            )
+            parts = self._gather(model or (lambda: self.pl_module), len(mine), explain_share)
         if isinstance(parts, str):
             return parts
         for words in self.returned.notes[before:]:
@@ -121,8 +131,37 @@ class SharedExplainer:
         self._take(explanation.record.returns, explanation.record.returns_guessed)
         return explanation, means([sums for _, sums, _ in parts])
 
+    def _gather(
+        self,
+        model: Callable[[], LightningModule],
+        samples: int,
+        explain_share: Callable[[torch.nn.Module], Share],
+    ) -> list[Share] | str:
+        """Returns the shares of all ranks that have samples, or why there are none."""
+        alone = self._forward_checked or self.ranks.size == 1
+
+        def work(classifier: torch.nn.Module) -> Share:
+            with nullcontext() if alone else no_collectives():
+                return explain_share(classifier)
+
+        def share() -> Share | str | None:
+            try:
+                return self._with_copy(model(), work) if samples else None
+            except (CollectiveInForwardError, CopyError) as error:
+                return str(error)
+
+        shares = self.ranks.gather(share)
+        refusal = next((each for each in shares if isinstance(each, str)), None)
+        if refusal is not None:  # as it will be, whenever it is asked again
+            return refusal
+        self._forward_checked = True
+        parts = [each for each in shares if isinstance(each, tuple)]
+        for _, _, seen in parts:
+            self.returned.join(seen)
+        return parts
+
     def _take(self, returns: str | None, guessed: bool) -> None:
-        """Keeps what outputs are taken for, and says where that is a guess, or no more what it was.
+        """Keeps what outputs are taken for, and says where that is a guess or has changed.
 
         Args:
             returns: What they are taken for, None where that is not known.
@@ -140,93 +179,20 @@ class SharedExplainer:
             )
         self._taken = returns or self._taken
 
-    def _shared(
-        self,
-        trainer: Trainer,
-        ranks: Ranks,
-        model: Callable[[], LightningModule],
-        samples: Samples,
-        question: Question,
-        found_names: Sequence[str] | None,
-        trees: ImageTrees,
-        is_measured: bool,
-        partners: torch.Tensor | None,
-    ) -> list[Share] | str:
-        """The shares of all ranks that have one, by what all of them know of the outputs."""
-        checked, self._forward_checked = self._forward_checked, True
-        mine, asked = ranks.share(samples), question.of_rows(ranks.rows)
-        others = None if partners is None else ranks.share(partners)
+    def call(self, work: Callable[[torch.nn.Module], Result]) -> Result:
+        """Runs some work with a copy of the classifier, ready to be called without gradients."""
 
-        def explained(classifier: torch.nn.Module) -> Share:
-            with (
-                reporting(trainer, self.progress, ranks.check) as report,
-                nullcontext() if checked or ranks.size == 1 else no_collectives(),
-            ):
-                seen = replace(self.returned, notes=[*self.returned.notes])
-                known = Known(
-                    labels=FoundLabels(self.labels_chosen, bool(mine.binary), mine.highest),
-                    finds_names=not self.class_names,
-                    returned=seen,
-                    data=mine.data,
-                    trees=trees,
-                )
-                names = self.class_names or found_names
-                of_mine = replace(asked, labels=mine.labels, class_names=names, progress=report)
-                explanation = answer(classifier, mine.images, of_mine, known)
-                if others is not None:
-                    measure_swaps(classifier, explanation, mine.images, others, asked)
-                if not (self.measures_faithfulness and is_measured):
-                    return explanation, {}, seen
-                curves = faithfulness(classifier, explanation, mine.images, asked)
-                return explanation, curves, seen
-
-        def share() -> Share | str | None:
-            if not len(mine):
-                return None
-            try:
-                return self._with_copy(trainer, model(), explained)
-            except (CollectiveInForwardError, CopyError) as error:
-                return str(error)
-
-        shares = ranks.gather(share)
-        refusal = next((one for one in shares if isinstance(one, str)), None)
-        if refusal is not None:
-            return refusal
-        parts = [one for one in shares if isinstance(one, tuple)]
-        for _, _, seen in parts:
-            self.returned.join(seen)
-        return parts
-
-    def call(
-        self,
-        trainer: Trainer,
-        ranks: Ranks,
-        pl_module: LightningModule,
-        work: Callable[[torch.nn.Module], Result],
-    ) -> Result:
-        """Runs some work with a copy of the classifier, ready to be called without gradients.
-
-        Args:
-            trainer: The trainer.
-            ranks: Its ranks, none of which may wait for another meanwhile.
-            pl_module: The module.
-            work: Gets the copy.
-        """
-
-        def called(classifier: torch.nn.Module) -> Result:
+        def call_work(classifier: torch.nn.Module) -> Result:
             with (
                 evaluation_mode(classifier),
-                nullcontext() if ranks.size == 1 else no_collectives(),
+                nullcontext() if self.ranks.size == 1 else no_collectives(),
             ):
                 return work(classifier)
 
-        return self._with_copy(trainer, pl_module, called)
+        return self._with_copy(self.pl_module, call_work)
 
     def _with_copy(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        work: Callable[[torch.nn.Module], Result],
+        self, pl_module: LightningModule, work: Callable[[torch.nn.Module], Result]
     ) -> Result:
         """Runs some work with the classifier of a copy of the module.
 
@@ -234,39 +200,30 @@ class SharedExplainer:
         where it cannot be copied, what is copied is the part, and what hangs on that.
         """
 
-        def called(twin: LightningModule) -> Result:
-            with _hosted(trainer, twin):
-                return work(self.classifier(twin))
-
-        def called_alone(twin: torch.nn.Module) -> Result:
-            with _hosted(trainer, twin):
-                return work(twin)
+        def in_place(twin: Any, classifier: Callable[[Any], torch.nn.Module]) -> Result:
+            # On its trainer's device, in its precision.
+            move(twin, self.trainer.strategy.root_device)
+            silence(twin)
+            with self.trainer.precision_plugin.forward_context():
+                return work(classifier(twin))
 
         try:
-            return isolated(pl_module, called)
+            return isolated(pl_module, lambda twin: in_place(twin, self.classifier))
         except CopyError:
-            if self.module is None:
+            if self.asked.module is None:
                 raise
-            return isolated(self.classifier(pl_module), called_alone)
+            return isolated(self.classifier(pl_module), lambda twin: in_place(twin, lambda t: t))
 
     def classifier(self, pl_module: LightningModule) -> torch.nn.Module:
-        """What is explained of a module: itself, or one of its parts."""
-        if self.module is None:
+        """Returns what is explained of a module: itself, or one of its parts."""
+        module = self.asked.module
+        if module is None:
             return pl_module
         try:
-            return pl_module.get_submodule(self.module)
+            return pl_module.get_submodule(module)
         except AttributeError as error:
             children = [name for name, _ in pl_module.named_children()]
             raise ArgumentError(
                 "module",
-                f"{type(pl_module).__name__} has no {self.module!r}; give one of {children}",
+                f"{type(pl_module).__name__} has no {module!r}; give one of {children}",
             ) from error
-
-
-@contextmanager
-def _hosted(trainer: Trainer, twin: Any) -> Iterator[None]:
-    """Puts a copy where its trainer would have it: on its device, in its precision."""
-    move(twin, trainer.strategy.root_device)
-    silence(twin)
-    with trainer.precision_plugin.forward_context():
-        yield

@@ -1,4 +1,4 @@
-"""The time budget: how many evaluations an explanation may take, so that training stays quick."""
+"""Allow an explanation so many evaluations that training stays quick."""
 
 import re
 import time
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lightning_shap.errors import ArgumentError
+from lightning_shap.training.messages import inform
 
 # Fewer evaluations than this resolve too few regions to be worth a picture.
 LEAST = 16
@@ -16,11 +17,12 @@ class TimeBudget:
     """Cuts evaluations down to what the time allows, or the whole explanation.
 
     Evaluations are halved as often as needed, so that few different numbers of them occur. The
-    first explanation has to be made to know what one costs, with the least evaluations.
+    first explanation has to be made to know what one costs, with the least evaluations. The
+    training's time is counted from here on.
 
     Args:
         limit: ``"10%"`` of the time since training started, explanations included; a number of
-            seconds for each explanation; None for all the time in the world.
+            seconds for each explanation; None for no limit.
 
     Raises:
         ValueError: If the limit is none of these, or not above zero.
@@ -28,18 +30,24 @@ class TimeBudget:
 
     def __init__(self, limit: str | float | None) -> None:
         self.limit = limit
-        self._share, self._seconds = _parsed(limit)
-        self.begin()
-
-    def begin(self) -> None:
-        """Training starts now."""
+        self._share, self._seconds = _parse(limit)
         self._began = time.perf_counter()
         self._spent = 0.0
         self._per_row = 0.0
         self._fixed: float | None = None  # drawing, logging: what no evaluation saves
 
+    def allow(self, wanted: int, samples: int, title: str, *, needed: bool) -> int:
+        """Returns :meth:`evaluations`, and says so where they are fewer than wanted."""
+        allowed = self.evaluations(wanted, samples, needed=needed)
+        if allowed < wanted:
+            inform(
+                f"ShapCallback: {allowed or 'no'} evaluations of {wanted} for {title!r}, "
+                f"to keep to time_budget={self.limit!r}"
+            )
+        return allowed
+
     def evaluations(self, wanted: int, samples: int, *, needed: bool = False) -> int:
-        """How many of the wanted evaluations a sample may take; 0 for none at all.
+        """Returns how many of the wanted evaluations a sample may take; 0 for none at all.
 
         Args:
             wanted: Evaluations without a budget.
@@ -60,7 +68,7 @@ class TimeBudget:
 
     @contextmanager
     def spending(self) -> Iterator["Spending"]:
-        """Around an explanation: counts its time, whether it succeeds or not."""
+        """Counts the time of an explanation, whether it succeeds or not."""
         spending = Spending()
         started = time.perf_counter()
         try:
@@ -83,14 +91,14 @@ class TimeBudget:
 
 @dataclass
 class Spending:
-    """What an explanation took of the model: rows, and seconds for them."""
+    """Holds what an explanation took of the model: rows, and seconds for them."""
 
     rows: int = 0
     model_seconds: float = 0.0
 
 
-def _parsed(limit: object) -> tuple[float | None, float | None]:
-    """A share of the time, or seconds."""
+def _parse(limit: object) -> tuple[float | None, float | None]:
+    """Returns a share of the time, or seconds."""
     if limit is None:
         return None, None
     if isinstance(limit, str):

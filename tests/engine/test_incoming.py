@@ -5,7 +5,14 @@ import pytest
 import torch
 from generic_model import Generic, generic_images
 from lightning_fabric import Fabric
-from tiny_training import NO_STORY, TinyClassifier, ours_raise, tiny_loaders, tiny_trainer
+from tiny_training import (
+    NO_STORY,
+    TinyClassifier,
+    ours_raise,
+    session_of,
+    tiny_loaders,
+    tiny_trainer,
+)
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.ops import Permute
@@ -122,7 +129,7 @@ def test_a_training_with_monais_tensors_is_explained(samples, tmp_path):
     loaders = [DataLoader(OfMonai(), 4, collate_fn=data.list_data_collate) for _ in range(2)]
     ours = ShapCallback(3, samples=samples, max_evals=12, on_error="raise", **NO_STORY)
     tiny_trainer(tmp_path, ours, max_epochs=1).fit(ReadsDictionaries(), *loaders)
-    assert type(ours.batch.pick.samples.images) is torch.Tensor
+    assert type(session_of(ours).batch.pick.samples.images) is torch.Tensor
     assert ours.explanation.record.labels.shape == (3,)
 
 

@@ -25,6 +25,7 @@ from tiny_training import (
     lightning_warns,
     random_states,
     same,
+    session_of,
     tiny_data,
     tiny_loaders,
     tiny_trainer,
@@ -37,7 +38,7 @@ from lightning_shap.engine.methods.registry import METHODS
 
 pytestmark = [
     *lightning_warns,
-    pytest.mark.filterwarnings("ignore:ShapCallback explains for nobody"),
+    pytest.mark.filterwarnings("ignore:ShapCallback logs nothing"),
 ]
 
 
@@ -516,7 +517,9 @@ def test_training_is_the_same_to_the_bit(name, tmp_path, monkeypatch):
 def test_it_is_while_the_validation_is_watched(name, tmp_path, monkeypatch):
     arguments = {"samples": "mistakes", **WATCHED[name]}
     (callback,) = check(SITUATIONS[name], tmp_path, monkeypatch, **arguments)
-    assert callback.batch.pick.chosen or "no mistakes" in str(callback.mistakes._said)
+    assert session_of(callback).batch.pick.chosen or "no mistakes" in str(
+        session_of(callback).mistakes._said
+    )
 
 
 @pytest.mark.parametrize("method", list(METHODS))

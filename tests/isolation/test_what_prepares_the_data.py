@@ -21,7 +21,7 @@ pytestmark = [
     *lightning_warns,
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:ShapCallback has no samples yet"),
-    pytest.mark.filterwarnings("ignore:ShapCallback explains for nobody"),
+    pytest.mark.filterwarnings("ignore:ShapCallback logs nothing"),
 ]
 
 GENERATOR = torch.Generator()  # everybody's who imports this module

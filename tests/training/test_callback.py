@@ -16,6 +16,7 @@ from tiny_training import (
     fit,
     ours_raise,
     same,
+    session_of,
     streamed,
     tiny_callback,
     tiny_data,
@@ -424,7 +425,7 @@ def test_each_sample_has_pictures_of_its_own_if_asked_for(tmp_path):
     sizes = {trainer.logger.pictures[key, 9].shape for key in own}
     assert len(sizes) == 1
     assert sizes.pop()[0] < trainer.logger.pictures["shap/attributions", 9].shape[0]
-    assert ours.steady.limit.widens
+    assert session_of(ours).classes.limit.widens
 
 
 def test_a_csv_logger_gets_files_beside_its_numbers(tmp_path):

@@ -21,7 +21,7 @@ def fitted(tmp_path, val=48, **options):
 
 def test_it_explains_as_many_validation_images_as_asked_for_and_logs_them(tmp_path, capsys):
     callback, logger = fitted(tmp_path, summary=32)
-    survey = callback.summary.survey
+    survey = callback.class_summary
     assert len(survey.labels) == 32
     assert "shap/classes" in str(logger.__dict__)
     assert "32 images of" in capsys.readouterr().err + survey.text
@@ -29,17 +29,17 @@ def test_it_explains_as_many_validation_images_as_asked_for_and_logs_them(tmp_pa
 
 def test_there_is_none_unless_it_is_asked_for(tmp_path):
     callback, logger = fitted(tmp_path)
-    assert callback.summary.survey is None
+    assert callback.class_summary is None
     assert "shap/classes" not in str(logger.__dict__)
 
 
 def test_of_a_smaller_set_all_are_explained(tmp_path):
-    assert len(fitted(tmp_path, val=12, summary=64)[0].summary.survey.labels) == 12
+    assert len(fitted(tmp_path, val=12, summary=64)[0].class_summary.labels) == 12
 
 
 def test_a_time_budget_makes_the_images_fewer_or_leaves_them_out(tmp_path):
     callback, _ = fitted(tmp_path, val=80, summary=80, time_budget=1e-6)
-    assert callback.summary.survey is None
+    assert callback.class_summary is None
 
 
 @pytest.mark.parametrize("summary", [0, 31, True, "many"])
@@ -67,14 +67,14 @@ def test_a_smaller_budget_explains_fewer_images_rather_than_none(tmp_path, monke
     rows = 40 * (QUICK["max_evals"] + ROWS)
     explain = Summarizer.explain
 
-    def within(self, trainer, pl_module, ranks, budget, spending, card):
-        found = explain(self, trainer, pl_module, ranks, Allows(rows), spending, card)
+    def within(self, budget, spending, names):
+        found = explain(self, Allows(rows), spending, names)
         assert spending.rows <= rows
         return found
 
     monkeypatch.setattr(Summarizer, "explain", within)
     callback, _ = fitted(tmp_path, val=80, summary=80)
-    assert len(callback.summary.survey.labels) == 40
+    assert len(callback.class_summary.labels) == 40
 
 
 def test_a_summary_that_fails_says_that_the_training_is_done(tmp_path, monkeypatch):
@@ -90,6 +90,6 @@ def test_a_summary_that_fails_says_that_the_training_is_done(tmp_path, monkeypat
 
 def test_parts_are_swapped_with_images_of_other_classes(tmp_path):
     callback, _ = fitted(tmp_path, summary=48)
-    swaps = callback.summary.survey.plain["swaps"]
+    swaps = callback.class_summary.plain["swaps"]
     assert 0 < sum(one["images"] for one in swaps) <= 48
     assert all({*PARTS} <= {*one["shares"]} for one in swaps if one["images"])

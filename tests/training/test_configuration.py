@@ -1,6 +1,7 @@
 """The callback from configuration files and command lines: both LightningCLIs, and Hydra."""
 
 import re
+from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
 from typing import get_args
 
@@ -15,7 +16,7 @@ from torch.utils.data import IterableDataset
 from lightning_shap import ShapCallback
 from lightning_shap.engine.methods.registry import MethodName
 from lightning_shap.errors import ArgumentError
-from lightning_shap.training.configuration import configurable
+from lightning_shap.training.configuration import read_strings
 
 pytestmark = lightning_warns
 
@@ -86,11 +87,11 @@ def test_lightning_cli_reads_every_argument_from_yaml(cli, tmp_path, masker, tar
     config.write_text(CONFIG.format(**given, dash=dash))
     read = cli("--config", config)
     ours = callback_of(read)
-    assert ours.batch.given == [0, 5]
-    assert ours.budget.limit == ("10%" if budget == "10%" else 3.5)
+    assert ours.samples == [0, 5]
+    assert ours.time_budget == ("10%" if budget == "10%" else 3.5)
     assert ours.question.masker == ("blur" if masker == "blur" else 0.5)
     assert ours.question.targets == ([1, 0] if targets == "[1, 0]" else 2)
-    assert ours.normalisation == ([0.5], [0.25])
+    assert (ours.mean, ours.std) == ([0.5], [0.25])
     ours.explain_checkpoint = None
     read.trainer.fit(read.model, *tiny_loaders())
     assert len(ours.explanation) == 2
@@ -119,12 +120,12 @@ def test_lightning_cli_reads_numbers_from_the_command_line(cli):
         cli(*quiet, *(f"--trainer.callbacks.{name}={value}" for name, value in given.items()))
     )
     assert ours.question.masker == 0.5
-    assert ours.budget.limit == 5
-    assert ours.batch.size == 4
-    assert ours.batch.given == [0, 5]
+    assert ours.time_budget == 5
+    assert ours.n_samples == 4
+    assert ours.samples == [0, 5]
     assert ours.question.grid == (4, 5)
     assert ours.question.targets == 2
-    assert ours.normalisation == (0.5, [0.25])
+    assert (ours.mean, ours.std) == (0.5, [0.25])
     assert ours.class_names == ["1", "2", "3"]
     assert ours.explain_untrained is False
     assert ours.tag == "7"
@@ -136,8 +137,7 @@ def test_lightning_cli_reads_numbers_from_the_command_line(cli):
 def test_what_chooses_the_samples_may_be_configured(cli, choice):
     quiet = ["--trainer.logger=false", "--trainer.callbacks=lightning_shap.ShapCallback"]
     ours = callback_of(cli(*quiet, f"--trainer.callbacks.samples={choice}"))
-    assert ours.batch.by_predictions == choice
-    assert ours.batch.given is None
+    assert ours.samples == choice
 
 
 @between_jsonargparse_and_lightning
@@ -188,40 +188,32 @@ def test_hydra_configures_it(monkeypatch):
         class_names: ["1", "2", "3"]
         """
     )
-    assert ours.batch.given == [0, 5]
+    assert ours.samples == [0, 5]
     assert ours.question.grid == (4, 5)
     assert ours.question.targets == [1, 0]
     assert ours.question.masker == 0.5
-    assert ours.normalisation == ([0.5], [0.25])
+    assert (ours.mean, ours.std) == ([0.5], [0.25])
     assert ours.class_names == ["1", "2", "3"]
-    assert all(type(names) is list for names in (ours.class_names, *ours.normalisation))
+    assert all(type(names) is list for names in (ours.class_names, ours.mean, ours.std))
 
 
 # What is read, and what is not
 
 
+@dataclass
 class Anything:
-    """Whose constructor takes each kind of argument."""
+    """Takes each kind of argument."""
 
-    @configurable
-    def __init__(
-        self,
-        count: int | None = 0,
-        *,
-        share: float | str = 0.5,
-        name: str = "",
-        names: list[str] | None = None,
-        numbers: tuple[float, ...] | list[int] = (),
-        switch: bool = False,
-    ) -> None:
-        self.given = {
-            "count": count,
-            "share": share,
-            "name": name,
-            "names": names,
-            "numbers": numbers,
-            "switch": switch,
-        }
+    count: int | None = 0
+    _: KW_ONLY
+    share: float | str = 0.5
+    name: str = ""
+    names: list[str] | None = None
+    numbers: tuple[float, ...] | list[int] = ()
+    switch: bool = False
+
+    def __post_init__(self):
+        read_strings(self)
 
 
 @pytest.mark.parametrize(
@@ -250,13 +242,13 @@ class Anything:
 def test_numbers_and_switches_in_strings_are_read_where_there_may_be_such(
     argument, given, expected
 ):
-    value = Anything(**{argument: given}).given[argument]
+    value = getattr(Anything(**{argument: given}), argument)
     assert value == expected
     assert type(value) is type(expected)
 
 
 def test_arguments_by_position_are_read_too_and_too_many_refused_as_ever():
-    assert Anything("5").given["count"] == 5
+    assert Anything("5").count == 5
     with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
         Anything(5, 0.5)
     with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
@@ -296,7 +288,7 @@ def test_samples_of_another_kind_are_refused_with_what_would_do(samples, words):
     ids=repr,
 )
 def test_rows_may_be_named_by_any_whole_numbers(samples):
-    given = ShapCallback(samples=samples).batch.given
+    given = ShapCallback(samples=samples).samples
     assert given == [0, 5]
     assert all(type(row) is int for row in given)
 

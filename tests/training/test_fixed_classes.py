@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_training import TinyClassifier, fit, ours_raise, tiny_data, tiny_trainer
+from tiny_training import TinyClassifier, fit, ours_raise, session_of, tiny_data, tiny_trainer
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback
 from lightning_shap.engine.answer import answer
-from lightning_shap.training.fixed_classes import Steady
+from lightning_shap.training.fixed_classes import FixedClasses
 
 pytestmark = ours_raise
 
@@ -24,10 +24,17 @@ class Collecting(ShapCallback):
         )
         self.seen = []
 
-    def _log(self, trainer, explanation, tag, *more):
-        super()._log(trainer, explanation, tag, *more)
-        self.trained = trainer.lightning_module
-        self.seen.append((tag, explanation, self.steady.limit.value))
+    def setup(self, trainer, pl_module, stage):
+        super().setup(trainer, pl_module, stage)
+        session = self._session
+        log = session.logbook.log
+
+        def keep(explanation, tag, *more):
+            log(explanation, tag, *more)
+            self.trained = pl_module
+            self.seen.append((tag, explanation, session.classes.limit.value))
+
+        session.logbook.log = keep
 
 
 def loaders():
@@ -86,7 +93,7 @@ def test_the_true_class_has_the_same_map_whichever_others_stand_beside_it(tmp_pa
     torch.manual_seed(0)
     ours = Collecting()
     fit_changing(tmp_path, ours)
-    final, images = ours.explanation, ours.batch.pick.samples.images
+    final, images = ours.explanation, session_of(ours).batch.pick.samples.images
     alone = answer(ours.trained, images, replace(ours.question, topk=1, labels=final.record.labels))
     assert np.array_equal(alone.values[..., 0], final.values[..., 0])
 
@@ -136,7 +143,7 @@ def test_a_resumed_run_goes_on_with_its_classes_and_its_scale(tmp_path):
 
 
 def test_fewer_samples_are_asked_anew():
-    steady = Steady()
+    steady = FixedClasses()
     steady.load_state_dict({"classes": [[1, 2], [0, 1]], "against": None, "limit": 2.0})
     question = ShapCallback(topk=2).question
     assert steady.question(question, 3) == question
@@ -145,7 +152,7 @@ def test_fewer_samples_are_asked_anew():
 
 
 def test_a_checkpoint_that_pinned_three_classes_leaves_room_for_what_is_predicted():
-    steady = Steady()
+    steady = FixedClasses()
     steady.load_state_dict({"classes": [[4, 2, 6], [0, 1, 5]], "against": None, "limit": 2.0})
     assert steady.question(ShapCallback().question, 2).first.tolist() == [[4, 2], [0, 1]]
 

@@ -10,14 +10,25 @@ import torch
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_training import TinyClassifier, fit, ours_raise, tiny_callback, tiny_loaders, tiny_trainer
+from tiny_training import (
+    TinyClassifier,
+    fit,
+    ours_raise,
+    session_of,
+    tiny_callback,
+    tiny_loaders,
+    tiny_trainer,
+)
 
 from lightning_shap import ShapCallback, Similarity, explain
 from lightning_shap.analysis.history.conclusion import Summary
 from lightning_shap.analysis.history.history import MOST, Story
 from lightning_shap.analysis.history.snapshot import Chapter
 from lightning_shap.explanation.phrases import Name
+from lightning_shap.training.logs import results
 from lightning_shap.training.logs.ending import half_of
+from lightning_shap.training.logs.loggers import EVOLUTION
+from lightning_shap.training.time_budget import TimeBudget
 
 pytestmark = ours_raise
 
@@ -243,7 +254,7 @@ def test_the_final_model_is_explained_again_with_half_the_budget_if_that_resolve
 
 def test_kernel_takes_its_noise_floor_from_its_errors_and_is_not_explained_again(tmp_path):
     ours, _ = follow(tmp_path, method="kernel", max_evals=24, grid=4)
-    assert ours._half_of(ours.explanation) == 0
+    assert half_of(ours.explanation, session_of(ours).logbook.history, TimeBudget(None)) == 0
     assert ours.explanation.training.floor < 1
 
 
@@ -254,8 +265,9 @@ def test_the_evolution_is_one_picture_with_the_epochs_in_their_order(tmp_path):
     _, trainer = follow(tmp_path, epochs=4)
     (picture,) = (one for (key, _), one in trainer.logger.pictures.items() if "evolution" in key)
     assert picture.shape[1] > few[1]
-    assert [one.title for one in ours.story.chapters] == ["before training", "epoch 0", "epoch 1"]
-    kept = ours.story.chapters[-1].maps.source
+    chapters = session_of(ours).logbook.history.chapters
+    assert [one.title for one in chapters] == ["before training", "epoch 0", "epoch 1"]
+    kept = chapters[-1].maps.source
     assert kept.labels.dtype == np.uint8
     assert kept.per_pixel.shape[-1] == 1
 
@@ -298,10 +310,14 @@ def test_a_logger_that_fails_at_the_end_is_warned_of(tmp_path, monkeypatch):
     ours = ShapCallback(n_samples=2, max_evals=6)
     trainer = tiny_trainer(tmp_path, ours, logger=logger, max_epochs=1)
 
-    def fails(*given, **named):
-        raise OSError("no space")
+    log_entry = results.log_entry
 
-    monkeypatch.setattr("lightning_shap.training.logs.results.log_picture", fails)
+    def fails(logger, entry):
+        if entry.name == EVOLUTION:
+            raise OSError("no space")
+        return log_entry(logger, entry)
+
+    monkeypatch.setattr(results, "log_entry", fails)
     with pytest.warns(UserWarning, match="could not log to Full: OSError: no space"):
         trainer.fit(TinyClassifier(), *tiny_loaders())
 

@@ -10,7 +10,7 @@ from tiny_training import FaultyClassifier, fit, lightning_warns, tiny_callback
 
 from lightning_shap.engine.progress import tqdm_bar
 from lightning_shap.training import progress
-from lightning_shap.training.progress import reporting
+from lightning_shap.training.progress import report_progress
 
 pytestmark = lightning_warns
 
@@ -76,12 +76,12 @@ def test_a_rich_bar_says_it_in_its_description_and_gets_it_back(monkeypatch):
     trainer = SimpleNamespace(
         progress_bar_callback=bar, is_global_zero=True, received_sigterm=False
     )
-    with reporting(trainer, True, lambda: None) as report:
+    with report_progress(trainer, True, lambda: None) as report:
         report(5, 20)
     assert bar.shown == ["Explaining 25%", "Epoch 0/4"]
 
     def fail():
-        with reporting(trainer, True, lambda: None) as report:
+        with report_progress(trainer, True, lambda: None) as report:
             report(6, 20)
             raise KeyError
 
@@ -95,7 +95,7 @@ def test_a_rich_bar_that_has_stopped_is_left_alone():
     trainer = SimpleNamespace(
         progress_bar_callback=bar, is_global_zero=True, received_sigterm=False
     )
-    with reporting(trainer, True, lambda: None) as report:
+    with report_progress(trainer, True, lambda: None) as report:
         report(5, 20)
     assert bar.shown == []
 

@@ -14,6 +14,7 @@ from tiny_training import (
     fit,
     lightning_warns,
     same,
+    session_of,
     tiny_callback,
     tiny_data,
     tiny_loaders,
@@ -196,7 +197,7 @@ def test_a_resumed_run_goes_on_with_its_story(tmp_path, method):
         tmp_path / "parts", 4, ckpt_path=tmp_path / "parts" / "epoch=1.ckpt", arguments=arguments
     )
     titles = ["before training", "epoch 0", "epoch 1", "epoch 2", "epoch 3"]
-    assert [one.title for one in ours.story.chapters] == titles
+    assert [one.title for one in session_of(ours).logbook.history.chapters] == titles
     assert ours.explanation.training == of_whole.explanation.training
     assert same(evolution_in(resumed), evolution_in(whole))
     assert steps_in(tmp_path / "parts") == steps_in(tmp_path / "whole")
@@ -214,7 +215,7 @@ def steps_in(folder):
 def test_a_checkpoint_without_a_story_or_with_another_one_begins_it_anew(tmp_path):
     for state, message in {
         None: None,
-        3: "begins its story anew",
+        3: "begins its history anew",
     }.items():
 
         def changed(kept, state=state):
@@ -224,7 +225,7 @@ def test_a_checkpoint_without_a_story_or_with_another_one_begins_it_anew(tmp_pat
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             ours = resumed_with(tmp_path / str(state), changed, arguments=STORY)
-        assert [one.title for one in ours.story.chapters] == ["epoch 1"]
+        assert [one.title for one in session_of(ours).logbook.history.chapters] == ["epoch 1"]
         said = [str(one.message) for one in caught if "story" in str(one.message)]
         assert len(said) == (message is not None)
         assert all(message in one for one in said)
@@ -234,7 +235,7 @@ def test_a_story_of_other_images_is_left_behind(tmp_path):
     fit_seeded(tmp_path, 1, arguments=STORY)
     other = {**STORY, "samples": [5, 1, 0]}
     _, ours = fit_seeded(tmp_path, 2, ckpt_path=tmp_path / "epoch=0.ckpt", arguments=other)
-    assert [one.title for one in ours.story.chapters] == ["epoch 1"]
+    assert [one.title for one in session_of(ours).logbook.history.chapters] == ["epoch 1"]
 
 
 def test_a_story_stays_small_in_a_checkpoint(tmp_path):

@@ -14,6 +14,7 @@ from tiny_training import (
     TinyClassifier,
     fit,
     ours_raise,
+    session_of,
     tiny_callback,
     tiny_data,
     tiny_trainer,
@@ -31,6 +32,8 @@ from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.pictures.captions import Captions
 from lightning_shap.training.ranks import Ranks
 from lightning_shap.training.samples.samples import Samples
+from lightning_shap.training.session import Session
+from lightning_shap.training.shared_explainer import SharedExplainer
 
 pytestmark = ours_raise
 
@@ -40,7 +43,7 @@ def fitted(tmp_path, module, labels, **arguments):
     loader = DataLoader(TensorDataset(tiny_data(12).tensors[0], labels), 4)
     ours = tiny_callback(**arguments)
     fit(tmp_path, ours, module=module, loaders=[loader] * 2, max_epochs=1)
-    return ours.explanation, ours.batch.pick.rows
+    return ours.explanation, session_of(ours).batch.pick.rows
 
 
 class Regression(TinyClassifier):
@@ -244,7 +247,7 @@ def test_what_outputs_are_taken_for_is_logged_and_kept(tmp_path):
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
     trainer.fit(Sigmoid(classes=1), DataLoader(data, 4), DataLoader(data, 4))
     assert "| returns | probabilities |" in trainer.logger.texts["shap/settings"]
-    resumed = ShapCallback(n_samples=3)
+    resumed = Session(ShapCallback(n_samples=3), trainer, trainer.lightning_module)
     resumed.load_state_dict(ours.state_dict())
     assert resumed.explainer.returned.judge(multi_label=False) == ("probabilities", False)
 
@@ -317,12 +320,13 @@ def test_one_of_several_heads_is_not_judged_by_labels_that_were_found(tmp_path, 
 def test_labels_that_the_user_names_judge_one_of_several_heads(tmp_path):
     for labels in ("sex", lambda batch: batch[1]["sex"]):
         ours = fitted_to_animals(tmp_path, output=lambda raw: raw["sex"], labels=labels)
-        record, rows = ours.explanation.record, ours.batch.pick.rows
+        record, rows = ours.explanation.record, session_of(ours).batch.pick.rows
         assert record.labels.tolist() == [row // 3 % 2 for row in rows]
         assert record.right == (record.outputs.argmax(1) == record.labels).tolist()
         assert {*record.labels.tolist()} == {0, 1}
         name = labels if isinstance(labels, str) else labels.__name__
-        assert name in ours.results.settings.table.partition("| labels | ")[2].splitlines()[0]
+        table = session_of(ours).logbook.results.settings.table
+        assert name in table.partition("| labels | ")[2].splitlines()[0]
 
 
 def test_outputs_that_labels_prove_to_be_no_classes_are_numbers(tmp_path, monkeypatch):
@@ -374,11 +378,9 @@ def test_processes_that_see_different_outputs_agree_on_what_they_are(tmp_path):
         ours, module = ShapCallback(n_samples=4, max_evals=6), Direct()
         trainer = tiny_trainer(tmp_path)
         trainer.strategy.connect(module)
-        rest = {"found_names": None, "trees": ImageTrees()}
-        ranks, samples = InThreads(rank, 2), Samples(images)
-        return ours.explainer.explain(
-            trainer, ranks, lambda: module, samples, ours.question, **rest
-        )[0]
+        explainer = SharedExplainer(ours, trainer, module, InThreads(rank, 2))
+        samples, trees = Samples(images), ImageTrees()
+        return explainer.explain(samples, ours.question, trees=trees)[0]
 
     with ThreadPoolExecutor(2) as pool:
         for explanation in pool.map(explained, (0, 1)):

@@ -11,6 +11,7 @@ from tiny_training import (
     FaultyClassifier,
     TinyClassifier,
     lightning_warns,
+    session_of,
     tiny_loaders,
     tiny_trainer,
 )
@@ -172,7 +173,7 @@ def test_faithfulness_costs_the_rows_that_are_stated_and_the_budget_counts_them(
         tiny_trainer(tmp_path, ours, max_epochs=2).fit(Slow(), *tiny_loaders(val=12))
         seconds[bool(metrics)] = clock.now - began
         fixed = ROWS * samples * PER_ROW if metrics else 0
-        assert ours.budget._fixed == pytest.approx(fixed, abs=1e-9)
+        assert session_of(ours).budget._fixed == pytest.approx(fixed, abs=1e-9)
     explanations = 4  # the control, two epochs, the final model
     extra = (seconds[True] - seconds[False]) / explanations / samples / PER_ROW
     assert extra == pytest.approx(ROWS) == 32

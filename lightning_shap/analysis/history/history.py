@@ -107,15 +107,14 @@ class Story:
             ValueError: If the state is of another version.
             KeyError: If something of it is missing.
         """
-        self.begin()
         if not state:
             return
         if state["version"] != VERSION:
             raise ValueError(f"version {state['version']}, not {VERSION}")
         chapters = [Chapter.unpacked(one.numpy().tobytes()) for one in state["chapters"]]
+        self._of, self._added, self._stride = state["of"], state["added"], state["stride"]
         self.control = next((one for one in chapters if one.is_control), None)
         self.epochs = [one for one in chapters if not one.is_control]
-        self._of, self._added, self._stride = state["of"], state["added"], state["stride"]
 
     @property
     def _latest(self) -> Maps | None:

@@ -1,7 +1,6 @@
-"""The end of a training: its story in one picture and in words, for loggers and the console."""
+"""Say how a training ended: its history in a picture and in words, logged and on the console."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,29 +11,32 @@ from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.evolution import MOST_ROWS, animation, evolution
 from lightning_shap.pictures.photographs import Album
-from lightning_shap.training.lightning import Trainer
-from lightning_shap.training.logs.loggers import EVOLUTION, Ending
+from lightning_shap.pictures.pixels import Look
+from lightning_shap.training.logs.loggers import EVOLUTION
 from lightning_shap.training.logs.results import Results
+from lightning_shap.training.logs.texts import Ending
 from lightning_shap.training.messages import inform, warn
+from lightning_shap.training.time_budget import TimeBudget
 
 LEAST_HALF = 8  # evaluations; fewer resolve nothing that could be compared
 SAME = 0.9999  # a similarity, where no noise is known
 CHANGED = f"{EVOLUTION}_changed"
 
 
-def half_of(final: ImageExplanation, story: Story) -> int:
-    """With how many evaluations the final model is to be explained again, 0 for not at all.
+def half_of(final: ImageExplanation, story: Story, budget: TimeBudget) -> int:
+    """Returns with how many evaluations to explain the final model again, 0 for not at all.
 
     Where a method knows no standard errors, half of the evaluations show how much of a difference
-    between two maps is that of a budget and not of a model.
+    between two maps is that of a budget and not of a model, if there is time for them.
     """
     method, half = METHODS[final.record.method], final.record.max_evals // 2
     wanted = "settled" in story.metrics and bool(story.epochs) and not method.has_error_bars
-    return half if wanted and half >= LEAST_HALF else 0
+    if not wanted or half < LEAST_HALF:
+        return 0
+    return half if budget.evaluations(half, len(final.record.outputs)) == half else 0
 
 
 def conclude(
-    trainer: Trainer,
     results: Results,
     story: Story,
     final: ImageExplanation,
@@ -42,20 +44,19 @@ def conclude(
     *,
     tag: str,
     drawn: str | None,
-    look: dict[str, Any],
+    look: Look,
     album: Album,
 ) -> Summary | None:
     """Says how a training ended, where there is anything to say; from one process.
 
     Args:
-        trainer: The trainer.
         results: Where pictures and words go.
         story: Of the training.
         final: The explanation of the model that it leaves behind.
         half: Another one of half the evaluations, or None.
         tag: Under which it is logged.
         drawn: See the callback's ``evolution``.
-        look: Mean, std and channels, as for :func:`lightning_shap.plot`.
+        look: How images are shown.
         album: Keeps the photographs.
     """
     if not story.chapters or len(story.chapters[0].verdicts) != len(final.record.outputs):
@@ -70,28 +71,32 @@ def conclude(
     if drawn is None:
         return summary
     chapters = _with_final(story.chapters, final, summary)
-    look = {**look, "album": album, "title": "how the maps changed"}
-    pictures = {EVOLUTION: evolution(chapters, final, **look)}
+    title = "how the maps changed"
+    pictures = {EVOLUTION: evolution(chapters, final, **look, album=album, title=title)}
     changed = _most_changed(chapters)
     if changed:
-        title = "how the maps changed, of the images whose prediction changed most"
-        pictures[CHANGED] = evolution(chapters, final, rows=changed, **{**look, "title": title})
-    film = animation(chapters, final, **look) if drawn == "animated" else None
-    results.end(trainer, pictures, Ending(tag, summary.markdown, summary.plain), film)
+        most = f"{title}, of the images whose prediction changed most"
+        pictures[CHANGED] = evolution(
+            chapters, final, **look, album=album, title=most, rows=changed
+        )
+    film = None
+    if drawn == "animated":
+        film = animation(chapters, final, **look, album=album, title=title)
+    results.end(pictures, Ending(tag, summary.markdown, summary.plain), film)
     return summary
 
 
 def _with_final(
     chapters: Sequence[Chapter], final: ImageExplanation, summary: Summary
 ) -> list[Chapter]:
-    """The final model is a chapter of its own where its maps are not those of the last epoch."""
+    """Adds the final model as a chapter where its maps are not those of the last epoch."""
     bound = SAME if summary.floor is None else min(summary.floor, SAME)
     same = bool(summary.to_final) and summary.to_final[-1] >= bound
     return [*chapters] if same else [*chapters, Chapter.of(final, "final model")]
 
 
 def _most_changed(chapters: Sequence[Chapter]) -> list[int]:
-    """The images whose prediction changed most often, where not all of them are shown anyway."""
+    """Returns the images whose prediction changed most often, where not all are shown anyway."""
     predicted = [one.predicted for one in chapters if one.predicted is not None]
     if not predicted or len(predicted[0]) <= MOST_ROWS:
         return []

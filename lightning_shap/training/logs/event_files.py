@@ -1,4 +1,4 @@
-"""TensorBoard's event files: our events may fail, the training's may not."""
+"""Let our events in TensorBoard's files fail without the training's."""
 
 import os
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def writer_kept(experiment: Any) -> Iterator[None]:
 
 
 def _file_of(experiment: Any) -> str | None:
-    """Where the events are written, None if that is not on this machine or not known."""
+    """Returns where events are written, None if not on this machine or not known."""
     writer = getattr(experiment.file_writer, "event_writer", None)
     path = getattr(writer, "_file_name", None)
     return path if isinstance(path, str) and os.path.isfile(path) else None

@@ -1,4 +1,4 @@
-"""Labels: the one rule by which they are found, in a batch and in a whole data set."""
+"""Find labels by one rule, in a batch and in a whole data set."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The loaders of a training: which one the samples come from, and which rows it deals out."""
+"""Find the loader that samples come from, and which rows it deals out."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ OF_ALL_ROWS = {"SequentialSampler", "RandomSampler", "DistributedSampler"}
 
 @dataclass(frozen=True)
 class Deal:
-    """Which rows of its data a process gets, where these are dealt out in their order.
+    """Says which rows of its data a process gets, where these are dealt out in their order.
 
     Attributes:
         stride: How far apart they lie.
@@ -31,19 +31,19 @@ class Deal:
 
     @classmethod
     def of(cls, loader: Any) -> "Deal":
-        """That of a loader of this process."""
+        """Returns how a loader of this process deals."""
         sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
         sampler = getattr(loader, "sampler", None) if sampler is None else sampler
         stride, offset = getattr(sampler, "num_replicas", 1), getattr(sampler, "rank", 0)
         return cls(stride, offset, length_of(loader))
 
     def place(self, number: int) -> int:
-        """Where in the data the process's row of a number lies."""
+        """Returns where in the data this process's row of a number lies."""
         return self.offset + self.stride * number
 
 
 def length_of(loader: Any) -> int:
-    """How many rows a loader's data set has, very many where it does not say."""
+    """Returns how many rows a loader's data set has, very many where it does not say."""
     try:
         return len(loader.dataset)
     except (TypeError, AttributeError, NotImplementedError):
@@ -64,7 +64,7 @@ def loaders_of(trainer: Any) -> list[Any]:
 
 
 def validates(trainer: Any) -> bool:
-    """Whether a validation will ever run, as far as this rank can see."""
+    """Returns whether a validation will ever run, as far as this rank can see."""
     if not trainer.enable_validation:
         return False
     if trainer.val_dataloaders is None:  # not asked for yet: the first validation is some way off
@@ -74,7 +74,7 @@ def validates(trainer: Any) -> bool:
 
 
 def rows_of(loader: Any) -> Sequence[int] | None:
-    """The rows of its data set that a loader deals out, ascending; None if they have no numbers.
+    """Returns the rows that a loader deals out, ascending; None if they have no numbers.
 
     Not all rows, where a sampler picks: the others may be what the model trains on.
     """

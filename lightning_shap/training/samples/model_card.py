@@ -1,4 +1,4 @@
-"""The model card: what a training knows of its classifier and its images.
+"""Write the model card: what a training knows of its classifier and its images.
 
 Pictures need it, and so does whoever explains the finished model: it travels in the checkpoint,
 as plain values that load without running code.
@@ -14,13 +14,16 @@ import torch
 from torch.utils.data import Subset
 
 from lightning_shap.engine.class_names import read_timm_config
+from lightning_shap.training.configuration import Configuration
+from lightning_shap.training.lightning import LightningModule, Trainer
+from lightning_shap.training.samples.fixed_batch import FixedBatch
 from lightning_shap.training.samples.normalisation import by_channel, normalisation_of, steps_of
 from lightning_shap.training.samples.samples import Samples, class_names_of, layers_of
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of a classifier; None where nothing says so.
+    """Holds what is known of a classifier; None where nothing says so.
 
     Attributes:
         input_size: (C, H, W) of the images.
@@ -59,55 +62,45 @@ class ModelCard:
     shown_channels: list[int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a checkpoint."""
+        """Returns plain values, for a checkpoint."""
         return asdict(self)
 
 
 def model_card(
-    pl_module: torch.nn.Module,
+    asked: Configuration,
+    trainer: Trainer,
+    pl_module: LightningModule,
     samples: Samples,
-    datasets: Sequence[Any],
-    loaders: Sequence[Any],
-    rows: Sequence[int] | None,
-    module: str | None,
-    *,
-    class_names: Sequence[str] | None = None,
-    normalisation: tuple[Any, Any] | None = None,
-    returns: str | None = None,
-    multi_label: bool = False,
-    channels: int | Sequence[int] | None = None,
-    datamodule: Any = None,
+    batch: FixedBatch,
 ) -> ModelCard:
     """Returns what the user said of the model, and what else can be read off a training.
 
     Args:
+        asked: What the callback was given.
+        trainer: The trainer.
         pl_module: That is trained.
         samples: As the model receives them.
-        datasets: Of the training, the one that the samples come from first.
-        loaders: Of the training, which may collate by something that prepares the images.
-        rows: The samples' numbers in it, or None.
-        module: The attribute of ``pl_module`` that is the classifier.
-        class_names: As the user gave them, if at all.
-        normalisation: Mean and std, numbers or one per channel, likewise.
-        returns: What the outputs are, likewise.
-        multi_label: Several classes may be true at once, likewise.
-        channels: The channel shown grey, or the three shown as red, green and blue, likewise.
-        datamodule: Of the training, None where it has none.
+        batch: Knows the data sets and loaders that they come from.
     """
-    kind = type(pl_module)
+    kind, datasets = type(pl_module), batch.datasets
+    rows = None if batch.pick is None else batch.pick.rows
     images, labels = samples.images, samples.labels
-    if normalisation is None:
-        normalisation = normalisation_of([*datasets, *loaders], pl_module, images) or (None, None)
-    mean, std = (by_channel(side, images.shape[1]) for side in normalisation)
+    sides: tuple[Any, Any] = asked.mean, asked.std
+    if asked.mean is None:
+        found = normalisation_of([*datasets, *batch.loaders], pl_module, images)
+        sides = found or sides
+    mean, std = (by_channel(side, images.shape[1]) for side in sides)
     transform = next((t for dataset in datasets[:1] for t in _transforms(dataset)), None)
     files = None if rows is None or not datasets else _files(datasets[0], rows)
     crop_pct, interpolation = _resized(transform, images.shape[-1])
+    names, channels = asked.class_names, asked.channels
+    sources = [*datasets, getattr(trainer, "datamodule", None)]
     return ModelCard(
         input_size=list(images.shape[1:]),
         module_class=f"{_module_name(kind)}.{kind.__qualname__}",
-        module=module,
+        module=asked.module,
         architecture=_architecture(pl_module),
-        class_names=[*map(str, class_names)] if class_names else class_names_of(datasets),
+        class_names=[*map(str, names)] if names else class_names_of(datasets),
         mean=None if mean is None else [*mean],
         std=None if std is None else [*std],
         crop_pct=crop_pct,
@@ -116,10 +109,10 @@ def model_card(
         dataset=None if files is None else _root(datasets[0]),
         files=files,
         labels=labels.tolist() if labels is not None and labels.dtype == torch.int64 else None,
-        returns=returns,
-        multi_label=multi_label,
+        returns=asked.question.returns,
+        multi_label=asked.multi_label,
         shown_channels=(
-            _rgb_channels([*datasets, datamodule], images.shape[1])
+            _rgb_channels(sources, images.shape[1])
             if channels is None
             else np.atleast_1d(channels).tolist()
         ),
@@ -157,7 +150,7 @@ def _names(given: Any) -> list[str] | None:
 
 
 def _module_name(kind: type) -> str:
-    """The module that a class can be imported from; of a script, that of its file's name."""
+    """Returns the module that a class can be imported from; of a script, its file's name."""
     if kind.__module__ != "__main__":
         return kind.__module__
     import __main__
@@ -166,7 +159,7 @@ def _module_name(kind: type) -> str:
 
 
 def _architecture(pl_module: torch.nn.Module) -> str | None:
-    """Timm's name of the first network of its own inside."""
+    """Returns timm's name of the first of its networks inside."""
     named = (read_timm_config(part).get("architecture") for part in pl_module.modules())
     return next((name for name in named if isinstance(name, str)), None)
 
@@ -179,7 +172,7 @@ def _transforms(dataset: Any) -> Iterator[Any]:
 
 
 def _resized(transform: Any, side: int) -> tuple[float | None, str | None]:
-    """Timm's ``crop_pct`` and ``interpolation`` of a Resize before a centre crop."""
+    """Returns timm's ``crop_pct`` and ``interpolation`` of a Resize before a centre crop."""
     for step in steps_of(transform):
         if type(step).__name__ == "Resize":
             size = getattr(step, "size", None)
@@ -191,7 +184,7 @@ def _resized(transform: Any, side: int) -> tuple[float | None, str | None]:
 
 
 def _files(dataset: Any, rows: Sequence[int]) -> list[str] | None:
-    """The files of some rows of an image folder, or of a subset of one."""
+    """Returns the files of some rows of an image folder, or of a subset of one."""
     if isinstance(dataset, Subset):
         return _files(dataset.dataset, [int(dataset.indices[row]) for row in rows])
     pairs = getattr(dataset, "samples", getattr(dataset, "imgs", None))

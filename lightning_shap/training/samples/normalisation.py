@@ -1,4 +1,4 @@
-"""Normalisation: the mean and std by which images were prepared, found to show them as photographs.
+"""Find the mean and std by which images were normalised, to show them as photographs.
 
 Nobody has to say them: they stand in the transforms of the data set, wherever it keeps these, or
 in what a pretrained model says of its inputs. What is found is tried, and only believed if it leads
@@ -27,7 +27,7 @@ STDLIB = sysconfig.get_path("stdlib")
 
 
 class Normalisation(NamedTuple):
-    """What may have been subtracted from pixels from 0 to 1, and what they were divided by.
+    """Holds what may have been subtracted from pixels in [0, 1], and what they were divided by.
 
     Attributes:
         mean: A number or one for each channel.
@@ -43,7 +43,7 @@ class Normalisation(NamedTuple):
 def normalisation_of(
     datasets: Sequence[Any], module: torch.nn.Module, images: torch.Tensor
 ) -> tuple[list[float], list[float]] | None:
-    """Mean and std by which the images were normalised, None if nothing says so.
+    """Returns mean and std by which images were normalised, None if nothing says so.
 
     Looked for in what the data sets call to prepare their images: torchvision's, timm's and
     albumentations' ``Normalize``, torchvision's presets, Hugging Face's image processors. Where no
@@ -92,12 +92,12 @@ def normalisation_of(
 
 
 def steps_of(transform: Any) -> Iterator[Any]:
-    """A transform and whatever it calls in turn, such as the steps of a composition."""
+    """Yields a transform and whatever it calls in turn, such as the steps of a composition."""
     yield from _callables_in(transform, set(), DEPTH)
 
 
 def _said_by(step: Any) -> Iterator[Normalisation]:
-    """What a step of a transform says of the mean and std it works with."""
+    """Yields what a step of a transform says of the mean and std it works with."""
     mean, std = getattr(step, "mean", None), getattr(step, "std", None)
     # albumentations has a Normalize that goes by each image's own mean, and knows others.
     standard = getattr(step, "normalization", "standard") == "standard"
@@ -123,7 +123,7 @@ def _said_by_name(layers: Sequence[Any]) -> list[Normalisation]:
 
 
 def _said_by_processor(processor: Any) -> Iterator[Normalisation]:
-    """What one of Hugging Face's image processors does to pixels."""
+    """Yields what one of Hugging Face's image processors does to pixels."""
     mean, std = np.zeros(1), np.ones(1)
     if getattr(processor, "do_normalize", False):
         mean, std = np.ravel(processor.image_mean), np.ravel(processor.image_std)
@@ -161,7 +161,7 @@ def _within_unit(images: torch.Tensor) -> bool:
 
 
 def _callables_of(layer: Any) -> Iterator[Any]:
-    """Whatever a data set or loader calls: its attributes, and what these call in turn."""
+    """Yields whatever a data set or loader calls: its attributes, and what these call in turn."""
     seen: set[int] = {id(layer)}
     held = [*getattr(layer, "__dict__", {}).values()]
     custom = getattr(layer, "format", None)  # datasets.Dataset.set_transform
@@ -206,7 +206,7 @@ def _callables_in(part: Any, seen: set[int], depth: int) -> Iterator[Any]:
 
 
 def _held_by(step: Callable[..., Any]) -> Iterator[Any]:
-    """What a function or an object may call when it is called."""
+    """Yields what a function or an object may call when it is called."""
     if isinstance(step, MethodType):
         owner = step.__self__
         yield from [owner] if callable(owner) else getattr(owner, "__dict__", {}).values()
@@ -224,13 +224,13 @@ def _held_by(step: Callable[..., Any]) -> Iterator[Any]:
 
 
 def _is_a_librarys(code: CodeType) -> bool:
-    """Whether a function came with Python or was installed, so that its globals are no user's."""
+    """Returns whether a function came with Python or was installed: its globals are no user's."""
     parts = Path(code.co_filename).parts
     return "site-packages" in parts or "dist-packages" in parts or STDLIB in code.co_filename
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
-    """The global names a function uses; before Python 3.12 a comprehension has code of its own."""
+    """Yields the global names a function uses, also in comprehensions before Python 3.12."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -245,5 +245,5 @@ def _content(cell: Any) -> Any:
 
 
 def _learns(part: Any) -> bool:
-    """Whether it is a model, which knows of mean and std in other ways than a transform."""
+    """Returns whether it is a model, which knows mean and std in other ways than a transform."""
     return isinstance(part, torch.nn.Module) and next(part.parameters(), None) is not None

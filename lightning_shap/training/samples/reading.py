@@ -1,4 +1,4 @@
-"""Calling what prepares the data: data sets, samplers and hooks, without a trace in them.
+"""Call what prepares the data, such as data sets and hooks, without a trace in them.
 
 Whatever of the host's is called beside its training is called through :func:`call_apart`: in a
 process of its own, whose copy of it ends with it. Where there can be none (a platform that cannot
@@ -51,11 +51,11 @@ HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch
 
 
 class NotApartError(ArgumentError):
-    """Something of the host's cannot be called without a trace."""
+    """Says that something of the host's cannot be called without a trace."""
 
 
 class _NoProcessError(Exception):
-    """There can be no process of its own, or it gave no answer."""
+    """Says that there can be no process of its own, or that it gave no answer."""
 
 
 def read(loader: Any, dataset: Any, rows: Sequence[int], seed: int) -> Any:
@@ -89,6 +89,29 @@ def read(loader: Any, dataset: Any, rows: Sequence[int], seed: int) -> Any:
         )
 
     return call_apart((dataset, collate, prepare), batch, seed)
+
+
+def check_rows(dataset: Any, rows: Sequence[int]) -> list[int]:
+    """Returns rows of a data set; of a range, as many as there are.
+
+    Raises:
+        ArgumentError: If the data set has no such rows.
+    """
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise ArgumentError(
+            "samples",
+            f"{type(dataset).__name__} has no rows to pick by index; "
+            "give images, or images and labels",
+        )
+    length = len(dataset)
+    if isinstance(rows, range):  # the first ones, as many as there are
+        rows = rows[:length]
+    if not rows or any(not -length <= row < length for row in rows):
+        raise ArgumentError(
+            "samples",
+            f"got indices {list(rows)} for a data set of {length}; give some of 0 to {length - 1}",
+        )
+    return list(rows)
 
 
 def prepare(
@@ -222,7 +245,7 @@ def _in_a_process(work: Callable[[], Result], seed: int) -> Result:
 
 
 def _answer(sender: Any, work: Callable[[], Any], seed: int) -> None:
-    """Works in the new process, and sends what comes of it."""
+    """Sends what comes of some work in the new process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # which is for the process that waits
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)  # the others were left behind
@@ -249,7 +272,7 @@ def _pose_as_worker(dataset: Any, seed: int) -> None:
 
 
 def _is_written(owner: Any, name: str) -> bool:
-    """Whether somebody has written a hook, beside Lightning."""
+    """Returns whether somebody has written a hook, beside Lightning."""
     hook = getattr(owner, name, None)
     home = getattr(getattr(hook, "__func__", hook), "__module__", None) or ""
     return hook is not None and home.partition(".")[0] not in LIGHTNING

@@ -1,4 +1,4 @@
-"""Samples: the images and the labels in a batch, whatever holds them."""
+"""Find the images and the labels in a batch, whatever holds them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -25,7 +25,7 @@ ByPredictions = Literal["mistakes", "mixed"]
 
 @dataclass(frozen=True)
 class Samples:
-    """Some images as the model receives them.
+    """Holds images as the model receives them, and their labels.
 
     Attributes:
         images: Float tensor (N, C, H, W) on the CPU.
@@ -54,7 +54,7 @@ class Samples:
 
     @cached_property
     def data(self) -> np.ndarray:
-        """The images as explanations keep them, (N, H, W, C): one copy, whoever writes to it."""
+        """Returns the images as explanations keep them, (N, H, W, C): one copy, however often."""
         images = self.images.float() if self.images.dtype == torch.bfloat16 else self.images
         copied: np.ndarray = images.movedim(1, -1).cpu().numpy().copy()
         return copied
@@ -65,7 +65,7 @@ class Samples:
 
 
 def samples_in(batch: Any, labels: WhichLabels = None) -> Samples:
-    """The images and labels of a batch, whatever holds them.
+    """Returns the images and labels of a batch, on the CPU, whatever holds them.
 
     The first floating tensor with four axes is the images. Labels are found by their names, else
     behind the images; see :func:`lightning_shap.training.samples.labels.find_labels`.
@@ -82,7 +82,7 @@ def samples_in(batch: Any, labels: WhichLabels = None) -> Samples:
 
 
 def seen_in(batch: Any, labels: WhichLabels = None) -> Samples:
-    """The same, with the batch's own images, wherever they are.
+    """Returns the labels of a batch with its own images, wherever these are.
 
     Raises:
         ValueError: If there are no images, or no such labels.
@@ -98,12 +98,12 @@ def seen_in(batch: Any, labels: WhichLabels = None) -> Samples:
 
 
 def are_images(tensor: torch.Tensor) -> bool:
-    """Whether a tensor may hold images (N, C, H, W)."""
+    """Returns whether a tensor may hold images (N, C, H, W)."""
     return tensor.ndim == 4 and tensor.is_floating_point()
 
 
 def joined(parts: Sequence[Samples]) -> Samples:
-    """Several batches as one; labels only if all of them have some.
+    """Returns several batches as one; with labels only if all of them have some.
 
     Raises:
         ValueError: If their images differ in size.
@@ -122,7 +122,7 @@ def joined(parts: Sequence[Samples]) -> Samples:
 
 
 def layers_of(dataset: Any) -> Iterator[Any]:
-    """A data set or loader, and what it wraps as a ``dataset``, ``subset`` or in ``datasets``."""
+    """Yields a data set or loader, and what it wraps as ``dataset``, ``subset`` or ``datasets``."""
     seen: list[Any] = []
     while dataset is not None and not any(dataset is layer for layer in seen):
         seen.append(dataset)
@@ -133,7 +133,7 @@ def layers_of(dataset: Any) -> Iterator[Any]:
 
 
 def tensors_in(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors in a batch, made plain, each with the name that it is kept under."""
+    """Yields the tensors in a batch, made plain, each with the name that it is kept under."""
     if isinstance(batch, torch.Tensor):
         yield name, plain(batch)
     elif isinstance(batch, Mapping):
@@ -156,7 +156,7 @@ def _could_be_binary(labels: torch.Tensor | None) -> bool:
 
 
 def checked_samples(samples: Any) -> Any:
-    """Which samples to explain: row numbers as a list of int, all else as it is."""
+    """Returns which samples to explain: row numbers as a list of int, all else as it is."""
     kinds = (
         "give indices of the validation set such as [0, 5], a data set, a tensor (N, C, H, W), a "
         f"pair of one and its labels (N,), or {' or '.join(map(repr, get_args(ByPredictions)))}"
@@ -188,7 +188,7 @@ def checked_samples(samples: Any) -> Any:
 
 
 def class_names_of(datasets: Sequence[Any]) -> list[str] | None:
-    """The class names that a data set knows, as torchvision's and Hugging Face's do.
+    """Returns the class names that a data set knows, as torchvision's and Hugging Face's do.
 
     Args:
         datasets: Data sets, or loaders of some; the first that knows names is asked.

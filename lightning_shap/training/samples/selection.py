@@ -1,4 +1,4 @@
-"""Selection: which rows of a data set to explain, the classes in turn."""
+"""Select which rows of a data set to explain, the classes in turn."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.training.samples.labels import WhichLabels, class_numbers, find_labels
+from lightning_shap.training.samples.labels import (
+    WhichLabels,
+    class_numbers,
+    find_labels,
+    joined_labels,
+)
+from lightning_shap.training.samples.reading import read
+from lightning_shap.training.samples.samples import seen_in
 
 # Under which names data sets of torch, torchvision and scikit-learn keep the labels of all rows.
 LABELS = ("targets", "labels", "_labels", "target", "label", "y")
@@ -14,9 +21,13 @@ GOLDEN = (5**0.5 - 1) / 2  # whose multiples come close to no fraction
 # Lists of (file, label), as image folders keep them.
 PAIRS = ("samples", "_samples", "imgs")
 
+# Rows that are read for their labels alone, where a data set does not keep these: so many for each
+# sample, and at most.
+LOOKS, MOST_LOOKS, AT_ONCE = 8, 512, 64
+
 
 def spread(labels: np.ndarray | None, rows: Sequence[int], wanted: int) -> list[int]:
-    """Some rows of a data set, evenly spread: over its classes in turn where labels are known.
+    """Returns rows of a data set, evenly spread: over its classes in turn where labels are known.
 
     Nothing about it is random, so every run over the same data picks the same rows.
 
@@ -45,7 +56,7 @@ def spread(labels: np.ndarray | None, rows: Sequence[int], wanted: int) -> list[
 
 
 def labels_of(dataset: Any, which: WhichLabels = None) -> np.ndarray | None:
-    """The class of every row of a data set, as int (rows,), None where it does not say.
+    """Returns the class of every row of a data set, int (rows,); None where it does not say.
 
     Looked for where data sets keep them all, since reading every row may take hours: in attributes
     such as ``targets``, in ``samples`` of (file, label), in a ``TensorDataset``, in a column of
@@ -66,8 +77,39 @@ def labels_of(dataset: Any, which: WhichLabels = None) -> np.ndarray | None:
     return None if numbers_rows else labels
 
 
+def look_up_labels(
+    loader: Any, rows: Sequence[int], wanted: int, which: WhichLabels, seed: int
+) -> np.ndarray | None:
+    """Returns the classes of all rows, of which some are read; -1 for the others, None without any.
+
+    Args:
+        loader: Reads them.
+        rows: Those to look at, ascending.
+        wanted: How many samples there are to be.
+        which: Labels that somebody named.
+        seed: Of a transform that draws.
+    """
+    some = spread(None, rows, min(LOOKS * wanted, MOST_LOOKS))
+    parts = []
+    try:
+        for start in range(0, len(some), AT_ONCE):
+            batch = read(loader, loader.dataset, some[start : start + AT_ONCE], seed)
+            labels = seen_in(batch, which).labels
+            if labels is None:
+                return None
+            parts.append(labels)
+    except Exception:  # the samples themselves will show what is wrong
+        return None
+    classes = class_numbers(joined_labels(parts))
+    if classes is None:
+        return None
+    known = np.full(len(loader.dataset), -1)
+    known[some] = classes
+    return known
+
+
 def _parts(dataset: Any, which: int | str | None) -> list[tuple[str, Any]]:
-    """What may be the labels of all rows, with names."""
+    """Returns what may be the labels of all rows, with names."""
     tensors = list(getattr(dataset, "tensors", None) or ())
     if isinstance(which, int):
         return [("label", tensor) for tensor in tensors[which : which + 1 or None]]
@@ -98,7 +140,7 @@ def _labels_inside(dataset: Any, rows: int, which: WhichLabels) -> np.ndarray | 
 
 
 def _class_column(dataset: Any) -> Any:
-    """The column that a Hugging Face data set declares to hold classes."""
+    """Returns the column that a Hugging Face data set declares to hold classes."""
     features = getattr(dataset, "features", None)
     if not isinstance(features, Mapping):
         return None
@@ -107,7 +149,7 @@ def _class_column(dataset: Any) -> Any:
 
 
 def _column(dataset: Any, column: str) -> Any:
-    """A column of a Hugging Face data set."""
+    """Returns a column of a Hugging Face data set."""
     features = getattr(dataset, "features", None)
     if not isinstance(features, Mapping) or column not in features:
         return None
@@ -131,12 +173,12 @@ def _length(dataset: Any) -> int | None:
 
 
 def _even(available: int, wanted: int) -> np.ndarray:
-    """Places of ``wanted`` of ``available`` things: the middles of as many equal stretches."""
+    """Returns places of ``wanted`` of ``available`` things: the middles of equal stretches."""
     return _in_stretches(available, wanted, np.full(min(wanted, available), 0.5))
 
 
 def _uneven(available: int, wanted: int) -> np.ndarray:
-    """One place of each of as many stretches, in none of which it lies where it did before.
+    """Returns a place of each of as many stretches, in each of which it lies elsewhere.
 
     An even stride would meet the same class again and again where classes alternate.
     """

@@ -1,4 +1,4 @@
-"""Mistakes: which of many predictions to look at first, with a bounded number of them in memory."""
+"""Say which of many predictions to look at first, with a bounded number of them in memory."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ DIGITS = 6  # of a probability: in other batches, its last ones are others
 
 @dataclass(frozen=True)
 class Prediction:
-    """An image, what is true of it, and what a model made of it.
+    """Holds an image, what is true of it, and what a model made of it.
 
     Attributes:
         place: Of the image, in the order in which the data comes.
@@ -48,12 +48,12 @@ class Prediction:
 
     @property
     def apart(self) -> "Prediction":
-        """The same, of a host that goes on to use its images."""
+        """Returns the prediction with an image of its own, as the host goes on to use its own."""
         return replace(self, image=self.image.detach().cpu().clone())
 
 
 class Shortlist:
-    """The mistakes and the least sure predictions among all that it is shown.
+    """Keeps the mistakes and the least sure predictions among all that it is shown.
 
     What it keeps is what it would keep if it saw all predictions at once: one that ``wanted``
     others come before is never needed again, whatever follows. So the lists of several processes
@@ -91,7 +91,7 @@ class Shortlist:
                     kept[number] = copies.setdefault(id(one), one.apart)
 
     def joined(self, others: Iterable["Shortlist"]) -> "Shortlist":
-        """The list of all that this one and others were shown."""
+        """Returns the list of all that this one and others were shown."""
         both = Shortlist(self.wanted)
         for one in (self, *others):
             both.seen += one.seen
@@ -101,13 +101,13 @@ class Shortlist:
         return both
 
     def first_mistakes(self) -> list[Prediction]:
-        """The mistakes, and what is right but least sure where there are too few."""
+        """Returns the mistakes, and what is right but least sure where there are too few."""
         picked = _different(self.mistakes)[: self.wanted]
         others = [one for one in self.unsure if one.right is not False]
         return _different([*picked, *others])[: self.wanted]
 
     def least_sure(self) -> list[Prediction]:
-        """The least sure ones, the very least sure first."""
+        """Returns the least sure ones, the very least sure first."""
         return _different(self.unsure)[: self.wanted]
 
     def _keep(self, mistakes: list[Prediction], unsure: list[Prediction]) -> None:
@@ -117,73 +117,85 @@ class Shortlist:
         self.unsure = sorted(unsure, key=lambda one: (one.sure, one.place))[:most]
 
 
-def predictions_of(
-    samples: Samples,
-    raw: Any,
-    places: Sequence[int],
-    *,
-    output: Output = "logit",
-    returns: Returns | None = None,
-    multi_label: bool = False,
-    chosen: bool = False,
-    returned: Returned | None = None,
-) -> list[Prediction] | None:
-    """What a model made of some images; None if it gave no scores of classes for them.
+@dataclass(frozen=True)
+class Judge:
+    """Reads predictions off a model's outputs, as explanations of it do.
 
-    Args:
-        samples: Images (N, C, H, W), wherever they are, and their labels.
-        raw: What the model returned.
-        places: Of the images in the order of the data.
+    Attributes:
         output: What the raw output is; see :func:`lightning_shap.explain`.
         returns: What the model returns, None to judge by what was seen of it.
         multi_label: Several classes may be true at once.
-        chosen: Somebody said which labels of the data these are.
+        labels_chosen: Somebody said which labels of the data are true.
         returned: What was seen of the model's outputs before.
+        highest: The highest class number in the data, as far as it is known.
     """
-    try:
-        scores = value_function(output)(raw).detach().cpu()
-    except ValueError:  # it is something else than scores
-        return None
-    if len(scores) != len(samples) or not scores.shape[1]:
-        return None
-    classes = Classes(scores.shape[1], multi_label=multi_label)
-    found = FoundLabels(chosen, bool(samples.binary), samples.highest)
-    seen = Returned(is_head=callable(output) and picks_a_head(raw, scores))
-    seen.see(scores.numpy())
-    if returned is not None:
-        seen.join(returned)
-    told = checked_returns(returns, output) or told_by(output, None, found, classes, seen)
-    taken = told or seen.judge(multi_label)[0]
-    if taken == "values":
-        return None
-    shares = probabilities_of(scores, taken, multi_label).numpy()
-    given = None if samples.labels is None else samples.labels.numpy()
-    labels = known_labels(given, classes, found, seen)
-    verdicts = Verdicts(classes, scores.numpy(), shares, labels)
-    true, predicted, by_class = verdicts.true, verdicts.predicted, verdicts.probabilities
-    assert predicted is not None  # values were sent back above
-    assert by_class is not None
-    decided = np.maximum(by_class, 1 - by_class) if multi_label else by_class.max(1, keepdims=True)
-    differ = predicted != true if multi_label else np.ones_like(decided, dtype=bool)
-    mistaken = np.where(differ, decided, 0).max(axis=1).round(DIGITS)
-    sure = decided.min(axis=1).round(DIGITS)
-    return [
-        Prediction(
-            place,
-            samples.images[row],
-            None if samples.labels is None else samples.labels[row],
-            verdicts.right[row],
-            true[row].tobytes() + predicted[row].tobytes(),
-            float(mistaken[row]),
-            float(sure[row]),
-        )
-        for row, place in enumerate(places)
-        if np.isfinite(sure[row])
-    ]
+
+    output: Output = "logit"
+    returns: Returns | None = None
+    multi_label: bool = False
+    labels_chosen: bool = False
+    returned: Returned | None = None
+    highest: int | None = None
+
+    def predictions(
+        self, samples: Samples, raw: Any, places: Sequence[int]
+    ) -> list[Prediction] | None:
+        """Returns what a model made of some images; None if it gave no scores of classes for them.
+
+        Args:
+            samples: Images (N, C, H, W), wherever they are, and their labels.
+            raw: What the model returned.
+            places: Of the images in the order of the data.
+        """
+        try:
+            scores = value_function(self.output)(raw).detach().cpu()
+        except ValueError:  # it is something else than scores
+            return None
+        if len(scores) != len(samples) or not scores.shape[1]:
+            return None
+        multi_label = self.multi_label
+        classes = Classes(scores.shape[1], multi_label=multi_label)
+        highest = [each for each in (self.highest, samples.highest) if each is not None]
+        found = FoundLabels(self.labels_chosen, bool(samples.binary), max(highest, default=None))
+        seen = Returned(is_head=callable(self.output) and picks_a_head(raw, scores))
+        seen.see(scores.numpy())
+        if self.returned is not None:
+            seen.join(self.returned)
+        told = checked_returns(self.returns, self.output)
+        told = told or told_by(self.output, None, found, classes, seen)
+        taken = told or seen.judge(multi_label)[0]
+        if taken == "values":
+            return None
+        shares = probabilities_of(scores, taken, multi_label).numpy()
+        given = None if samples.labels is None else samples.labels.numpy()
+        labels = known_labels(given, classes, found, seen)
+        verdicts = Verdicts(classes, scores.numpy(), shares, labels)
+        true, predicted, by_class = verdicts.true, verdicts.predicted, verdicts.probabilities
+        assert predicted is not None  # values were sent back above
+        assert by_class is not None
+        decided = by_class.max(1, keepdims=True)
+        differ = np.ones_like(decided, dtype=bool)
+        if multi_label:
+            decided, differ = np.maximum(by_class, 1 - by_class), predicted != true
+        mistaken = np.where(differ, decided, 0).max(axis=1).round(DIGITS)
+        sure = decided.min(axis=1).round(DIGITS)
+        return [
+            Prediction(
+                place,
+                samples.images[row],
+                None if samples.labels is None else samples.labels[row],
+                verdicts.right[row],
+                true[row].tobytes() + predicted[row].tobytes(),
+                float(mistaken[row]),
+                float(sure[row]),
+            )
+            for row, place in enumerate(places)
+            if np.isfinite(sure[row])
+        ]
 
 
 def samples_of(predictions: Sequence[Prediction]) -> Samples:
-    """Their images and labels."""
+    """Returns the images and labels of predictions."""
     labels = [one.label for one in predictions if one.label is not None]
     complete = len(labels) == len(predictions)
     return Samples(
@@ -192,7 +204,7 @@ def samples_of(predictions: Sequence[Prediction]) -> Samples:
 
 
 def _in_turn(mistakes: Sequence[Prediction]) -> list[Prediction]:
-    """What was taken for what in turn, of each confusion the surest mistake first."""
+    """Returns mistakes by confusions in turn, the surest of each first."""
     surest = sorted(mistakes, key=lambda one: (-one.mistaken, one.place))
     turns: Counter[bytes] = Counter()
     ranked = []
@@ -203,7 +215,7 @@ def _in_turn(mistakes: Sequence[Prediction]) -> list[Prediction]:
 
 
 def _different(predictions: Iterable[Prediction]) -> list[Prediction]:
-    """Without images that came before, of the size of the first."""
+    """Returns those whose image came not before, and has the size of the first."""
     kept: list[Prediction] = []
     for one in predictions:
         if kept and one.image.shape != kept[0].image.shape:

@@ -1,4 +1,4 @@
-"""What a validation makes of its images, seen as it runs: no forward pass of our own.
+"""See what a validation makes of its images as it runs: no forward pass of our own.
 
 A hook on the classifier sees its images and what it returns. It changes neither, draws nothing, and
 hangs there while a validation runs. Where ``validation_step`` calls a part of the module and not
@@ -12,15 +12,12 @@ from typing import Any
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from lightning_shap.engine.outputs import Output
-from lightning_shap.engine.returned import Returned
-from lightning_shap.explanation.classes import Returns
 from lightning_shap.isolation.rules import compiled_from
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.training.samples.labels import WhichLabels
 from lightning_shap.training.samples.loaders import Deal
 from lightning_shap.training.samples.samples import Samples, are_images, seen_in, tensors_in
-from lightning_shap.training.samples.shortlist import Shortlist, predictions_of
+from lightning_shap.training.samples.shortlist import Judge, Shortlist
 
 WHOLE = ""  # the name of the classifier itself, as a part of it
 
@@ -28,62 +25,36 @@ _watched: dict[int, tuple["Watch", str]] = {}  # by the id of each module that c
 
 
 class Watch:
-    """Sees a validation, of which it keeps a short list of predictions for each module called.
+    """Sees one validation, of which it keeps a short list of predictions for each module called.
 
     Args:
         wanted: How many predictions are to be picked in the end.
-        output: What the classifier returns; see :func:`lightning_shap.explain`.
-        multi_label: Several classes may be true at once.
-        returns: What it returns, None to judge by ``returned``.
-        chosen: Somebody said which labels of the data are true.
-        labels: Which ones.
+        judge: Reads predictions off outputs.
+        labels: Which labels of the data are true, None for those that are found.
+        deal: Which rows of the data this process gets.
 
     Attributes:
         lists: What the classifier, or a part of it, was seen to predict, by the part's name.
         batches: How many batches were seen.
-        returned: What was seen of the classifier's outputs before.
-        highest: The highest class number in the data, as far as it is known.
     """
 
-    def __init__(
-        self,
-        wanted: int,
-        output: Output,
-        multi_label: bool,
-        returns: Returns | None = None,
-        chosen: bool = False,
-        labels: WhichLabels = None,
-    ) -> None:
+    def __init__(self, wanted: int, judge: Judge, labels: WhichLabels, deal: Deal) -> None:
         self.wanted = wanted
-        self.output = output
-        self.multi_label = multi_label
-        self.returns = returns
-        self.chosen = chosen
+        self.judge = judge
         self.labels = labels
-        self.returned = Returned()
-        self.highest: int | None = None
+        self.deal = deal
+        self.lists: dict[str, Shortlist] = {}
+        self.batches = 0
         self._handles: list[RemovableHandle] = []
         self._modules: list[torch.nn.Module] = []
         self._batch: Samples | None = None  # the one that is validated now
-        self.begin()
-
-    def begin(self, deal: Deal | None = None) -> None:
-        """A new validation.
-
-        Args:
-            deal: Which rows of the data this process gets.
-        """
-        self.release()
-        self.deal = deal or Deal()
-        self.lists: dict[str, Shortlist] = {}
-        self.batches = 0
         self._calls: dict[str, int] = {}  # in how many batches each module was called
         self._seen: set[str] = set()  # in this batch
         self._rows = 0  # of the batches before this one
         self._failed = False
 
     def see(self, owner: torch.nn.Module, classifier: torch.nn.Module, batch: Any) -> None:
-        """A batch is about to be validated.
+        """Gets ready for a batch that is about to be validated.
 
         Args:
             owner: The LightningModule.
@@ -104,7 +75,7 @@ class Watch:
 
     @property
     def complete(self) -> list[str]:
-        """The modules that were called for each batch, the classifier first if it was."""
+        """Returns the modules that were called for each batch, the classifier first if it was."""
         if self._failed:
             return []
         return sorted(name for name, calls in self._calls.items() if calls == self.batches)
@@ -119,7 +90,7 @@ class Watch:
         self._batch = None
 
     def note(self, name: str, given: Any, raw: Any) -> None:
-        """A module was called.
+        """Takes in what a module made of the batch.
 
         Args:
             name: By which the classifier knows it.
@@ -132,30 +103,19 @@ class Watch:
         images = next((one for _, one in tensors_in(given) if are_images(one)), None)
         if images is None or len(images) != len(batch):
             return
-        found = predictions_of(
-            Samples(images, batch.labels, batch.binary, self._highest(batch)),
-            raw,
-            [self.deal.place(self._rows + row) for row in range(len(images))],
-            output=self.output,
-            returns=self.returns,
-            multi_label=self.multi_label,
-            chosen=self.chosen,
-            returned=self.returned,
-        )
+        places = [self.deal.place(self._rows + row) for row in range(len(images))]
+        seen = Samples(images, batch.labels, batch.binary, batch.highest)
+        found = self.judge.predictions(seen, raw, places)
         if found is None:  # it is a part that gives no scores, or the step itself
             return
         self._seen.add(name)
         self._calls[name] = self._calls.get(name, 0) + 1
-        once = [one for one in found if one.place < self.deal.rows]
+        once = [each for each in found if each.place < self.deal.rows]
         self.lists.setdefault(name, Shortlist(self.wanted)).add(once)
 
     def fail(self) -> None:
-        """What was seen of this validation cannot be used."""
+        """Notes that what was seen of this validation cannot be used."""
         self._failed = True
-
-    def _highest(self, batch: Samples) -> int | None:
-        known = [one for one in (self.highest, batch.highest) if one is not None]
-        return max(known, default=None)
 
     def _attach(self, parts: Mapping[str, torch.nn.Module]) -> None:
         for name, part in parts.items():
@@ -166,7 +126,7 @@ class Watch:
 
 
 def compiles(module: torch.nn.Module) -> bool:
-    """Whether calls of a module may be traced, hooks and all, to be compiled.
+    """Returns whether calls of a module may be traced, hooks and all, to be compiled.
 
     A part that is compiled by itself is called as ever, and hooks on what calls it are not traced.
     """
@@ -192,7 +152,7 @@ def _takes_hooks(module: torch.nn.Module) -> bool:
 
 
 def _note(module: torch.nn.Module, args: Any, kwargs: Any, raw: Any) -> None:
-    """The hook: a function of this file, so that a module that carries it can be pickled."""
+    """Tells the watch of a call: a function of this file, so that its module can be pickled."""
     if torch.compiler.is_compiling() or id(module) not in _watched:  # it is a copy's hook
         return
     watch, name = _watched[id(module)]

@@ -20,13 +20,13 @@ from tiny_training import (
     tiny_callback,
     tiny_data,
     tiny_loaders,
-    tiny_trainer,
 )
 from torch.utils.tensorboard import SummaryWriter
 
-import lightning_shap.training.logs.results as results
+import lightning_shap.training.logs.disk as logs_disk
 from lightning_shap.training.logs.event_files import writer_kept
-from lightning_shap.training.logs.loggers import Settings, log_explanation
+from lightning_shap.training.logs.loggers import Entry, log_entry
+from lightning_shap.training.logs.texts import Settings
 
 pytestmark = lightning_warns
 
@@ -105,7 +105,7 @@ def test_a_nearly_full_disk_is_the_trainings(small_disk, tmp_path, room):
 @pytest.mark.usefixtures("writers_may_die")
 def test_a_disk_that_fills_in_the_meantime_is_the_trainings_too(small_disk, tmp_path, monkeypatch):
     """The pictures do not fit, and the file in which they do not is the one that goes on."""
-    monkeypatch.setattr(results, "RESERVE", 0)  # as if there had been room a moment ago
+    monkeypatch.setattr(logs_disk, "RESERVE", 0)  # as if there had been room a moment ago
     weights, scalars, _, _ = fit_60_steps(tmp_path)
     disk = small_disk("disk", 24)
     found = fit_60_steps(disk, callback())
@@ -164,13 +164,10 @@ def test_events_before_and_after_a_failure_are_whole(tmp_path, monkeypatch, clos
 
 def test_an_explanation_and_its_settings_are_one_piece_of_writing(tmp_path, monkeypatch):
     logger, flushes = TensorBoardLogger(tmp_path), []
-    trainer = tiny_trainer(tmp_path, ours := callback(), logger=False, max_epochs=1)
-    with pytest.warns(UserWarning, match="explains for nobody"):
-        trainer.fit(TinyClassifier(), *tiny_loaders())
     flush = logger.experiment.flush
     monkeypatch.setattr(logger.experiment, "flush", lambda: flushes.append(flush()))
     picture, settings = np.zeros((8, 8, 3), np.uint8), Settings("shap", {"max_evals": 12})
-    log_explanation(logger, "shap", ours.explanation.record, picture, -1, settings=settings)
+    log_entry(logger, Entry(tag="shap", picture=picture, step=-1, text=settings))
     assert len(flushes) == 2  # what the training wrote, at once; what is ours
     logger.experiment.close()
     events = EventAccumulator(logger.log_dir).Reload()

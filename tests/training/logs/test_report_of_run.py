@@ -197,7 +197,7 @@ def test_a_report_goes_beside_logs_that_are_elsewhere(tmp_path, monkeypatch):
         assert page_in(file.read())[1] == "SHAP · project/k3x9"
     path = tmp_path / "kept" / "epoch=0.ckpt"
     resumed = fit_reported(tmp_path, Service(folder), 2, path)
-    assert resumed.results.report_state() == first.results.report_state()
+    assert resumed.state_dict()["report"] == first.state_dict()["report"]
     with fsspec.open(place, "rt", encoding="utf-8") as file:
         (tags,) = page_in(file.read())[0].values()
     assert [one["facts"]["step"] for one in tags["shap"]] == [-1, 4, 9]

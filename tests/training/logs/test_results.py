@@ -23,7 +23,7 @@ from tiny_training import (
     tiny_trainer,
 )
 
-import lightning_shap.training.logs.results as results
+import lightning_shap.training.logs.disk as logs_disk
 
 pytestmark = lightning_warns
 
@@ -195,7 +195,7 @@ def test_nobody_to_explain_for_is_said_once(tmp_path):
     ours = callback()
     (warned,) = fit_and_hear(tmp_path, ours, logger=False)
     assert warned == (
-        "ShapCallback explains for nobody: the Trainer has no logger. Give it one, or the "
+        "ShapCallback logs nothing: the Trainer has no logger. Give it one, or the "
         "callback save_dir=, unless another callback uses ShapCallback.explanation"
     )
     assert ours.explanation is not None
@@ -235,7 +235,7 @@ def test_a_disk_that_is_all_but_full_is_left_to_the_training(tmp_path, monkeypat
         looks.append(path)
         return SimpleNamespace(free=10**5 if len(looks) < 4 else 10**9)
 
-    monkeypatch.setattr(results.shutil, "disk_usage", disk_usage)
+    monkeypatch.setattr(logs_disk.shutil, "disk_usage", disk_usage)
     ours = callback(save_dir=str(tmp_path / "pictures"))
     warned = fit_and_hear(tmp_path, ours, max_epochs=5)
     assert warned == [

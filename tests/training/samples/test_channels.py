@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_training import TinyClassifier, ours_raise, pl, tiny_trainer
+from tiny_training import TinyClassifier, ours_raise, pl, session_of, tiny_trainer
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from lightning_shap import ShapCallback
@@ -71,8 +71,8 @@ def test_a_data_sets_own_bands_are_shown(tmp_path, attributes, shown):
     ours = ShapCallback(3, max_evals=12, on_error="raise")
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
     trainer.fit(OnFiveChannels(), DataLoader(data, 4), DataLoader(Subset(data, range(8)), 4))
-    assert ours._look["channels"] == shown
-    assert ours.card.as_dict()["shown_channels"] == shown
+    assert session_of(ours).look["channels"] == shown
+    assert session_of(ours).card.as_dict()["shown_channels"] == shown
 
 
 class BandsModule(pl.LightningDataModule):
@@ -93,7 +93,7 @@ def test_a_data_modules_own_bands_are_shown_if_its_data_sets_agree(tmp_path, kin
     ours = ShapCallback(3, max_evals=12, on_error="raise")
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
     trainer.fit(OnFiveChannels(), datamodule=BandsModule(data))
-    assert ours.card.as_dict()["shown_channels"] == shown
+    assert session_of(ours).card.as_dict()["shown_channels"] == shown
 
 
 def test_what_the_user_gives_is_shown_and_goes_into_the_card(tmp_path):
@@ -101,8 +101,8 @@ def test_what_the_user_gives_is_shown_and_goes_into_the_card(tmp_path):
     ours = ShapCallback(3, max_evals=12, channels=4, on_error="raise")
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
     trainer.fit(OnFiveChannels(), DataLoader(data, 4), DataLoader(data, 4))
-    assert ours._look["channels"] == [4]
-    assert ours.card.as_dict()["shown_channels"] == [4]
+    assert session_of(ours).look["channels"] == [4]
+    assert session_of(ours).card.as_dict()["shown_channels"] == [4]
 
 
 @pytest.mark.parametrize("channels", [[0, 1], [], -1, [0, 1, -2]])

@@ -15,6 +15,7 @@ from tiny_training import (
     fit,
     lightning_warns,
     same,
+    session_of,
     tiny_callback,
     tiny_loaders,
     tiny_trainer,
@@ -23,6 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_shap import ShapCallback
 from lightning_shap.training.samples.validation_hook import _watched
+from lightning_shap.training.session import Session
 
 pytestmark = [
     *lightning_warns,
@@ -181,7 +183,7 @@ def test_mistakes_are_those_of_the_classifier_however_it_is_validated(
     scores = scores["logits"] if isinstance(scores, dict) else scores
     wrong = (scores.argmax(1) != data.tensors[1]).nonzero()[:, 0].tolist()
     assert len(wrong) >= 4
-    assert set(ours.batch.pick.rows) <= set(wrong)
+    assert set(session_of(ours).batch.pick.rows) <= set(wrong)
     assert ours.explanation.record.right == [False] * 4
     assert sum("makes those of 30 images" in words for words in said) == passes
     assert f"4 of the {len(wrong)} mistakes among 30 images" in said[-1]
@@ -202,11 +204,17 @@ def test_before_there_are_mistakes_it_explains_the_classes_in_turn_and_says_so(
     said, seen = [], []
     monkeypatch.setattr("lightning_shap.training.samples.mistakes.inform", said.append)
     ours, usual = callback(n_samples=4), callback(n_samples=4, samples=None)
-    explain = ours._found
-    ours._found = lambda *given: (seen.append(ours.batch.pick.rows), explain(*given))[1]
+    ask = Session._ask
+
+    def keep(session, *given):
+        if session.asked is ours:
+            seen.append(session.batch.pick.rows)
+        return ask(session, *given)
+
+    monkeypatch.setattr(Session, "_ask", keep)
     fit_answered(tmp_path, ours, module=Improving(), epochs=4)
     fit_answered(tmp_path, usual, module=Improving())
-    before, after = usual.batch.pick.rows, [9, 6, 3, 5]
+    before, after = session_of(usual).batch.pick.rows, [9, 6, 3, 5]
     # the control, two epochs without mistakes, the control of the mistakes, two epochs, the end
     assert seen == [before] * 3 + [after] * 4
     assert "found no mistakes among 12 images yet, and explains the classes in turn" in said[0]
@@ -217,7 +225,7 @@ def test_mistakes_have_a_control_and_a_story_of_their_own(tmp_path):
     trainer = fit_answered(tmp_path, ours, epochs=3)
     steps = [step for step, row in trainer.logger.metrics if "shap/seconds" in row]
     assert steps == [-1, 4, 9, 14]
-    chapters = ours.story.chapters
+    chapters = session_of(ours).logbook.history.chapters
     assert [one.title for one in chapters] == ["before training", "epoch 0", "epoch 1", "epoch 2"]
     assert all(one.right == (False,) * 4 for one in chapters[1:])
 
@@ -226,22 +234,22 @@ def test_mistakes_have_a_control_and_a_story_of_their_own(tmp_path):
 def test_mistakes_are_explained_for_what_they_were_taken_for(tmp_path, method):
     ours = callback(n_samples=4, topk=2, method=method)
     trainer = fit_answered(tmp_path, ours, epochs=2)
-    assert ours.steady.classes.tolist() == [[0, 2], [0, 1], [0, 2], [0, 1]]
+    assert session_of(ours).classes.classes.tolist() == [[0, 2], [0, 1], [0, 2], [0, 1]]
     assert trainer.logger.pictures
 
 
-def test_the_control_of_mistakes_is_of_the_weights_before_training(tmp_path):
+def test_the_control_of_mistakes_is_of_the_weights_before_training(tmp_path, monkeypatch):
     torch.manual_seed(0)
     module = TinyClassifier(dropout=0.0, learning_rate=0.002)
     before = {name: one.clone() for name, one in module.state_dict().items()}
     ours, outputs = callback(n_samples=3), []
-    found = ours._found
+    ask = Session._ask
 
-    def keeping(*given):
-        outputs.append(found(*given))
+    def keep(*given):
+        outputs.append(ask(*given))
         return outputs[-1]
 
-    ours._found = keeping
+    monkeypatch.setattr(Session, "_ask", keep)
     fit_answered(tmp_path, ours, module=module, data=tiny_loaders(val=30)[1].dataset)
     control = outputs[0]
     module.load_state_dict(before)

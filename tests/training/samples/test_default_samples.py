@@ -16,6 +16,7 @@ from tiny_training import (
     fit,
     ours_raise,
     same,
+    session_of,
     tiny_callback,
     tiny_loaders,
     tiny_trainer,
@@ -25,7 +26,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from lightning_shap.engine.regions.image_tree import ImageTrees
-from lightning_shap.training.samples.fixed_batch import LOOKS, MOST_LOOKS, FixedBatch
+from lightning_shap.training.samples.selection import LOOKS, MOST_LOOKS, look_up_labels
 
 pytestmark = ours_raise
 
@@ -33,8 +34,8 @@ pytestmark = ours_raise
 callback = partial(tiny_callback, n_samples=6, **NO_STORY)
 
 
-def fixed_batch(size):
-    return FixedBatch(size, None, 0)
+def look_up(wanted):
+    return look_up_labels(DataLoader(Endless(), 4), range(10**6), wanted, None, 0)
 
 
 def sorted_data(rows=30, classes=CLASSES, first=0.0):
@@ -150,9 +151,10 @@ def test_regions_follow_the_images_as_the_data_has_them_in_every_precision(tmp_p
     explanation = explain_rows(tmp_path, ours, DataLoader(data, 4), precision=precision)
     images = data.tensors[0][[2, 12, 22]]
     assert not torch.equal(images.bfloat16().float(), images)
-    assert torch.equal(ours.batch.pick.samples.images, images)
+    assert torch.equal(session_of(ours).batch.pick.samples.images, images)
     assert np.array_equal(explanation.data, images.movedim(1, -1))
-    for tree, expected in zip(ours.batch.trees.of(images), ImageTrees().of(images), strict=True):
+    trees = session_of(ours).batch.trees.of(images)
+    for tree, expected in zip(trees, ImageTrees().of(images), strict=True):
         assert np.array_equal(tree.children, expected.children)
 
 
@@ -245,11 +247,11 @@ def test_few_rows_are_read_for_their_labels(tmp_path, monkeypatch):
         "lightning_shap.training.samples.reading.sys.platform", "elsewhere"
     )  # no workers
     READS.clear()
-    rows = fixed_batch(8)._look_up(DataLoader(Endless(), 4), range(10**6))
+    rows = look_up(8)
     assert (rows >= 0).sum() == len(READS) == LOOKS * 8
     assert {*rows[rows >= 0].tolist()} == {0, 1, 2, 3}
     READS.clear()
-    fixed_batch(256)._look_up(DataLoader(Endless(), 4), range(10**6))
+    look_up(256)
     assert len(READS) == MOST_LOOKS == 512
 
 
@@ -284,7 +286,7 @@ def test_labels_that_are_not_those_of_the_rows_choose_no_samples(tmp_path):
     ours = callback()
     explain_rows(tmp_path, ours, DataLoader(Hospital(), 4))
     labels = ours.explanation.record.labels.tolist()
-    assert labels == [int(row % 6 == 5) for row in ours.batch.pick.rows]
+    assert labels == [int(row % 6 == 5) for row in session_of(ours).batch.pick.rows]
     assert {*labels} == {0, 1}
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as some
 
 from lightning_shap.training.samples.samples import Samples
 from lightning_shap.training.samples.shortlist import (
+    Judge,
     Prediction,
     Shortlist,
-    predictions_of,
     samples_of,
 )
 
@@ -74,7 +74,7 @@ def test_an_image_that_comes_twice_is_picked_once():
 def judged(scores, labels, **question):
     images = torch.zeros(len(scores), 1, 2, 2)
     samples = Samples(images, None if labels is None else torch.as_tensor(labels))
-    return predictions_of(samples, torch.tensor(scores), range(len(scores)), **question)
+    return Judge(**question).predictions(samples, torch.tensor(scores), range(len(scores)))
 
 
 def test_predictions_are_judged_as_explanations_are():
@@ -101,8 +101,8 @@ def test_what_is_no_score_of_classes_is_no_prediction():
     assert judged([1.0, 2.0], [0, 7]) is None  # of a regression
     images = Samples(torch.zeros(2, 1, 2, 2), torch.tensor([0, 1]))
     for raw in (None, {"loss": torch.tensor(1.0)}, torch.zeros(()), torch.zeros(3, 4)):
-        assert predictions_of(images, raw, range(2)) is None
-    broken = predictions_of(images, torch.tensor([[torch.nan, 1], [0, 1.0]]), range(2))
+        assert Judge().predictions(images, raw, range(2)) is None
+    broken = Judge().predictions(images, torch.tensor([[torch.nan, 1], [0, 1.0]]), range(2))
     assert [one.place for one in broken] == [1]
 
 

@@ -1,0 +1,298 @@
+"""Explain the samples of one fit: choose, ask and log, and end with what was learnt."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from lightning_shap.engine.incoming import is_unfinished
+from lightning_shap.engine.question import Question
+from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.pictures.pixels import Look
+from lightning_shap.training.best_checkpoint import best_model
+from lightning_shap.training.class_summary import Summarizer, log_class_summary
+from lightning_shap.training.configuration import Configuration
+from lightning_shap.training.failures import Failures, resume
+from lightning_shap.training.fixed_classes import FixedClasses
+from lightning_shap.training.lightning import LightningModule, Trainer
+from lightning_shap.training.logs.ending import half_of
+from lightning_shap.training.logs.logbook import CONTROL, Logbook
+from lightning_shap.training.messages import warn
+from lightning_shap.training.moment import Moment
+from lightning_shap.training.ranks import Ranks
+from lightning_shap.training.samples.fixed_batch import FixedBatch
+from lightning_shap.training.samples.loaders import validates
+from lightning_shap.training.samples.mistakes import MistakesFirst
+from lightning_shap.training.samples.model_card import ModelCard, model_card
+from lightning_shap.training.samples.samples import Samples
+from lightning_shap.training.samples.untrained import Untrained
+from lightning_shap.training.shared_explainer import SharedExplainer
+from lightning_shap.training.time_budget import TimeBudget
+
+
+class Session:
+    """Explains the samples of one fit, from its setup to its teardown.
+
+    Args:
+        asked: What the callback was given, which also keeps what is found.
+        trainer: The trainer.
+        pl_module: The module that it trains.
+
+    Attributes:
+        budget: The time that explanations may take, from the start of the training on.
+        card: What is known of the model, once there are samples.
+        validates: A validation will run, on some rank.
+        untrained: The first weights, where samples chosen later are to be explained by them.
+    """
+
+    budget: TimeBudget
+
+    def __init__(self, asked: Configuration, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.asked = asked
+        self.trainer = trainer
+        self.pl_module = pl_module
+        self.ranks = Ranks.of(trainer)
+        self.failures = Failures(
+            asked.on_error, trainer, self.ranks, whole_module=asked.module is None
+        )
+        self.card: ModelCard | None = None
+        self.validates = True
+        self.untrained: Untrained | None = None
+        self.classes = FixedClasses()
+        self.batch = FixedBatch(
+            trainer, pl_module, self.ranks, asked.n_samples, asked.samples, asked.seed, asked.labels
+        )
+        self.explainer = SharedExplainer(asked, trainer, pl_module, self.ranks)
+        self.logbook = Logbook(asked, trainer)
+        self.mistakes = MistakesFirst(self.batch, asked.question, self.explainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the rows of the samples, what was explained so far, and the model card.
+
+        Only samples that cannot be found again are kept as images.
+        """
+        explained = self.asked.explanation is not None
+        more = {
+            "pictures": self.classes.state_dict(),
+            "story": self.logbook.history.state_dict(),
+            "report": self.logbook.results.state_dict(),
+            "classifier": {} if self.card is None else self.card.as_dict(),
+            "outputs": self.explainer.state_dict() if explained else {},
+        }
+        return self.batch.state_dict() | {name: part for name, part in more.items() if part}
+
+    def load_state_dict(self, state: Any) -> None:
+        """Goes on as the run that is resumed; a part that is unreadable begins anew."""
+        parts = state if isinstance(state, dict) else {}
+        resume("samples", self.batch, state)
+        resume("pictures", self.classes, parts.get("pictures", {}))
+        resume("report", self.logbook.results, parts.get("report", {}))
+        resume("history", self.logbook.history, parts.get("story", {}))
+        resume("outputs", self.explainer, parts.get("outputs", {}))
+
+    def see(self, batch: Any, *, first: bool) -> None:
+        """Keeps a validation batch, should the data set have no rows to pick, and watches it.
+
+        Args:
+            batch: As the model receives it.
+            first: Of its validation.
+        """
+        self.batch.offer(batch, first=first)
+        self.mistakes.see(batch, first=first)
+
+    def start(self) -> None:
+        """Picks the samples, and explains the untrained model."""
+        self.budget = TimeBudget(self.asked.time_budget)
+        if self.failures.gave_up:
+            return
+        self.settle(for_good=False)
+        # Loaders may differ from rank to rank, but what follows from them must not.
+        with self.failures.warning():
+            self.validates = any(self.ranks.gather(lambda: validates(self.trainer)))
+        with self.failures.warning():
+            self.mistakes.look()
+        if self._is_control_due:
+            if self.mistakes.is_due:
+                self.untrained = Untrained(self.pl_module)
+            knows_samples = self.validates or self.batch.pick is not None
+            if knows_samples and not self.mistakes.is_due:
+                self.explain(self.asked.tag, CONTROL, for_good=False)
+
+    def see_training(self, batch: Any, *, first: bool) -> None:
+        """Takes samples from training batches where there is nothing else.
+
+        Args:
+            batch: As the model receives it.
+            first: Of the training.
+        """
+        if self.validates or self.batch.pick is not None:
+            return
+        self.batch.offer(batch)
+        if first and self._is_control_due:
+            self.explain(self.asked.tag, CONTROL, for_good=False)
+
+    def settle(self, *, for_good: bool = True) -> None:
+        """Picks the samples, if that is possible yet. All ranks must call it."""
+        if not self.failures.gave_up and self.batch.pick is None:
+            with self.failures.warning():
+                self._take_samples(for_good=for_good)
+
+    def choose(self, *, looks_back: bool = True) -> None:
+        """Keeps to the mistakes from now on.
+
+        Args:
+            looks_back: Also explain them by the untrained model.
+        """
+        if self.failures.gave_up:
+            return
+        with self.failures.warning(), self.budget.spending():
+            if self.mistakes.choose():
+                self.card = None
+                # The untrained model, which is explained first, must not settle the classes.
+                self.classes = FixedClasses()
+                glance = self.mistakes.glance()
+                if glance is not None:
+                    self.classes.keep(glance)
+                self._take_samples()
+        untrained = self.untrained
+        if looks_back and untrained is not None and untrained.is_due(self.batch.pick):
+            if not self.mistakes.is_due:
+                self.untrained = None
+            self.explain(self.asked.tag, CONTROL, untrained.model)
+
+    def explain(
+        self,
+        tag: str,
+        title: str,
+        model: Callable[[], LightningModule] | None = None,
+        *,
+        for_good: bool = True,
+        needed: bool = False,
+    ) -> ImageExplanation | None:
+        """Explains the samples and logs the result; a failure is a warning at most.
+
+        Whatever one rank alone may fail in, or decide, is gathered: all ranks fail alike and go on
+        alike, and none waits for another.
+
+        Args:
+            tag: Under which it is logged.
+            title: Over its picture.
+            model: Gives the model, None for the one in training.
+            for_good: Keep to the samples from now on, even if there are fewer than wanted.
+            needed: Explain with the least evaluations where there is no time.
+        """
+        if self.failures.gave_up:
+            return None
+        with self.failures.warning(), self.budget.spending() as spending:
+            samples = self._take_samples(for_good=for_good)
+            if samples is None:
+                self.batch.offers.say_lack(title, expected=for_good)
+                return None
+            mine = len(self.ranks.share(samples))
+            wanted, allow = self.asked.question, self.budget.allow
+            allowed = self.ranks.on_first(
+                lambda: allow(wanted.max_evals, mine, title, needed=needed)
+            )
+            if allowed == 0:
+                return None
+            question = self.classes.question(wanted.within(allowed), len(samples))
+            found = self._ask(samples, question, model)
+            if found is None:
+                return None
+            explanation, faithful = found
+            spending.rows = allowed * mine
+            spending.model_seconds = explanation.record.model_seconds
+            self.asked.explanation = explanation
+            self.failures.note_success()
+            control = title == CONTROL
+            if self.batch.pick is not None:
+                if tag == self.asked.tag:
+                    self.classes.keep(explanation, is_control=control)
+                self.classes.mark(explanation, question)
+            limit = None if control else self.classes.limit
+            self.ranks.gather(
+                lambda: self.logbook.log(explanation, tag, title, self.look, limit, faithful)
+            )
+            return explanation
+        return None
+
+    def end(self) -> None:
+        """Explains the weights that ``fit`` leaves behind, and those of the best checkpoint."""
+        self.failures.end()
+        asked = self.asked
+        if asked.every_n_epochs == 0:
+            self.choose()
+        title = f"final model · {Moment.of(self.trainer)}"
+        final = self.explain(f"{asked.tag}_final", title, needed=True)
+        if final is not None:
+            self._conclude(final)
+            if asked.summary is not None:
+                self._summarise(asked.summary)
+        if asked.explain_checkpoint is not None:
+            best = partial(best_model, self.trainer, self.pl_module)
+            self.explain(f"{asked.tag}_best", "best checkpoint", best, needed=True)
+        with self.failures.warning():
+            if self.trainer.is_global_zero:
+                self.logbook.results.finish()
+
+    @property
+    def look(self) -> Look:
+        """Returns how the samples are shown as photographs."""
+        assert self.card is not None  # there are samples
+        said = self.card if self.asked.mean is None else self.asked
+        return {"mean": said.mean, "std": said.std, "channels": self.card.shown_channels}
+
+    @property
+    def _is_control_due(self) -> bool:
+        begins = self.asked.explain_untrained and self.trainer.global_step == 0
+        return begins and not is_unfinished(self.pl_module)
+
+    def _take_samples(self, *, for_good: bool = True) -> Samples | None:
+        """Returns the samples, and reads the card of the model that they are explained with."""
+        samples = self.batch.take(for_good=for_good)
+        if samples is not None and self.card is None:
+            self.card = self.ranks.on_first(
+                lambda: model_card(self.asked, self.trainer, self.pl_module, samples, self.batch)
+            )
+            self.batch.warn_of_one_class(samples)
+        return samples
+
+    def _ask(
+        self,
+        samples: Samples,
+        question: Question,
+        model: Callable[[], LightningModule] | None = None,
+    ) -> tuple[ImageExplanation, dict[str, float]] | None:
+        """Returns the explanation of all samples and how faithful it is, or gives up with None."""
+        names = None if self.card is None else self.card.class_names
+        found = self.explainer.explain(
+            samples, question, trees=self.batch.trees, found_names=names, model=model
+        )
+        if isinstance(found, str):
+            self.failures.decline()
+            warn(f"ShapCallback explains nothing: {found}")
+            return None
+        return found
+
+    def _conclude(self, final: ImageExplanation) -> None:
+        """Logs how the training ended."""
+        with self.failures.warning(), self.budget.spending():
+            samples = self._take_samples()
+            assert samples is not None  # they have just been explained
+            half, history = None, self.logbook.history
+            evaluations = self.ranks.on_first(lambda: half_of(final, history, self.budget))
+            if evaluations:
+                question = self.asked.question.within(evaluations)
+                question = question.of_classes(final.output_indexes, final.record.against)
+                found = self._ask(samples, question)
+                half = None if found is None else found[0]
+            self.ranks.gather(lambda: self.logbook.close(final, half, self.look))
+
+    def _summarise(self, most: int) -> None:
+        """Logs what the model looks at in each class, over so many images at most."""
+        assert self.card is not None  # the samples have just been explained
+        with self.failures.warning(), self.budget.spending() as spending:
+            batch = self.batch.of_size(most)
+            summary = Summarizer(self.asked.question, self.explainer, batch)
+            found = summary.explain(self.budget, spending, self.card.class_names)
+            if found is not None:
+                self.ranks.gather(lambda: log_class_summary(self.logbook, found, self.look))

@@ -24,7 +24,6 @@ from lightning_shap.command.places import Places
 from lightning_shap.engine.answer import answer
 from lightning_shap.engine.class_names import class_names_in
 from lightning_shap.engine.question import Question
-from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.pixels import shown_channels
@@ -219,16 +218,11 @@ def _choose_classes(asked: Question, outputs: int, is_summary: bool) -> Question
     """Returns the question of so many classes as suit the purpose, where nobody chose them.
 
     Raises:
-        ArgumentError: If classes are chosen for a summary of the classes, or there are none.
+        ArgumentError: If there are no classes for a summary of them.
     """
-    chosen = any(given is not None for given in (asked.topk, asked.targets, asked.against))
     if not is_summary:
+        chosen = any(given is not None for given in (asked.topk, asked.targets, asked.against))
         return asked if chosen or outputs <= MANY_CLASSES else asked.complete(topk=FEW_CLASSES)
-    if chosen:
-        raise ArgumentError(
-            "summary",
-            "explains each true class and the highest other; leave topk, targets and against out",
-        )
     from lightning_shap.analysis.class_summary.summary import check_comparable
 
     check_comparable(asked.returns, asked.multi_label)

@@ -134,8 +134,15 @@ def _check_limits(given: Mapping[str, Any]) -> None:
     """Refuses values that cannot be meant, before anything is loaded for them.
 
     Raises:
-        ArgumentError: If a text is empty, or a number beyond its limits.
+        ArgumentError: If a text is empty, a number beyond its limits, or classes are chosen for a
+            summary of all of them.
     """
+    chosen = any(given[name] is not None for name in ("topk", "targets", "against"))
+    if given["summary"] and chosen:
+        raise ArgumentError(
+            "summary",
+            "explains each true class and the highest other; leave topk, targets and against out",
+        )
     for name, value in given.items():
         if value == "":
             raise ArgumentError(name, "got ''; give a value, or leave it out")

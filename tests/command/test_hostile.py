@@ -267,6 +267,7 @@ def test_a_wrong_path_is_refused_before_anything_heavy_is_imported(tmp_path):
         "holds no images": flags(model, tmp_path / "empty"),
         "output_dir: cannot write": flags(model, data, "--output_dir", tmp_path / "file"),
         "logdir: cannot write": flags(model, data, "--logdir", tmp_path / "file"),
+        "summary: explains each": flags(model, data, "--summary", "--topk", 3),
         "max_evals: got": flags(model, data, "--max_evals", "many"),
     }
     code = """

@@ -6,14 +6,19 @@ as it was, nothing waits for it, and it is one sentence at most.
 
 import os
 import signal
-import warnings
 
 import pytest
 import torch
 from finished_model import class_folders, flags, network, weights_in
 from obstacles import KINDS, everything_below, make_kind
 from pytorch_lightning.loggers import CSVLogger
-from tiny_training import TinyClassifier, lightning_warns, tiny_data, tiny_loaders, tiny_trainer
+from tiny_training import (
+    fit,
+    hear_warnings,
+    lightning_warns,
+    tiny_data,
+    tiny_loaders,
+)
 
 import lightning_shap
 from lightning_shap import ShapCallback
@@ -119,7 +124,7 @@ def test_functions_replace_nothing_but_files(tmp_path, kind, name):
     assert everything_below(tmp_path) == before
 
 
-def fit(folder, logger):
+def fit_and_hear(folder, logger):
     """A training whose callback writes all that it can; what it warned of."""
     ours = ShapCallback(
         samples=tiny_data(2).tensors,
@@ -130,29 +135,32 @@ def fit(folder, logger):
         report=True,
         summary=32,
     )
-    trainer = tiny_trainer(folder, ours, logger=logger, max_epochs=2)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with hear_warnings() as words:
         torch.manual_seed(0)
-        trainer.fit(TinyClassifier(), *tiny_loaders(val=32))
-    assert trainer.current_epoch == 2
-    return [str(one.message) for one in caught if "ShapCallback" in str(one.message)]
+        fit(folder, ours, logger=logger, loaders=tiny_loaders(val=32))
+    return words
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """What a training writes into a clean folder, by its place there."""
+    clean = tmp_path_factory.mktemp("clean")
+    fit_and_hear(clean, CSVLogger(clean, name="logs", version="0"))
+    found = [path.relative_to(clean) for path in clean.rglob("*") if path.is_file()]
+    found = [path for path in found if path.name not in ("metrics.csv", "hparams.yaml")]
+    assert {path.suffix for path in found} == {".png", ".json", ".webp", ".html"}
+    return found
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_callback_replaces_nothing_but_files(tmp_path, kind):
-    clean = tmp_path / "clean"
-    fit(clean, CSVLogger(clean, name="logs", version="0"))
-    ours = [path.relative_to(clean) for path in clean.rglob("*") if path.is_file()]
-    ours = [path for path in ours if path.name not in ("metrics.csv", "hparams.yaml")]
-    assert {path.suffix for path in ours} == {".png", ".json", ".webp", ".html"}
+def test_the_callback_replaces_nothing_but_files(tmp_path, kind, written):
     place = tmp_path / "place"
-    for path in ours:
+    for path in written:
         (place / path).parent.mkdir(parents=True, exist_ok=True)
         make_kind(kind, place / path, tmp_path)
     before = everything_below(tmp_path)
-    said = fit(place, CSVLogger(place, name="logs", version="0"))
+    said = fit_and_hear(place, CSVLogger(place, name="logs", version="0"))
     after = everything_below(tmp_path)
     assert {path: after[path] for path in before} == before
     assert any(f"is a {kind.split()[0]} and no file" in line for line in said)

@@ -81,12 +81,19 @@ SITUATIONS = {
 callback = partial(tiny_callback, samples=tiny_data(2).tensors, max_evals=6, **NO_STORY)
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
-def test_explanations_stand_beside_lightnings_own_epoch_end_metrics(tmp_path, name):
-    kind, options, rows = SITUATIONS[name]
-    options = {"max_epochs": 3, **options}
-    trainer = fit(tmp_path, callback(), module=kind(), loaders=tiny_loaders(rows), **options)
-    logged = [(metrics, step) for step, metrics in trainer.logger.metrics]
+@pytest.fixture(scope="module", params=SITUATIONS)
+def loggers(request, tmp_path_factory):
+    """Both loggers of a training, one that keeps and one that writes what it is given."""
+    kind, options, rows = SITUATIONS[request.param]
+    folder = tmp_path_factory.mktemp("moment")
+    loggers = KeepingLogger(), CSVLogger(folder)
+    options = {"max_epochs": 3, "logger": loggers, "loaders": tiny_loaders(rows), **options}
+    fit(folder, LearningRateMonitor("step"), callback(), module=kind(), **options)
+    return loggers
+
+
+def test_explanations_stand_beside_lightnings_own_epoch_end_metrics(loggers):
+    logged = [(metrics, step) for step, metrics in loggers[0].metrics]
 
     def places(name):
         return [(row["epoch"], step) for row, step in logged if name in row]
@@ -94,18 +101,12 @@ def test_explanations_stand_beside_lightnings_own_epoch_end_metrics(tmp_path, na
     own = places("own/epoch_end")
     assert places("shap/seconds") == [(0, -1), *own]
     assert places("shap_final/seconds") == own[-1:]
-    pictures = [step for key, step in trainer.logger.pictures if key == "shap/attributions"]
+    pictures = [step for key, step in loggers[0].pictures if key == "shap/attributions"]
     assert pictures == [-1, *(step for _, step in own)]
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
-def test_rows_never_run_backwards(tmp_path, name):
-    kind, options, rows = SITUATIONS[name]
-    logger = CSVLogger(tmp_path)
-    monitor = LearningRateMonitor("step")
-    options = {"max_epochs": 3, "logger": logger, **options}
-    fit(tmp_path, monitor, callback(), module=kind(), loaders=tiny_loaders(rows), **options)
-    with open(f"{logger.log_dir}/metrics.csv") as file:
+def test_rows_never_run_backwards(loggers):
+    with open(f"{loggers[1].log_dir}/metrics.csv") as file:
         table = list(csv.DictReader(file))
     steps = [int(row["step"]) for row in table]
     assert steps == sorted(steps)

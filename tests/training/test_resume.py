@@ -145,7 +145,7 @@ def test_images_that_version_1_kept_are_explained_again(tmp_path):
 @pytest.mark.filterwarnings("ignore:ShapCallback")
 @pytest.mark.parametrize("anything", [1, {"a": 1}])
 def test_no_part_of_a_state_can_end_the_run_that_is_resumed(tmp_path, anything):
-    arguments = {**STORY, "on_error": "warn"}
+    arguments = {**STORY, "on_error": "warn", "n_samples": 1, "max_evals": 4}
     fit_seeded(tmp_path, 1, arguments=arguments)
     path = tmp_path / "epoch=0.ckpt"
     checkpoint = torch.load(path, weights_only=True)

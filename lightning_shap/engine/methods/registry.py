@@ -5,15 +5,12 @@ estimator is one file beside this one, its entry here and its name among ``Metho
 here imports torch: the command reads its options before that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from lightning_shap.engine.game import CoalitionGame
     from lightning_shap.engine.methods.attribution import Attribution
 
 MethodName = Literal["partition", "kernel", "gradient"]
@@ -23,31 +20,14 @@ RegionsName = Literal["boxes", "image"]
 """Regions follow nothing, or the outlines in the image itself."""
 
 
-class Estimator(Protocol):
-    """A method: from a game and some of its outputs to their attributions."""
+Estimator = Callable[..., "Attribution"]
+"""A function ``(game, targets, base, full, *, max_evals, seed, **options)``.
 
-    def __call__(
-        self,
-        game: "CoalitionGame",
-        targets: "np.ndarray",
-        base: "np.ndarray",
-        full: "np.ndarray",
-        *,
-        max_evals: int,
-        seed: int,
-        **options: Any,
-    ) -> "Attribution":
-        """Explains all images of a game.
-
-        Args:
-            game: The coalition game of N images, through which all calls of the model go.
-            targets: int (N, K'), the outputs to explain.
-            base: float64 (N, K'), these outputs with everything absent.
-            full: float64 (N, K'), these outputs with everything present.
-            max_evals: Rows an image may cost, ``base`` and ``full`` included.
-            seed: Seed of whatever is random in the method.
-            options: Those that the method's entry lists; None where not given.
-        """
+All calls of the model go through the game, of N images. targets, int (N, K'), are the outputs to
+explain; base and full, float64 (N, K'), are these with everything absent and present. An image may
+cost max_evals rows, base and full included; seed is that of whatever is random; options are those
+that the method's entry lists, None where not given.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,7 +36,7 @@ class Method:
 
     Attributes:
         summary: What it estimates, in a few words.
-        home: Where its :class:`Estimator` is, ``"module:function"``.
+        home: Where its :data:`Estimator` is, ``"module:function"``.
         options: Arguments of :func:`lightning_shap.explain` that it takes and others do not.
         needs_gradients: The model's outputs must be differentiable by its images.
         has_regions: Its evaluations separate regions; else every pixel is a region of its own.
@@ -73,7 +53,7 @@ class Method:
     adds_up: bool = True
 
     def estimator(self) -> Estimator:
-        """Its function, imported now."""
+        """Imports and returns its function."""
         found: Estimator = resolve_name(self.home)
         return found
 

@@ -15,7 +15,7 @@ from lightning_shap.command.main import main
 from lightning_shap.command.options import Explanation
 from lightning_shap.command.parser import parse
 from lightning_shap.engine.methods.attribution import Attribution
-from lightning_shap.engine.methods.registry import METHODS, REMOVED, Estimator, Method, MethodName
+from lightning_shap.engine.methods.registry import METHODS, REMOVED, Method, MethodName
 from lightning_shap.pictures.captions import Captions
 
 SHAPE = (1, 4, 4)
@@ -43,11 +43,12 @@ def test_the_names_that_type_checkers_know_are_those_of_the_table():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_method_follows_the_protocol_and_takes_the_options_of_its_entry(name):
-    protocol = list(inspect.signature(Estimator.__call__).parameters.values())[1:-1]
+    places, named = ["game", "targets", "base", "full"], ["max_evals", "seed"]
     taken = inspect.signature(METHODS[name].estimator()).parameters
-    for parameter in protocol:
-        assert taken[parameter.name].kind == parameter.kind
-    own = [name for name in taken if name not in {parameter.name for parameter in protocol}]
+    assert [*taken][:4] == places
+    assert {*named} <= {*taken}
+    assert all(taken[each].kind == inspect.Parameter.KEYWORD_ONLY for each in named)
+    own = [each for each in taken if each not in places + named]
     assert {*METHODS[name].options} <= {*own}
     for parameter in own:
         assert taken[parameter].kind == inspect.Parameter.KEYWORD_ONLY

@@ -79,7 +79,8 @@ class ShapleyProcess:
 
     def _solve(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, bool]]:
         """Returns mean (n, K), weights (m, K), noise's share of covariance (n, m) and a factor."""
-        factor = cho_factor(self._find_covariance(terms), lower=True, overwrite_a=True)
+        covariance = self._add_noise(terms, self.kernel.covariance(terms, self.s, self.s))
+        factor = cho_factor(covariance, lower=True, overwrite_a=True)
         weights = cho_solve(factor, self.g)
         noise = shapley_of_noise(self.s) * (self._list_noise(terms, len(self.s)) / self.parts)
         cross = self.kernel.shapley_covariance(terms, self.s) + noise
@@ -105,9 +106,6 @@ class ShapleyProcess:
         noise = np.full(count, self.parts * terms.noise)
         noise[: self.parts] = EXACT
         return noise
-
-    def _find_covariance(self, terms: Terms) -> np.ndarray:
-        return self._add_noise(terms, self.kernel.covariance(terms, self.s, self.s))
 
     def _add_noise(self, terms: Terms, covariance: np.ndarray) -> np.ndarray:
         diagonal = np.einsum("ii->i", covariance)

@@ -67,7 +67,7 @@ class ImageExplanation:
     def regions(self) -> Regions | None:
         """Returns what was found of each region of all its images, None where pixels have values.
 
-        A slice has those of its images and outputs, as long as it keeps all their pixels.
+        A slice has those of its images and outputs, with the pixels that it keeps.
         """
         return self._source if isinstance(self._source, Regions) else None
 
@@ -129,8 +129,7 @@ class ImageExplanation:
 
     def __getitem__(self, item: Any) -> "ImageExplanation":
         asked_images, *pixels, asked_outputs = self._of_each_axis(item)
-        count, *sizes, _ = self._source.shape
-        images, is_one_image = _numbers(asked_images, count)
+        images, is_one_image = _numbers(asked_images, len(self._base))
         outputs, is_one_output = self._output_numbers(asked_outputs)
         for part in pixels:
             if not isinstance(part, slice):
@@ -138,28 +137,19 @@ class ImageExplanation:
                     f"got {part!r} for rows, columns or channels, which are cut with slices, as in "
                     "e[:, 8:24]; for single ones take e.values and e.data"
                 )
-        uncut = all(p.indices(size) == (0, size, 1) for p, size in zip(pixels, sizes, strict=True))
 
         def cut(array: np.ndarray) -> np.ndarray:
             picked: np.ndarray = array[images][(slice(None), *pixels)]
             return picked[..., outputs] if array.ndim == 5 else picked
 
         source, errors = self._source, self._errors
-        if isinstance(source, Regions):
-            source = source.pick(images, outputs)
-            if not uncut:  # a region is all of its pixels
-                window = (slice(None), *pixels)
-                values, std = source.dense(), source.dense_std()
-                source, errors = values[window], None if std is None else std[window]
-        else:
-            source, errors = cut(source), None if errors is None else cut(errors)
         part = ImageExplanation(
-            source,
+            source.pick(images, outputs, *pixels) if isinstance(source, Regions) else cut(source),
             self._base[images][:, outputs],
             cut(self._images),
             self._indexes[images][:, outputs],
             self.record.pick(images, outputs),
-            errors,
+            None if errors is None else cut(errors),
         )
         part.is_one_image = self.is_one_image or is_one_image
         part._is_one_output = self._is_one_output or is_one_output

@@ -93,15 +93,27 @@ class Regions:
         std = self.per_pixel_std
         return None if std is None else self._dense(std[images], self.labels[images])
 
-    def pick(self, images: np.ndarray, outputs: np.ndarray) -> "Regions":
-        """Returns the regions of some images with some outputs, by index."""
-        std = self.per_pixel_std
+    def pick(
+        self,
+        images: np.ndarray,
+        outputs: np.ndarray,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+        channels: slice = slice(None),
+    ) -> "Regions":
+        """Returns the regions of some images with some outputs, by index, and of some pixels."""
+
+        def cut(per_pixel: np.ndarray) -> np.ndarray:
+            found: np.ndarray = per_pixel[images][..., outputs]
+            return found[:, :, channels] if found.shape[2] == self.channels else found
+
         everything = np.array_equal(images, np.arange(len(self.labels)))
+        labels = self.labels if everything else self.labels[images]
         return Regions(
-            self.labels if everything else self.labels[images],
-            self.per_pixel[images][..., outputs],
-            self.channels,
-            None if std is None else std[images][..., outputs],
+            labels[:, rows, columns],
+            cut(self.per_pixel),
+            len(range(self.channels)[channels]),
+            None if self.per_pixel_std is None else cut(self.per_pixel_std),
         )
 
     def _whole(self, per_pixel: np.ndarray) -> np.ndarray:

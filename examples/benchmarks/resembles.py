@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from lightning_shap import explain
-from lightning_shap.analysis.history.history import Story
+from lightning_shap.analysis.history.history import History
 
 BATCH, SAMPLES, EVALUATIONS = 64, 8, 100
 RATES = (0.0, 1e-6, 1e-5, 3e-5, 1e-4, 1e-3)  # the last one is the usual one
@@ -88,7 +88,7 @@ def compared(
         asked = {"labels": labels, "topk": 1, "max_evals": evaluations, **question}
         return explain(network, images, **asked)
 
-    story = Story(("settled", "learnt"))
+    story = History(("settled", "learnt"))
     story.add(explained(before, EVALUATIONS), "before training", is_control=True)
     final = explained(after, EVALUATIONS)
     story.add(final, "last epoch")

@@ -55,7 +55,8 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
 def outside_inference() -> AbstractContextManager[object]:
     """Returns a context for tensors that are to know gradients, wherever they are made.
 
-    Nothing is entered in vain: torch undoes this switch when it is forgotten, whenever that is.
+    Torch's switch is made only where it is needed: it takes effect until its object is collected,
+    which may be at any later time.
     """
     return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
 

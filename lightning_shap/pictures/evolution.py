@@ -26,7 +26,7 @@ from lightning_shap.pictures.sheet import (
 from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, SmallMaps
 
 if TYPE_CHECKING:
-    from lightning_shap.analysis.history.snapshot import Chapter
+    from lightning_shap.analysis.history.snapshot import Snapshot
     from lightning_shap.explanation.explanation import ImageExplanation
 
 MOST_COLUMNS = 8
@@ -42,7 +42,7 @@ WEBP_QUALITY = 80
 
 
 def evolution(
-    chapters: Sequence["Chapter"],
+    snapshots: Sequence["Snapshot"],
     explanation: "ImageExplanation",
     *,
     mean: Numbers = None,
@@ -59,7 +59,7 @@ def evolution(
     time, with a cross where that was wrong.
 
     Args:
-        chapters: The epochs in their order; of more than eight, eight that are evenly spread.
+        snapshots: The epochs in their order; of more than eight, eight that are evenly spread.
         explanation: Of the same images, as the last one of the training: for the photographs, what
             is true of them and the unit.
         mean: What was subtracted from the pixels; see :func:`lightning_shap.plot`.
@@ -72,24 +72,24 @@ def evolution(
     Returns:
         uint8 (height, width, 3).
     """
-    shown = _spread(chapters)
+    shown = _spread(snapshots)
     rows = range(min(MOST_ROWS, len(explanation.record.outputs))) if rows is None else rows
     cells = _Cells(shown, explanation, rows, (album or Album(), mean, std, channels))
-    names = [chapter.title.split(" · ")[0] for chapter in shown]
-    sheet = _Sheet(cells.size, len(rows), 1 + len(shown), title, cells.notes(len(chapters)))
+    names = [snapshot.title.split(" · ")[0] for snapshot in shown]
+    sheet = _Sheet(cells.size, len(rows), 1 + len(shown), title, cells.notes(len(snapshots)))
     cells.explain(sheet)
     for column, name in enumerate(names, start=1):
         sheet.heading(column, name)
     for down, row in enumerate(rows):
         sheet.cell(down, 0, cells.photograph(row), cells.name(row), None)
-        for column, chapter in enumerate(shown):
+        for column, snapshot in enumerate(shown):
             cell = cells.map(column, row)
-            sheet.cell(down, 1 + column, cell, chapter.verdicts[row], chapter.right[row])
+            sheet.cell(down, 1 + column, cell, snapshot.verdicts[row], snapshot.right[row])
     return np.array(sheet.canvas)
 
 
 def animation(
-    chapters: Sequence["Chapter"],
+    snapshots: Sequence["Snapshot"],
     explanation: "ImageExplanation",
     *,
     mean: Numbers = None,
@@ -101,7 +101,7 @@ def animation(
     """Draws an animated WebP file: all epochs, one after the other, and round again.
 
     Args:
-        chapters: The epochs in their order.
+        snapshots: The epochs in their order.
         explanation: As for :func:`evolution`, and so are the others.
         mean: Likewise.
         std: Likewise.
@@ -110,17 +110,17 @@ def animation(
         title: Likewise.
     """
     rows = range(min(MOST_ROWS, len(explanation.record.outputs)))
-    cells = _Cells(chapters, explanation, rows, (album or Album(), mean, std, channels))
+    cells = _Cells(snapshots, explanation, rows, (album or Album(), mean, std, channels))
     across = min(4, len(rows))
     down = -(-len(rows) // across)
     frames = []
-    for frame, chapter in enumerate(chapters):
+    for frame, snapshot in enumerate(snapshots):
         sheet = _Sheet(cells.size, down, across, title, cells.notes(None))
         cells.explain(sheet)
-        sheet.heading(0, chapter.title.split(" · ")[0])
+        sheet.heading(0, snapshot.title.split(" · ")[0])
         for place, row in enumerate(rows):
             cell = cells.map(frame, row)
-            sheet.cell(*divmod(place, across), cell, chapter.verdicts[row], chapter.right[row])
+            sheet.cell(*divmod(place, across), cell, snapshot.verdicts[row], snapshot.right[row])
         frames.append(sheet.canvas)
     durations = [round(1000 * SECONDS)] * (len(frames) - 1) + [round(1000 * LAST)]
     content = BytesIO()
@@ -141,7 +141,7 @@ class _Cells:
 
     def __init__(
         self,
-        chapters: Sequence["Chapter"],
+        snapshots: Sequence["Snapshot"],
         explanation: "ImageExplanation",
         rows: Sequence[int],
         look: tuple[Album, Numbers, Numbers, int | Sequence[int] | None],
@@ -156,21 +156,21 @@ class _Cells:
         self._under = self._photographs.under(self._small.style.ground)
         self._unit, self._unit_pixels = self._captions.unit(height, width)
         # The untrained model's values are of another size, and would pale all others.
-        everyone = all(one.is_control for one in chapters)
-        self._maps = [{row: self._values(one, row) for row in rows} for one in chapters]
+        everyone = all(one.is_control for one in snapshots)
+        self._maps = [{row: self._values(one, row) for row in rows} for one in snapshots]
         ruling = [
             each
-            for chapter, of_rows in zip(chapters, self._maps, strict=True)
-            if everyone or not chapter.is_control
+            for snapshot, of_rows in zip(snapshots, self._maps, strict=True)
+            if everyone or not snapshot.is_control
             for each in of_rows.values()
         ]
         self._limit = common_limit(np.stack(ruling)) or 1.0
 
-    def notes(self, chapters: int | None) -> list[str]:
+    def notes(self, snapshots: int | None) -> list[str]:
         """Returns what a viewer must know."""
-        few = chapters is not None and chapters > MOST_COLUMNS
+        few = snapshots is not None and snapshots > MOST_COLUMNS
         notes = [f"{self._unit}, one scale for all epochs", *self._photographs.notes]
-        return [*notes, f"{MOST_COLUMNS} of {chapters} explained epochs"] if few else notes
+        return [*notes, f"{MOST_COLUMNS} of {snapshots} explained epochs"] if few else notes
 
     def name(self, row: int) -> str:
         """Returns what an image is called."""
@@ -180,16 +180,16 @@ class _Cells:
         """Returns the image as people know it."""
         return self._small.sized(self._photographs.cells[row])
 
-    def map(self, chapter: int, row: int) -> Image.Image:
-        """Returns the map of a chapter, by its number, laid over its photograph."""
-        return self._small.cell(self._maps[chapter][row], self._limit, self._under[row])
+    def map(self, snapshot: int, row: int) -> Image.Image:
+        """Returns the map of a snapshot, by its number, laid over its photograph."""
+        return self._small.cell(self._maps[snapshot][row], self._limit, self._under[row])
 
     def explain(self, paper: Paper) -> None:
         """Draws the legend, where colours stand for values."""
         self._small.explain(paper, number(self._limit, digits=2))
 
-    def _values(self, chapter: "Chapter", row: int) -> np.ndarray:
-        return self._small.reduced(chapter.maps.of(row)[0] * self._unit_pixels)
+    def _values(self, snapshot: "Snapshot", row: int) -> np.ndarray:
+        return self._small.reduced(snapshot.maps.of(row)[0] * self._unit_pixels)
 
 
 class _Sheet(Paper):
@@ -226,9 +226,9 @@ class _Sheet(Paper):
         write(self._draw, left, baseline, fitted(caption, style, room), style)
 
 
-def _spread(chapters: Sequence["Chapter"]) -> list["Chapter"]:
-    """Returns all chapters, or as many as are shown, from the first to the last."""
-    if len(chapters) <= MOST_COLUMNS:
-        return list(chapters)
-    places = np.linspace(0, len(chapters) - 1, MOST_COLUMNS).round().astype(int)
-    return [chapters[place] for place in places]
+def _spread(snapshots: Sequence["Snapshot"]) -> list["Snapshot"]:
+    """Returns all snapshots, or as many as are shown, from the first to the last."""
+    if len(snapshots) <= MOST_COLUMNS:
+        return list(snapshots)
+    places = np.linspace(0, len(snapshots) - 1, MOST_COLUMNS).round().astype(int)
+    return [snapshots[place] for place in places]

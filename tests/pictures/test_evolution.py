@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageColor
 
 from lightning_shap import explain
-from lightning_shap.analysis.history.snapshot import Chapter
+from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.explanation.verdicts import Candidate, Verdict
 from lightning_shap.pictures.evolution import (
     MISTAKE,
@@ -31,7 +31,7 @@ def explained(scale=1.0, labels=(0, 1)):
 
 
 def drawn(scales, **options):
-    chapters = [Chapter.of(explained(scale), f"epoch {n}") for n, scale in enumerate(scales)]
+    chapters = [Snapshot.of(explained(scale), f"epoch {n}") for n, scale in enumerate(scales)]
     return evolution(chapters, explained(scales[-1]), **options)
 
 
@@ -50,8 +50,8 @@ def test_equal_maps_look_equal_and_weaker_ones_are_paler():
 
 
 def test_the_untrained_model_does_not_set_the_scale():
-    control = Chapter.of(explained(100.0), "before training", is_control=True)
-    epoch = Chapter.of(explained(), "epoch 0")
+    control = Snapshot.of(explained(100.0), "before training", is_control=True)
+    epoch = Snapshot.of(explained(), "epoch 0")
     alone = evolution([epoch, epoch], explained())
     beside = evolution([control, epoch], explained())
     assert np.array_equal(cells(beside, 2)[1], cells(alone, 2)[1])
@@ -65,7 +65,7 @@ def test_mistakes_are_marked():
         ((predicted + 1) % 3, WRONG, RIGHT),
     ):
         explanation = explained(labels=labels.tolist())
-        picture = evolution([Chapter.of(explanation, "epoch 0")] * 2, explanation)
+        picture = evolution([Snapshot.of(explanation, "epoch 0")] * 2, explanation)
         seen = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
         assert ImageColor.getrgb(colour) in seen
         assert ImageColor.getrgb(other) not in seen
@@ -81,8 +81,8 @@ def test_a_long_name_is_cut_and_its_probability_is_not(name):
 
 
 def test_many_epochs_are_thinned_evenly_and_keep_their_ends():
-    chapter = Chapter.of(explained(), "epoch 0")
-    many = [Chapter(str(n), False, chapter.maps, (), (), None) for n in range(50)]
+    chapter = Snapshot.of(explained(), "epoch 0")
+    many = [Snapshot(str(n), False, chapter.maps, (), (), None) for n in range(50)]
     numbers = [int(one.title) for one in _spread(many)]
     assert len(numbers) == MOST_COLUMNS
     assert (numbers[0], numbers[-1]) == (0, 49)
@@ -90,7 +90,7 @@ def test_many_epochs_are_thinned_evenly_and_keep_their_ends():
 
 
 def test_an_animation_has_a_frame_for_each_epoch():
-    chapters = [Chapter.of(explained(scale), f"epoch {scale}") for scale in (0.2, 0.6, 1.0)]
+    chapters = [Snapshot.of(explained(scale), f"epoch {scale}") for scale in (0.2, 0.6, 1.0)]
     with Image.open(BytesIO(animation(chapters, explained(), title="a run"))) as film:
         assert film.n_frames == 3
         assert film.info["loop"] == 0

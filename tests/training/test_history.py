@@ -22,8 +22,8 @@ from tiny_training import (
 
 from lightning_shap import ShapCallback, Similarity, explain
 from lightning_shap.analysis.history.conclusion import Summary
-from lightning_shap.analysis.history.history import MOST, Story
-from lightning_shap.analysis.history.snapshot import Chapter
+from lightning_shap.analysis.history.history import MOST, History
+from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.explanation.phrases import Name
 from lightning_shap.training.logs import results
 from lightning_shap.training.logs.ending import half_of
@@ -181,7 +181,7 @@ def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
         (final, other, final): None,
         (other, final, final): 1,
     }.items():
-        story = Story(("settled",))
+        story = History(("settled",))
         for number, explanation in enumerate(epochs):
             story.add(explanation, f"epoch {number}")
         summary = story.end(final, half)
@@ -202,19 +202,19 @@ def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
 )
 def test_what_an_older_checkpoint_says_of_an_epoch_keeps_its_numbers_whole(older, parts):
     """Its words are one text, as ``cat 93 %``, in which everything else was as it is."""
-    with np.load(io.BytesIO(Chapter.of(explained_alone(), "epoch 0").packed)) as archive:
+    with np.load(io.BytesIO(Snapshot.of(explained_alone(), "epoch 0").packed)) as archive:
         arrays = dict(archive)
     about = {**json.loads(str(arrays["about"])), "verdicts": [older, older]}
     file = io.BytesIO()
     np.savez(file, **{**arrays, "about": np.array(json.dumps(about))})
-    phrase, _ = Chapter.unpacked(file.getvalue()).verdicts
+    phrase, _ = Snapshot.unpacked(file.getvalue()).verdicts
     assert tuple(filter(None, phrase.parts)) == parts
     assert [type(part) is Name for part in phrase.parts][:1] == [True]
 
 
 def test_where_nothing_was_compared_there_is_no_verdict():
     final, half = explained_alone(0, 60), explained_alone(0, 30)
-    story = Story(("settled",))
+    story = History(("settled",))
     assert "settled" not in story.end(final, half).text
     story.add(final, "epoch 0")
     assert "settled: unknown, no epoch but epoch 0 was explained" in story.end(final, half).text
@@ -227,7 +227,7 @@ def test_similarities_have_one_direction_in_curves_words_and_tables():
     measure.update(after, before)
     expected = float(measure.compute())
     assert expected < 0.75
-    story = Story(("settled", "learnt"))
+    story = History(("settled", "learnt"))
     story.add(before, "before training", is_control=True)
     story.add(before, "epoch 0")
     numbers = story.add(after, "epoch 1")
@@ -247,7 +247,7 @@ def test_similarities_have_one_direction_in_curves_words_and_tables():
 def test_the_final_model_is_explained_again_with_half_the_budget_if_that_resolves_anything(
     max_evals, half
 ):
-    story = Story(("settled",))
+    story = History(("settled",))
     story.add(explained_alone(max_evals=20), "epoch 0")
     assert half_of(explained_alone(max_evals=max_evals), story) == half
 
@@ -265,7 +265,7 @@ def test_the_evolution_is_one_picture_with_the_epochs_in_their_order(tmp_path):
     _, trainer = follow(tmp_path, epochs=4)
     (picture,) = (one for (key, _), one in trainer.logger.pictures.items() if "evolution" in key)
     assert picture.shape[1] > few[1]
-    chapters = session_of(ours).logbook.history.chapters
+    chapters = session_of(ours).logbook.history.snapshots
     assert [one.title for one in chapters] == ["before training", "epoch 0", "epoch 1"]
     kept = chapters[-1].maps.source
     assert kept.labels.dtype == np.uint8
@@ -323,7 +323,7 @@ def test_a_logger_that_fails_at_the_end_is_warned_of(tmp_path, monkeypatch):
 
 
 def test_a_story_of_many_epochs_is_thinned_and_keeps_its_ends():
-    story, explanation = Story(()), explained_alone()
+    story, explanation = History(()), explained_alone()
     for epoch in range(3 * MOST):
         story.add(explanation, f"epoch {epoch}")
         assert len(story.epochs) <= MOST
@@ -336,15 +336,15 @@ def test_a_story_of_many_epochs_is_thinned_and_keeps_its_ends():
 
 
 def test_samples_that_have_become_more_begin_the_story_anew():
-    story, explanation = Story(("learnt", "settled")), explained_alone()
+    story, explanation = History(("learnt", "settled")), explained_alone()
     story.add(explanation[:1], "before training", is_control=True)
     assert story.add(explanation, "epoch 0") == {}
-    assert [one.title for one in story.chapters] == ["epoch 0"]
+    assert [one.title for one in story.snapshots] == ["epoch 0"]
 
 
 def test_a_chapter_says_what_was_predicted():
     explanation = explained_alone()
-    chapter = Chapter.of(explanation, "epoch 0")
+    chapter = Snapshot.of(explanation, "epoch 0")
     for image, words in enumerate(chapter.verdicts):
         best = explanation.record.probabilities[image].argmax()
         share = explanation.record.probabilities[image, best]

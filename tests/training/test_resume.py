@@ -23,7 +23,7 @@ from tiny_training import (
 from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback, explain
-from lightning_shap.analysis.history.history import MOST, Story
+from lightning_shap.analysis.history.history import MOST, History
 from lightning_shap.page.bundle import data_in
 
 pytestmark = lightning_warns
@@ -197,7 +197,7 @@ def test_a_resumed_run_goes_on_with_its_story(tmp_path, method):
         tmp_path / "parts", 4, ckpt_path=tmp_path / "parts" / "epoch=1.ckpt", arguments=arguments
     )
     titles = ["before training", "epoch 0", "epoch 1", "epoch 2", "epoch 3"]
-    assert [one.title for one in session_of(ours).logbook.history.chapters] == titles
+    assert [one.title for one in session_of(ours).logbook.history.snapshots] == titles
     assert ours.explanation.training == of_whole.explanation.training
     assert same(evolution_in(resumed), evolution_in(whole))
     assert steps_in(tmp_path / "parts") == steps_in(tmp_path / "whole")
@@ -225,7 +225,7 @@ def test_a_checkpoint_without_a_story_or_with_another_one_begins_it_anew(tmp_pat
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             ours = resumed_with(tmp_path / str(state), changed, arguments=STORY)
-        assert [one.title for one in session_of(ours).logbook.history.chapters] == ["epoch 1"]
+        assert [one.title for one in session_of(ours).logbook.history.snapshots] == ["epoch 1"]
         said = [str(one.message) for one in caught if "story" in str(one.message)]
         assert len(said) == (message is not None)
         assert all(message in one for one in said)
@@ -235,7 +235,7 @@ def test_a_story_of_other_images_is_left_behind(tmp_path):
     fit_seeded(tmp_path, 1, arguments=STORY)
     other = {**STORY, "samples": [5, 1, 0]}
     _, ours = fit_seeded(tmp_path, 2, ckpt_path=tmp_path / "epoch=0.ckpt", arguments=other)
-    assert [one.title for one in session_of(ours).logbook.history.chapters] == ["epoch 1"]
+    assert [one.title for one in session_of(ours).logbook.history.snapshots] == ["epoch 1"]
 
 
 def test_a_story_stays_small_in_a_checkpoint(tmp_path):
@@ -243,16 +243,16 @@ def test_a_story_stays_small_in_a_checkpoint(tmp_path):
     model = torch.nn.Sequential(torch.nn.AvgPool2d(28), torch.nn.Flatten(), torch.nn.Linear(192, 2))
     for method, most in {"partition": 300, "gradient": 1100}.items():
         found = explain(model, images, method=method, max_evals=30, topk=1, regions=None)
-        story = Story(())
+        story = History(())
         story.add(found, "before training", is_control=True)
         for epoch in range(MOST):
             story.add(found, f"epoch {epoch}")
         state = story.state_dict()
         assert sum(part.nbytes for part in state["chapters"]) < most * 1024, method
         torch.save(state, tmp_path / "state")
-        other = Story(())
+        other = History(())
         other.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
-        assert other.chapters[0].is_control
+        assert other.snapshots[0].is_control
         assert other.epochs[0].title == "epoch 0"
         assert other.epochs[-1].title == f"epoch {MOST - 1}"
         other.add(found, f"epoch {MOST}")

@@ -1,1 +1,1 @@
-"""The story of a training: what its explanations say one after the other, in numbers."""
+"""The history of a training: what its explanations say one after the other, in numbers."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lightning_shap.analysis.history.numbers import ALONE, numbers_of_maps
-from lightning_shap.analysis.history.snapshot import Chapter, first_maps
+from lightning_shap.analysis.history.snapshot import Snapshot, first_maps
 from lightning_shap.analysis.metrics.similarity import Similarity
 from lightning_shap.analysis.metrics.where import CORNERS, border_mask, corner_mask
 from lightning_shap.explanation.empty_images import empty_taken_for
@@ -155,16 +155,16 @@ class Summary:
 
 
 def summary_of(
-    control: Chapter | None,
-    epochs: Sequence[Chapter],
+    control: Snapshot | None,
+    epochs: Sequence[Snapshot],
     final: "ImageExplanation",
     half: "ImageExplanation | None" = None,
 ) -> Summary:
-    """Returns how a training ended; see :class:`lightning_shap.analysis.history.history.Story`."""
+    """Returns how a training ended; see :class:`.history.History`."""
     maps = first_maps(final)
-    compared = [_compared(maps, chapter.maps) for chapter in epochs]
+    compared = [_compared(maps, snapshot.maps) for snapshot in epochs]
     alike = [similarity for similarity, _ in compared]
-    ranks = [_compared(maps, chapter.maps, "rank")[0] for chapter in epochs]
+    ranks = [_compared(maps, snapshot.maps, "rank")[0] for snapshot in epochs]
     known = [floor for _, floor in compared if math.isfinite(floor)]
     floor = min(known) if known else None
     if floor is None and half is not None:
@@ -177,7 +177,7 @@ def summary_of(
         settled_at = first if first < len(epochs) - 1 else None
     against_control = None if control is None else _compared(maps, control.maps)[0]
     return Summary(
-        tuple(chapter.title for chapter in epochs),
+        tuple(snapshot.title for snapshot in epochs),
         tuple(alike),
         tuple(ranks),
         floor,

@@ -1,4 +1,4 @@
-"""The story of one training: its chapters, the numbers of each, and how it ended."""
+"""The history of one training: its snapshots, the numbers of each, and how it ended."""
 
 import zlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import torch
 
 from lightning_shap.analysis.history.conclusion import Summary, summary_of
 from lightning_shap.analysis.history.numbers import MetricName, numbers_of_maps
-from lightning_shap.analysis.history.snapshot import Chapter
+from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.explanation.maps import Maps
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MOST_BYTES = 2**20  # of them in a checkpoint, where every second one goes likew
 VERSION = 1  # of what a checkpoint holds
 
 
-class Story:
+class History:
     """Takes in one explanation after the other.
 
     Args:
@@ -33,14 +33,14 @@ class Story:
 
     def begin(self) -> None:
         """Begins a new training."""
-        self.control: Chapter | None = None
-        self.epochs: list[Chapter] = []  # explained ones, in their order
+        self.control: Snapshot | None = None
+        self.epochs: list[Snapshot] = []  # explained ones, in their order
         self._added = 0
-        self._stride = 1  # all but the latest epoch are every so manieth one
+        self._stride = 1  # of the epochs but the latest, one in so many is kept
         self._of = ""  # which images they are of, and how explained
 
     @property
-    def chapters(self) -> list[Chapter]:
+    def snapshots(self) -> list[Snapshot]:
         """The control, where there is one, and the epochs."""
         return [*([] if self.control is None else [self.control]), *self.epochs]
 
@@ -52,17 +52,17 @@ class Story:
             self.begin()  # there are other samples now, as once a sanity check is over
             self._of = of
         numbers = self.numbers(explanation, self._latest)
-        chapter = Chapter.of(explanation, title, is_control=is_control)
+        snapshot = Snapshot.of(explanation, title, is_control=is_control)
         if is_control:
-            self.control = chapter
+            self.control = snapshot
         else:
-            self._keep(chapter)
+            self._keep(snapshot)
         return numbers
 
-    def _keep(self, chapter: Chapter) -> None:
+    def _keep(self, snapshot: Snapshot) -> None:
         if self.epochs and (self._added - 1) % self._stride:
             self.epochs.pop()
-        self.epochs.append(chapter)
+        self.epochs.append(snapshot)
         self._added += 1
         if len(self.epochs) > MOST:
             self.epochs = self.epochs[::2]
@@ -86,19 +86,19 @@ class Story:
         return summary_of(self.control, self.epochs, final, half)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what a resumed run needs: the chapters, fewer epochs where they are large."""
+        """Returns what a resumed run needs: the snapshots, fewer epochs where they are large."""
         epochs, stride = self.epochs, self._stride
         while len(epochs) > 2 and sum(len(one.packed) for one in epochs) > MOST_BYTES:
             epochs, stride = [*epochs[:-1:2], epochs[-1]], 2 * stride
         control = [] if self.control is None else [self.control]
-        chapters = [
+        snapshots = [
             torch.from_numpy(np.frombuffer(one.packed, dtype=np.uint8).copy())
             for one in (*control, *epochs)
         ]
-        if not chapters:
+        if not snapshots:
             return {}
         state = {"version": VERSION, "of": self._of, "added": self._added, "stride": stride}
-        return {**state, "chapters": chapters}
+        return {**state, "chapters": snapshots}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on where another run was, if it is of the same images.
@@ -111,10 +111,10 @@ class Story:
             return
         if state["version"] != VERSION:
             raise ValueError(f"version {state['version']}, not {VERSION}")
-        chapters = [Chapter.unpacked(one.numpy().tobytes()) for one in state["chapters"]]
+        snapshots = [Snapshot.unpacked(one.numpy().tobytes()) for one in state["chapters"]]
         self._of, self._added, self._stride = state["of"], state["added"], state["stride"]
-        self.control = next((one for one in chapters if one.is_control), None)
-        self.epochs = [one for one in chapters if not one.is_control]
+        self.control = next((one for one in snapshots if one.is_control), None)
+        self.epochs = [one for one in snapshots if not one.is_control]
 
     @property
     def _latest(self) -> Maps | None:

@@ -1,4 +1,4 @@
-"""A chapter: one explained moment of a training, kept as small as it can be."""
+"""A snapshot: one explained moment of a training, kept as small as it can be."""
 
 import io
 import json
@@ -23,7 +23,7 @@ _OLDER = re.compile(r"(.*?)( ?[<>]?[\d.]+ ?%)?", re.DOTALL)  # a name, and its p
 
 
 @dataclass(frozen=True)
-class Chapter:
+class Snapshot:
     """Keeps what is needed of an explanation until the end of a training.
 
     Of regions this takes a byte or two a pixel: 0.4 MB for eight samples of 224 pixels a side. Maps
@@ -48,8 +48,8 @@ class Chapter:
     @classmethod
     def of(
         cls, explanation: "ImageExplanation", title: str, *, is_control: bool = False
-    ) -> "Chapter":
-        """Returns the chapter of an explanation."""
+    ) -> "Snapshot":
+        """Returns the snapshot of an explanation."""
         verdicts = explanation.record.judge()
         return cls(
             title,
@@ -62,7 +62,7 @@ class Chapter:
 
     @cached_property
     def packed(self) -> bytes:
-        """Returns the whole chapter for a checkpoint: an ``.npz`` file of some kilobytes."""
+        """Returns the whole snapshot for a checkpoint: an ``.npz`` file of some kilobytes."""
         about = {
             "title": self.title,
             "is_control": self.is_control,
@@ -75,8 +75,8 @@ class Chapter:
         return pack({**arrays, "about": np.array(json.dumps(about, ensure_ascii=False))})
 
     @classmethod
-    def unpacked(cls, content: bytes) -> "Chapter":
-        """Returns the chapter that was packed.
+    def unpacked(cls, content: bytes) -> "Snapshot":
+        """Returns the snapshot that was packed.
 
         Raises:
             ValueError: If it is none.
@@ -100,7 +100,7 @@ class Chapter:
 
 
 def first_maps(explanation: "ImageExplanation") -> Maps:
-    """Returns the maps that a chapter keeps of an explanation, and by which it is compared."""
+    """Returns the maps that a snapshot keeps of an explanation, and by which it is compared."""
     maps = maps_of(explanation)
     source: Regions | np.ndarray
     if isinstance(maps.source, Regions):
@@ -115,7 +115,7 @@ def first_maps(explanation: "ImageExplanation") -> Maps:
 
 
 def _no_images(source: Regions | np.ndarray) -> np.ndarray:
-    """Returns images of a shape alone: they are the same in all chapters."""
+    """Returns images of a shape alone: they are the same in all snapshots."""
     return np.broadcast_to(0.0, source.shape[:-1])
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lightning_shap.analysis.history.conclusion import Summary
-from lightning_shap.analysis.history.history import Story
-from lightning_shap.analysis.history.snapshot import Chapter
+from lightning_shap.analysis.history.history import History
+from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.evolution import MOST_ROWS, animation, evolution
@@ -23,14 +23,14 @@ SAME = 0.9999  # a similarity, where no noise is known
 CHANGED = f"{EVOLUTION}_changed"
 
 
-def half_of(final: ImageExplanation, story: Story, budget: TimeBudget) -> int:
+def half_of(final: ImageExplanation, history: History, budget: TimeBudget) -> int:
     """Returns with how many evaluations to explain the final model again, 0 for not at all.
 
     Where a method knows no standard errors, half of the evaluations show how much of a difference
     between two maps is that of a budget and not of a model, if there is time for them.
     """
     method, half = METHODS[final.record.method], final.record.max_evals // 2
-    wanted = "settled" in story.metrics and bool(story.epochs) and not method.has_error_bars
+    wanted = "settled" in history.metrics and bool(history.epochs) and not method.has_error_bars
     if not wanted or half < LEAST_HALF:
         return 0
     return half if budget.evaluations(half, len(final.record.outputs)) == half else 0
@@ -38,7 +38,7 @@ def half_of(final: ImageExplanation, story: Story, budget: TimeBudget) -> int:
 
 def conclude(
     results: Results,
-    story: Story,
+    history: History,
     final: ImageExplanation,
     half: ImageExplanation | None,
     *,
@@ -51,7 +51,7 @@ def conclude(
 
     Args:
         results: Where pictures and words go.
-        story: Of the training.
+        history: Of the training.
         final: The explanation of the model that it leaves behind.
         half: Another one of half the evaluations, or None.
         tag: Under which it is logged.
@@ -59,45 +59,45 @@ def conclude(
         look: How images are shown.
         album: Keeps the photographs.
     """
-    if not story.chapters or len(story.chapters[0].verdicts) != len(final.record.outputs):
+    if not history.snapshots or len(history.snapshots[0].verdicts) != len(final.record.outputs):
         return None
-    if not story.metrics and drawn is None:  # nobody asked for a story
+    if not history.metrics and drawn is None:  # nobody asked for a history
         return None
-    summary = story.end(final, half)
+    summary = history.end(final, half)
     final.training = summary
     inform("\n  ".join(["ShapCallback, this training:", *summary.lines]))
-    if summary.warning is not None and "learnt" in story.metrics:
+    if summary.warning is not None and "learnt" in history.metrics:
         warn(f"ShapCallback: {summary.warning}")
     if drawn is None:
         return summary
-    chapters = _with_final(story.chapters, final, summary)
+    snapshots = _with_final(history.snapshots, final, summary)
     title = "how the maps changed"
-    pictures = {EVOLUTION: evolution(chapters, final, **look, album=album, title=title)}
-    changed = _most_changed(chapters)
+    pictures = {EVOLUTION: evolution(snapshots, final, **look, album=album, title=title)}
+    changed = _most_changed(snapshots)
     if changed:
         most = f"{title}, of the images whose prediction changed most"
         pictures[CHANGED] = evolution(
-            chapters, final, **look, album=album, title=most, rows=changed
+            snapshots, final, **look, album=album, title=most, rows=changed
         )
     film = None
     if drawn == "animated":
-        film = animation(chapters, final, **look, album=album, title=title)
+        film = animation(snapshots, final, **look, album=album, title=title)
     results.end(pictures, Ending(tag, summary.markdown, summary.plain), film)
     return summary
 
 
 def _with_final(
-    chapters: Sequence[Chapter], final: ImageExplanation, summary: Summary
-) -> list[Chapter]:
-    """Adds the final model as a chapter where its maps are not those of the last epoch."""
+    snapshots: Sequence[Snapshot], final: ImageExplanation, summary: Summary
+) -> list[Snapshot]:
+    """Adds the final model as a snapshot where its maps are not those of the last epoch."""
     bound = SAME if summary.floor is None else min(summary.floor, SAME)
     same = bool(summary.to_final) and summary.to_final[-1] >= bound
-    return [*chapters] if same else [*chapters, Chapter.of(final, "final model")]
+    return [*snapshots] if same else [*snapshots, Snapshot.of(final, "final model")]
 
 
-def _most_changed(chapters: Sequence[Chapter]) -> list[int]:
+def _most_changed(snapshots: Sequence[Snapshot]) -> list[int]:
     """Returns the images whose prediction changed most often, where not all are shown anyway."""
-    predicted = [one.predicted for one in chapters if one.predicted is not None]
+    predicted = [one.predicted for one in snapshots if one.predicted is not None]
     if not predicted or len(predicted[0]) <= MOST_ROWS:
         return []
     classes = np.stack(predicted)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lightning_shap.analysis.history.history import Story
+from lightning_shap.analysis.history.history import History
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.page.data import PageWriter, numbers_of
 from lightning_shap.pictures.grid import plot
@@ -32,7 +32,7 @@ class Logbook:
         self.asked = asked
         self.trainer = trainer
         self.results = Results(asked, trainer)
-        self.history = Story(asked.metrics or ())
+        self.history = History(asked.metrics or ())
         self._album = Album()
         self._page = PageWriter(self._album)
 
@@ -61,8 +61,8 @@ class Logbook:
         control = title == CONTROL
         moment = Moment.untrained() if control else Moment.of(self.trainer)
         if tag == self.asked.tag:
-            chapter = title if control else f"epoch {moment.epoch}"
-            numbers = self.history.add(explanation, chapter, is_control=control)
+            snapshot = title if control else f"epoch {moment.epoch}"
+            numbers = self.history.add(explanation, snapshot, is_control=control)
         else:
             numbers = self.history.numbers(explanation)
         drawn: dict[str, Any] = {

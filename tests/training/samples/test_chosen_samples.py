@@ -225,7 +225,7 @@ def test_mistakes_have_a_control_and_a_story_of_their_own(tmp_path):
     trainer = fit_answered(tmp_path, ours, epochs=3)
     steps = [step for step, row in trainer.logger.metrics if "shap/seconds" in row]
     assert steps == [-1, 4, 9, 14]
-    chapters = session_of(ours).logbook.history.chapters
+    chapters = session_of(ours).logbook.history.snapshots
     assert [one.title for one in chapters] == ["before training", "epoch 0", "epoch 1", "epoch 2"]
     assert all(one.right == (False,) * 4 for one in chapters[1:])
 

@@ -3,7 +3,6 @@
 Source: Petsiuk, Das and Saenko, "RISE: Randomized Input Sampling for Explanation", 2018.
 """
 
-import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torchmetrics import Metric
 
-from lightning_shap.analysis.metrics.rankings import Rankings, maps_in, random_ranks, ranks_of
+from lightning_shap.analysis.metrics.rankings import Rankings, all_ranks, maps_in
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.incoming import check_model
 from lightning_shap.engine.maskers import MaskerLike, background_of
@@ -114,12 +113,12 @@ class _AreaUnderCurve(Metric):
             multi_label=self.question.multi_label,
             batch_size=self.question.batch_size,
         )
-        curves = self._curves(game, self._ranks(maps, images), classes)
+        ranks = all_ranks(maps, images, self.random_maps, self.question.seed)
+        sums = torch.from_numpy(self._curves(game, ranks, classes).sum((0, 1))).to(self.curve_sum)
         self.maps = self.maps + classes.size
-        self.curve_sum = self.curve_sum + _like(self.curve_sum, curves[:, :, 0])
+        self.curve_sum = self.curve_sum + sums[0]
         if self.random_maps:
-            own = _like(self.random_curve_sum, curves[:, :, 1:].mean(2))
-            self.random_curve_sum = self.random_curve_sum + own
+            self.random_curve_sum = self.random_curve_sum + sums[1:].mean(0)
 
     def compute(self) -> torch.Tensor:
         """Returns how much better than random maps of the same regions; the area without these."""
@@ -174,19 +173,6 @@ class _AreaUnderCurve(Metric):
 
     def _area(self, curve_sum: torch.Tensor) -> torch.Tensor:
         return torch.trapezoid(curve_sum / self.maps, dx=1 / self.steps)
-
-    def _ranks(self, maps: np.ndarray, images: torch.Tensor) -> np.ndarray:
-        """Returns the pixels' ranks in maps (N, K', H, W) and random ones, (N, K', M, H, W)."""
-        ranks = np.empty((*maps.shape[:2], 1 + self.random_maps, *maps.shape[2:]), dtype=np.int32)
-        for image, row in enumerate(images.detach().float().cpu().numpy()):
-            # An image has random orders of its own, the same in any batch, process and epoch.
-            own = zlib.crc32(row.tobytes())
-            for column, attributions in enumerate(maps[image]):
-                ranks[image, column, 0] = ranks_of(attributions)
-                for turn in range(self.random_maps):
-                    random = np.random.default_rng([self.question.seed, own, turn])
-                    ranks[image, column, 1 + turn] = random_ranks(attributions, random)
-        return ranks
 
     def _curves(self, game: CoalitionGame, ranks: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Returns outputs (N, K', M, steps + 1) along the rankings (N, K', M, H, W)."""
@@ -308,8 +294,3 @@ class DeletionAUC(_AreaUnderCurve):
 
     name = "deletion_auc"
     removes = True
-
-
-def _like(state: torch.Tensor, curves: np.ndarray) -> torch.Tensor:
-    """Returns the sum of the curves (N, K', steps + 1), as a state holds it."""
-    return torch.from_numpy(curves.sum((0, 1))).to(state)

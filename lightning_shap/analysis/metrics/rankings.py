@@ -1,5 +1,6 @@
 """Rankings of pixels by their attributions, and the coalitions that follow one step by step."""
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,20 @@ def random_ranks(attributions: np.ndarray, random: np.random.Generator) -> np.nd
     number[np.argsort(first)] = np.arange(len(first))
     priority = random.permutation(len(first))
     return ranks_of(priority[number[region]].reshape(attributions.shape))
+
+
+def all_ranks(maps: np.ndarray, images: torch.Tensor, random_maps: int, seed: int) -> np.ndarray:
+    """Returns the pixels' ranks in maps (N, K', H, W) and random ones, (N, K', M, H, W)."""
+    ranks = np.empty((*maps.shape[:2], 1 + random_maps, *maps.shape[2:]), dtype=np.int32)
+    for image, row in enumerate(images.detach().float().cpu().numpy()):
+        # An image has random orders of its own, the same in any batch, process and epoch.
+        own = zlib.crc32(row.tobytes())
+        for column, attributions in enumerate(maps[image]):
+            ranks[image, column, 0] = ranks_of(attributions)
+            for turn in range(random_maps):
+                random = np.random.default_rng([seed, own, turn])
+                ranks[image, column, 1 + turn] = random_ranks(attributions, random)
+    return ranks
 
 
 def maps_in(

@@ -26,7 +26,7 @@ from lightning_shap.command.options import GROUPS
 from lightning_shap.engine.methods.kernel.estimate import MOST_PAIRS
 from lightning_shap.engine.regions.image_tree import MOST_SQUARES
 from lightning_shap.engine.regions.patches import EVALUATIONS_PER_PATCH, choose_grid
-from lightning_shap.explanation.compressed import MOST_CELLS
+from lightning_shap.explanation.coarse_maps import MOST_CELLS
 from lightning_shap.explanation.maps import maps_of
 from lightning_shap.page.data import numbers_of
 from lightning_shap.training.fixed_classes import USUAL_TOPK

@@ -23,7 +23,7 @@ from tiny_training import (
 import lightning_shap
 from lightning_shap import ShapCallback
 from lightning_shap.command.main import main
-from lightning_shap.command.places import FILES
+from lightning_shap.command.paths import FILES
 
 pytestmark = lightning_warns
 

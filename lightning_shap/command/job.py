@@ -20,7 +20,7 @@ from lightning_shap.command.model.description import Description
 from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.model.trial import count_outputs, predict_classes
 from lightning_shap.command.options import Explanation, Options, Results
-from lightning_shap.command.places import Places
+from lightning_shap.command.paths import Places
 from lightning_shap.engine.answer import answer
 from lightning_shap.engine.class_names import class_names_in
 from lightning_shap.engine.question import Question

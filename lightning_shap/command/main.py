@@ -48,11 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     from lightning_shap.command.parser import parse
-    from lightning_shap.command.ranks import end_with_parent
+    from lightning_shap.command.processes import end_with_parent
 
     end_with_parent()
     options = parse(arguments)
-    from lightning_shap.command.places import find_archive, find_places
+    from lightning_shap.command.paths import find_archive, find_places
 
     archive = find_archive(options)
     places = None if archive else find_places(options)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lightning_shap.command.places import FILES
-from lightning_shap.command.ranks import is_first_rank
+from lightning_shap.command.paths import FILES
+from lightning_shap.command.processes import is_first_rank
 from lightning_shap.command.untrusted import clean
 from lightning_shap.errors import escaped
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightning_shap.command.explanation_json import describe_archive
-from lightning_shap.command.places import FILES
+from lightning_shap.command.paths import FILES
 from lightning_shap.command.untrusted import clean, reason
 from lightning_shap.explanation.archive import (
     ArchiveBlocks,
@@ -134,7 +134,7 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
 def _write_classes(job: "Job", archive: Path) -> list[str]:
     """Writes the summary of the classes, as a picture and as JSON, and returns its lines."""
     from lightning_shap.analysis.class_summary.summary import ClassSummary
-    from lightning_shap.pictures.classes import classes
+    from lightning_shap.pictures.class_sheet import classes
 
     summary = ClassSummary(ArchiveBlocks(archive), seed=job.options.explanation.seed)
     picture = classes(

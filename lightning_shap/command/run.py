@@ -7,7 +7,7 @@ from lightning_shap.command.data.reading import check_any
 from lightning_shap.command.job import Job, prepare_job
 from lightning_shap.command.notes import list_notes, print_notes, print_summary
 from lightning_shap.command.options import Options
-from lightning_shap.command.places import FILES, Places
+from lightning_shap.command.paths import FILES, Places
 from lightning_shap.command.results import Results, log_event, write_page, write_results
 from lightning_shap.command.untrusted import clean, reason
 from lightning_shap.errors import ArgumentError, escaped

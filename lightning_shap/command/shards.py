@@ -21,7 +21,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader
 
 from lightning_shap.command.data.reading import check_any
-from lightning_shap.command.ranks import end_with_parent
+from lightning_shap.command.processes import end_with_parent
 from lightning_shap.command.untrusted import blame
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import save

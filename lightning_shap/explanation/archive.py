@@ -13,11 +13,17 @@ import numpy as np
 
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.atomic import open_regular, replacing
-from lightning_shap.explanation.container import PICTURE, Container, write
 from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.file_format import (
+    ABOUT,
+    Stored,
+    describe,
+    image_contents,
+    row_arrays,
+)
+from lightning_shap.explanation.npz import PICTURE, Container, write
 from lightning_shap.explanation.record import PER_MAP, Record
 from lightning_shap.explanation.regions import stack_values
-from lightning_shap.explanation.stored import ABOUT, Stored, describe, image_contents, row_arrays
 
 NAME = "explanation.npz"
 MAX_BYTES = 2**32

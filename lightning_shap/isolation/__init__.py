@@ -15,5 +15,5 @@ model may remember its calls anywhere. So the model itself is never called. In t
 
 Nothing of the model's is restored, as nothing was changed. Beside it, ``modes`` evaluates modules,
 and ``signals`` tells a handler's errors from ours. What prepares the data is called by the same
-means, or in a process of its own: see :mod:`lightning_shap.training.samples.reading`.
+means, or in a process of its own: see :mod:`lightning_shap.training.samples.reading_process`.
 """

@@ -21,9 +21,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
-from lightning_shap.isolation.kinds import DATA, is_fixed_kind, is_own, is_shared_kind, shared_ones
-from lightning_shap.isolation.modes import outside_inference
-from lightning_shap.isolation.rules import (
+from lightning_shap.isolation.copy_rules import (
     Ready,
     attributes_of,
     is_local,
@@ -31,6 +29,8 @@ from lightning_shap.isolation.rules import (
     rule_for,
     state_of_class,
 )
+from lightning_shap.isolation.kinds import DATA, is_fixed_kind, is_own, is_shared_kind, shared_ones
+from lightning_shap.isolation.modes import outside_inference
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.isolation.stand_ins import ADVICE, CopyError, Uncopied
 

@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap.engine.methods.registry import METHODS
-from lightning_shap.explanation.compressed import Layout, layout_of
+from lightning_shap.explanation.coarse_maps import Layout, layout_of
 from lightning_shap.explanation.empty_images import empty_taken_for
 from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.file_format import FORMAT, pack_for_page, pack_samples
 from lightning_shap.explanation.maps import maps_of
 from lightning_shap.explanation.record import Record
-from lightning_shap.explanation.stored import FORMAT, pack_for_page, pack_samples
 from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
 
@@ -29,7 +29,7 @@ class PageData:
 
     Attributes:
         facts: What the page lists and draws curves of, without the values; JSON can say it.
-        values: The explanation in few bytes, see :mod:`lightning_shap.explanation.stored`.
+        values: The explanation in few bytes, see :mod:`lightning_shap.explanation.file_format`.
         samples: What all explanations of these images share, likewise.
         key: By which the facts name the samples.
     """

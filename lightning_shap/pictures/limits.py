@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
-from lightning_shap.explanation.compressed import PERCENTILE
+from lightning_shap.explanation.coarse_maps import PERCENTILE
 
 
 class RunningLimit:

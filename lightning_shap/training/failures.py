@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 from lightning_shap.isolation.signals import came_from_explanation
-from lightning_shap.training.company import PartedError
 from lightning_shap.training.lightning import Trainer
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.ranks import Ranks
+from lightning_shap.training.waiting_for_ranks import PartedError
 
 # Three epochs in a row without an explanation are no accident: the callback stops trying.
 MOST_FAILURES = 3

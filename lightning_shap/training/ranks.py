@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lightning_shap.training.company import Company
+from lightning_shap.training.waiting_for_ranks import Peers
 
 Result = TypeVar("Result")
 
@@ -34,13 +34,13 @@ class Ranks:
 
     They meet in a group of their own, so that no collective of an explanation can ever be matched
     with one of the training's, and wait in Python, so that whoever waits sees who will not come:
-    see :class:`lightning_shap.training.company.Company`.
+    see :class:`lightning_shap.training.waiting_for_ranks.Peers`.
     """
 
     rank: int = 0
     size: int = 1
     group: Any = None
-    company: Company | None = None
+    peers: Peers | None = None
 
     @classmethod
     def of(cls, trainer: Any) -> "Ranks":
@@ -53,7 +53,7 @@ class Ranks:
         group = dist.new_group(backend="gloo", timeout=TIMEOUT)
         assert isinstance(group, dist.ProcessGroup)  # of which every rank is a member
         rank, size = trainer.global_rank, trainer.world_size
-        return cls(rank, size, group, Company(rank, size, group.group_name, trainer))
+        return cls(rank, size, group, Peers(rank, size, group.group_name, trainer))
 
     def leave(self) -> None:
         """Gives the group back, at the end of a fit.
@@ -62,24 +62,24 @@ class Ranks:
         a thread, which the process does not wait for either.
         """
         groups, self.group = [self.group], None
-        if self.company is not None and dist.is_initialized():
+        if self.peers is not None and dist.is_initialized():
             end = Thread(target=lambda: dist.destroy_process_group(groups.pop()), daemon=True)
             end.start()
             end.join(PARTING)
 
     def together(self) -> AbstractContextManager[None]:
         """Holds back, for a block in which ranks meet, the signals that are to end the run."""
-        return nullcontext() if self.company is None else self.company.holding_signals()
+        return nullcontext() if self.peers is None else self.peers.holding_signals()
 
     def begin_epoch(self) -> None:
         """Tells the others that this rank trains on."""
-        if self.company is not None:
-            self.company.begin_epoch()
+        if self.peers is not None:
+            self.peers.begin_epoch()
 
     def check(self) -> None:
         """Raises a ``PartedError`` if another rank will not come to the next meeting."""
-        if self.company is not None:
-            self.company.check()
+        if self.peers is not None:
+            self.peers.check()
 
     @property
     def rows(self) -> slice:
@@ -100,9 +100,9 @@ class Ranks:
         Raises:
             PartedError: If another rank will never call it.
         """
-        if self.company is None:
+        if self.peers is None:
             return [work()]
-        self.company.arrive()
+        self.peers.arrive()
         parcel, failure = b"", None
         try:
             # Pickled here: what cannot travel has to fail before the others wait for it.

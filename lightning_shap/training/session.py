@@ -9,7 +9,6 @@ from lightning_shap.engine.question import Question
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.pixels import Look
 from lightning_shap.training.best_checkpoint import best_model
-from lightning_shap.training.class_summary import Summarizer, log_class_summary
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.failures import Failures, resume
 from lightning_shap.training.fixed_classes import FixedClasses
@@ -26,6 +25,7 @@ from lightning_shap.training.samples.model_card import ModelCard, model_card
 from lightning_shap.training.samples.samples import Samples
 from lightning_shap.training.samples.untrained import Untrained
 from lightning_shap.training.shared_explainer import SharedExplainer
+from lightning_shap.training.summarizer import Summarizer, log_class_summary
 from lightning_shap.training.time_budget import TimeBudget
 
 
@@ -74,7 +74,7 @@ class Session:
         more = {
             "pictures": self.classes.state_dict(),
             "story": self.logbook.history.state_dict(),
-            "report": self.logbook.results.state_dict(),
+            "report": self.logbook.destinations.state_dict(),
             "classifier": {} if self.card is None else self.card.as_dict(),
             "outputs": self.explainer.state_dict() if explained else {},
         }
@@ -85,7 +85,7 @@ class Session:
         parts = state if isinstance(state, dict) else {}
         resume("samples", self.batch, state)
         resume("pictures", self.classes, parts.get("pictures", {}))
-        resume("report", self.logbook.results, parts.get("report", {}))
+        resume("report", self.logbook.destinations, parts.get("report", {}))
         resume("history", self.logbook.history, parts.get("story", {}))
         resume("outputs", self.explainer, parts.get("outputs", {}))
 
@@ -232,7 +232,7 @@ class Session:
             self.explain(f"{asked.tag}_best", "best checkpoint", best, needed=True)
         with self.failures.warning():
             if self.trainer.is_global_zero:
-                self.logbook.results.finish()
+                self.logbook.destinations.finish()
 
     @property
     def look(self) -> Look:

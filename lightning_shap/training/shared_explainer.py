@@ -23,7 +23,7 @@ from lightning_shap.isolation.stand_ins import CopyError
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.lightning import LightningModule, Trainer
 from lightning_shap.training.messages import inform, warn
-from lightning_shap.training.progress import report_progress
+from lightning_shap.training.progress_bar import report_progress
 from lightning_shap.training.ranks import CollectiveInForwardError, Ranks, no_collectives
 from lightning_shap.training.samples.samples import Samples
 

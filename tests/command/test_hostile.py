@@ -466,7 +466,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
     """Also when that one is killed, and can end nobody itself."""
     code = """
 import os, subprocess, sys, time
-child = "import os, time; from lightning_shap.command.ranks import end_with_parent; " \\
+child = "import os, time; from lightning_shap.command.processes import end_with_parent; " \\
     "end_with_parent(); print(os.getpid(), flush=True); time.sleep(600)"
 os.environ["LOCAL_RANK"] = "1"
 subprocess.Popen([sys.executable, "-W", "ignore", "-c", child])

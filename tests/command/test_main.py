@@ -433,7 +433,7 @@ def test_arguments_that_will_not_do(refused, tmp_path, more, message):
 def test_a_fault_is_one_sentence_and_its_traceback_can_be_had(
     layout, monkeypatch, tmp_path, capsys
 ):
-    monkeypatch.setattr("lightning_shap.command.places.find_images", lambda _: int("not a number"))
+    monkeypatch.setattr("lightning_shap.command.paths.find_images", lambda _: int("not a number"))
     with pytest.raises(SystemExit) as end:
         main(flags(*layout, "--output_dir", tmp_path))
     assert end.value.code == 1

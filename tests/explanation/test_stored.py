@@ -16,10 +16,10 @@ from lightning_shap import explain, load, plot
 from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import ArchiveBlocks, merge, open_archive, read_look, save
-from lightning_shap.explanation.container import write
+from lightning_shap.explanation.eight_bit_images import from_levels, to_levels
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.explanation.levels import from_levels, to_levels
 from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.npz import write
 from lightning_shap.explanation.record import PER_IMAGE
 from lightning_shap.page.data import PageWriter
 

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data import Sampler as TorchSampler
 
 from lightning_shap import ShapCallback
-from lightning_shap.training.samples import reading
+from lightning_shap.training.samples import reading_process as reading
 
 pytestmark = [
     *lightning_warns,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import lightning_shap
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.container import pack
 from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.npz import pack
 from lightning_shap.explanation.regions import Regions
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.limits import PERCENTILE

@@ -6,7 +6,7 @@ from tiny_training import KeepingLogger, TinyClassifier, tiny_loaders, tiny_trai
 from lightning_shap import ShapCallback
 from lightning_shap.analysis.class_summary.swaps import PARTS, ROWS
 from lightning_shap.errors import ArgumentError
-from lightning_shap.training.class_summary import Summarizer
+from lightning_shap.training.summarizer import Summarizer
 
 QUICK = {"max_evals": 8, "n_samples": 2, "metrics": [], "evolution": None, "masker": 0.0}
 
@@ -81,7 +81,7 @@ def test_a_summary_that_fails_says_that_the_training_is_done(tmp_path, monkeypat
     def fails(*args, **options):
         raise RuntimeError("nothing to draw on")
 
-    monkeypatch.setattr("lightning_shap.training.class_summary.classes", fails)
+    monkeypatch.setattr("lightning_shap.training.summarizer.classes", fails)
     with pytest.warns(UserWarning, match="nothing to draw on; the training is done") as warned:
         callback, _ = fitted(tmp_path, summary=32)
     assert callback.explanation is not None

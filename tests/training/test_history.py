@@ -25,7 +25,7 @@ from lightning_shap.analysis.history.conclusion import Summary
 from lightning_shap.analysis.history.history import MOST, History
 from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.explanation.phrases import Name
-from lightning_shap.training.logs import results
+from lightning_shap.training.logs import destinations as results
 from lightning_shap.training.logs.ending import half_of
 from lightning_shap.training.logs.loggers import EVOLUTION
 from lightning_shap.training.time_budget import TimeBudget

@@ -9,8 +9,8 @@ from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from tiny_training import FaultyClassifier, fit, lightning_warns, tiny_callback
 
 from lightning_shap.engine.progress import tqdm_bar
-from lightning_shap.training import progress
-from lightning_shap.training.progress import report_progress
+from lightning_shap.training import progress_bar as progress
+from lightning_shap.training.progress_bar import report_progress
 
 pytestmark = lightning_warns
 

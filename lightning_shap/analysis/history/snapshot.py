@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.explanation.compressed import MOST_CELLS, layout_of, shrink
-from lightning_shap.explanation.container import pack
+from lightning_shap.explanation.coarse_maps import MOST_CELLS, layout_of, shrink
+from lightning_shap.explanation.file_format import read_source, source_arrays
 from lightning_shap.explanation.maps import Maps, maps_of
+from lightning_shap.explanation.npz import pack
 from lightning_shap.explanation.phrases import Name, Phrase
 from lightning_shap.explanation.regions import Regions
-from lightning_shap.explanation.stored import read_source, source_arrays
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation

@@ -12,8 +12,8 @@ from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.evolution import MOST_ROWS, animation, evolution
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.pixels import Look
+from lightning_shap.training.logs.destinations import Destinations
 from lightning_shap.training.logs.loggers import EVOLUTION
-from lightning_shap.training.logs.results import Results
 from lightning_shap.training.logs.texts import Ending
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.time_budget import TimeBudget
@@ -37,7 +37,7 @@ def half_of(final: ImageExplanation, history: History, budget: TimeBudget) -> in
 
 
 def conclude(
-    results: Results,
+    destinations: Destinations,
     history: History,
     final: ImageExplanation,
     half: ImageExplanation | None,
@@ -50,7 +50,7 @@ def conclude(
     """Says how a training ended, where there is anything to say; from one process.
 
     Args:
-        results: Where pictures and words go.
+        destinations: Where pictures and words go.
         history: Of the training.
         final: The explanation of the model that it leaves behind.
         half: Another one of half the evaluations, or None.
@@ -82,7 +82,7 @@ def conclude(
     film = None
     if drawn == "animated":
         film = animation(snapshots, final, **look, album=album, title=title)
-    results.end(pictures, Ending(tag, summary.markdown, summary.plain), film)
+    destinations.end(pictures, Ending(tag, summary.markdown, summary.plain), film)
     return summary
 
 

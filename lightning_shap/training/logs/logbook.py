@@ -11,9 +11,9 @@ from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.pixels import Look
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.lightning import Trainer
+from lightning_shap.training.logs.destinations import Destinations
 from lightning_shap.training.logs.ending import conclude
 from lightning_shap.training.logs.loggers import Entry
-from lightning_shap.training.logs.results import Results
 from lightning_shap.training.moment import Moment
 
 CONTROL = "before training"  # the title of the untrained model's picture
@@ -31,7 +31,7 @@ class Logbook:
     def __init__(self, asked: Configuration, trainer: Trainer) -> None:
         self.asked = asked
         self.trainer = trainer
-        self.results = Results(asked, trainer)
+        self.destinations = Destinations(asked, trainer)
         self.history = History(asked.metrics or ())
         self._album = Album()
         self._page = PageWriter(self._album)
@@ -87,7 +87,7 @@ class Logbook:
             step=step,
             epoch=epoch,
         )
-        self.results.write(entry, record, single)
+        self.destinations.write(entry, record, single)
 
     def close(self, final: ImageExplanation, half: ImageExplanation | None, look: Look) -> None:
         """Logs how the training ended.
@@ -99,7 +99,7 @@ class Logbook:
         """
         if self.trainer.is_global_zero:
             conclude(
-                self.results,
+                self.destinations,
                 self.history,
                 final,
                 half,

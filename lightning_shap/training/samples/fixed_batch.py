@@ -20,7 +20,7 @@ from lightning_shap.training.samples.labels import (
 )
 from lightning_shap.training.samples.loaders import loaders_of, rows_of, validates
 from lightning_shap.training.samples.offers import Offers
-from lightning_shap.training.samples.reading import check_rows, prepare, read
+from lightning_shap.training.samples.reading_process import check_rows, prepare, read
 from lightning_shap.training.samples.samples import (
     ByPredictions,
     Samples,

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.data import BatchSampler, IterableDataset
 
-from lightning_shap.training.samples.reading import call_apart
+from lightning_shap.training.samples.reading_process import call_apart
 
 # Samplers that deal out every row, each in an order of its own.
 OF_ALL_ROWS = {"SequentialSampler", "RandomSampler", "DistributedSampler"}

@@ -12,7 +12,7 @@ from lightning_shap.training.samples.labels import (
     find_labels,
     joined_labels,
 )
-from lightning_shap.training.samples.reading import read
+from lightning_shap.training.samples.reading_process import read
 from lightning_shap.training.samples.samples import seen_in
 
 # Under which names data sets of torch, torchvision and scikit-learn keep the labels of all rows.

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from lightning_shap.isolation.rules import compiled_from
+from lightning_shap.isolation.copy_rules import compiled_from
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.training.samples.labels import WhichLabels
 from lightning_shap.training.samples.loaders import Deal

@@ -13,7 +13,7 @@ from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import ArchiveBlocks, save
 from lightning_shap.explanation.maps import maps_of
-from lightning_shap.pictures.classes import classes
+from lightning_shap.pictures.class_sheet import classes
 
 SIDE = 16
 CARRIES = "carries the attribution of"

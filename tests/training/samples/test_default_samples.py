@@ -244,7 +244,7 @@ class Endless(Silent):
 
 def test_few_rows_are_read_for_their_labels(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "lightning_shap.training.samples.reading.sys.platform", "elsewhere"
+        "lightning_shap.training.samples.reading_process.sys.platform", "elsewhere"
     )  # no workers
     READS.clear()
     rows = look_up(8)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from lightning_shap.training.samples import reading
+from lightning_shap.training.samples import reading_process as reading
 
 KINDS = {
     "torch": (lambda: torch.Generator().manual_seed(1), lambda g: torch.rand(1, generator=g)),

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.explanation.compressed import Layout, shrink
-from lightning_shap.explanation.container import PICTURE, Container, Content, pack
+from lightning_shap.explanation.coarse_maps import Layout, shrink
+from lightning_shap.explanation.eight_bit_images import from_levels, to_levels
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.explanation.levels import from_levels, to_levels
+from lightning_shap.explanation.npz import PICTURE, Container, Content, pack
 from lightning_shap.explanation.record import PER_IMAGE, Record
 from lightning_shap.explanation.regions import Regions
 

@@ -53,7 +53,7 @@ class _Place:
     warned: bool = False
 
 
-class Results:
+class Destinations:
     """Writes each explanation of a fit to all places, and once what was asked for.
 
     A place that fails is warned of once, by its name, and keeps no other from its explanation.

@@ -26,7 +26,7 @@ class PartedError(RuntimeError):
     """Says that the ranks have parted, and never meet again in this fit."""
 
 
-class Company:
+class Peers:
     """Knows which ranks are on their way to the next meeting.
 
     They leave word in the store through which the process group itself was made, which needs no

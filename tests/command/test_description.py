@@ -139,7 +139,8 @@ def test_samples_in_the_checkpoint_are_explained_as_the_model_received_them(run)
     images = torch.rand(2, 3, 20, 20)
     card = {**run.card, "files": None, "dataset": None, "labels": [2, -1], "input_size": None}
     explanation, report, stderr = run(card=card, samples={"images": images, "labels": None})
-    assert torch.equal(torch.from_numpy(explanation.data).movedim(-1, 1), images)
+    kept = torch.from_numpy(explanation.data).movedim(-1, 1)  # in eight bits
+    assert (kept - images).abs().max() <= 1 / 510 + 1e-6
     assert explanation.record.labels.tolist() == [2, -1]
     assert report["guessed"] == []
     assert stderr == ""

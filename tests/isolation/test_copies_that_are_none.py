@@ -298,7 +298,7 @@ REFUSED = {
 def test_it_is_refused_in_a_sentence_that_names_it(name):
     make, words = REFUSED[name]
     model = Uses(make(), lambda m, t: 1)
-    with pytest.raises(CopyError, match=rf"model: .*{words}.* module=") as caught:
+    with pytest.raises(CopyError, match=rf"model: .*{words}.*module=") as caught:
         explain(model, IMAGES, max_evals=4)
     assert "\n" not in str(caught.value)
 

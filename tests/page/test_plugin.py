@@ -15,6 +15,8 @@ from page_site import tensorboard, train
 
 from lightning_shap.page.plugin import ShapLoader
 
+pytestmark = pytest.mark.integration  # starts a TensorBoard
+
 EPOCHS = 14  # TensorBoard keeps ten of a tag, unless it is asked for more
 TAG = "shap/explanation"
 

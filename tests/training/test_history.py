@@ -249,7 +249,7 @@ def test_the_final_model_is_explained_again_with_half_the_budget_if_that_resolve
 ):
     story = History(("settled",))
     story.add(explained_alone(max_evals=20), "epoch 0")
-    assert half_of(explained_alone(max_evals=max_evals), story) == half
+    assert half_of(explained_alone(max_evals=max_evals), story, TimeBudget(None)) == half
 
 
 def test_kernel_takes_its_noise_floor_from_its_errors_and_is_not_explained_again(tmp_path):

@@ -175,7 +175,7 @@ def test_one_image_is_one_image_of_one_class():
 def words(monkeypatch):
     """What is written into pictures."""
     written = []
-    for room in ("sheet", "classes"):
+    for room in ("sheet", "class_sheet"):
         monkeypatch.setattr(
             f"lightning_shap.pictures.{room}.write", lambda *given: written.append(given[3])
         )

@@ -67,8 +67,8 @@ def test_a_report_is_written_as_it_grows_and_whole_at_the_end(tmp_path):
     writer, report, writes = PageWriter(), RunReport("shap"), []
     for step in range(60):
         page = writer.data(explanation, step=step)
-        given = {"folder": str(tmp_path / "run"), "name": "a run", "record": explanation.record}
-        report.add(**given, tag="shap", page=page, metrics=lambda: {"loss": 1.0})
+        given = {"folder": str(tmp_path / "run"), "name": "a run", "numbers": {"loss": 1.0}}
+        report.add(**given, tag="shap", page=page)
         writes.append((tmp_path / "run" / "shap.html").read_bytes())
     assert len(writes[0]) > 0
     assert len({*writes}) < 40
@@ -143,8 +143,7 @@ class ReportOf:
 
     def add(self, step):
         page = PageWriter().data(self.explanation, step=step)
-        record = self.explanation.record
-        self.report.add(**self.given, tag="shap", page=page, record=record)
+        self.report.add(**self.given, tag="shap", page=page, numbers={})
         self.report.finish()
 
 

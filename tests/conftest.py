@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import logging
 import os
 import sys
 
@@ -51,6 +52,16 @@ sys.addaudithook(_refuse_programs)
 def one_thread():
     """The networks here are too small for more, and the machine may be shared."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def loggers_keep_their_levels():
+    """Gives Lightning's loggers back what a command quietened, for the tests that follow."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -49,7 +49,7 @@ class ArgumentTypeError(ArgumentError, TypeError):
 
 @contextmanager
 def naming(argument: str, problem: str) -> Iterator[None]:
-    """Say of an error which argument brought it, where that is a value or function of the user's.
+    """Says of an error which argument brought it, where that is a value or function of the user's.
 
     Args:
         argument: Its name.
@@ -75,7 +75,7 @@ def escaped(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it was given, if it can be shown and is not too long for a message."""
+    """Returns a value as it was given, if it can be shown and is not too long for a message."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # objects of others may raise anything when they are shown
@@ -86,7 +86,7 @@ def shown(value: Any) -> str:
 def checked_count(
     name: str, value: Any, *, least: int, most: int | None = None, why: str = ""
 ) -> int:
-    """A whole number of at least ``least`` and at most ``most``."""
+    """Returns a whole number of at least ``least`` and at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ArgumentTypeError(name, f"got {shown(value)}; give a whole number")
     count = int(value)
@@ -99,7 +99,7 @@ def checked_count(
 
 
 def checked_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
-    """One of a few names, or None where that is one of them."""
+    """Makes sure of one of a few names, or None where that is one of them."""
     if not (value is None or isinstance(value, str)) or value not in choices:
         raise ArgumentError(
             name, f"unknown {shown(value)}; give one of {', '.join(map(repr, choices))}"
@@ -107,7 +107,7 @@ def checked_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
 
 
 def checked_switch(name: str, value: Any) -> None:
-    """On or off, where a string such as ``"no"`` would silently count as on."""
+    """Makes sure of on or off, where a string such as ``"no"`` would silently count as on."""
     numpys = str(getattr(value, "dtype", "")) == "bool" and not getattr(value, "shape", ())
     if not (isinstance(value, bool) or numpys):
         raise ArgumentTypeError(name, f"got {shown(value)}; give True or False")

@@ -20,7 +20,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are.
+    """Holds where things are.
 
     Attributes:
         weights: The model's file.

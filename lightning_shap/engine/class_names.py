@@ -73,7 +73,7 @@ def _is_hugging_face_head(part: torch.nn.Module) -> bool:
 
 
 def _sort_by_number(labels: Mapping[Any, Any]) -> list[str] | None:
-    """Names in the order of their numbers, which JSON turns into text."""
+    """Returns names in the order of their numbers, which JSON turns into text."""
     numbered = {int(number): str(name) for number, name in labels.items()}
     if sorted(numbered) != list(range(len(numbered))):
         return None

@@ -33,7 +33,7 @@ BYTES_AT_ONCE = 2**28  # of what is made of some images
 def load(
     path: str | os.PathLike[str], *, rows: int | None = None, max_bytes: int = MAX_BYTES
 ) -> ImageExplanation:
-    """Load an explanation that the command, :func:`save` or the interactive page wrote.
+    """Loads an explanation that the command, :func:`save` or the interactive page wrote.
 
     A file from elsewhere is safe to load: nothing in it is run, and its stated sizes are checked
     before anything is unpacked. Files of all earlier versions load.
@@ -89,7 +89,7 @@ def save(
     about: dict[str, Any] | None = None,
     **more: np.ndarray,
 ) -> Path:
-    """Save an explanation as a compressed ``.npz`` file.
+    """Saves an explanation as a compressed ``.npz`` file.
 
     Args:
         explanation: What :func:`lightning_shap.explain` returned, or a slice of it.
@@ -106,7 +106,7 @@ def save(
 def merge(
     paths: Sequence[Path], path: str | os.PathLike[str], *, about: dict[str, Any] | None = None
 ) -> Path:
-    """Join archives of different images into one, holding one of them at a time.
+    """Joins archives of different images into one, holding one of them at a time.
 
     Args:
         paths: At least one, of explanations with the same settings, in the order of the images.

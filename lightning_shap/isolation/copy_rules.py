@@ -176,7 +176,7 @@ def _as_its_library_says(thing: Any) -> Any:
 
 
 def _module(module: torch.nn.Module) -> Recipe:
-    """By its attributes, whatever its class says."""
+    """Takes a module to pieces by its attributes, whatever its class says."""
     bases = {base.__name__ for base in type(module).__mro__ if package_of(base) == "torch"}
     if "FSDPModule" in bases:
         raise CopyError("model", f"a {type(module).__name__} is spread over all ranks{ADVICE}")

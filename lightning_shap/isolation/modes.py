@@ -55,8 +55,7 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
 def outside_inference() -> AbstractContextManager[object]:
     """Returns a context for tensors that are to know gradients, wherever they are made.
 
-    Torch's switch is made only where it is needed: it takes effect until its object is collected,
-    which may be at any later time.
+    Torch's switch lasts until its object is collected, so it is made only where it is needed.
     """
     return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
 

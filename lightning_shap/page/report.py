@@ -94,7 +94,7 @@ def report(
     channels: int | Sequence[int] | None = None,
     names: Sequence[str] = (),
 ) -> Path:
-    """Write explanations as one interactive HTML file, to be opened in any browser.
+    """Writes explanations as one interactive HTML file, to be opened in any browser.
 
     Args:
         explanations: One that :func:`lightning_shap.explain` returned, or the path of an archive

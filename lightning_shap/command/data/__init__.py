@@ -1,1 +1,1 @@
-"""From what ``--dataset`` names to tensors."""
+"""Read what ``--dataset`` names, as tensors."""

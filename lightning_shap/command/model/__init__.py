@@ -1,1 +1,1 @@
-"""From what ``--model_output_dir`` names to a classifier."""
+"""Load what ``--model_output_dir`` names, as a classifier."""

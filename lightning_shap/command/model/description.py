@@ -45,7 +45,7 @@ DATASET = ("dataset", "data_dir", "data_root", "root", "data_path", "data")
 
 @dataclass(frozen=True)
 class Description:
-    """All that is known of a classifier; None where nothing is.
+    """Holds all that is known of a classifier; None where nothing is.
 
     Attributes:
         architecture: timm's name of the network.

@@ -1,4 +1,4 @@
-"""From a budget to coalitions, and from their values to Shapley values with standard errors.
+"""Turn a budget into coalitions, and their values into Shapley values with standard errors.
 
 No model here: a game is a table of coalitions and their values, so that any game can be estimated.
 """

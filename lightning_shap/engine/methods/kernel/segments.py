@@ -8,7 +8,7 @@ from lightning_shap.engine.regions.image_tree import ImageTree
 
 
 class Segments:
-    """As many segments of an image as a grid has patches, each of which stands for a patch near it.
+    """Makes as many segments of an image as a grid has patches, each for a patch near it.
 
     So coalitions that suit the grid suit the segments, and are chosen once for all images.
 

@@ -40,8 +40,9 @@ def pytest_runtest_protocol(item):
 
 def _refuse_programs(event, _):
     """Keeps the default run quick: only a test that is marked may start another program."""
-    starts = event == "subprocess.Popen" and _RUNNING
-    if starts and _RUNNING[-1].get_closest_marker("integration") is None:
+    if event != "subprocess.Popen" or not _RUNNING:
+        return
+    if not any(map(_RUNNING[-1].get_closest_marker, ("integration", "loggers"))):
         raise RuntimeError("Mark this test as integration: it starts another program.")
 
 

@@ -24,7 +24,7 @@ from lightning_shap.explanation.classes import Classes, Returns
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.record import Record
 from lightning_shap.isolation.host import seed_all
-from lightning_shap.isolation.isolated import isolating, isolation_of
+from lightning_shap.isolation.isolated import is_copy, isolating
 
 NOTHING = Known()
 
@@ -159,7 +159,7 @@ def answer(
         empty_probabilities=None if sure is None else np.take_along_axis(sure, chosen, axis=1),
         follows_image=question.regions == "image",
         multi_label=multi_label,
-        isolation=isolation_of(model),
+        isolation="copy" if is_copy(model) else "none",
         returns=taken,
         returns_guessed=guessed,
     )

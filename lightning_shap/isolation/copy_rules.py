@@ -8,6 +8,7 @@ import copy
 import copyreg
 import functools
 import gc
+import io
 import sys
 import threading
 import weakref
@@ -185,7 +186,11 @@ def _module(module: torch.nn.Module) -> Recipe:
         return filled(Unwrapped, names=names)
     if not isinstance(module, torch.jit.ScriptModule):
         return _by_attributes(module)
-    twin = module.__deepcopy__({})
+    if hasattr(module, "training"):
+        # A deep copy would share the plans that TorchScript makes when a module is first called.
+        twin = torch.jit.load(io.BytesIO(module.save_to_buffer()))
+    else:  # frozen, as some that cannot be saved are: it no longer trains
+        twin = copy.deepcopy(module)
     own = {*vars(twin), "forward"}  # the rest Python code has hung on it
     return ready(twin, slots={n: one for n, one in vars(module).items() if n not in own})
 

@@ -4,19 +4,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import MethodType
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 
 from lightning_shap.isolation.copying import Copy
 from lightning_shap.isolation.host import lend_to_classes, run_as_written, undisturbed
 from lightning_shap.isolation.modes import module_of, unwrap
-
-Isolation = Literal["copy", "none"]
-"""How a model is kept from noticing its calls.
-
-``"copy"``: they are made to a copy of it. ``"none"``: it is a function with no module behind it.
-"""
 
 Model = TypeVar("Model", bound=Callable[..., Any])
 Root = TypeVar("Root")
@@ -44,7 +38,7 @@ def isolated(model: Model, work: Callable[[Model], Result]) -> Result:
         CopyError: If it cannot be copied.
     """
     module = module_of(model)
-    if module is None or isolation_of(model) != "none":
+    if module is None or is_copy(model):
         return undisturbed(lambda note: work(model))
 
     def apart(twin: torch.nn.Module) -> Result:
@@ -107,6 +101,6 @@ def isolating(argument: str) -> Callable[[Function], Function]:
     return decorated
 
 
-def isolation_of(model: Callable[..., Any]) -> Isolation:
-    """Returns how a model is isolated where this is called."""
-    return "copy" if MARK in getattr(module_of(model), "__dict__", {}) else "none"
+def is_copy(model: Callable[..., Any]) -> bool:
+    """Returns whether a model is a copy, or a method of one; a function without module is none."""
+    return MARK in getattr(module_of(model), "__dict__", {})

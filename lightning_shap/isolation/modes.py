@@ -38,7 +38,8 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
     has cached one, would break the training step that meets it later.
     """
     module = module_of(model)
-    modes = [] if module is None else [(part, part.training) for part in module.modules()]
+    parts = () if module is None else module.modules()
+    modes = [(part, part.training) for part in parts if hasattr(part, "training")]
     cached = torch.is_autocast_cache_enabled()
     try:
         with torch.no_grad():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_shap import explain
 from lightning_shap.isolation.host import seed_all, undisturbed
 from lightning_shap.isolation.modes import evaluation_mode, module_of
 
@@ -109,3 +110,12 @@ def test_random_states_come_back(fails):
 
 def test_a_large_seed_will_do_for_every_generator():
     assert seeded_draws(2**40) == seeded_draws(2**40)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated")
+@pytest.mark.parametrize("freeze", [torch.jit.freeze, torch.jit.optimize_for_inference])
+def test_frozen_modules_which_have_no_mode_are_explained(freeze):
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten()).eval()
+    images = torch.rand(2, 3, 8, 8)
+    found = explain(freeze(torch.jit.script(network)), images, topk=1, max_evals=20)
+    assert np.allclose(found.values, explain(network, images, topk=1, max_evals=20).values)

@@ -39,6 +39,8 @@ from lightning_shap.engine.methods.registry import METHODS
 pytestmark = [
     *lightning_warns,
     pytest.mark.filterwarnings("ignore:ShapCallback logs nothing"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
 ]
 
 
@@ -154,6 +156,14 @@ class Lazy(TinyClassifier):
     def __init__(self):
         super().__init__()
         self.net[5] = torch.nn.LazyLinear(CLASSES)
+
+
+class Traced(TinyClassifier):
+    """TorchScript runs by plans that it makes when a module is first called."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.jit.trace(self.net, torch.rand(2, 1, 8, 8), check_trace=False)
 
 
 class LoggingForward(TinyClassifier):
@@ -376,6 +386,9 @@ SITUATIONS = {
     "a buffer that counts calls": Situation(Counting),
     "attributes that remember": Situation(Remembering),
     "lazy layers, no validation": Situation(Lazy, loaders=lambda: tiny_loaders()[:1]),
+    "a traced model that an explanation is the first to call": Situation(
+        Traced, trainer={"limit_val_batches": 0}
+    ),
     "a model that draws in evaluation": Situation(Drawing),
     "a forward that logs": Situation(LoggingForward),
     "a module that changes when its mode is set": Situation(Merging),

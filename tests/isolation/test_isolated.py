@@ -19,7 +19,7 @@ from torch.nn.functional import dropout
 
 from lightning_shap import InsertionAUC, explain
 from lightning_shap.errors import ArgumentError
-from lightning_shap.isolation.isolated import isolated, isolation_of
+from lightning_shap.isolation.isolated import is_copy, isolated
 
 IMAGES = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 CALLS = []  # of a module of Python's: no copy has its own
@@ -84,14 +84,15 @@ def test_a_function_is_called_as_it_is(model):
 def test_what_is_isolated_is_not_isolated_again(model):
     def work(twin):
         assert twin is not model
-        assert isolation_of(twin) == isolation_of(twin.net) == "copy"
-        assert isolation_of(model) == "none"
+        assert is_copy(twin)
+        assert is_copy(twin.net)
+        assert not is_copy(model)
         inner = isolated(twin.net, lambda net: net)
         assert inner is twin.net
         return twin
 
     assert isolated(model, work) is not model
-    assert isolation_of(model) == "none"
+    assert not is_copy(model)
 
 
 def test_a_copy_gives_its_memory_back_at_once(model):
@@ -358,7 +359,7 @@ def host(model):
         "stance": str(sys.modules["torch._dynamo.eval_frame"]._stance),
         "profiler": sys.getprofile() is None,
         "numpy": np.random.rand.__self__ is np.random.mtrand._rand,
-        "isolation": isolation_of(model),
+        "is a copy": is_copy(model),
     }
 
 

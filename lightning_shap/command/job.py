@@ -26,7 +26,7 @@ from lightning_shap.engine.class_names import class_names_in
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.pictures.pixels import shown_channels
+from lightning_shap.pictures.pixels import choose_channels
 
 if TYPE_CHECKING:
     from lightning_shap.command.data.partners import Partners
@@ -249,7 +249,7 @@ def _complete_results(asked: Results, model: TrainedModel) -> Results:
     told = model.description.shown_channels or []
     fits = asked.channels is None and max(told, default=model.channels) < model.channels
     asked = replace(asked, channels=told if fits else asked.channels)
-    shown_channels(asked.channels, model.channels)
+    choose_channels(asked.channels, model.channels)
     return asked
 
 

@@ -19,7 +19,8 @@ from lightning_shap.explanation.archive import (
     read_look,
 )
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.pictures.grid import plot, save
+from lightning_shap.pictures.grid import plot
+from lightning_shap.pictures.saving import save
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
@@ -134,10 +135,10 @@ def _draw(job: "Job", archive: Path) -> np.ndarray:
 def _write_classes(job: "Job", archive: Path) -> list[str]:
     """Writes the summary of the classes, as a picture and as JSON, and returns its lines."""
     from lightning_shap.analysis.class_summary.summary import ClassSummary
-    from lightning_shap.pictures.class_sheet import classes
+    from lightning_shap.pictures.class_sheet import draw_class_sheet
 
     summary = ClassSummary(ArchiveBlocks(archive), seed=job.options.explanation.seed)
-    picture = classes(
+    picture = draw_class_sheet(
         summary,
         mean=job.prepare.mean,
         std=job.prepare.std,

@@ -170,7 +170,7 @@ class ImageExplanation:
     def _repr_png_(self) -> bytes:
         """Draws the first images for a notebook."""
         content = BytesIO()
-        self.plot(max_rows=SHOWN_ROWS).save(content, "PNG")
+        self.plot(rows=range(len(self.record.outputs))[:SHOWN_ROWS]).save(content, "PNG")
         return content.getvalue()
 
     def summary(self) -> str:

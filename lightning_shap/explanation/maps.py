@@ -22,7 +22,6 @@ class Maps:
         source: What they are made of, one image at a time: regions, or values (N, H, W, C, K').
         images: (N, H, W, C).
         indexes: int (N, K'), which outputs were explained, None if that is not known.
-        names: str (K',), what these are called by all images, or (N, K') by each, or None.
         base: float64 (N, K'), the base values, or None.
         record: How they came about, None for an explanation that is not ours.
         errors: Standard errors of what they are made of, values (N, H, W, C, K'), where these are
@@ -31,10 +30,9 @@ class Maps:
 
     source: Regions | np.ndarray
     images: np.ndarray
-    indexes: np.ndarray | None
-    names: np.ndarray | None
-    base: np.ndarray | None
-    record: "Record | None"
+    indexes: np.ndarray | None = None
+    base: np.ndarray | None = None
+    record: "Record | None" = None
     errors: np.ndarray | None = None
 
     def of(self, image: int) -> np.ndarray:
@@ -121,7 +119,6 @@ def maps_of(explanation: Any) -> Maps:
                 "explanation", f"its {name} hold NaN or infinities in images {broken}"
             )
     shape = len(images), source.shape[-1]
-    names = _with_axes(getattr(explanation, "output_names", None), shape)
     indexes, base = (
         None if array is None else np.broadcast_to(array, shape)
         for array in (
@@ -130,7 +127,7 @@ def maps_of(explanation: Any) -> Maps:
         )
     )
     record = getattr(explanation, "record", None)
-    return Maps(source, images, indexes, names, base, record, errors)
+    return Maps(source, images, indexes, base, record, errors)
 
 
 def _over_channels(values: np.ndarray) -> np.ndarray:

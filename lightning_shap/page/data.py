@@ -86,7 +86,7 @@ class PageWriter:
         """
         maps = maps_of(explanation)
         layout = layout_of(maps)
-        photographs = self._album.photographs(maps.images, mean, std, channels)
+        photographs = self._album.photographs(maps.images, mean=mean, std=std, channels=channels)
         samples, key = self._shared(photographs.cells, explanation.record, names)
         moment = {"step": step, "epoch": epoch, "title": title}
         facts = {

@@ -1,7 +1,6 @@
 """Classes: what a model looks at in each class, over many images, in one picture."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,20 +10,12 @@ from lightning_shap.analysis.class_summary.places import FINE
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.words import fact_in_words, nothing_found, untested
 from lightning_shap.explanation.phrases import Name, Phrase, join, number, whole_percent
-from lightning_shap.pictures.lettering import Style, fitted, wrapped, write
+from lightning_shap.pictures.lettering import Style, fit, wrap
 from lightning_shap.pictures.limits import common_limit
-from lightning_shap.pictures.photographs import Numbers, Photographs
-from lightning_shap.pictures.sheet import (
-    DETAIL,
-    DETAIL_LINE,
-    GUTTER,
-    INK,
-    LEGEND_WIDTH,
-    MARGIN,
-    WRONG,
-    Paper,
-)
-from lightning_shap.pictures.small_maps import COLUMN_TITLE, HEADING, SIDE, SmallMaps
+from lightning_shap.pictures.photographs import Photographs
+from lightning_shap.pictures.pixels import Look
+from lightning_shap.pictures.sheet import DETAIL, DETAIL_LINE, INK, MARGIN, WRONG
+from lightning_shap.pictures.small_maps import COLUMN_TITLE, SmallMaps, Table, content_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,13 +27,8 @@ WARNING = Style(15, WRONG, bold=True)
 OUTLINE = 3  # pixels around a suspicious place
 
 
-def classes(
-    summary: ClassSummary,
-    *,
-    mean: Numbers = None,
-    std: Numbers = None,
-    channels: int | Sequence[int] | None = None,
-    title: str | None = None,
+def draw_class_sheet(
+    summary: ClassSummary, *, title: str | None = None, **look: Unpack[Look]
 ) -> np.ndarray:
     """Draws a class summary: a row for each class, and for each pair that is confused.
 
@@ -53,41 +39,46 @@ def classes(
 
     Args:
         summary: Of many images.
-        mean: What was subtracted from the pixels; see :func:`lightning_shap.plot`.
-        std: What they were divided by.
-        channels: The channel shown grey, or the three shown as red, green and blue.
         title: Heading of the picture.
+        look: How images are shown; see :func:`lightning_shap.plot`.
 
     Returns:
         uint8 (height, width, 3).
     """
-    drawing = _Drawing(summary, mean, std, channels)
+    drawing = _Drawing(summary, look)
     groups = [*summary.classes, *summary.pairs]
     shown = [place for place, group in enumerate(groups) if not _is_whole_class(group, summary)]
     suspects = [
-        [one for one in summary.suspicions if _is_class(group) and one.label in (group.label, None)]
+        [
+            one
+            for one in summary.suspicions
+            if group.taken_for is None and one.label in (group.label, None)
+        ]
         for group in groups
     ]
-    details = [_detail(groups[place], suspects[place], summary) for place in shown]
-    sheet = _Sheet(drawing.small.size, details, title, _notes(summary) + drawing.notes)
-    drawing.small.explain(sheet)
+    size, columns = drawing.small.size, 2 + 2 * EXAMPLES
+    content = content_width(size, columns)
+    details = [
+        wrap(_describe(groups[place], suspects[place], summary), DETAIL, content) for place in shown
+    ]
+    under = CAPTION + DETAIL_LINE * (max(map(len, details), default=1) - 1)
+    notes = _notes(summary) + drawing.notes
+    table = Table(size, len(shown), columns, under, title, notes)
+    table.draw_legend(drawing.small.style, None)
+    names = {}
     for row, place in enumerate(shown):
-        group, places = groups[place], [one.place.cells for one in suspects[place]]
-        sheet.cell(row, "mean map", 0, drawing.mean(place, places))
-        contrast = drawing.contrast(place)
-        if contrast is not None:
-            sheet.cell(row, "against the next", 1, contrast)
-        for column, image in enumerate(group.typical, start=2):
-            sheet.cell(row, "typical", column, drawing.one(image))
-        for column, image in enumerate(group.strange, start=2 + EXAMPLES):
-            sheet.cell(row, "strange", column, drawing.one(image))
-        sheet.caption(row, Name(summary.name(group)), warns=bool(places))
-    return np.array(sheet.canvas)
-
-
-def _is_class(group: Group) -> bool:
-    """Returns whether it has all images of its class."""
-    return group.taken_for is None
+        group, suspect = groups[place], bool(suspects[place])
+        cells = drawing.draw(place, group, [one.place.cells for one in suspects[place]])
+        for column, (name, picture) in cells.items():
+            _, baseline = table.draw_cell(row, column, picture)
+            names[column] = name
+        style = WARNING if suspect else COLUMN_TITLE
+        table.write(MARGIN, baseline, fit(Name(summary.name(group)), style, content), style)
+        for line, text in enumerate(details[row]):
+            table.write(MARGIN, baseline + 19 + line * DETAIL_LINE, text, DETAIL)
+    for column, name in names.items():
+        table.name_column(column, name)
+    return np.array(table.canvas)
 
 
 def _is_whole_class(group: Group, summary: ClassSummary) -> bool:
@@ -109,7 +100,7 @@ def _notes(summary: ClassSummary) -> list[str]:
     return notes
 
 
-def _detail(group: Group, suspects: "Sequence[Suspicion]", summary: ClassSummary) -> Phrase:
+def _describe(group: Group, suspects: "Sequence[Suspicion]", summary: ClassSummary) -> Phrase:
     """Returns what is written below a group's name."""
     parts: list[str] = [f"{len(group.rows)} image{'s' * (len(group.rows) != 1)}"]
     if group.judged and group.taken_for is None:
@@ -134,20 +125,14 @@ def _detail(group: Group, suspects: "Sequence[Suspicion]", summary: ClassSummary
 class _Drawing:
     """Maps over images: means on one scale, and single images, which are stronger, on another."""
 
-    def __init__(
-        self,
-        summary: ClassSummary,
-        mean: Numbers,
-        std: Numbers,
-        channels: int | Sequence[int] | None,
-    ) -> None:
+    def __init__(self, summary: ClassSummary, look: Look) -> None:
         self._shown = summary.shown
         height, width, _ = summary.size
         self.small = SmallMaps((1, *summary.size), summary.method)
         self._percent = height * width / 100
         examples = list(self._shown.image_of.values())
         images = np.concatenate([self._shown.images, np.stack(examples)])
-        shown = Photographs(images, mean, std, channels)
+        shown = Photographs(images, **look)
         self._under = shown.under(self.small.style.ground)
         count = len(self._shown.images)
         self._of_row = dict(zip(self._shown.image_of, self._under[count:], strict=True))
@@ -162,32 +147,35 @@ class _Drawing:
             *shown.notes,
         ]
 
-    def mean(self, group: int, places: "Sequence[np.ndarray]") -> Image.Image:
-        """Returns the mean map of a group over its mean image, suspicious places outlined."""
-        cell = self._cell(self._shown.means[group], self._of_means, self._under[group])
-        draw = ImageDraw.Draw(cell)
-        for mask in places:
-            _outline(draw, mask, self.small.size)
-        return cell
-
-    def contrast(self, group: int) -> Image.Image | None:
-        """Returns the mean contrast over the mean image."""
-        if self._shown.contrasts is None:
-            return None
-        return self._cell(self._shown.contrasts[group], self._of_means, self._under[group])
-
-    def one(self, row: int) -> Image.Image:
-        """Returns the map of one image over it."""
-        return self._cell(self._shown.map_of[row], self._of_ones, self._of_row[row])
+    def draw(
+        self, place: int, group: Group, suspicious: "Sequence[np.ndarray]"
+    ) -> dict[int, tuple[str, Image.Image]]:
+        """Returns the cells of a group, by their columns, with the names of these."""
+        shown, under = self._shown, self._under[place]
+        mean = self._cell(shown.means[place], self._of_means, under)
+        for mask in suspicious:
+            _outline(ImageDraw.Draw(mean), mask, self.small.size)
+        cells = {0: ("mean map", mean)}
+        if shown.contrasts is not None:
+            contrast = self._cell(shown.contrasts[place], self._of_means, under)
+            cells[1] = ("against the next", contrast)
+        for first, name, rows in (
+            (2, "typical", group.typical),
+            (2 + EXAMPLES, "strange", group.strange),
+        ):
+            for column, row in enumerate(rows, start=first):
+                single = self._cell(shown.map_of[row], self._of_ones, self._of_row[row])
+                cells[column] = (name, single)
+        return cells
 
     def _limit(self, maps: "Sequence[np.ndarray]") -> float:
-        return common_limit(np.stack([self._sized(one) for one in maps])) or 1.0
+        return common_limit(np.stack([self._reduce(one) for one in maps])) or 1.0
 
-    def _sized(self, one: np.ndarray) -> np.ndarray:
-        return self.small.reduced(one * self._percent)
+    def _reduce(self, one: np.ndarray) -> np.ndarray:
+        return self.small.reduce(one * self._percent)
 
     def _cell(self, one: np.ndarray, limit: float, under: Image.Image) -> Image.Image:
-        return self.small.cell(self._sized(one), limit, under)
+        return self.small.draw(self._reduce(one), limit, under)
 
 
 def _outline(draw: ImageDraw.ImageDraw, mask: np.ndarray, size: tuple[int, int]) -> None:
@@ -206,53 +194,3 @@ def _outline(draw: ImageDraw.ImageDraw, mask: np.ndarray, size: tuple[int, int])
         for (down, across), line in sides.items():
             if not padded[row + down, column + across]:
                 draw.line(line, fill=INK, width=OUTLINE)
-
-
-class _Sheet(Paper):
-    """Places everything: cells in rows, a caption under each row, names over columns.
-
-    Args:
-        size: Width and height of a cell.
-        details: What stands under the name of each row.
-        title: Heading of the picture.
-        notes: What the footer says.
-    """
-
-    def __init__(
-        self,
-        size: tuple[int, int],
-        details: "Sequence[str]",
-        title: str | None,
-        notes: list[str],
-    ) -> None:
-        self._column = max(size[0], SIDE)
-        columns = 2 + 2 * EXAMPLES
-        content = max(columns * (self._column + GUTTER) - GUTTER, LEGEND_WIDTH)
-        self._details = [wrapped(detail, DETAIL, content) for detail in details]
-        lines = max(map(len, self._details), default=1)
-        self._down = size[1] + CAPTION + DETAIL_LINE * max(0, lines - 1)
-        room = len(details) * self._down
-        super().__init__(size, content, title, notes, gap=GUTTER + HEADING, room=room)
-        self._content = content
-        self._headed: set[int] = set()
-
-    def cell(self, row: int, name: str, column: int, picture: Image.Image) -> None:
-        """Draws a picture in a column, which has a heading once there is one."""
-        if column not in self._headed:
-            self._headed.add(column)
-            write(self._draw, self._x(column), self.top - 10, name, COLUMN_TITLE)
-        self.framed(picture, self._x(column), self._y(row))
-
-    def caption(self, row: int, name: str, *, warns: bool) -> None:
-        """Writes the words under a row."""
-        y = self._y(row) + self._size[1]
-        style = WARNING if warns else COLUMN_TITLE
-        write(self._draw, MARGIN, y + 17, fitted(name, style, self._content), style)
-        for place, line in enumerate(self._details[row]):
-            write(self._draw, MARGIN, y + 36 + place * DETAIL_LINE, line, DETAIL)
-
-    def _x(self, column: int) -> int:
-        return MARGIN + column * (self._column + GUTTER)
-
-    def _y(self, row: int) -> int:
-        return self.top + row * self._down

@@ -35,7 +35,7 @@ def width_of(text: str, style: Style) -> float:
     return sum(_font(file, style.size).getlength(run) for file, run in _runs(text, style.bold))
 
 
-def fitted(text: str, style: Style, width: float, *, least: int = 0) -> str:
+def fit(text: str, style: Style, width: float, *, least: int = 0) -> str:
     """Returns one line of a text that fits into ``width`` pixels if its names can be cut to that.
 
     Names are cut in the middle, since many differ at their ends only, the longest first. All else,
@@ -48,7 +48,10 @@ def fitted(text: str, style: Style, width: float, *, least: int = 0) -> str:
         least: Characters that are left of each name in any case.
     """
     parts = [
-        (legible(part).strip() if isinstance(part, Name) else legible(part), isinstance(part, Name))
+        (
+            make_legible(part).strip() if isinstance(part, Name) else make_legible(part),
+            isinstance(part, Name),
+        )
         for part in parts_of(text)
     ]
 
@@ -67,18 +70,18 @@ def fitted(text: str, style: Style, width: float, *, least: int = 0) -> str:
     return cut(fits)
 
 
-def wrapped(text: str, style: Style, width: float) -> list[str]:
+def wrap(text: str, style: Style, width: float) -> list[str]:
     """Returns the lines of a text, broken between its pieces, or within one that is too wide.
 
     A word that is wider than ``width`` pixels is cut, unless it is a number.
     """
     lines: list[str] = []
     for piece in _pieces(text):
-        line = fitted(piece, style, width)
+        line = fit(piece, style, width)
         words = [line] if width_of(line, style) <= width else _WORDS.split(line)
         for number, word in enumerate(words):
             if not _NUMBER.match(word):
-                word = fitted(Name(word), style, width)
+                word = fit(Name(word), style, width)
             longer = lines[-1] + (" " if number else SEPARATOR) + word if lines else word
             if lines and width_of(longer, style) <= width:
                 lines[-1] = longer
@@ -89,7 +92,7 @@ def wrapped(text: str, style: Style, width: float) -> list[str]:
 
 def least_width(text: str, style: Style) -> float:
     """Returns how many pixels a text takes, in as many lines as it has pieces, its names cut."""
-    pieces = (fitted(piece, style, 0, least=LEAST_NAME) for piece in _pieces(text))
+    pieces = (fit(piece, style, 0, least=LEAST_NAME) for piece in _pieces(text))
     return max((width_of(piece, style) for piece in pieces), default=0)
 
 
@@ -103,7 +106,7 @@ def write(draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, style
             x += font.getlength(run)
 
 
-def legible(text: str) -> str:
+def make_legible(text: str) -> str:
     """Returns a text as one line, each character that no font here has as its number."""
     if text.isascii() and text.isprintable():  # as nearly all are
         return _SPACES.sub(" ", text)

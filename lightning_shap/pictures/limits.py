@@ -32,7 +32,7 @@ class RunningLimit:
         """This limit for pictures that do not widen it, such as those of single images."""
         return RunningLimit(self.value, widens=False)
 
-    def widened(self, found: float) -> float:
+    def widen(self, found: float) -> float:
         """Returns the limit, once a picture has asked for ``found``."""
         if self.widens:
             self.value = max(self.value, found)
@@ -48,7 +48,7 @@ def common_limit(maps: np.ndarray) -> float:
     return float(np.percentile(magnitude, PERCENTILE) or magnitude.max())
 
 
-def checked_limit(limit: Limit) -> Limit:
+def check_limit(limit: Limit) -> Limit:
     """Returns a positive number, a running limit or None."""
     if limit is None or isinstance(limit, RunningLimit):
         return limit
@@ -61,10 +61,10 @@ def checked_limit(limit: Limit) -> Limit:
     return float(limit)
 
 
-def chosen_limit(limit: Limit, found: float) -> tuple[float, str]:
+def choose_limit(limit: Limit, found: float) -> tuple[float, str]:
     """Returns the limit of a picture that would have ``found`` by itself, and how it came about."""
     if limit is None:
         return found, f"full colour at the {PERCENTILE}th percentile"
     if isinstance(limit, RunningLimit):
-        return limit.widened(found), "one scale for the run, the widest so far"
+        return limit.widen(found), "one scale for the run, the widest so far"
     return limit, "full colour at a given limit"

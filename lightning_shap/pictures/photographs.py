@@ -1,16 +1,15 @@
 """Photographs: the images of a grid, drawn once for all its pictures."""
 
-from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 from PIL import Image
 
 from lightning_shap.pictures import pixels
+from lightning_shap.pictures.pixels import Look
 
 Ground = Literal["photograph", "muted", "faint"]
-Numbers = float | Sequence[float] | None
 
 
 class Photographs:
@@ -18,9 +17,7 @@ class Photographs:
 
     Args:
         data: (N, H, W, C), as the model receives them.
-        mean: See :func:`lightning_shap.plot`, as for the others.
-        std: What the pixels were divided by.
-        channels: The channel shown grey, or the three shown as red, green and blue.
+        look: How they are shown; see :func:`lightning_shap.plot`.
 
     Attributes:
         size: Width and height of a cell.
@@ -28,28 +25,22 @@ class Photographs:
         notes: What a viewer must know of them.
     """
 
-    def __init__(
-        self,
-        data: np.ndarray,
-        mean: Numbers = None,
-        std: Numbers = None,
-        channels: int | Sequence[int] | None = None,
-    ) -> None:
+    def __init__(self, data: np.ndarray, **look: Unpack[Look]) -> None:
         height, width = data.shape[1:3]
         self.size = pixels.cell_size(height, width)
         drawn = pixels.drawn_size(height, width)
-        photographs, self.notes = pixels.photographs(data, mean, std, channels)
-        self.cells = [pixels.photograph_cell(photograph, drawn) for photograph in photographs]
+        photographs, self.notes = pixels.photographs(data, **look)
+        self.cells = [pixels.reduce_photograph(photograph, drawn) for photograph in photographs]
 
     @cached_property
     def faint(self) -> list[Image.Image]:
         """Returns what opaque colours are laid over, of the same size."""
-        return pixels.underlays(self.cells)
+        return pixels.draw_underlays(self.cells)
 
     @cached_property
     def muted(self) -> list[Image.Image]:
         """Returns what colours are laid on that let a photograph through, of the same size."""
-        return [pixels.muted(cell) for cell in self.cells]
+        return [pixels.mute(cell) for cell in self.cells]
 
     def under(self, ground: Ground) -> list[Image.Image]:
         """Returns what a style is drawn on."""
@@ -67,23 +58,16 @@ class Album:
 
     def __init__(self) -> None:
         self._data: np.ndarray | None = None
-        self._look: tuple[object, ...] = ()
+        self._look = ""
         self._photographs: Photographs | None = None
 
-    def photographs(
-        self,
-        data: np.ndarray,
-        mean: Numbers = None,
-        std: Numbers = None,
-        channels: int | Sequence[int] | None = None,
-    ) -> Photographs:
+    def photographs(self, data: np.ndarray, **look: Unpack[Look]) -> Photographs:
         """Returns :class:`Photographs`, drawn anew if anything differs from the last time."""
-        look = repr(mean), repr(std), repr(channels)
-        same = look == self._look and self._data is not None and _equal(data, self._data)
+        same = repr(look) == self._look and self._data is not None and _equal(data, self._data)
         if self._photographs is None or not same:
-            self._photographs = Photographs(data, mean, std, channels)
+            self._photographs = Photographs(data, **look)
         # Of equal images the latest are kept, which their explanation holds on to as well.
-        self._data, self._look = data, look
+        self._data, self._look = data, repr(look)
         return self._photographs
 
 

@@ -26,7 +26,7 @@ LARGEST_SIDE = 256  # larger images are reduced
 REDUCED_SIDE = 224
 
 
-class Look(TypedDict):
+class Look(TypedDict, total=False):
     """Holds how images are shown as photographs; see :func:`lightning_shap.plot`."""
 
     mean: float | Sequence[float] | None
@@ -69,7 +69,7 @@ def photographs(
         of them.
     """
     count = data.shape[-1]
-    shown = shown_channels(channels, count)
+    shown = choose_channels(channels, count)
     notes = []
     if channels is not None or count not in (1, 3):
         which = ", ".join(map(str, shown))
@@ -77,11 +77,11 @@ def photographs(
     undo: Callable[[np.ndarray], np.ndarray] = partial(np.multiply, 1.0)
     if mean is not None or std is not None:
         subtracted, divided = _statistic(mean, "mean", count), _statistic(std, "std", count)
-        undo = partial(_unnormalised, mean=subtracted[shown], std=divided[shown])
+        undo = partial(_undo_normalisation, mean=subtracted[shown], std=divided[shown])
     elif data.dtype == np.uint8:
         undo = partial(np.multiply, 1 / 255)
     elif not _within_unit(data, shown):
-        undo = _stretched
+        undo = _stretch
         notes.append("contrast stretched")
     return (_photograph(image[..., shown], undo) for image in data), notes
 
@@ -94,13 +94,13 @@ def _photograph(image: np.ndarray, undo: Callable[[np.ndarray], np.ndarray]) -> 
     return np.broadcast_to(levels, (*image.shape[:2], 3))
 
 
-def _unnormalised(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+def _undo_normalisation(pixels: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     pixels *= std
     pixels += mean
     return pixels
 
 
-def _stretched(pixels: np.ndarray) -> np.ndarray:
+def _stretch(pixels: np.ndarray) -> np.ndarray:
     low, spread = pixels.min(), np.ptp(pixels)
     if spread == 0:
         return np.full_like(pixels, 0.5)
@@ -109,7 +109,7 @@ def _stretched(pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def shown_channels(channels: int | Sequence[int] | None, count: int) -> list[int]:
+def choose_channels(channels: int | Sequence[int] | None, count: int) -> list[int]:
     """Returns the one or three channels of ``count`` that are shown."""
     if channels is None:
         return [0, 1, 2] if count >= 3 else [0]
@@ -121,7 +121,7 @@ def shown_channels(channels: int | Sequence[int] | None, count: int) -> list[int
     return [int(c) for c in shown]
 
 
-def photograph_cell(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
+def reduce_photograph(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
     """Returns one photograph (H, W, 3), reduced to a size if that is smaller."""
     photograph = Image.fromarray(np.ascontiguousarray(pixels))
     if photograph.size == size:
@@ -129,7 +129,7 @@ def photograph_cell(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
     return photograph.resize(size, Image.Resampling.LANCZOS)
 
 
-def map_cell(values: np.ndarray, size: tuple[int, int], smooth: float = 0) -> np.ndarray:
+def reduce_map(values: np.ndarray, size: tuple[int, int], smooth: float = 0) -> np.ndarray:
     """Returns one attribution map (H, W), reduced to a size if that is smaller, float32.
 
     Args:
@@ -150,7 +150,7 @@ def map_cell(values: np.ndarray, size: tuple[int, int], smooth: float = 0) -> np
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
 
 
-def mask_cell(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def reduce_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Returns one mask (H, W), reduced to a size if that is smaller."""
     if mask.shape == size[::-1]:
         return mask
@@ -158,12 +158,12 @@ def mask_cell(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(reduced).view(bool)
 
 
-def enlarged(cell: np.ndarray, times: int) -> np.ndarray:
+def enlarge(cell: np.ndarray, times: int) -> np.ndarray:
     """Returns a map or mask (h, w) whose pixels are squares of ``times`` pixels a side."""
     return cell if times == 1 else cell.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def enlarged_image(image: Image.Image, times: int) -> Image.Image:
+def enlarge_image(image: Image.Image, times: int) -> Image.Image:
     """Returns a photograph likewise."""
     if times == 1:
         return image
@@ -176,7 +176,7 @@ def colours(values: np.ndarray, limit: float) -> np.ndarray:
     return _PALETTE.take(steps.astype(np.int16) + STEPS, axis=0)
 
 
-def muted(photograph: Image.Image) -> Image.Image:
+def mute(photograph: Image.Image) -> Image.Image:
     """Returns a photograph that a colour can be laid on: in grey, its black lifted.
 
     Laid on a photograph's own colours, red would be seen by nobody on an orange cup or a cat's fur,
@@ -186,7 +186,7 @@ def muted(photograph: Image.Image) -> Image.Image:
     return photograph.convert("L").point(lifted).convert("RGB")
 
 
-def underlays(photographs: Sequence[Image.Image]) -> list[Image.Image]:
+def draw_underlays(photographs: Sequence[Image.Image]) -> list[Image.Image]:
     """Returns photographs in faint grey, on which white still reads as neutral.
 
     Contrast is that of the shapes, whatever an image's own: each is stretched from its darkest to
@@ -194,14 +194,14 @@ def underlays(photographs: Sequence[Image.Image]) -> list[Image.Image]:
     none, or their ground would turn the neutral of the maps grey. So a digit looks the same however
     its pixels were scaled.
     """
-    greys = [_full_contrast(photograph.convert("L")) for photograph in photographs]
+    greys = [_stretch_grey(photograph.convert("L")) for photograph in photographs]
     if np.median(np.concatenate([_rim(np.asarray(grey)) for grey in greys])) < DARK:
         greys = [ImageChops.invert(grey) for grey in greys]
     faint = [round(255 - SHADE * (255 - level)) for level in range(256)]
     return [grey.point(faint).convert("RGB") for grey in greys]
 
 
-def _full_contrast(grey: Image.Image) -> Image.Image:
+def _stretch_grey(grey: Image.Image) -> Image.Image:
     levels = np.asarray(grey)
     low, high = int(levels.min()), int(levels.max())
     if high - low < FLATTEST:

@@ -3,19 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lightning_shap.explanation.phrases import join
-from lightning_shap.pictures.lettering import (
-    Style,
-    fitted,
-    least_width,
-    width_of,
-    wrapped,
-    write,
-)
+from lightning_shap.explanation.phrases import MINUS, join
+from lightning_shap.pictures.lettering import Style, fit, least_width, width_of, wrap, write
+
+if TYPE_CHECKING:
+    from lightning_shap.pictures.styles import Style as MapStyle
 
 INK, GREY, HAIRLINE = "#1f2328", "#57606a", "#d0d7de"
 RIGHT, WRONG = "#1a7f37", "#b35900"  # neither is a colour of the maps
@@ -94,7 +91,7 @@ class Paper:
     ) -> None:
         self._size = size
         # Title and legend share a line where there is room for both.
-        lines = wrapped(title or "", TITLE, content)
+        lines = wrap(title or "", TITLE, content)
         taken = width_of(lines[0], TITLE) + 2 * GUTTER if lines else 0
         stacked = taken + LEGEND_WIDTH > content or len(lines) > 1
         self._legend_at = (
@@ -102,7 +99,7 @@ class Paper:
             MARGIN + (TITLE_LINE * len(lines) if stacked else 0),
         )
         self.top = self._legend_at[1] + LEGEND_HEIGHT + gap
-        footer = wrapped(join(*notes), DETAIL, content)
+        footer = wrap(join(*notes), DETAIL, content)
         bottom = self.top + room
         height = bottom + len(footer) * DETAIL_LINE + MARGIN
         self.canvas = Image.new("RGB", (content + 2 * MARGIN, height), "white")
@@ -112,16 +109,22 @@ class Paper:
         for number, line in enumerate(footer):
             write(self._draw, MARGIN, bottom + 14 + number * DETAIL_LINE, line, DETAIL)
 
-    def legend(self, ramp: np.ndarray, lowers: str, raises: str) -> None:
-        """Draws the colour bar, uint8 (LEGEND_WIDTH, 3), with what its ends say."""
+    def draw_legend(self, style: "MapStyle", end: str | None) -> None:
+        """Draws the colour bar of a style, where colours stand for values, up to one in words."""
+        if style.ramp is None:
+            return
+        ramp = style.ramp(np.linspace(-style.shows_sign, 1, LEGEND_WIDTH))
         x, y = self._legend_at
         self.canvas.paste(Image.fromarray(np.repeat(ramp[None], BAR_HEIGHT, axis=0)), (x, y))
         self._draw.rectangle((x - 1, y - 1, x + LEGEND_WIDTH, y + BAR_HEIGHT), outline=HAIRLINE)
+        lowers, raises = (
+            ("lowers", "raises") if end is None else (f"{MINUS}{end} lowers", f"raises +{end}")
+        )
         baseline = y + LEGEND_HEIGHT - 3
-        write(self._draw, x, baseline, lowers, DETAIL)
+        write(self._draw, x, baseline, lowers if style.shows_sign else "0", DETAIL)
         write(self._draw, x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
 
-    def framed(self, picture: Image.Image, x: int, y: int, edge: str = HAIRLINE) -> None:
+    def _draw_framed(self, picture: Image.Image, x: int, y: int, edge: str = HAIRLINE) -> None:
         """Draws a picture of a cell's size, with a line around it."""
         self._draw.rectangle((x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=edge)
         self.canvas.paste(picture, (x, y))
@@ -168,18 +171,18 @@ class Sheet(Paper):
         """Returns the lines below a name."""
         style = WARNING if heading.right is False else DETAIL
         share = "" if self._has_room_beside(heading) else heading.share.lstrip(": ")
-        return wrapped(join(share, heading.detail), style, self._column)
+        return wrap(join(share, heading.detail), style, self._column)
 
     def _notes(self, heading: Heading) -> list[str]:
         """Returns the lines below a cell; a warning may be as wide as all cells of its image."""
         if heading.warns:
-            return wrapped(heading.note, WARNING, self._block - BLOCK_GAP)
-        return wrapped(heading.note, DETAIL, self._column)
+            return wrap(heading.note, WARNING, self._block - BLOCK_GAP)
+        return wrap(heading.note, DETAIL, self._column)
 
     def _has_room_beside(self, heading: Heading) -> bool:
         """Returns whether what stands behind a name fits, or must, with something below it."""
         mark = MARK_WIDTH * (heading.right is not None)
-        taken = width_of(fitted(heading.name, _name_style(heading), math.inf), _name_style(heading))
+        taken = width_of(fit(heading.name, _name_style(heading), math.inf), _name_style(heading))
         beside = mark + taken + width_of(heading.share, DETAIL) <= self._column
         return beside or bool(heading.detail)
 
@@ -193,7 +196,7 @@ class Sheet(Paper):
         most = max(1, min(blocks, (MOST_WIDTH + BLOCK_GAP) // self._block))
         return min(range(1, most + 1), key=misfit)
 
-    def cell(self, block: int, column: int, picture: Image.Image, heading: Heading) -> None:
+    def draw_cell(self, block: int, column: int, picture: Image.Image, heading: Heading) -> None:
         """Draws a picture between its heading and its note."""
         down, across = divmod(block, self._across)
         x = MARGIN + across * self._block + column * (self._column + GUTTER)
@@ -204,7 +207,7 @@ class Sheet(Paper):
             write(self._draw, left, y + 16, "✓" if heading.right else "✗", mark)
             left += MARK_WIDTH
         style, share = _name_style(heading), heading.share * self._has_room_beside(heading)
-        name = fitted(heading.name, style, right - left - width_of(share, DETAIL))
+        name = fit(heading.name, style, right - left - width_of(share, DETAIL))
         write(self._draw, left, y + 16, name, style)
         write(self._draw, left + width_of(name, style), y + 16, share, DETAIL)
         detail = WARNING if heading.right is False else DETAIL
@@ -213,7 +216,7 @@ class Sheet(Paper):
         y += self._heading
         if picture.size != self._size:  # of a small image, whose pixels become crisp squares
             picture = picture.resize(self._size, Image.Resampling.NEAREST)
-        self.framed(picture, x, y)
+        self._draw_framed(picture, x, y)
         for number, line in enumerate(self._notes(heading)):
             note = WARNING if heading.warns else DETAIL
             write(self._draw, x, y + self._size[1] + 21 + number * DETAIL_LINE, line, note)

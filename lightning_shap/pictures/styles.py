@@ -1,12 +1,13 @@
 """Styles: the ways in which a map is laid over its photograph.
 
-A style is one class here and its entry in ``STYLES``. Where one shows signs, zero leaves its ground
-as it is.
+A style is a function here and its entry in ``STYLES``. Where one shows signs, zero leaves its
+ground as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -32,145 +33,103 @@ HALF, MOST = 0.5, 0.8  # shares of a map's support that contours enclose
 DIMMED = 0.82  # how much of the light a spotlight takes away elsewhere
 
 
-class Style(Protocol):
+@dataclass(frozen=True)
+class Style:
     """A way to draw one map.
 
     Attributes:
-        shows_sign: Red and blue stand for the two signs, so that a colour bar explains it.
+        draw: Draws shares of the limit, float32 (h, w), over their ground, of the same size. What
+            is within two standard errors of zero, bool (h, w), looks fainter, unless None.
+        ramp: Returns colours uint8 (n, 3) of shares of the limit, on white; None without a scale.
         ground: What it is drawn on.
+        shows_sign: Red and blue stand for the two signs, so that a colour bar explains it.
         has_lines: Lines are drawn, which small images are to be enlarged for.
         doubt: What becomes of doubtful regions, in a word.
         key: What a viewer must know of it, for the footer.
     """
 
-    shows_sign: bool
+    draw: Callable[[np.ndarray, np.ndarray | None, Image.Image], Image.Image]
+    ramp: Callable[[np.ndarray], np.ndarray] | None
     ground: Ground
-    has_lines: bool
-    doubt: str
-    key: str
-
-    def cell(
-        self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
-    ) -> Image.Image:
-        """Draws one map.
-
-        Args:
-            shares: float32 (h, w), values as shares of the limit.
-            doubtful: bool (h, w), what is within two standard errors of zero; None if that is not
-                known.
-            under: Its ground, of the same size.
-        """
-
-    def ramp(self, shares: np.ndarray) -> np.ndarray | None:
-        """Returns colours uint8 (n, 3) of shares of the limit, on white; None without a scale."""
+    shows_sign: bool = True
+    has_lines: bool = False
+    doubt: str = "hatched"
+    key: str = ""
 
 
-class Tiles:
-    """Opaque colours over a faint grey rendering: the values as they are, to the pixel."""
-
-    shows_sign = True
-    ground: Ground = "faint"
-    has_lines = False
-    doubt = "hatched"
-    key = ""
-
-    def cell(
-        self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
-    ) -> Image.Image:
-        """Returns one drawn map; see :class:`Style`."""
-        if doubtful is not None:
-            shares = np.where(doubtful & ~_lines(shares.shape), shares * np.float32(FADED), shares)
-        # Multiplied, an underlay only ever darkens.
-        return ImageChops.multiply(Image.fromarray(pixels.colours(shares, 1)), under)
-
-    def ramp(self, shares: np.ndarray) -> np.ndarray:
-        """Returns colours of shares; see :class:`Style`."""
-        return pixels.colours(shares, 1)
+def draw_tiles(shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image) -> Image.Image:
+    """Draws opaque colours over a faint grey rendering: the values as they are, to the pixel."""
+    if doubtful is not None:
+        shares = np.where(doubtful & ~_hatch(shares.shape), shares * np.float32(FADED), shares)
+    # Multiplied, an underlay only ever darkens.
+    return ImageChops.multiply(Image.fromarray(pixels.colours(shares, 1)), under)
 
 
-class Overlay:
-    """A grey photograph, and a colour laid on with an opacity in proportion to the value."""
-
-    shows_sign = True
-    ground: Ground = "muted"
-    has_lines = False
-    doubt = "hatched"
-    key = ""
-
-    def cell(
-        self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
-    ) -> Image.Image:
-        """Returns one drawn map; see :class:`Style`."""
-        shades = _shades(shares)
-        if doubtful is not None:
-            shades = shades + (doubtful & ~_lines(shares.shape)) * len(_INKS)
-        ink = Image.fromarray(_INKS_AND_FADED.take(shades, axis=0))
-        laid = under.copy()
-        laid.paste(ink, (0, 0), ink)
-        return laid
-
-    def ramp(self, shares: np.ndarray) -> np.ndarray:
-        """Returns colours of shares; see :class:`Style`."""
-        ink = _INKS[_shades(shares)].astype(float)
-        opacity = ink[:, 3:] / 255
-        return np.rint(255 * (1 - opacity) + ink[:, :3] * opacity).astype(np.uint8)
+def draw_overlay(
+    shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
+) -> Image.Image:
+    """Lays a colour on a grey photograph, with an opacity in proportion to the value."""
+    shades = _shades(shares)
+    if doubtful is not None:
+        shades = shades + (doubtful & ~_hatch(shares.shape)) * len(_INKS)
+    ink = Image.fromarray(_INKS_AND_FADED.take(shades, axis=0))
+    laid = under.copy()
+    laid.paste(ink, (0, 0), ink)
+    return laid
 
 
-class Contour:
-    """A grey photograph, with outlines around what carries half and most of the support."""
-
-    shows_sign = False
-    ground: Ground = "muted"
-    has_lines = True
-    doubt = "left out"
-    key = f"thick line: half of what raises the output, thin line: {whole_percent(MOST)}"
-
-    def cell(
-        self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
-    ) -> Image.Image:
-        """Returns one drawn map; see :class:`Style`."""
-        drawn = under.copy()
-        if doubtful is not None:
-            shares = np.where(doubtful, 0, shares)
-        for share, width in ((MOST, 1), (HALF, 3)):
-            inside = _carrying(shares, share)
-            line = _grown(inside, width)
-            # A white rim keeps the line apart from what it is drawn on.
-            for around, colour in ((_grown(line, 1), (255, 255, 255)), (line, RAISING)):
-                drawn.paste(colour, (0, 0), Image.fromarray(around & ~inside))
-        return drawn
-
-    def ramp(self, shares: np.ndarray) -> None:
-        """Returns colours of shares; see :class:`Style`."""
+def draw_contours(
+    shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
+) -> Image.Image:
+    """Draws outlines on a grey photograph, around what carries half and most of the support."""
+    drawn = under.copy()
+    if doubtful is not None:
+        shares = np.where(doubtful, 0, shares)
+    for share, width in ((MOST, 1), (HALF, 3)):
+        inside = _find_carrying(shares, share)
+        line = _grow(inside, width)
+        # A white rim keeps the line apart from what it is drawn on.
+        for around, colour in ((_grow(line, 1), (255, 255, 255)), (line, RAISING)):
+            drawn.paste(colour, (0, 0), Image.fromarray(around & ~inside))
+    return drawn
 
 
-class Spotlight:
-    """The photograph in the dark, lit where the map supports the output."""
+def draw_spotlight(
+    shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
+) -> Image.Image:
+    """Darkens a photograph, but for where the map supports the output."""
+    if doubtful is not None:
+        shares = np.where(doubtful, 0, shares)
+    return ImageChops.multiply(under, Image.fromarray(_light(shares)).convert("RGB"))
 
-    shows_sign = False
-    ground: Ground = "photograph"
-    has_lines = False
-    doubt = "left out"
-    key = "lit: raises the output; dark: does not"
 
-    def cell(
-        self, shares: np.ndarray, doubtful: np.ndarray | None, under: Image.Image
-    ) -> Image.Image:
-        """Returns one drawn map; see :class:`Style`."""
-        if doubtful is not None:
-            shares = np.where(doubtful, 0, shares)
-        return ImageChops.multiply(under, Image.fromarray(_light(shares)).convert("RGB"))
-
-    def ramp(self, shares: np.ndarray) -> np.ndarray:
-        """Returns colours of shares; see :class:`Style`."""
-        return _light(shares)[:, None].repeat(3, axis=1)
+def ramp_of_overlay(shares: np.ndarray) -> np.ndarray:
+    """Returns colours of shares; see :class:`Style`."""
+    ink = _INKS[_shades(shares)].astype(float)
+    opacity = ink[:, 3:] / 255
+    return np.rint(255 * (1 - opacity) + ink[:, :3] * opacity).astype(np.uint8)
 
 
 STYLES: Mapping[StyleName, Style] = {
-    "overlay": Overlay(),
-    "tiles": Tiles(),
-    "contour": Contour(),
-    "spotlight": Spotlight(),
+    "overlay": Style(draw_overlay, ramp_of_overlay, "muted"),
+    "tiles": Style(draw_tiles, lambda shares: pixels.colours(shares, 1), "faint"),
+    "contour": Style(
+        draw_contours,
+        None,
+        "muted",
+        shows_sign=False,
+        has_lines=True,
+        doubt="left out",
+        key=f"thick line: half of what raises the output, thin line: {whole_percent(MOST)}",
+    ),
+    "spotlight": Style(
+        draw_spotlight,
+        lambda shares: _light(shares)[:, None].repeat(3, axis=1),
+        "photograph",
+        shows_sign=False,
+        doubt="left out",
+        key="lit: raises the output; dark: does not",
+    ),
 }
 
 
@@ -197,7 +156,7 @@ def _shades(shares: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _lines(shape: tuple[int, ...]) -> np.ndarray:
+def _hatch(shape: tuple[int, ...]) -> np.ndarray:
     """Returns the lines (h, w) of a hatching, rising to the right."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return (rows + columns) % HATCH_PERIOD < HATCH_LINE
@@ -209,7 +168,7 @@ def _light(shares: np.ndarray) -> np.ndarray:
     return np.rint(255 * (1 - DIMMED * (1 - np.sqrt(shares.clip(0, 1))))).astype(np.uint8)
 
 
-def _carrying(shares: np.ndarray, share: float) -> np.ndarray:
+def _find_carrying(shares: np.ndarray, share: float) -> np.ndarray:
     """Returns the strongest pixels (h, w) that together carry a share of all that is positive."""
     positive = shares.clip(0, None)
     if not positive.any():
@@ -220,17 +179,12 @@ def _carrying(shares: np.ndarray, share: float) -> np.ndarray:
     return shades >= int(np.flatnonzero(carried >= share * carried[0]).max())
 
 
-def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:
+def _grow(mask: np.ndarray, pixels: int) -> np.ndarray:
     """Returns a mask (h, w) with so many pixels more on all sides."""
-    for axis in (0, 1):
-        grown, length = mask.copy(), mask.shape[axis]
-        for shift in range(1, min(pixels, length - 1) + 1):
-            before, after = slice(None, length - shift), slice(shift, None)
-            towards = (before, after) if axis == 0 else ((..., before), (..., after))
-            grown[towards[1]] |= mask[towards[0]]
-            grown[towards[0]] |= mask[towards[1]]
-        mask = grown
-    return mask
+    from scipy.ndimage import maximum_filter
+
+    grown: np.ndarray = maximum_filter(mask, 2 * pixels + 1, mode="constant")
+    return grown
 
 
 def _inks() -> np.ndarray:
@@ -240,9 +194,9 @@ def _inks() -> np.ndarray:
     return np.column_stack([colour, np.rint(255 * OPACITY * np.abs(shares))]).astype(np.uint8)
 
 
-def _faded(inks: np.ndarray) -> np.ndarray:
+def _fade(inks: np.ndarray) -> np.ndarray:
     return np.column_stack([inks[:, :3], np.rint(inks[:, 3] * FADED)]).astype(np.uint8)
 
 
 _INKS = _inks()
-_INKS_AND_FADED = np.concatenate([_INKS, _faded(_INKS)])
+_INKS_AND_FADED = np.concatenate([_INKS, _fade(_INKS)])

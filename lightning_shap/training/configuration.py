@@ -14,7 +14,7 @@ from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError, checked_choice, checked_count, checked_switch
 from lightning_shap.explanation.classes import Returns
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.pictures.pixels import shown_channels
+from lightning_shap.pictures.pixels import choose_channels
 from lightning_shap.pictures.styles import STYLES, StyleName
 from lightning_shap.training.fixed_classes import USUAL_REGIONS, USUAL_TOPK
 from lightning_shap.training.samples.fixed_batch import SamplesLike
@@ -100,7 +100,7 @@ class Configuration:
             raise ArgumentError("tag", f"got {self.tag!r}; give a name such as 'shap'")
         if self.channels is not None:
             listed = [self.channels] if isinstance(self.channels, int) else self.channels
-            shown_channels(self.channels, 1 + max(map(int, listed), default=0))
+            choose_channels(self.channels, 1 + max(map(int, listed), default=0))
         if self.save_dir is not None and "://" in str(self.save_dir):
             raise ArgumentError("save_dir", f"got {self.save_dir!r}; give a folder of this machine")
         self.samples = checked_samples(self.samples)

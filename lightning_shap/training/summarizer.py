@@ -11,7 +11,7 @@ from lightning_shap.analysis.class_summary.swaps import ROWS, partners
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.pictures.class_sheet import classes
+from lightning_shap.pictures.class_sheet import draw_class_sheet
 from lightning_shap.pictures.pixels import Look
 from lightning_shap.training.configuration import FEWEST
 from lightning_shap.training.logs.logbook import Logbook
@@ -105,7 +105,7 @@ def log_class_summary(logbook: Logbook, explanation: ImageExplanation, look: Loo
         return
     asked.class_summary = summary
     inform("\n  ".join(["ShapCallback, the classes:", *summary.lines]))
-    picture = classes(summary, **look, title="the classes, final model")
+    picture = draw_class_sheet(summary, **look, title="the classes, final model")
     ending = Ending(asked.tag, summary.markdown, summary.plain, name=f"{CLASSES}_summary")
     logbook.destinations.end({CLASSES: picture}, ending)
 

@@ -16,7 +16,7 @@ from lightning_shap.explanation.atomic import (
     replacing,
     work_folder,
 )
-from lightning_shap.pictures.grid import save
+from lightning_shap.pictures.saving import save
 
 FILES = ["explanation.json", "explanation.npz", "explanation.png"]
 FIRST = FILES[1]

@@ -8,7 +8,7 @@ import pytest
 from page_site import Page, browser, downloaded, open_tab, shapes, tensorboard, train
 
 import lightning_shap
-from lightning_shap.pictures.captions import Captions
+from lightning_shap.pictures.captions import unit_of
 
 pytestmark = pytest.mark.integration
 
@@ -112,7 +112,7 @@ def test_every_word_of_a_view_stands_in_its_saved_drawing(chrome, reports, tmp_p
 def test_the_unit_is_that_of_the_pictures(chrome, reports, tmp_path):
     from test_two_sides import explained
 
-    unit, _ = Captions(explained(*shapes(2, seed=1).tensors)).unit(32, 32)
+    unit = unit_of(explained(*shapes(2, seed=1).tensors).record)
     assert opened(chrome, reports[1]).one(".legend").text.endswith(unit)
 
 

@@ -13,11 +13,11 @@ from lightning_shap.explanation.verdicts import Candidate, Verdict
 from lightning_shap.pictures.evolution import (
     MISTAKE,
     MOST_COLUMNS,
-    _spread,
-    animation,
-    evolution,
+    _choose_evenly,
+    draw_animation,
+    draw_evolution,
 )
-from lightning_shap.pictures.lettering import fitted, width_of
+from lightning_shap.pictures.lettering import fit, width_of
 from lightning_shap.pictures.sheet import RIGHT, WRONG
 
 
@@ -32,7 +32,7 @@ def explained(scale=1.0, labels=(0, 1)):
 
 def drawn(scales, **options):
     chapters = [Snapshot.of(explained(scale), f"epoch {n}") for n, scale in enumerate(scales)]
-    return evolution(chapters, explained(scales[-1]), **options)
+    return draw_evolution(chapters, explained(scales[-1]), **options)
 
 
 def cells(picture, columns, size=144, left=32, gap=16):
@@ -52,8 +52,8 @@ def test_equal_maps_look_equal_and_weaker_ones_are_paler():
 def test_the_untrained_model_does_not_set_the_scale():
     control = Snapshot.of(explained(100.0), "before training", is_control=True)
     epoch = Snapshot.of(explained(), "epoch 0")
-    alone = evolution([epoch, epoch], explained())
-    beside = evolution([control, epoch], explained())
+    alone = draw_evolution([epoch, epoch], explained())
+    beside = draw_evolution([control, epoch], explained())
     assert np.array_equal(cells(beside, 2)[1], cells(alone, 2)[1])
 
 
@@ -65,7 +65,7 @@ def test_mistakes_are_marked():
         ((predicted + 1) % 3, WRONG, RIGHT),
     ):
         explanation = explained(labels=labels.tolist())
-        picture = evolution([Snapshot.of(explanation, "epoch 0")] * 2, explanation)
+        picture = draw_evolution([Snapshot.of(explanation, "epoch 0")] * 2, explanation)
         seen = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
         assert ImageColor.getrgb(colour) in seen
         assert ImageColor.getrgb(other) not in seen
@@ -75,7 +75,7 @@ def test_mistakes_are_marked():
 def test_a_long_name_is_cut_and_its_probability_is_not(name):
     caption = Verdict(predicted=(Candidate(0, name, 0.0001),)).prediction
     for width in (100, 130, 400):
-        written = fitted(caption, MISTAKE, width)
+        written = fit(caption, MISTAKE, width)
         assert written.endswith(" <0.1 %")
         assert width_of(written, MISTAKE) <= width
 
@@ -83,7 +83,7 @@ def test_a_long_name_is_cut_and_its_probability_is_not(name):
 def test_many_epochs_are_thinned_evenly_and_keep_their_ends():
     chapter = Snapshot.of(explained(), "epoch 0")
     many = [Snapshot(str(n), False, chapter.maps, (), (), None) for n in range(50)]
-    numbers = [int(one.title) for one in _spread(many)]
+    numbers = [int(one.title) for one in _choose_evenly(many)]
     assert len(numbers) == MOST_COLUMNS
     assert (numbers[0], numbers[-1]) == (0, 49)
     assert set(np.diff(numbers)) == {7}
@@ -91,7 +91,7 @@ def test_many_epochs_are_thinned_evenly_and_keep_their_ends():
 
 def test_an_animation_has_a_frame_for_each_epoch():
     chapters = [Snapshot.of(explained(scale), f"epoch {scale}") for scale in (0.2, 0.6, 1.0)]
-    with Image.open(BytesIO(animation(chapters, explained(), title="a run"))) as film:
+    with Image.open(BytesIO(draw_animation(chapters, explained(), title="a run"))) as film:
         assert film.n_frames == 3
         assert film.info["loop"] == 0
         durations = []

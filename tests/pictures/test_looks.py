@@ -31,7 +31,9 @@ def explain_patches(channels=3, side=SIDE, dark=False, doubted=False, **known):
 
 
 PICTURES = {
-    "overlay": lambda: plot(explain_patches(doubted=True), class_names=NAMES, title="a run"),
+    "overlay": lambda: plot(
+        explain_patches(doubted=True, class_names=np.array(NAMES)), title="a run"
+    ),
     "tiles": lambda: plot(explain_patches(1, 28, dark=True, doubted=True), style="tiles"),
     "contour": lambda: plot(explain_patches(), style="contour"),
     "spotlight": lambda: plot(explain_patches(), style="spotlight"),

@@ -56,5 +56,5 @@ def test_an_error_names_the_argument(explanation, tmp_path):
 )
 def test_a_notebook_shows_an_explanation_and_each_slice(explanation, item):
     piece = explanation[item]
-    np.testing.assert_array_equal(pixels(BytesIO(piece._repr_png_())), plot(piece, max_rows=8))
+    np.testing.assert_array_equal(pixels(BytesIO(piece._repr_png_())), plot(piece))
     np.testing.assert_array_equal(np.asarray(piece.plot(style="tiles")), plot(piece, style="tiles"))

@@ -415,7 +415,7 @@ def test_the_picture_of_a_run_killed_while_writing_is_whole_or_missing(tmp_path)
         """
         import os, sys
         import numpy as np
-        from lightning_shap.pictures.grid import save
+        from lightning_shap.pictures.saving import save
         os.replace = lambda *paths: os._exit(9)
         save(np.zeros((8, 8, 3), np.uint8), sys.argv[1])
         """

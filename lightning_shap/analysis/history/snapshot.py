@@ -88,7 +88,7 @@ class Snapshot:
         if "labels" in arrays:  # as earlier versions called it
             arrays["region_map"] = arrays.pop("labels")
         source = read_source(arrays, about.get("channels", 1))
-        maps = Maps(source, _no_images(source), arrays.get("indexes"), None, None, None)
+        maps = Maps(source, _no_images(source), arrays.get("indexes"))
         return cls(
             about["title"],
             about["is_control"],
@@ -111,7 +111,7 @@ def first_maps(explanation: "ImageExplanation") -> Maps:
     else:
         source = _cells(maps)
     indexes = None if maps.indexes is None else maps.indexes[:, :1]
-    return Maps(source, _no_images(source), indexes, None, None, None)
+    return Maps(source, _no_images(source), indexes)
 
 
 def _no_images(source: Regions | np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def _cells(maps: Maps) -> Regions | np.ndarray:
     pixels = np.moveaxis(summed, 1, -1)[:, :, :, None].astype(np.float32)
     if max(pixels.shape[1:3]) <= MOST_CELLS:
         return pixels
-    layout = layout_of(Maps(pixels, _no_images(pixels), None, None, None, None))
+    layout = layout_of(Maps(pixels, _no_images(pixels)))
     cells = Regions.even(layout.region_map, layout.values, 1)
     return Regions(cells.labels, cells.per_pixel.astype(np.float32), 1)
 

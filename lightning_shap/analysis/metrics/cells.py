@@ -89,7 +89,7 @@ def any_maps(explanation: Any) -> Maps:
     if not np.isfinite(values).all():
         raise ArgumentError("explanation", "holds NaN or infinite attributions; give finite ones")
     plain = (values if values.ndim == 3 else values.sum(1))[..., None, None]
-    return Maps(plain, np.broadcast_to(0.0, plain.shape[:-1]), None, None, None, None)
+    return Maps(plain, np.broadcast_to(0.0, plain.shape[:-1]))
 
 
 def boxes_as_masks(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from lightning_shap.explanation.atomic import replacing
 from lightning_shap.explanation.record import Record
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.page.run_report import RunReport, path_of
-from lightning_shap.pictures.grid import save
+from lightning_shap.pictures.saving import save
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.failures import MOST_FAILURES
 from lightning_shap.training.lightning import Trainer

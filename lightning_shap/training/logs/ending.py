@@ -9,7 +9,7 @@ from lightning_shap.analysis.history.history import History
 from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.pictures.evolution import MOST_ROWS, animation, evolution
+from lightning_shap.pictures.evolution import MOST_ROWS, draw_animation, draw_evolution
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.pixels import Look
 from lightning_shap.training.logs.destinations import Destinations
@@ -72,16 +72,16 @@ def conclude(
         return summary
     snapshots = _with_final(history.snapshots, final, summary)
     title = "how the maps changed"
-    pictures = {EVOLUTION: evolution(snapshots, final, **look, album=album, title=title)}
+    pictures = {EVOLUTION: draw_evolution(snapshots, final, **look, album=album, title=title)}
     changed = _most_changed(snapshots)
     if changed:
         most = f"{title}, of the images whose prediction changed most"
-        pictures[CHANGED] = evolution(
+        pictures[CHANGED] = draw_evolution(
             snapshots, final, **look, album=album, title=most, rows=changed
         )
     film = None
     if drawn == "animated":
-        film = animation(snapshots, final, **look, album=album, title=title)
+        film = draw_animation(snapshots, final, **look, album=album, title=title)
     destinations.end(pictures, Ending(tag, summary.markdown, summary.plain), film)
     return summary
 

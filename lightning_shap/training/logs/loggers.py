@@ -16,7 +16,7 @@ import numpy as np
 from lightning_shap.explanation.atomic import replacing
 from lightning_shap.page.data import PageData
 from lightning_shap.page.tensorboard import add_explanation, add_picture, samples_written
-from lightning_shap.pictures.grid import save
+from lightning_shap.pictures.saving import save
 from lightning_shap.training.logs.disk import folder_of, picture_path
 from lightning_shap.training.logs.event_files import writer_kept
 from lightning_shap.training.logs.texts import Text

@@ -13,7 +13,7 @@ from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import ArchiveBlocks, save
 from lightning_shap.explanation.maps import maps_of
-from lightning_shap.pictures.class_sheet import classes
+from lightning_shap.pictures.class_sheet import draw_class_sheet
 
 SIDE = 16
 CARRIES = "carries the attribution of"
@@ -97,7 +97,7 @@ def test_a_mean_map_is_in_shares_of_each_image_s_attribution(survey, found):
 
 
 def test_the_picture_has_a_row_for_each_class_and_pair(survey):
-    picture = classes(survey, title="final model")
+    picture = draw_class_sheet(survey, title="final model")
     assert picture.dtype == np.uint8
     rows = len(survey.classes) + len(survey.pairs)
     assert picture.shape[0] > rows * 144
@@ -113,7 +113,7 @@ def test_an_archive_says_and_shows_the_same_some_images_at_a_time(
     assert len([*blocks]) == -(-len(found) // rows)
     read = ClassSummary(blocks)
     assert read.plain == survey.plain
-    assert np.array_equal(classes(read), classes(survey))
+    assert np.array_equal(draw_class_sheet(read), draw_class_sheet(survey))
 
 
 def some(labels, images=None, model=None, **more):
@@ -136,7 +136,7 @@ def test_an_image_without_a_label_counts_by_its_prediction_and_is_not_judged(fou
     assert set(unknown.right) == {None}
     assert "right" not in unknown.lines[0]
     for survey in (partly, unknown):
-        assert classes(survey).dtype == np.uint8
+        assert draw_class_sheet(survey).dtype == np.uint8
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,10 @@ def test_what_was_not_tested_is_named(labels, words):
 def test_one_image_is_one_image_of_one_class():
     survey = some(np.array([0]))
     assert survey.lines[0].startswith("1 image of 1 class, ")
-    picture = classes(survey)
-    wrong = classes(some(np.array([1])))  # whose pair is the class over again, and has no row
+    picture = draw_class_sheet(survey)
+    wrong = draw_class_sheet(
+        some(np.array([1]))
+    )  # whose pair is the class over again, and has no row
     assert wrong.shape[0] == picture.shape[0]
 
 
@@ -175,7 +177,7 @@ def test_one_image_is_one_image_of_one_class():
 def words(monkeypatch):
     """What is written into pictures."""
     written = []
-    for room in ("sheet", "class_sheet"):
+    for room in ("sheet", "small_maps"):
         monkeypatch.setattr(
             f"lightning_shap.pictures.{room}.write", lambda *given: written.append(given[3])
         )
@@ -183,7 +185,7 @@ def words(monkeypatch):
 
 
 def test_the_picture_says_that_no_place_stands_out_and_how_many_classes_it_leaves_out(words):
-    classes(some(np.arange(45) % 3))
+    draw_class_sheet(some(np.arange(45) % 3))
     assert any("no place stands out (tested at 5 %" in line for line in words)
     assert not any("not shown" in line for line in words)
 
@@ -191,12 +193,12 @@ def test_the_picture_says_that_no_place_stands_out_and_how_many_classes_it_leave
         def forward(self, images):
             return ReadsTheCorner()(images).repeat(1, 4)
 
-    classes(some(np.arange(36) % 11, model=Many()))
+    draw_class_sheet(some(np.arange(36) % 11, model=Many()))
     assert any("3 more classes not shown" in line for line in words)
 
 
 def test_the_picture_tells_a_class_s_share_from_that_of_others(survey, words):
-    classes(survey)
+    draw_class_sheet(survey)
     assert any(
         "the top left corner: " in line and "in other classes" in line and "of the attr" in line
         for line in words
@@ -204,7 +206,7 @@ def test_the_picture_tells_a_class_s_share_from_that_of_others(survey, words):
 
 
 def test_headings_are_over_columns_that_show_something(words):
-    classes(some(np.array([0])))
+    draw_class_sheet(some(np.array([0])))
     assert "typical" in words
     assert "strange" not in words
 
@@ -234,7 +236,7 @@ def test_that_nothing_is_found_comes_with_what_would_have_been(words):
         in line
     )
     assert survey.plain["power"]["share"] == share
-    classes(survey)
+    draw_class_sheet(survey)
     assert f"{100 * share:.0f} % of a class would have been found" in " ".join(words)
 
 
@@ -245,5 +247,5 @@ def test_where_nothing_could_be_found_that_is_said_instead(words, monkeypatch):
     assert said in survey.lines
     assert not any("no place stands out" in line for line in survey.lines)
     assert survey.plain["power"]["share"] is None
-    classes(survey)
+    draw_class_sheet(survey)
     assert said in " ".join(words)

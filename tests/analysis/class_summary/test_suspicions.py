@@ -136,7 +136,7 @@ def test_images_of_unknown_classes_are_no_class():
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_cells_share_out_all_attribution_whatever_the_size(height, width):
     values = np.random.default_rng(0).normal(size=(2, height, width, 1, 1))
-    found = on_grid(Maps(values, np.zeros(values.shape[:-1]), None, None, None, None))
+    found = on_grid(Maps(values, np.zeros(values.shape[:-1])))
     assert found.shape == (2, GRID, GRID)
     assert np.allclose(found.sum(axis=(1, 2)), 1)
 

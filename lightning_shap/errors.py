@@ -48,7 +48,7 @@ class ArgumentTypeError(ArgumentError, TypeError):
 
 
 @contextmanager
-def naming(argument: str, problem: str) -> Iterator[None]:
+def blame(argument: str, problem: str) -> Iterator[None]:
     """Says of an error which argument brought it, where that is a value or function of the user's.
 
     Args:
@@ -68,13 +68,13 @@ def naming(argument: str, problem: str) -> Iterator[None]:
         raise ArgumentError(argument, f"{problem} ({type(error).__name__}: {error})") from error
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Returns a text without what moves a terminal's cursor, or is no text that it can show."""
     # File names need not be UTF-8, and names of classes may hold anything.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def shown(value: Any) -> str:
+def show(value: Any) -> str:
     """Returns a value as it was given, if it can be shown and is not too long for a message."""
     try:
         text = " ".join(repr(value).split())
@@ -83,31 +83,31 @@ def shown(value: Any) -> str:
     return text if 0 < len(text) <= 80 else f"a {type(value).__name__}"
 
 
-def checked_count(
+def check_count(
     name: str, value: Any, *, least: int, most: int | None = None, why: str = ""
 ) -> int:
     """Returns a whole number of at least ``least`` and at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ArgumentTypeError(name, f"got {shown(value)}; give a whole number")
+        raise ArgumentTypeError(name, f"got {show(value)}; give a whole number")
     count = int(value)
     if count < least:
         reason = f" ({why})" if why else ""
-        raise ArgumentError(name, f"got {shown(count)}; give at least {least}{reason}")
+        raise ArgumentError(name, f"got {show(count)}; give at least {least}{reason}")
     if most is not None and count > most:
-        raise ArgumentError(name, f"got {shown(count)}; give at most {most}")
+        raise ArgumentError(name, f"got {show(count)}; give at most {most}")
     return count
 
 
-def checked_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Makes sure of one of a few names, or None where that is one of them."""
     if not (value is None or isinstance(value, str)) or value not in choices:
         raise ArgumentError(
-            name, f"unknown {shown(value)}; give one of {', '.join(map(repr, choices))}"
+            name, f"unknown {show(value)}; give one of {', '.join(map(repr, choices))}"
         )
 
 
-def checked_switch(name: str, value: Any) -> None:
+def check_switch(name: str, value: Any) -> None:
     """Makes sure of on or off, where a string such as ``"no"`` would silently count as on."""
     numpys = str(getattr(value, "dtype", "")) == "bool" and not getattr(value, "shape", ())
     if not (isinstance(value, bool) or numpys):
-        raise ArgumentTypeError(name, f"got {shown(value)}; give True or False")
+        raise ArgumentTypeError(name, f"got {show(value)}; give True or False")

@@ -27,7 +27,7 @@ from lightning_shap.engine.methods.kernel.estimate import MOST_PAIRS
 from lightning_shap.engine.regions.image_tree import MOST_SQUARES
 from lightning_shap.engine.regions.patches import EVALUATIONS_PER_PATCH, choose_grid
 from lightning_shap.explanation.coarse_maps import MOST_CELLS
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.page.data import numbers_of
 from lightning_shap.training.fixed_classes import USUAL_TOPK
 from lightning_shap.training.logs.disk import RESERVE
@@ -170,7 +170,7 @@ def test_the_guide_states_the_grids_that_budgets_get(row):
 def test_every_number_that_is_logged_is_in_the_guide(method):
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
     found = explain(model, torch.rand(2, 1, 8, 8), method=method, max_evals=20, topk=1)
-    maps = maps_of(found)
+    maps = read_maps(found)
     more = numbers_of_maps(found, maps, maps, ("settled", "learnt", "where", "sure"))
     names = {name.removeprefix("shap/") for name in numbers_of("shap", found.record, more)}
     table = re.search(r"\| `shap/…` \|.*?\n\n", text_of(GUIDE), re.DOTALL)[0]

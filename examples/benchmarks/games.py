@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from lightning_shap.engine.game import CoalitionGame
-from lightning_shap.engine.maskers import background_of
+from lightning_shap.engine.maskers import paint_background
 from lightning_shap.engine.methods.kernel.design import every_coalition
 from lightning_shap.engine.methods.kernel.estimate import estimate
 from lightning_shap.engine.regions.patches import LabelledCoalitions, label_patches
@@ -153,7 +153,7 @@ def outputs_of(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """All outputs (R, K) of a network for coalitions (R, n) of an image."""
     image = image[None]
-    game = CoalitionGame(network, image, background_of(masker, image), batch_size=256)
+    game = CoalitionGame(network, image, paint_background(masker, image), batch_size=256)
     patches = label_patches(grid, tuple(image.shape[2:]))
     return lambda present: game.play([0] * len(present), LabelledCoalitions(present, patches))
 

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from lightning_shap import AttributionEntropy, AttributionShare, DeletionAUC, Similarity, explain
-from lightning_shap.engine.maskers import background_of
+from lightning_shap.engine.maskers import paint_background
 
 np.trapz = np.trapezoid  # Quantus 0.6 asks for it under the name that NumPy 2.4 dropped
 
@@ -126,7 +126,7 @@ def rows(network: nn.Module, before: nn.Module, images: torch.Tensor) -> Iterato
         (areas + (unchanged + curves[:, 0]) / 2) / STEPS,  # its curve begins after that step
     )
     values = torch.tensor(found.values[..., 0]).movedim(-1, 1).float()
-    blurred = background_of("blur", images)
+    blurred = paint_background("blur", images)
     blurred = blurred if isinstance(blurred, torch.Tensor) else torch.as_tensor(blurred)
     delta = GradientShap(network).compute_convergence_delta(
         values, blurred.float(), images, target=classes

@@ -164,7 +164,7 @@ def _rectangles(rows: int, columns: int) -> np.ndarray:
     merges: list[tuple[int, int, int, int]] = []
 
     def build(box: Box) -> tuple[int, int, int]:
-        halves = box.halves()
+        halves = box.halve()
         if halves is None:
             return box.top * columns + box.left, 1, 0
         (first, many, deep), (second, more, deeper) = (build(half) for half in halves)

@@ -26,7 +26,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
-from lightning_shap.engine.maskers import background_of
+from lightning_shap.engine.maskers import paint_background
 from lightning_shap.pictures.pixels import map_cell
 
 Explained = Callable[[nn.Module, torch.Tensor, int, int], np.ndarray]
@@ -115,7 +115,7 @@ def shap_bpt(model: nn.Module, image: torch.Tensor, target: int, max_evals: int)
     """A map (H, W) by ShapBPT's own code, on batches as small as ours."""
     import shap_bpt as peer
 
-    background = background_of("blur", image[None])[0]
+    background = paint_background("blur", image[None])[0]
 
     def play(masks: np.ndarray) -> np.ndarray:
         present = torch.from_numpy(np.asarray(masks, dtype=bool))[:, None]

@@ -82,7 +82,7 @@ def _choose_outputs(record: Record, row: int, explained: np.ndarray) -> list[int
 
 
 def _describe_output(record: Record, row: int, index: int) -> dict[str, Any]:
-    name = str(record.class_names[record.classes.of(np.array(index))])
+    name = str(record.class_names[record.classes.find(np.array(index))])
     output = {"index": index, "output": float(record.outputs[row, index])}
     if record.classes.values:
         return {**output, "name": name}

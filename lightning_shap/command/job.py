@@ -22,7 +22,7 @@ from lightning_shap.command.model.trial import count_outputs, predict_classes
 from lightning_shap.command.options import Explanation, Options, Results
 from lightning_shap.command.paths import Places
 from lightning_shap.engine.answer import answer
-from lightning_shap.engine.class_names import class_names_in
+from lightning_shap.engine.class_names import find_class_names
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -257,7 +257,7 @@ def _number_classes(
     source: Source, model: TrainedModel, outputs: int, asked: Question, prepare: Preprocessing
 ) -> Order:
     """Returns the images with their classes numbered as the model's outputs."""
-    found, note = model.description.class_names or class_names_in(model.module, outputs), None
+    found, note = model.description.class_names or find_class_names(model.module, outputs), None
     values = asked.returns == "values"
     if asked.class_names is None and found and len(found) != Classes(outputs, values=values).count:
         note = f"the checkpoint has {len(found)} class names for {outputs} outputs; left out"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lightning_shap.command.paths import FILES
 from lightning_shap.command.processes import is_first_rank
 from lightning_shap.command.untrusted import clean
-from lightning_shap.errors import escaped
+from lightning_shap.errors import escape
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
@@ -58,4 +58,4 @@ def print_summary(job: "Job", results: "Results") -> None:
     lines += [f"classes  {line}" for line in results.classes]
     if job.options.results.logdir is not None and "event" not in results.failures:
         lines.append(f"logdir   {job.options.results.logdir}")
-    print(*map(escaped, lines), sep="\n", flush=True)
+    print(*map(escape, lines), sep="\n", flush=True)

@@ -15,7 +15,7 @@ from lightning_shap import __version__
 from lightning_shap.command.options import GROUPS, Options
 from lightning_shap.command.untrusted import clean
 from lightning_shap.engine.methods.registry import REMOVED
-from lightning_shap.errors import ArgumentError, checked_count
+from lightning_shap.errors import ArgumentError, check_count
 
 FLAGS = {field.name: field for group in GROUPS.values() for field in fields(group)}
 LISTS = {name for name, field in FLAGS.items() if "list[" in str(field.type)}
@@ -149,7 +149,7 @@ def _check_limits(given: Mapping[str, Any]) -> None:
         limits = FLAGS[name].metadata if name in FLAGS else {}
         for number in value if isinstance(value, (list, tuple)) else [value]:
             if limits and isinstance(number, int):
-                checked_count(name, number, **limits)
+                check_count(name, number, **limits)
 
 
 def _check_configurations(parser: ArgumentParser, arguments: Sequence[str]) -> None:

@@ -10,9 +10,9 @@ from lightning_shap.command.options import Options
 from lightning_shap.command.paths import FILES, Places
 from lightning_shap.command.results import Results, log_event, write_page, write_results
 from lightning_shap.command.untrusted import clean, reason
-from lightning_shap.errors import ArgumentError, escaped
+from lightning_shap.errors import ArgumentError, escape
 from lightning_shap.explanation.archive import NAME, merge, save
-from lightning_shap.explanation.atomic import published
+from lightning_shap.explanation.atomic import publish
 
 AT_ONCE = 128  # more images than that are explained in shards, which keeps them out of the memory
 BYTES_AT_ONCE = 2**31  # likewise, of attributions
@@ -52,7 +52,7 @@ def write_given_page(archive: Path, channels: int | list[int] | None) -> None:
         ArgumentError: If it is no archive, or damaged.
     """
     try:
-        print(escaped(str(write_page(archive, channels))))
+        print(escape(str(write_page(archive, channels))))
     except Exception as error:  # NumPy and zipfile raise anything on damaged files
         problem = f"{clean(archive.name)} has no page ({reason(error)})"
         raise ArgumentError("model_output_dir", problem) from error
@@ -60,7 +60,7 @@ def write_given_page(archive: Path, channels: int | list[int] | None) -> None:
 
 def _publish(job: Job, write: Callable[[Path], object]) -> Results:
     """Has an archive written, and all other results of it."""
-    with published(job.places.output, NAME, FILES) as folder:
+    with publish(job.places.output, NAME, FILES) as folder:
         write(folder / NAME)
         return write_results(job, folder / NAME)
 

@@ -29,7 +29,7 @@ from lightning_shap.explanation.atomic import (
     make_work_folder,
     open_regular,
     remove_work,
-    replacing,
+    replace_whole,
     work_folder,
 )
 
@@ -151,7 +151,7 @@ class _Explainer(pl.LightningModule):
         if read.indices:
             explanation = job.explain(read, progress=False)  # the trainer's bar counts shards
             save(explanation, receipt.with_suffix(".npz"), files=job.list_files(read.indices))
-        with replacing(receipt) as partial:
+        with replace_whole(receipt) as partial:
             partial.write_text(json.dumps(read.skipped), encoding="utf-8")
         return shard
 

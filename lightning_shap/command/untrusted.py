@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning_shap.errors import MOST_SIDE, ArgumentError, escaped
+from lightning_shap.errors import MOST_SIDE, ArgumentError, escape
 
 MAX_ITEMS = 2**16
 MAX_DEPTH = 4
@@ -26,7 +26,7 @@ NAME = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 def clean(text: object, most: int = MOST_TEXT) -> str:
     """Returns a text that every terminal and font can show, on one line and not too long."""
     words = " ".join(str(text).split())
-    return escaped(words if len(words) <= most else f"{words[: most - 1]}…")
+    return escape(words if len(words) <= most else f"{words[: most - 1]}…")
 
 
 def list_few(items: Sequence[object], most: int = 5) -> str:

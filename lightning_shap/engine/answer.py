@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.engine.class_names import class_names_in, name_classes, task_of
+from lightning_shap.engine.class_names import find_class_names, find_task, name_classes
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.incoming import check_layout, check_model, read_backgrounds, read_images
-from lightning_shap.engine.maskers import background_of, describe
+from lightning_shap.engine.maskers import describe, paint_background
 from lightning_shap.engine.methods.registry import METHODS
-from lightning_shap.engine.outputs import NAMES, Output, probabilities_of
-from lightning_shap.engine.progress import counting
+from lightning_shap.engine.outputs import NAMES, Output, make_probabilities
+from lightning_shap.engine.progress import count_rows
 from lightning_shap.engine.question import Known, Question
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions
 from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.returned import Returned
 from lightning_shap.engine.targets import choose_rivals, choose_targets
-from lightning_shap.engine.truth import hint_at_several, known_labels, read_labels, told_by
+from lightning_shap.engine.truth import find_returns, hint_at_several, keep_labels, read_labels
 from lightning_shap.explanation.classes import Classes, Returns
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.record import Record
@@ -57,17 +57,17 @@ def answer(
         options["backgrounds"] = read_backgrounds(question.backgrounds, images)
     check_layout(images, model)
     true = read_labels(question.labels, len(images))
-    task = task_of(model)
+    task = find_task(model)
     output, multi_label = question.output, question.multi_label
     multi_label = multi_label or task == "multi_label_classification"
     seen = Returned() if known.returned is None else known.returned
 
-    with counting(question.progress, len(images) * question.max_evals) as advance:
+    with count_rows(question.progress, len(images) * question.max_evals) as advance:
         seed_all(question.seed)
         game = CoalitionGame(
             model,
             images,
-            background_of(question.masker, images),
+            paint_background(question.masker, images),
             output=output,
             returns=question.returns,
             multi_label=multi_label,
@@ -79,16 +79,16 @@ def answer(
         count = full.shape[1]
         seen.join(game.returned)
         game.returned = seen  # which goes on to see what is played
-        told = question.returns or told_by(
+        told = question.returns or find_returns(
             output, task, known.labels, Classes(count, multi_label=multi_label), seen
         )
         game.returns, guessed = (told, False) if told else _judge_outputs(seen, output, multi_label)
         classes = Classes(count, values=game.returns == "values", multi_label=multi_label)
-        true = known_labels(true, classes, known.labels, seen)
+        true = keep_labels(true, classes, known.labels, seen)
         hint_at_several(true, classes)
         if output == "probability":
             game.probable = True
-            empty, full = (game.explained(torch.from_numpy(one)).numpy() for one in (empty, full))
+            empty, full = (game.convert(torch.from_numpy(one)).numpy() for one in (empty, full))
         unasked = question.topk is None and question.targets is None
         chosen = choose_targets(
             question.targets,
@@ -103,17 +103,17 @@ def answer(
         if classes.values and known.finds_names:
             class_names = None  # data names classes, and these are none
         if class_names is None:
-            class_names = class_names_in(model, count)
+            class_names = find_class_names(model, count)
         names = name_classes(class_names, classes, found=known.finds_names)
         if "regions" in options:
             trees = ImageTrees() if known.trees is None else known.trees
-            options["regions"] = trees.of(images) if question.regions == "image" else None
+            options["regions"] = trees.grow(images) if question.regions == "image" else None
         if question.method == "partition" and not classes.values:
             options["leading"] = question.leading
         game.against = choose_rivals(question.against, chosen, full, classes)
         every = np.arange(len(images))
         base, ends = (
-            np.take_along_axis(game.compared(scores, every), chosen, axis=1)
+            np.take_along_axis(game.compare(scores, every), chosen, axis=1)
             for scores in (empty, full)
         )
         estimator = METHODS[question.method].estimator()
@@ -206,7 +206,7 @@ def _find_probabilities(
         return full
     if returns is None or returns == "values":
         return None
-    return probabilities_of(torch.from_numpy(full), returns, multi_label).numpy()
+    return make_probabilities(torch.from_numpy(full), returns, multi_label).numpy()
 
 
 def _copy_to_numpy(tensor: torch.Tensor) -> np.ndarray:

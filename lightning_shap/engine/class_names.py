@@ -18,7 +18,7 @@ from lightning_shap.isolation.modes import module_of
 PLACEHOLDER = re.compile(r"LABEL_\d+")  # what Hugging Face calls classes that have no name
 
 
-def class_names_in(model: Callable[..., Any], outputs: int) -> list[str] | None:
+def find_class_names(model: Callable[..., Any], outputs: int) -> list[str] | None:
     """Returns the class names that a model carries, if they are known to be of its K outputs.
 
     They are in the ``config.id2label`` of a Hugging Face classifier, the ``label_names`` of a timm
@@ -33,7 +33,7 @@ def class_names_in(model: Callable[..., Any], outputs: int) -> list[str] | None:
     return None
 
 
-def task_of(model: Callable[..., Any]) -> str | None:
+def find_task(model: Callable[..., Any]) -> str | None:
     """Returns the ``config.problem_type`` of a Hugging Face classifier in a model.
 
     It is ``"regression"``, ``"single_label_classification"``, ``"multi_label_classification"`` or
@@ -55,14 +55,14 @@ def _list_names(part: torch.nn.Module) -> Iterator[list[str] | None]:
     if _is_hugging_face_head(part):
         yield _sort_by_number(own["config"].id2label)
     weights = read_timm_config(part)
-    yield names_among(weights.get("label_names"))
+    yield read_names(weights.get("label_names"))
     # The name of the weights says what they learnt last: "a1_in1k", "augreg_in21k_ft_in1k".
     of_imagenet = weights.get("num_classes") == 1000 and "in1k" in str(weights.get("tag"))
     if of_imagenet and own.get("num_classes") == 1000:
         yield _read_imagenet_names()
     for kept in own.values():
         if isinstance(kept, Enum) and isinstance(meta := getattr(kept, "meta", None), Mapping):
-            yield names_among(meta.get("categories"))  # of torchvision's weights
+            yield read_names(meta.get("categories"))  # of torchvision's weights
 
 
 def _is_hugging_face_head(part: torch.nn.Module) -> bool:
@@ -87,7 +87,7 @@ def _read_imagenet_names() -> list[str]:
     return list(ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
 
 
-def names_among(classes: Any) -> list[str] | None:
+def read_names(classes: Any) -> list[str] | None:
     """Class names, if that is what these are; of several names for a class, the first will do.
 
     It will not where two classes share it, as ImageNet's maillots do: these keep all of theirs.
@@ -116,7 +116,7 @@ def name_classes(
         found: Nobody gave the names: where they are too many or too few they are left out.
     """
     try:
-        return classes.named(class_names)
+        return classes.name(class_names)
     except ValueError:
         if not found:
             raise
@@ -125,4 +125,4 @@ def name_classes(
         f"{classes.outputs} outputs; they are left out",
         stacklevel=4,
     )
-    return classes.named(None)
+    return classes.name(None)

@@ -16,10 +16,10 @@ from lightning_shap.engine.maskers import blend
 from lightning_shap.engine.model_call import call_model, find_home, is_out_of_memory
 from lightning_shap.engine.outputs import (
     Output,
-    picks_a_head,
-    probabilities_of,
+    is_head,
+    make_probabilities,
+    make_scorer,
     say_rows,
-    value_function,
 )
 from lightning_shap.engine.returned import Returned
 from lightning_shap.errors import ArgumentError
@@ -56,7 +56,7 @@ class CoalitionGame:
         model: Module or function from images (N, C, H, W) to an output.
         images: Float tensor (N, C, H, W), any device; moved to the model's device and dtype.
         background: What absent pixels show, of the images' shape.
-        output: What is explained, see :func:`lightning_shap.engine.outputs.value_function`.
+        output: What is explained, see :func:`lightning_shap.engine.outputs.make_scorer`.
         returns: What the model returns; None to judge by its first outputs.
         multi_label: Probabilities of logits are sigmoids.
         batch_size: Rows per model call at most; fewer on a CPU, where eight rows a thread are
@@ -101,7 +101,7 @@ class CoalitionGame:
         self.progress = progress
         self.returned = Returned()
         self.returns = returns
-        self._value = value_function(output)
+        self._value = make_scorer(output)
         self._picks = callable(output)
         self.probable = not self._picks and output == "probability"
         self._multi_label = multi_label
@@ -131,9 +131,9 @@ class CoalitionGame:
 
         found = self._call_in_batches(len(coalitions), outputs)
         np.add.at(self.evaluations, images, 1)
-        return self.compared(np.concatenate(found), images)
+        return self.compare(np.concatenate(found), images)
 
-    def compared(self, outputs: np.ndarray, image_indices: np.ndarray) -> np.ndarray:
+    def compare(self, outputs: np.ndarray, image_indices: np.ndarray) -> np.ndarray:
         """Returns outputs (R, K) of some images, less the one that an image's are compared with."""
         if self.against is None:
             return outputs
@@ -232,15 +232,15 @@ class CoalitionGame:
                 "there is nothing to explain until it returns finite ones",
             )
         self.returned.see(scores)
-        return self.explained(raw).numpy()
+        return self.convert(raw).numpy()
 
-    def explained(self, scores: torch.Tensor) -> torch.Tensor:
+    def convert(self, scores: torch.Tensor) -> torch.Tensor:
         """Returns what is explained of a model's scores (R, K): themselves, or probabilities."""
         if not self.probable:
             return scores
         if self.returns is None:
             self.returns, _ = self.returned.judge(self._multi_label)
-        return probabilities_of(scores, self.returns, self._multi_label)
+        return make_probabilities(scores, self.returns, self._multi_label)
 
     def _differentiate(
         self, pictures: torch.Tensor, targets: np.ndarray, others: np.ndarray | None
@@ -251,7 +251,7 @@ class CoalitionGame:
             # Clones: tensors of inference mode know no gradients, and a model that changes its
             # input in place may not do so to a leaf.
             leaf = pictures.clone().requires_grad_()
-            scores = self.explained(self._scores(leaf.to(self.images.dtype, copy=True)))
+            scores = self.convert(self._scores(leaf.to(self.images.dtype, copy=True)))
             followed = _pick(scores, targets)
             if others is not None:
                 followed = followed - _pick(scores, others)
@@ -281,7 +281,7 @@ class CoalitionGame:
                 scores = self._value(raw)
         self._watched = True
         self.returned.operation = watching.made(scores)
-        self.returned.is_head = self._picks and picks_a_head(raw, scores)
+        self.returned.is_head = self._picks and is_head(raw, scores)
         return scores
 
     def _halve(self, rows: int, reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame, show
 from lightning_shap.isolation.modes import module_of
 
 LEAST_SIDE, MOST_ASPECT = 8, 4  # of two axes that could be the sides of a picture
@@ -20,7 +20,7 @@ DETECTION = (
 )
 
 
-def plain(tensor: torch.Tensor) -> torch.Tensor:
+def strip_class(tensor: torch.Tensor) -> torch.Tensor:
     """Returns a tensor without the class that a library gave it: its numbers, in the same memory.
 
     The methods of MONAI's ``MetaTensor``, torchvision's ``tv_tensors`` or fastai's ``TensorImage``
@@ -32,9 +32,9 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
     return torch.Tensor.as_subclass(tensor, torch.Tensor)
 
 
-def plain_on_host(given: Any) -> Any:
+def bring_to_host(given: Any) -> Any:
     """Returns a tensor plain, without its graph and on the host; all else as it is."""
-    return plain(given).detach().cpu() if isinstance(given, torch.Tensor) else given
+    return strip_class(given).detach().cpu() if isinstance(given, torch.Tensor) else given
 
 
 def say_kind(shape: Iterable[int]) -> str:
@@ -103,7 +103,7 @@ def read_images(images: Any) -> torch.Tensor:
         raise ArgumentTypeError(
             "images", f"got {type(images).__name__}; give a float tensor (N, C, H, W)"
         )
-    images = plain(images)
+    images = strip_class(images)
     _check_stored("images", images)
     if images.ndim != 4:
         raise ArgumentError("images", f"{tuple(images.shape)} {say_kind(images.shape)}")
@@ -133,10 +133,10 @@ def read_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor | N
     if not isinstance(backgrounds, torch.Tensor):
         raise ArgumentTypeError(
             "backgrounds",
-            f"got {shown(backgrounds)}; give 'samples', a tensor (B, C, H, W), or None for what "
+            f"got {show(backgrounds)}; give 'samples', a tensor (B, C, H, W), or None for what "
             "the masker paints",
         )
-    backgrounds = plain(backgrounds)
+    backgrounds = strip_class(backgrounds)
     if backgrounds.ndim != 4 or backgrounds.shape[1:] != images.shape[1:] or not len(backgrounds):
         raise ArgumentError(
             "backgrounds",
@@ -152,14 +152,14 @@ def read_backgrounds(backgrounds: Any, images: torch.Tensor) -> torch.Tensor | N
 def read_array(name: str, given: Any) -> np.ndarray:
     """Returns an argument as an array, whatever held its numbers."""
     if isinstance(given, torch.Tensor):
-        _check_stored(name, plain(given))
-        given = plain_on_host(given)
+        _check_stored(name, strip_class(given))
+        given = bring_to_host(given)
         given = given.float() if given.dtype == torch.bfloat16 else given
-    with naming(name, f"got {shown(given)}, which is no array of numbers"):
+    with blame(name, f"got {show(given)}, which is no array of numbers"):
         try:
             return np.asarray(given)
         except ValueError:
-            raise ArgumentError(name, f"got rows of different lengths, {shown(given)}") from None
+            raise ArgumentError(name, f"got rows of different lengths, {show(given)}") from None
 
 
 def _check_stored(name: str, tensor: torch.Tensor) -> None:

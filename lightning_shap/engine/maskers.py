@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.engine.incoming import all_finite, plain
-from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming
+from lightning_shap.engine.incoming import all_finite, strip_class
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
 """From images (N, C, H, W) to what their absent pixels show, in the same shape."""
@@ -22,7 +22,7 @@ BLUR_SHARE = 4 / 7
 WIDEST = 50
 
 
-def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
+def paint_background(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
     """Returns what the absent pixels of ``images`` show.
 
     Args:
@@ -45,14 +45,14 @@ def background_of(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
         raise ArgumentTypeError(
             "masker", f"its function returned {type(background).__name__}, not a tensor"
         )
-    background = plain(background)
+    background = strip_class(background)
     if background.shape not in (images.shape, images.shape[1:]):
         raise ArgumentError(
             "masker",
             f"has shape {tuple(background.shape)}, images have {tuple(images.shape)}; "
             f"give (C, H, W) = {tuple(images.shape[1:])} or (N, C, H, W) = {tuple(images.shape)}",
         )
-    with naming("masker", f"got a tensor that is none to show ({background.layout})"):
+    with blame("masker", f"got a tensor that is none to show ({background.layout})"):
         background = background.to(images).expand_as(images)
     if not all_finite(background):
         raise ArgumentError("masker", "holds NaN or infinite pixels; give finite ones")
@@ -92,7 +92,7 @@ def describe(masker: Any, images: torch.Tensor) -> str:
     return "own background" if isinstance(masker, torch.Tensor) else "own masker"
 
 
-def box_blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
+def blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
     """Returns the mean over a window of ``kernel`` = (width, height) pixels, edges mirrored.
 
     Gives the numbers of ``cv2.blur(image, kernel)``. It is two running means in float64, down and
@@ -128,13 +128,13 @@ def _paint(masker: Any, images: torch.Tensor) -> Any:
         return (
             images.mean((2, 3), keepdim=True).expand_as(images)
             if kernel is None
-            else box_blur(images, kernel)
+            else blur(images, kernel)
         )
     if isinstance(masker, Real):
         return torch.full_like(images, float(masker))
     if isinstance(masker, torch.Tensor):
-        return plain(masker).detach()
-    with naming("masker", "its function fails on the images"):
+        return strip_class(masker).detach()
+    with blame("masker", "its function fails on the images"):
         return masker(images)
 
 

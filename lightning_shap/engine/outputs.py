@@ -5,8 +5,8 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 
-from lightning_shap.engine.incoming import DETECTION, plain
-from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
+from lightning_shap.engine.incoming import DETECTION, strip_class
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame, show
 from lightning_shap.explanation.classes import Classes, Returns
 
 # The function returns a tensor. Were that written here, LightningCLI would refuse functions whose
@@ -29,7 +29,7 @@ NAMES: dict[Returns, str] = {
 """The word for one output of each kind, as it is explained."""
 
 
-def checked_returns(returns: Any, output: Output) -> Returns | None:
+def read_returns(returns: Any, output: Output) -> Returns | None:
     """Returns what somebody says a model returns, None where nobody does.
 
     Raises:
@@ -37,7 +37,7 @@ def checked_returns(returns: Any, output: Output) -> Returns | None:
     """
     if returns is not None and not (isinstance(returns, str) and returns in get_args(Returns)):
         choices = ", ".join(map(repr, get_args(Returns)))
-        raise ArgumentError("returns", f"unknown {shown(returns)}; give one of {choices}, or None")
+        raise ArgumentError("returns", f"unknown {show(returns)}; give one of {choices}, or None")
     if isinstance(output, str) and output == "value":
         if returns not in (None, "values"):
             raise ArgumentError("returns", f"got {returns!r} with output='value'; give one of them")
@@ -47,7 +47,7 @@ def checked_returns(returns: Any, output: Output) -> Returns | None:
     return cast(Returns | None, returns)
 
 
-def logits_of(raw: Any) -> torch.Tensor:
+def find_logits(raw: Any) -> torch.Tensor:
     """Returns the tensor in an output: itself, ``.logits``, ``["logits"]`` or a tuple's first."""
     if isinstance(raw, torch.Tensor):
         return raw
@@ -68,7 +68,7 @@ def logits_of(raw: Any) -> torch.Tensor:
     )
 
 
-def probabilities_of(outputs: torch.Tensor, returns: Returns, multi_label: bool) -> torch.Tensor:
+def make_probabilities(outputs: torch.Tensor, returns: Returns, multi_label: bool) -> torch.Tensor:
     """Returns the probabilities (N, K) that a model's outputs are, or stand for.
 
     Args:
@@ -85,12 +85,12 @@ def probabilities_of(outputs: torch.Tensor, returns: Returns, multi_label: bool)
     return outputs.sigmoid() if classes.independent else outputs.softmax(dim=1)
 
 
-def value_function(output: Output) -> Callable[[Any], torch.Tensor]:
+def make_scorer(output: Output) -> Callable[[Any], torch.Tensor]:
     """Returns the function from a model's raw output to its scores, float64 (N, K).
 
     Args:
         output: A function of the raw output, or a name. Probabilities are made of the scores by
-            :func:`probabilities_of`, once it is known what these are.
+            :func:`make_probabilities`, once it is known what these are.
 
     Raises:
         ValueError: If ``output`` is none of these.
@@ -98,13 +98,13 @@ def value_function(output: Output) -> Callable[[Any], torch.Tensor]:
     if callable(output):
         return lambda raw: _read_scores(_call(output, raw))
     if not isinstance(output, str):
-        raise ArgumentTypeError("output", f"got {shown(output)}; {OUTPUTS}")
+        raise ArgumentTypeError("output", f"got {show(output)}; {OUTPUTS}")
     if output not in ("logit", "value", "probability"):
         raise ArgumentError("output", f"got {output!r}; {OUTPUTS}")
-    return lambda raw: _read_scores(logits_of(raw))
+    return lambda raw: _read_scores(find_logits(raw))
 
 
-def picks_a_head(raw: Any, scores: torch.Tensor) -> bool:
+def is_head(raw: Any, scores: torch.Tensor) -> bool:
     """Returns whether scores (N, K) are one of several heads, and not the first one there is.
 
     Args:
@@ -115,7 +115,7 @@ def picks_a_head(raw: Any, scores: torch.Tensor) -> bool:
     if not isinstance(raw, (Mapping, tuple, list)) or sum(map(_is_head, heads)) < 2:
         return False
     try:
-        main = _read_scores(logits_of(raw))
+        main = _read_scores(find_logits(raw))
     except ValueError:  # none that goes before the others
         return True
     return main.shape != scores.shape or not torch.equal(main, scores)
@@ -139,7 +139,7 @@ def say_rows(returned: int, images: int) -> str:
 
 
 def _call(output: Callable[[Any], Any], raw: Any) -> Any:
-    with naming("output", "its function fails on what the model returns"):
+    with blame("output", "its function fails on what the model returns"):
         return output(raw)
 
 
@@ -148,7 +148,7 @@ def _read_scores(scores: Any) -> torch.Tensor:
         raise ArgumentTypeError(
             "output", f"gave {type(scores).__name__}, where a tensor (N, K) is needed"
         )
-    scores = plain(scores)
+    scores = strip_class(scores)
     if scores.ndim == 1:  # a binary model that drops its only class dimension
         scores = scores[:, None]
     if scores.ndim != 2:

@@ -14,12 +14,12 @@ Progress = bool | Report
 
 
 @contextmanager
-def counting(progress: Progress, total: int) -> Iterator[Callable[[int], None] | None]:
+def count_rows(progress: Progress, total: int) -> Iterator[Callable[[int], None] | None]:
     """Gives the game a function to call with the rows of each model call."""
     if not progress:
         yield None
         return
-    with nullcontext(progress) if callable(progress) else tqdm_bar("explaining", total) as show:
+    with nullcontext(progress) if callable(progress) else show_bar("explaining", total) as show:
         done = 0
 
         def report(rows: int) -> None:
@@ -31,7 +31,7 @@ def counting(progress: Progress, total: int) -> Iterator[Callable[[int], None] |
 
 
 @contextmanager
-def tqdm_bar(title: str, total: int | None = None, delay: float = DELAY) -> Iterator[Report]:
+def show_bar(title: str, total: int | None = None, delay: float = DELAY) -> Iterator[Report]:
     """Shows a bar that appears after some seconds."""
     from tqdm.auto import tqdm
 

@@ -13,9 +13,9 @@ from lightning_shap.engine.methods.registry import (
     REMOVED,
     MethodName,
     RegionsName,
-    those_with,
+    list_methods,
 )
-from lightning_shap.engine.outputs import Output, checked_returns, value_function
+from lightning_shap.engine.outputs import Output, make_scorer, read_returns
 from lightning_shap.engine.progress import Progress
 from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.regions.patches import LARGEST_SIDE
@@ -28,10 +28,10 @@ from lightning_shap.errors import (
     MOST_SIDE,
     ArgumentError,
     ArgumentTypeError,
-    checked_choice,
-    checked_count,
-    checked_switch,
-    shown,
+    check_choice,
+    check_count,
+    check_switch,
+    show,
 )
 from lightning_shap.explanation.classes import Returns
 
@@ -81,25 +81,25 @@ class Question:
     fewer_will_do: bool = False
 
     def __post_init__(self) -> None:
-        evaluations = checked_count(
+        evaluations = check_count(
             "max_evals", self.max_evals, least=2, most=MOST_EVALUATIONS, why=ENDS
         )
-        checked_switch("multi_label", self.multi_label)
+        check_switch("multi_label", self.multi_label)
         _check_progress(self.progress)
         _check_method(self.method)
         if self.regions is not None:
-            checked_choice("regions", self.regions, get_args(RegionsName))
+            check_choice("regions", self.regions, get_args(RegionsName))
         read = {
             "max_evals": evaluations,
-            "batch_size": checked_count("batch_size", self.batch_size, least=1),
-            "seed": checked_count("seed", self.seed, least=0, most=MOST_SEED),
+            "batch_size": check_count("batch_size", self.batch_size, least=1),
+            "seed": check_count("seed", self.seed, least=0, most=MOST_SEED),
             "grid": _read_grid(self.grid, evaluations),
-            "returns": checked_returns(self.returns, self.output),
+            "returns": read_returns(self.returns, self.output),
             "against": read_against(self.against),
         }
         self._check_options()
         check_masker(self.masker)
-        value_function(self.output)
+        make_scorer(self.output)
         for name, value in read.items():
             object.__setattr__(self, name, value)
         self._check_topk()
@@ -131,22 +131,22 @@ class Question:
             chosen["regions"] = regions
         return replace(self, **chosen)
 
-    def within(self, max_evals: int) -> "Question":
+    def shorten(self, max_evals: int) -> "Question":
         """Returns the question for so many evaluations, on patches that these can resolve."""
         try:
             return replace(self, max_evals=max_evals)
         except ArgumentError:  # of the grid, which the time has become too short for
             return replace(self, max_evals=max_evals, grid=None, regions="boxes")
 
-    def at_a_glance(self) -> "Question":
+    def glance(self) -> "Question":
         """Returns the question of two rows, which show the outputs and what would be explained."""
         return replace(self, method="partition", max_evals=2, grid=None, regions=None)
 
-    def of_classes(self, classes: np.ndarray, against: np.ndarray | None) -> "Question":
+    def pick_classes(self, classes: np.ndarray, against: np.ndarray | None) -> "Question":
         """Returns the question of given classes (N, K'), compared with others (N,)."""
         return replace(self, targets=classes, topk=None, against=against)
 
-    def beginning_with(self, first: np.ndarray, against: np.ndarray | None) -> "Question":
+    def begin_with(self, first: np.ndarray, against: np.ndarray | None) -> "Question":
         """Returns the question with the first of its ``topk`` classes (N, F) given.
 
         Args:
@@ -159,7 +159,7 @@ class Question:
             against=self.against if against is None else against,
         )
 
-    def of_rows(self, rows: slice) -> "Question":
+    def pick_rows(self, rows: slice) -> "Question":
         """Returns the question of some of the samples."""
         targets, against = self.targets, self.against
         several = isinstance(targets, np.ndarray) and targets.ndim > 1
@@ -175,7 +175,7 @@ class Question:
         taken = METHODS[self.method].options
         for name in ("grid", "regions", "backgrounds"):
             if getattr(self, name) is not None and name not in taken:
-                others = " or ".join(f"{other!r}" for other in those_with(name))
+                others = " or ".join(f"{other!r}" for other in list_methods(name))
                 raise ArgumentError(
                     name, f"{self.method!r} has none; give it with method={others} only"
                 )
@@ -186,7 +186,7 @@ class Question:
             return
         if self.targets is not None:
             raise ArgumentError("targets, topk", "both were given; give the classes or how many")
-        checked_count("topk", self.topk, least=1)
+        check_count("topk", self.topk, least=1)
         if self.fewer_will_do:
             return
         if self.against is not None and self.topk != 1:
@@ -222,7 +222,7 @@ def _check_progress(progress: Any) -> None:
     ):
         raise ArgumentTypeError(
             "progress",
-            f"got {shown(progress)}; give True, False or a function of (rows done, rows allowed)",
+            f"got {show(progress)}; give True, False or a function of (rows done, rows allowed)",
         )
 
 
@@ -230,7 +230,7 @@ def _check_method(method: Any) -> None:
     """Refuses methods that there are not, or not any more."""
     if isinstance(method, str) and method in REMOVED:
         raise ArgumentError("method", f"{method!r} {REMOVED[method]}")
-    checked_choice("method", method, tuple(METHODS))
+    check_choice("method", method, tuple(METHODS))
 
 
 def _read_grid(grid: Any, max_evals: int) -> tuple[int, int] | None:
@@ -242,8 +242,8 @@ def _read_grid(grid: Any, max_evals: int) -> tuple[int, int] | None:
         return None
     sides = (grid, grid) if isinstance(grid, (int, np.integer)) else grid
     if not isinstance(sides, (tuple, list)) or len(sides) != 2:
-        raise ArgumentError("grid", f"got {shown(grid)}; give patches a side, or (rows, columns)")
-    rows, columns = (checked_count("grid", side, least=1, most=MOST_SIDE) for side in sides)
+        raise ArgumentError("grid", f"got {show(grid)}; give patches a side, or (rows, columns)")
+    rows, columns = (check_count("grid", side, least=1, most=MOST_SIDE) for side in sides)
     most = max(max_evals, LARGEST_SIDE**2)
     if rows * columns > most:
         raise ArgumentError(

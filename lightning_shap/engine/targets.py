@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lightning_shap.engine.incoming import read_array
-from lightning_shap.errors import ArgumentError, ArgumentTypeError, shown
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, show
 from lightning_shap.explanation.classes import Classes
 
 RUNNER_UP: Literal["runner-up"] = "runner-up"
@@ -24,7 +24,7 @@ def read_against(against: Any) -> Against:
     numbers = None if isinstance(against, (str, bool)) else _read_numbers(against)
     if numbers is None or numbers.ndim > 1 or (numbers < 0).any():
         raise ArgumentError(
-            "against", f"got {shown(against)}; give 'runner-up', the number of a class, or None"
+            "against", f"got {show(against)}; give 'runner-up', the number of a class, or None"
         )
     return numbers if numbers.ndim else int(numbers)
 
@@ -68,7 +68,7 @@ def choose_targets(
         if first is not None:
             np.put_along_axis(turns, first, np.arange(-first.shape[1], 0), axis=1)
         elif labels is not None:
-            turns -= classes.with_output(classes.true(labels))
+            turns -= classes.pick_outputs(classes.mark_true(labels))
         # Stable, so that equal outputs keep the order of their classes.
         return np.lexsort((-outputs, turns), axis=1)[:, :topk]
     if targets is None:

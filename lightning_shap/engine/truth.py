@@ -50,7 +50,7 @@ def read_labels(labels: Any, images: int) -> np.ndarray | None:
     return array
 
 
-def known_labels(
+def keep_labels(
     labels: np.ndarray | None, classes: Classes, found: FoundLabels | None, returned: Returned
 ) -> np.ndarray | None:
     """Returns the labels as the record keeps them, None where they are of another task.
@@ -67,7 +67,7 @@ def known_labels(
     if labels is None:
         return None
     if found is None:
-        known = classes.checked(labels)
+        known = classes.read_labels(labels)
     else:
         if returned.is_head and not found.chosen:
             returned.note(
@@ -78,7 +78,7 @@ def known_labels(
         if labels.ndim == 1 and labels.dtype.kind in "iu" and not classes.values:
             labels = np.where((labels == IGNORED) & (labels >= classes.count), -1, labels)
         try:
-            known = classes.checked(labels)
+            known = classes.read_labels(labels)
         except (ValueError, TypeError):
             known = None
         if not classes.values and (known is None or found.beyond(classes)):
@@ -103,7 +103,7 @@ def hint_at_several(labels: np.ndarray | None, classes: Classes) -> None:
         )
 
 
-def told_by(
+def find_returns(
     output: Output,
     task: str | None,
     found: FoundLabels | None,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.atomic import open_regular, replacing
+from lightning_shap.explanation.atomic import open_regular, replace_whole
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.file_format import (
     ABOUT,
@@ -175,7 +175,7 @@ def _write(
     rows: list[dict[str, np.ndarray | None]] = []
     levels: list[np.ndarray] = []
     records: list[Record] = []
-    with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+    with replace_whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
         for explanation in explanations:
             for contents in image_contents(explanation):
                 image = len(levels)

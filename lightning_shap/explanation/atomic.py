@@ -1,9 +1,9 @@
 """Files: read only if they are regular, replaced whole or not at all, and nobody else's touched.
 
-Everything the package writes goes through here: one file through :func:`replacing`, a set of files
-that belong together through :func:`published`. A name proves nothing: what it stands for is looked
-at without following a link. Only a regular file is replaced, and of what else is there only what
-carries our mark, or is a file that we have begun, is ever removed, file by file.
+Everything the package writes goes through here: one file through :func:`replace_whole`, a set of
+files that belong together through :func:`publish`. A name proves nothing: what it stands for is
+looked at without following a link. Only a regular file is replaced, and of what else is there only
+what carries our mark, or is a file that we have begun, is ever removed, file by file.
 """
 
 import os
@@ -87,7 +87,7 @@ def check_writable(directory: Pathlike, names: Sequence[str] = ()) -> None:
 
 
 @contextmanager
-def replacing(path: Pathlike) -> Iterator[Path]:
+def replace_whole(path: Pathlike) -> Iterator[Path]:
     """Yields a file to write, which takes the place of another once it is whole.
 
     Args:
@@ -116,7 +116,7 @@ def replacing(path: Pathlike) -> Iterator[Path]:
 
 
 @contextmanager
-def published(directory: Pathlike, first: str, names: Sequence[str]) -> Iterator[Path]:
+def publish(directory: Pathlike, first: str, names: Sequence[str]) -> Iterator[Path]:
     """Yields a folder to write files into, which move to ``directory`` together at the end.
 
     Older files of their names are removed, the first is replaced, and the others follow. So old and
@@ -140,7 +140,7 @@ def published(directory: Pathlike, first: str, names: Sequence[str]) -> Iterator
     with work_folder(directory, f"{uuid4().hex}.part") as staging:
         try:
             yield staging
-            with _locked(directory):
+            with _hold_lock(directory):
                 others = [name for name in names if name != first]
                 _replace(staging, directory, first, others)
                 _clear_leftovers(directory)
@@ -164,9 +164,9 @@ def work_folder(directory: Path, name: str) -> Iterator[Path]:
         OSError: If something is there that is none of ours.
     """
     with ExitStack() as held:
-        with _locked(directory):  # so that nobody takes it for a leftover before it is locked
+        with _hold_lock(directory):  # so that nobody takes it for a leftover before it is locked
             folder = make_work_folder(directory, name)
-            held.enter_context(_locked(folder, wait=False))
+            held.enter_context(_hold_lock(folder, wait=False))
         yield folder
 
 
@@ -212,7 +212,7 @@ def _clear_leftovers(directory: Path) -> None:
     for path in directory.glob(f"{WORK}*"):
         with suppress(OSError):
             if _is_ours(path):
-                with _locked(path, wait=False) as held:
+                with _hold_lock(path, wait=False) as held:
                     if held:
                         remove_work(path)
             elif BEGUN.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
@@ -232,7 +232,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+def _hold_lock(folder: Path, *, wait: bool = True) -> Iterator[bool]:
     """Holds a folder's lock, which the system frees when the process ends, however it ends.
 
     Yields:

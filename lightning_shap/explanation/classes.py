@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame, show
 
 Returns = Literal["logits", "probabilities", "log-probabilities", "values"]
 """The kinds of outputs that models have."""
@@ -42,15 +42,15 @@ class Classes:
         """Tells if an output's probability is its own sigmoid, not its share of a softmax."""
         return self.multi_label or self.outputs == 1
 
-    def of(self, outputs: np.ndarray) -> np.ndarray:
+    def find(self, outputs: np.ndarray) -> np.ndarray:
         """Returns the classes that some outputs, given by index, stand for."""
         return outputs + self._unspoken
 
-    def with_output(self, by_class: np.ndarray) -> np.ndarray:
+    def pick_outputs(self, by_class: np.ndarray) -> np.ndarray:
         """Returns (N, K), of those classes that have an output, from what all have, (N, C)."""
         return by_class[:, self._unspoken :]
 
-    def named(self, names: Sequence[str] | None) -> np.ndarray:
+    def name(self, names: Sequence[str] | None) -> np.ndarray:
         """Returns a name for each class, str (C,).
 
         Args:
@@ -67,7 +67,7 @@ class Classes:
             raise ArgumentTypeError(
                 "class_names", f"got the string {names!r}; give a list of names"
             )
-        with naming("class_names", f"got {shown(names)}; give a list of names"):
+        with blame("class_names", f"got {show(names)}; give a list of names"):
             given = [str(name) for name in names]
         if self._unspoken and len(given) == 1:
             given = [f"not {given[0]}", *given]
@@ -78,7 +78,7 @@ class Classes:
             )
         return np.array(given)
 
-    def checked(self, labels: np.ndarray) -> np.ndarray:
+    def read_labels(self, labels: np.ndarray) -> np.ndarray:
         """Returns what is true of each image, in the one form that fits these outputs.
 
         Args:
@@ -119,7 +119,7 @@ class Classes:
             )
         return np.maximum(labels.astype(np.int64), -1)
 
-    def true(self, labels: np.ndarray) -> np.ndarray:
+    def mark_true(self, labels: np.ndarray) -> np.ndarray:
         """Returns the true classes, bool (N, C), by checked labels; none of values."""
         if self.values:
             return np.zeros((len(labels), self.count), dtype=bool)
@@ -131,7 +131,7 @@ class Classes:
             return probabilities
         return np.hstack([1 - probabilities, probabilities])
 
-    def predicted(self, outputs: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray | None:
+    def predict(self, outputs: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray | None:
         """Returns the predicted classes, bool (N, C), None if there is no saying.
 
         It is the highest, or where several may be true at once, those more likely than not.
@@ -150,18 +150,18 @@ class Classes:
         by_class = self.probabilities(probabilities)
         return by_class > 0.5 if self.multi_label else _one_hot(by_class.argmax(axis=1), self.count)
 
-    def right(self, labels: np.ndarray, predicted: np.ndarray | None) -> list[bool | None]:
+    def compare(self, labels: np.ndarray, predicted: np.ndarray | None) -> list[bool | None]:
         """Tells if the predicted classes of each image are its true ones, None where unknown.
 
         Where there is one prediction for several true classes, any of them will do.
 
         Args:
-            labels: As :meth:`checked`.
+            labels: As :meth:`read_labels`.
             predicted: bool (N, C), None if there is no saying.
         """
         if predicted is None:
             return [None] * len(labels)
-        true = self.true(labels)
+        true = self.mark_true(labels)
         judged, agree = true.any(axis=1), (true & predicted).any(axis=1)
         if self.multi_label:
             agree = (true == predicted).all(axis=1)

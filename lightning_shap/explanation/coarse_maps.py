@@ -40,7 +40,7 @@ class Layout:
         return float(density[order[min(place, len(order) - 1)]] or density.max())
 
 
-def layout_of(maps: Maps) -> Layout:
+def lay_out(maps: Maps) -> Layout:
     """Returns the regions of maps, or cells of pixels where every pixel is a region of its own.
 
     Args:
@@ -49,10 +49,10 @@ def layout_of(maps: Maps) -> Layout:
     source = maps.source
     if isinstance(source, Regions) and source.values.shape[1] <= MOST_CELLS**2:
         return Layout(shrink(source.labels), source.values, source.error_std)
-    return _cells(maps)
+    return _sum_cells(maps)
 
 
-def _cells(maps: Maps) -> Layout:
+def _sum_cells(maps: Maps) -> Layout:
     height, width = maps.images.shape[1:3]
     side = -(-max(height, width) // MOST_CELLS)
     rows, columns = (np.arange(0, length, side) for length in (height, width))
@@ -61,7 +61,7 @@ def _cells(maps: Maps) -> Layout:
     region_map = np.broadcast_to(numbers, (len(maps.images), height, width))
     values = []
     for image in range(len(maps.images)):
-        sums = np.add.reduceat(np.add.reduceat(maps.of(image), rows, axis=1), columns, axis=2)
+        sums = np.add.reduceat(np.add.reduceat(maps.get(image), rows, axis=1), columns, axis=2)
         values.append(sums.reshape(len(sums), -1).T)
     return Layout(shrink(region_map), np.stack(values), None, side)
 

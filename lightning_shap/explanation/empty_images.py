@@ -10,7 +10,7 @@ import numpy as np
 
 from lightning_shap.explanation.maps import Maps
 from lightning_shap.explanation.phrases import percent
-from lightning_shap.explanation.verdicts import Candidate, probability_of
+from lightning_shap.explanation.verdicts import Candidate, write_probability
 
 BALANCED = 0.1  # a map whose sum is a smaller share of its magnitude, or negative, is mainly blue
 
@@ -40,7 +40,7 @@ class Empty:
     def words(self) -> str:
         """Returns the words without a map beside them, and what would do."""
         candidate = Candidate(0, self.name, self.probability)
-        taken = f"taken for {self.name}{probability_of([candidate])}"
+        taken = f"taken for {self.name}{write_probability([candidate])}"
         return f"{self._masked[1]} alone is {taken}: {self._advice}"
 
     @property
@@ -63,7 +63,7 @@ class Empty:
         return "when masked", "the masked image"
 
 
-def empty_taken_for(maps: Maps) -> list[list[Empty | None]]:
+def find_empty_images(maps: Maps) -> list[list[Empty | None]]:
     """Finds the maps of classes that the model sees in the empty image as well as in the full one.
 
     Args:
@@ -80,7 +80,7 @@ def empty_taken_for(maps: Maps) -> list[list[Empty | None]]:
     empty, full = record.empty_probabilities, record.probabilities
     sure = (empty > 0.5) & (np.take_along_axis(full, maps.indexes, axis=1) > 0.5)
     found = sure & (maps.totals <= BALANCED * maps.magnitudes)
-    names = record.class_names[record.classes.of(maps.indexes)]
+    names = record.class_names[record.classes.find(maps.indexes)]
     return [
         [
             Empty(str(names[row, column]), float(empty[row, column]), record.masker)

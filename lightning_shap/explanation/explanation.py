@@ -212,7 +212,7 @@ class ImageExplanation:
 
     @property
     def _names(self) -> np.ndarray:
-        return self.record.class_names[self.record.classes.of(self._indexes)]
+        return self.record.class_names[self.record.classes.find(self._indexes)]
 
     @property
     def _explains_the_same(self) -> bool:

@@ -191,7 +191,7 @@ class Stored:
         names = self._container.read("class_names", whole=True)
         record = Record(**known, class_names=np.array([]) if names is None else names)
         if names is None:
-            record = replace(record, class_names=record.classes.named(None))
+            record = replace(record, class_names=record.classes.name(None))
         if self.about.get("has_probabilities") and record.probabilities is None:
             record = replace(record, probabilities=_derive_probabilities(record))
         return record

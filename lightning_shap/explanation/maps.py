@@ -35,19 +35,19 @@ class Maps:
     record: "Record | None" = None
     errors: np.ndarray | None = None
 
-    def of(self, image: int) -> np.ndarray:
+    def get(self, image: int) -> np.ndarray:
         """Returns the maps of one image, attributions summed over channels, float64 (K', H, W)."""
         if isinstance(self.source, Regions):
             return self.source.map(image)
-        return _over_channels(self.source[image])
+        return _sum_channels(self.source[image])
 
     def peak(self, images: Sequence[int]) -> float:
         """Returns the largest magnitude in some of the maps."""
         if isinstance(self.source, Regions):
             return float(np.abs(self.source.per_map[images]).max())
-        return max(float(np.abs(self.of(image)).max()) for image in images)
+        return max(float(np.abs(self.get(image)).max()) for image in images)
 
-    def doubtful(self, image: int) -> np.ndarray | None:
+    def find_doubtful(self, image: int) -> np.ndarray | None:
         """Finds the pixels in regions that are within two standard errors of 0, bool (K', H, W).
 
         None where there are no standard errors. Those within a region are one error: over its
@@ -60,12 +60,12 @@ class Maps:
             return within.T[:, self.source.labels[image]]
         if self.errors is None:
             return None
-        return np.abs(self.of(image)) < 2 * _over_channels(self.errors[image])
+        return np.abs(self.get(image)) < 2 * _sum_channels(self.errors[image])
 
     @cached_property
     def values(self) -> np.ndarray:
         """Returns the maps of all images, float64 (N, K', H, W)."""
-        return np.stack([self.of(image) for image in range(len(self.images))])
+        return np.stack([self.get(image) for image in range(len(self.images))])
 
     @cached_property
     def totals(self) -> np.ndarray:
@@ -80,10 +80,10 @@ class Maps:
         if isinstance(self.source, Regions):
             return np.abs(self.source.values).sum(axis=1)
         images = range(len(self.images))
-        return np.stack([np.abs(self.of(image)).sum(axis=(1, 2)) for image in images])
+        return np.stack([np.abs(self.get(image)).sum(axis=(1, 2)) for image in images])
 
 
-def maps_of(explanation: Any) -> Maps:
+def read_maps(explanation: Any) -> Maps:
     """Returns the maps of what :func:`lightning_shap.explain` returned, or of any explanation.
 
     Args:
@@ -101,7 +101,7 @@ def maps_of(explanation: Any) -> Maps:
     errors = None
     if source is None:
         source = np.asarray(explanation.values)
-        errors = _errors_of(explanation, source)
+        errors = _read_errors(explanation, source)
     if isinstance(source, np.ndarray) and source.shape == images.shape:
         source = source[..., None]  # a single output, or one that was picked
         errors = None if errors is None else errors[..., None]
@@ -122,15 +122,15 @@ def maps_of(explanation: Any) -> Maps:
     indexes, base = (
         None if array is None else np.broadcast_to(array, shape)
         for array in (
-            _with_axes(getattr(explanation, "output_indexes", None), shape),
-            _with_axes(explanation.base_values, shape),
+            _add_axes(getattr(explanation, "output_indexes", None), shape),
+            _add_axes(explanation.base_values, shape),
         )
     )
     record = getattr(explanation, "record", None)
     return Maps(source, images, indexes, base, record, errors)
 
 
-def _over_channels(values: np.ndarray) -> np.ndarray:
+def _sum_channels(values: np.ndarray) -> np.ndarray:
     """Sums values (H, W, C, K') over channels, float64 (K', H, W).
 
     Channel by channel: NumPy takes five times as long to sum along an axis so short.
@@ -141,7 +141,7 @@ def _over_channels(values: np.ndarray) -> np.ndarray:
     return sums.transpose(2, 0, 1)
 
 
-def _errors_of(explanation: Any, values: np.ndarray) -> np.ndarray | None:
+def _read_errors(explanation: Any, values: np.ndarray) -> np.ndarray | None:
     """Returns standard errors, None where there are none that fit the values."""
     errors = getattr(explanation, "error_std", None)
     if errors is None:
@@ -150,7 +150,7 @@ def _errors_of(explanation: Any, values: np.ndarray) -> np.ndarray | None:
     return errors if errors.shape == values.shape and errors.dtype.kind == "f" else None
 
 
-def _with_axes(given: Any, shape: tuple[int, int]) -> np.ndarray | None:
+def _add_axes(given: Any, shape: tuple[int, int]) -> np.ndarray | None:
     """Returns what is known of each map, (K',) where all images share it, else (N, K')."""
     if given is None:
         return None

@@ -34,11 +34,11 @@ class Phrase(str):
     def __new__(cls, *parts: str) -> "Phrase":
         """Joins the parts."""
         phrase = super().__new__(cls, "".join(parts))
-        phrase.parts = tuple(each for part in parts for each in parts_of(part))
+        phrase.parts = tuple(each for part in parts for each in list_parts(part))
         return phrase
 
 
-def parts_of(text: str) -> tuple[str, ...]:
+def list_parts(text: str) -> tuple[str, ...]:
     """Returns the parts of a phrase; a plain text or a name is the only part of itself."""
     return text.parts if isinstance(text, Phrase) else (text,)
 
@@ -57,7 +57,7 @@ def number(value: float, digits: int = 3) -> str:
     return text.replace("e-0", "e-").replace("-", MINUS)
 
 
-def fixed(value: float, decimals: int) -> str:
+def write_fixed(value: float, decimals: int) -> str:
     """Writes a number with so many decimals; one that rounds to zero has no sign."""
     return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", MINUS)
 
@@ -79,7 +79,7 @@ def way(base: str | None, output: str) -> str:
     return output if base is None else f"{base} \N{RIGHTWARDS ARROW} {output}"
 
 
-def alike(base: float | None, output: float) -> tuple[str | None, str]:
+def write_alike(base: float | None, output: float) -> tuple[str | None, str]:
     """Writes two numbers with as many decimals, those that the larger needs for three digits."""
     if base is None:
         return None, number(output)
@@ -87,10 +87,10 @@ def alike(base: float | None, output: float) -> tuple[str | None, str]:
     if not 1e-3 <= largest < 1e5:
         return number(base), number(output)
     decimals = max(0, 2 - math.floor(math.log10(largest)))
-    return fixed(base, decimals), fixed(output, decimals)
+    return write_fixed(base, decimals), write_fixed(output, decimals)
 
 
-def counted(numbers: np.ndarray, noun: str) -> str:
+def count(numbers: np.ndarray, noun: str) -> str:
     """Writes how many there are of something, from the fewest to the most."""
     low, high = int(numbers.min()), int(numbers.max())
     span = f"{low}" if low == high else f"{low}\N{EN DASH}{high}"

@@ -138,7 +138,7 @@ class Record:
         found: np.ndarray = np.log2(self.evaluations) >= self.regions
         return found
 
-    def explained(self, indexes: np.ndarray) -> np.ndarray:
+    def sum_maps(self, indexes: np.ndarray) -> np.ndarray:
         """Returns what the maps of some outputs (N, K') add up to, float64; see ``against``."""
         outputs = np.take_along_axis(self.outputs, indexes, axis=1)
         if self.against is not None:

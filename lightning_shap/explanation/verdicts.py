@@ -55,14 +55,14 @@ class Verdict:
         """Returns the predicted classes in short, as ``"dog 70.5 %"``; else the first value."""
         if self.predicted is None:
             return Phrase("" if self.value is None else number(self.value))
-        return Phrase(names_of(self.predicted), probability_of(self.predicted))
+        return Phrase(join_names(self.predicted), write_probability(self.predicted))
 
     @property
     def truth(self) -> Phrase:
         """Returns the true classes in short, as ``"cat 25.9 %"``; empty where nobody knows them."""
         if not self.is_true_known:
             return Phrase()
-        return Phrase(names_of(self.true), probability_of(self.true))
+        return Phrase(join_names(self.true), write_probability(self.true))
 
     @property
     def words(self) -> Phrase:
@@ -85,8 +85,7 @@ class Verdicts(Sequence[Verdict]):
         classes: What the outputs stand for.
         outputs: (N, K), every output for each image.
         probabilities: (N, K), those of the outputs, or None.
-        labels: What is true, as :meth:`lightning_shap.explanation.classes.Classes.checked` returns
-            it, or None.
+        labels: What is true, as ``Classes.read_labels`` returns it, or None.
         names: Of the C classes; their numbers where None.
 
     Attributes:
@@ -107,9 +106,9 @@ class Verdicts(Sequence[Verdict]):
         self._given = probabilities
         self._labels = labels
         self._given_names = names
-        self.predicted = classes.predicted(outputs, probabilities)
+        self.predicted = classes.predict(outputs, probabilities)
         self.right: list[bool | None] = (
-            [None] * len(outputs) if labels is None else classes.right(labels, self.predicted)
+            [None] * len(outputs) if labels is None else classes.compare(labels, self.predicted)
         )
 
     @cached_property
@@ -117,7 +116,7 @@ class Verdicts(Sequence[Verdict]):
         """Returns the true classes, bool (N, C), none where they are not known."""
         if self._labels is None:
             return np.zeros((len(self), self._classes.count), dtype=bool)
-        return self._classes.true(self._labels)
+        return self._classes.mark_true(self._labels)
 
     @cached_property
     def probabilities(self) -> np.ndarray | None:
@@ -126,7 +125,7 @@ class Verdicts(Sequence[Verdict]):
 
     @cached_property
     def _names(self) -> Sequence[str] | np.ndarray:
-        return self._classes.named(None) if self._given_names is None else self._given_names
+        return self._classes.name(None) if self._given_names is None else self._given_names
 
     def probability(self, image: int, number: int) -> float | None:
         """Returns the probability of one class for one image, None where it is not known."""
@@ -153,7 +152,7 @@ class Verdicts(Sequence[Verdict]):
         places = (-self._outputs).argsort(axis=1, kind="stable").argsort(axis=1)
         places = np.take_along_axis(places, explained, axis=1)
         facts = {
-            role: np.take_along_axis(which, classes.of(explained), axis=1)
+            role: np.take_along_axis(which, classes.find(explained), axis=1)
             for role, which in (("true", self.true), ("predicted", predicted))
         }
         if classes.outputs == 1:  # of two classes
@@ -193,12 +192,12 @@ class Verdicts(Sequence[Verdict]):
         )
 
 
-def names_of(candidates: Sequence[Candidate]) -> Name:
+def join_names(candidates: Sequence[Candidate]) -> Name:
     """Returns the names of some classes as one."""
     return Name(", ".join(one.name for one in candidates) or "no class")
 
 
-def probability_of(candidates: Sequence[Candidate]) -> str:
+def write_probability(candidates: Sequence[Candidate]) -> str:
     """Returns what stands behind the name of a single class: ``" 70.5 %"``, if it is known.
 
     A name that ends in a digit is held apart from it, or "0 10 %" is read as one number.

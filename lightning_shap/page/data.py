@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap.engine.methods.registry import METHODS
-from lightning_shap.explanation.coarse_maps import Layout, layout_of
-from lightning_shap.explanation.empty_images import empty_taken_for
+from lightning_shap.explanation.coarse_maps import Layout, lay_out
+from lightning_shap.explanation.empty_images import find_empty_images
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.file_format import FORMAT, pack_for_page, pack_samples
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.record import Record
 from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
@@ -84,8 +84,8 @@ class PageWriter:
             epoch: The epoch of that step.
             title: What it is of.
         """
-        maps = maps_of(explanation)
-        layout = layout_of(maps)
+        maps = read_maps(explanation)
+        layout = lay_out(maps)
         photographs = self._album.photographs(maps.images, mean=mean, std=std, channels=channels)
         samples, key = self._shared(photographs.cells, explanation.record, names)
         moment = {"step": step, "epoch": epoch, "title": title}
@@ -139,21 +139,21 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
     """Lists what is known of each image, classes by their numbers."""
     record = explanation.record
     classes, verdicts = record.classes, record.judge()
-    explained = classes.of(np.asarray(explanation.output_indexes))
+    explained = classes.find(np.asarray(explanation.output_indexes))
     predicted = np.zeros_like(verdicts.true) if verdicts.predicted is None else verdicts.predicted
     by_class = verdicts.probabilities
-    numbers = classes.of(np.arange(record.outputs.shape[1]))
+    numbers = classes.find(np.arange(record.outputs.shape[1]))
     # What is explained, true or predicted for one image is followed for all of them; of few classes
     # each is, since another epoch may explain it.
     of_interest = np.full(classes.count, classes.count <= TRACKED)
     of_interest[np.unique(explained)] = True
     of_interest |= verdicts.true.any(axis=0) | predicted.any(axis=0)
     if record.against is not None:
-        of_interest[classes.of(record.against)] = True
+        of_interest[classes.find(record.against)] = True
     tracked = np.flatnonzero(of_interest)[:TRACKED]
     roles = verdicts.roles(np.asarray(explanation.output_indexes), record.kept)
     rows = []
-    empty = empty_taken_for(maps_of(explanation))
+    empty = find_empty_images(read_maps(explanation))
     for image, verdict in enumerate(verdicts):
         outputs = {
             int(number): _number(value)
@@ -177,7 +177,7 @@ def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]
         if by_class is not None:
             row["probabilities"] = {int(k): _number(by_class[image, k]) for k in tracked}
         if record.against is not None:
-            row["against"] = int(classes.of(record.against[image]))
+            row["against"] = int(classes.find(record.against[image]))
         if record.clear is not None:
             row["clear"] = [_number(value) for value in record.clear[image]]
         rows.append(row)

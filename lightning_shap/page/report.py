@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.atomic import replacing
+from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.page.bundle import data_in, html
 from lightning_shap.page.data import PageData, PageWriter, numbers_of
@@ -79,7 +79,7 @@ class Pages:
         path = Path(path)
         text = self.html(title)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
+        with replace_whole(path) as partial:
             partial.write_text(text, encoding="utf-8", errors="replace")
         return path
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
-from lightning_shap.explanation.atomic import is_free, open_regular, replacing
+from lightning_shap.explanation.atomic import is_free, open_regular, replace_whole
 from lightning_shap.page.bundle import HEAD_BYTES, owner_in
 from lightning_shap.page.data import PageData
 from lightning_shap.page.report import Pages
@@ -142,7 +142,7 @@ def _write(place: str, text: str) -> None:
         files.pipe_file(name, content)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
+    with replace_whole(path) as partial:
         partial.write_bytes(content)
 
 

@@ -7,20 +7,20 @@ import numpy as np
 
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.empty_images import empty_taken_for
-from lightning_shap.explanation.maps import Maps, maps_of
+from lightning_shap.explanation.empty_images import find_empty_images
+from lightning_shap.explanation.maps import Maps, read_maps
 from lightning_shap.explanation.phrases import (
     Name,
     Phrase,
-    alike,
-    counted,
+    count,
     join,
     number,
     percent,
     way,
     whole_percent,
+    write_alike,
 )
-from lightning_shap.explanation.verdicts import names_of, probability_of
+from lightning_shap.explanation.verdicts import join_names, write_probability
 from lightning_shap.pictures.sheet import Heading
 
 if TYPE_CHECKING:
@@ -45,18 +45,18 @@ class Captions:
     """
 
     def __init__(self, explanation: "ImageExplanation | Maps") -> None:
-        maps = maps_of(explanation)
+        maps = read_maps(explanation)
         if maps.record is None or maps.indexes is None or maps.base is None:
             raise ArgumentError(
                 "explanation",
                 "has no record of how it came about; give what lightning_shap.explain returned",
             )
         self.record, self._base = maps.record, maps.base
-        self._numbers = maps.record.classes.of(maps.indexes)  # of each map's class, (N, K')
-        self._outputs = maps.record.explained(maps.indexes)
+        self._numbers = maps.record.classes.find(maps.indexes)  # of each map's class, (N, K')
+        self._outputs = maps.record.sum_maps(maps.indexes)
         self._verdicts = maps.record.judge()
         self._roles = self._verdicts.roles(maps.indexes, maps.record.kept)
-        self._empty = empty_taken_for(maps)
+        self._empty = find_empty_images(maps)
         self._targets = None  # what the maps' outputs should be, (N, K')
         if maps.record.classes.values and maps.record.labels is not None:
             self._targets = np.take_along_axis(maps.record.labels, self._numbers, axis=1)
@@ -74,15 +74,15 @@ class Captions:
         if verdict.is_true_known:
             right = verdict.right or verdict.predicted is None
             return Heading(
-                names_of(verdict.true),
+                join_names(verdict.true),
                 "" if right else Phrase("predicted ", verdict.prediction),
-                probability_of(verdict.true),
+                write_probability(verdict.true),
                 true=True,
                 right=verdict.right,
             )
         if verdict.predicted is not None:
-            share = probability_of(verdict.predicted)
-            return Heading(names_of(verdict.predicted), "predicted", share)
+            share = write_probability(verdict.predicted)
+            return Heading(join_names(verdict.predicted), "predicted", share)
         return Heading(f"image {row}")
 
     def output(self, row: int, column: int) -> Heading:
@@ -96,7 +96,7 @@ class Captions:
         role = ", ".join(self._roles[row][column])
         role = role and f"  {role}"
         if self.record.against is not None:
-            other = int(self.record.classes.of(self.record.against[row]))
+            other = int(self.record.classes.find(self.record.against[row]))
             detail = Phrase("rather than ", self._name(other))
             return Heading(self._name(index), detail, role, true=true, note=join(change, clear))
         # Of a probability that was explained the way says where it ends.
@@ -112,10 +112,10 @@ class Captions:
             if record.grid
             else []
         )
-        regions = counted(record.regions[rows], "region")
+        regions = count(record.regions[rows], "region")
         regions += " that follow the image" * record.follows_image
         named = record.masker.endswith(("masker", "background"))
-        evaluations = counted(record.evaluations[rows], "evaluation")
+        evaluations = count(record.evaluations[rows], "evaluation")
         evaluations += ", every coalition: exact" * bool(record.exact[rows].all())
         return [
             record.method,
@@ -148,7 +148,7 @@ class Captions:
         if self._explains_probability:
             change = way(percent(base), percent(output))
         else:
-            change = way(*alike(base, output))
+            change = way(*write_alike(base, output))
         if self._targets is None or np.isnan(self._targets[row, column]):
             return change
         return join(change, f"true {number(self._targets[row, column])}")

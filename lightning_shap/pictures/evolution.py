@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 from PIL import Image
 
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.phrases import number
 from lightning_shap.pictures.captions import Captions, unit_of
 from lightning_shap.pictures.lettering import Style, fit
@@ -127,7 +127,7 @@ class _Cells:
         album: Album,
         look: Look,
     ) -> None:
-        maps = maps_of(explanation)
+        maps = read_maps(explanation)
         _, height, width, _ = maps.images.shape
         self._photographs = album.photographs(maps.images, **look)
         self._captions = Captions(explanation)
@@ -169,7 +169,7 @@ class _Cells:
         return self._small.draw(self._maps[snapshot][row], self._limit, self._under[row])
 
     def _values(self, snapshot: "Snapshot", row: int) -> np.ndarray:
-        return self._small.reduce(snapshot.maps.of(row)[0] * self._unit_pixels)
+        return self._small.reduce(snapshot.maps.get(row)[0] * self._unit_pixels)
 
 
 def _draw_cell(

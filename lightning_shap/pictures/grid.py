@@ -8,7 +8,7 @@ import numpy as np
 
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.phrases import number
 from lightning_shap.pictures import pixels
 from lightning_shap.pictures.captions import Captions, unit_of
@@ -70,7 +70,7 @@ def plot(
     Raises:
         ValueError: If an argument does not fit the explanation, or values or data are not finite.
     """
-    maps, limit = maps_of(explanation), check_limit(limit)
+    maps, limit = read_maps(explanation), check_limit(limit)
     captions = Captions(maps)
     images, height, width, count = maps.images.shape
     shown = _read_rows(rows, images)
@@ -89,7 +89,7 @@ def plot(
     # As shares of the peak, values are safe in float32.
     peak = maps.peak(shown) or 1.0
     cells = np.array(
-        [[pixels.reduce_map(one / peak, size, smooth) for one in maps.of(row)] for row in shown]
+        [[pixels.reduce_map(one / peak, size, smooth) for one in maps.get(row)] for row in shown]
     )
     in_units = peak * height * width / 100
     full, scale = choose_limit(limit, common_limit(cells) * in_units)
@@ -99,7 +99,7 @@ def plot(
         [captions.image(row), *(captions.output(row, output) for output in range(cells.shape[1]))]
         for row in shown
     ]
-    doubtful = [maps.doubtful(row) for row in shown]
+    doubtful = [maps.find_doubtful(row) for row in shown]
     facts = [
         f"{unit_of(captions.record)}, {scale}" if drawing.ramp else "",
         drawing.key,

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.ft2font import FT2Font
 from PIL import ImageDraw, ImageFont
 
-from lightning_shap.explanation.phrases import SEPARATOR, Name, Phrase, parts_of
+from lightning_shap.explanation.phrases import SEPARATOR, Name, Phrase, list_parts
 
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # DejaVu Sans, on every machine
 ELLIPSIS = "…"
@@ -52,7 +52,7 @@ def fit(text: str, style: Style, width: float, *, least: int = 0) -> str:
             make_legible(part).strip() if isinstance(part, Name) else make_legible(part),
             isinstance(part, Name),
         )
-        for part in parts_of(text)
+        for part in list_parts(text)
     ]
 
     def cut(most: int) -> str:
@@ -118,7 +118,7 @@ def make_legible(text: str) -> str:
 def _pieces(text: str) -> list[Phrase]:
     """Returns the pieces of a text, between which a line may break."""
     pieces: list[list[str]] = [[]]
-    for part in parts_of(text):
+    for part in list_parts(text):
         if part == SEPARATOR:
             pieces.append([])
         else:

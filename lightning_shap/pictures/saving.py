@@ -9,7 +9,7 @@ from PIL import Image
 
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation import archive
-from lightning_shap.explanation.atomic import replacing
+from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.grid import plot
 
@@ -77,7 +77,7 @@ def _write(picture: np.ndarray, path: Path) -> None:
         raise ArgumentError("path", f"must end in .png, got {str(path)!r}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
+        with replace_whole(path) as partial:
             Image.fromarray(picture).save(partial, format="PNG", compress_level=COMPRESSION)
     except OSError as error:
         reason = error.strerror or error

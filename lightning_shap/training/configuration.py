@@ -11,7 +11,7 @@ from lightning_shap.analysis.history.numbers import MetricName, checked_metrics
 from lightning_shap.engine.methods.registry import MethodName, RegionsName
 from lightning_shap.engine.outputs import Output
 from lightning_shap.engine.question import Question
-from lightning_shap.errors import ArgumentError, checked_choice, checked_count, checked_switch
+from lightning_shap.errors import ArgumentError, check_choice, check_count, check_switch
 from lightning_shap.explanation.classes import Returns
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.pictures.pixels import choose_channels
@@ -86,16 +86,16 @@ class Configuration:
 
     def __post_init__(self) -> None:
         read_strings(self)
-        checked_count("n_samples", self.n_samples, least=1)
-        checked_count("every_n_epochs", self.every_n_epochs, least=0)
+        check_count("n_samples", self.n_samples, least=1)
+        check_count("every_n_epochs", self.every_n_epochs, least=0)
         for switch in ("explain_untrained", "progress", "report", "per_sample"):
-            checked_switch(switch, getattr(self, switch))
+            check_switch(switch, getattr(self, switch))
         if (self.mean is None) != (self.std is None):
             raise ArgumentError("mean, std", "only one was given; give both or neither")
-        checked_choice("on_error", self.on_error, ("warn", "raise"))
-        checked_choice("explain_checkpoint", self.explain_checkpoint, ("best", None))
-        checked_choice("style", self.style, (*STYLES, None))
-        checked_choice("evolution", self.evolution, ("picture", "animated", None))
+        check_choice("on_error", self.on_error, ("warn", "raise"))
+        check_choice("explain_checkpoint", self.explain_checkpoint, ("best", None))
+        check_choice("style", self.style, (*STYLES, None))
+        check_choice("evolution", self.evolution, ("picture", "animated", None))
         if not self.tag.strip("/"):
             raise ArgumentError("tag", f"got {self.tag!r}; give a name such as 'shap'")
         if self.channels is not None:
@@ -112,7 +112,7 @@ class Configuration:
         asked = Question(**{name: getattr(self, name) for name in ASKED}, leading=leading)
         self.question = asked.complete(topk=USUAL_TOPK, regions=USUAL_REGIONS)
         if self.summary is not None:
-            checked_count("summary", self.summary, least=FEWEST, why="fewer say nothing of classes")
+            check_count("summary", self.summary, least=FEWEST, why="fewer say nothing of classes")
             check_comparable(self.question.returns, self.multi_label)
 
     @property

@@ -51,7 +51,7 @@ class FixedClasses:
         if self.classes is None or len(self.classes) != samples:
             return question
         kept = self.classes[:, : _kept_of(self.classes.shape[1])]
-        return question.beginning_with(kept, self.against)
+        return question.begin_with(kept, self.against)
 
     def mark(self, explanation: ImageExplanation, question: Question) -> None:
         """Notes in an explanation which of its maps are kept, where others are not."""

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from lightning_shap.errors import escaped
+from lightning_shap.errors import escape
 from lightning_shap.training.lightning import rank_zero_info, rank_zero_warn
 
 
@@ -23,7 +23,7 @@ def inform(message: str) -> None:
 
 
 def _emit(rank_zero: Callable[..., object], message: str) -> None:
-    message = "\n".join(map(escaped, message.split("\n")))  # it may hold names of others
+    message = "\n".join(map(escape, message.split("\n")))  # it may hold names of others
     try:
         rank_zero(message, stacklevel=6)  # where warn or inform is called
     except Exception:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lightning_shap.engine.progress import DELAY, Report, tqdm_bar
+from lightning_shap.engine.progress import DELAY, Report, show_bar
 from lightning_shap.training.lightning import Trainer
 
 
@@ -42,7 +42,7 @@ def _bar(trainer: Trainer, shown: bool) -> Iterator[Report]:
     silent = bar is None or getattr(bar, "is_disabled", False)
     names = [] if silent else [kind.__name__ for kind in type(bar).__mro__]
     if shown and trainer.is_global_zero and "TQDMProgressBar" in names:
-        with tqdm_bar("Explaining", delay=DELAY) as show:
+        with show_bar("Explaining", delay=DELAY) as show:
             yield show
     elif shown and trainer.is_global_zero and "RichProgressBar" in names:
         with _rich_description(bar) as show:

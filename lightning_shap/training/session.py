@@ -194,7 +194,7 @@ class Session:
             )
             if allowed == 0:
                 return None
-            question = self.classes.question(wanted.within(allowed), len(samples))
+            question = self.classes.question(wanted.shorten(allowed), len(samples))
             found = self._ask(samples, question, model)
             if found is None:
                 return None
@@ -281,8 +281,8 @@ class Session:
             half, history = None, self.logbook.history
             evaluations = self.ranks.on_first(lambda: half_of(final, history, self.budget))
             if evaluations:
-                question = self.asked.question.within(evaluations)
-                question = question.of_classes(final.output_indexes, final.record.against)
+                question = self.asked.question.shorten(evaluations)
+                question = question.pick_classes(final.output_indexes, final.record.against)
                 found = self._ask(samples, question)
                 half = None if found is None else found[0]
             self.ranks.gather(lambda: self.logbook.close(final, half, self.look))

@@ -94,7 +94,7 @@ class SharedExplainer:
             The explanation, and how faithful it is where that is measured.
         """
         ranks = self.ranks
-        mine, asked = ranks.share(samples), question.of_rows(ranks.rows)
+        mine, asked = ranks.share(samples), question.pick_rows(ranks.rows)
         others = None if partners is None else ranks.share(partners)
         own_names = self.asked.class_names
 

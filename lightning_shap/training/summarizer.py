@@ -74,7 +74,7 @@ class Summarizer:
         swapped = partners(_classes(some), count, self.question.seed)
         found = self.explainer.explain(
             some,
-            self.question.within(rows - ROWS),
+            self.question.shorten(rows - ROWS),
             trees=self.batch.trees,
             found_names=found_names,
             is_measured=False,

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageNet, VisionDataset
 from torchvision.models import ResNet18_Weights, resnet18
 
-from lightning_shap.engine.class_names import class_names_in, task_of
+from lightning_shap.engine.class_names import find_class_names, find_task
 from lightning_shap.training.samples.samples import class_names_of
 
 
@@ -68,21 +68,21 @@ def test_what_are_no_names_are_not_taken_for_names(classes):
 
 def test_names_are_in_the_order_of_their_numbers_whatever_json_made_of_them():
     labels = {str(number): f"name {number}" for number in (2, 10, 0, 1, *range(3, 10))}
-    assert class_names_in(Head(labels), 11) == [f"name {number}" for number in range(11)]
+    assert find_class_names(Head(labels), 11) == [f"name {number}" for number in range(11)]
 
 
 @pytest.mark.parametrize(
     "labels", [{0: "LABEL_0", 1: "LABEL_1"}, {1: "a", 2: "b"}, {0: "a", 5: "b"}]
 )
 def test_placeholders_and_numbers_that_are_missing_are_no_names(labels):
-    assert class_names_in(Head(labels), 2) is None
+    assert find_class_names(Head(labels), 2) is None
 
 
 def test_a_backbone_does_not_name_the_outputs_of_another_head():
     head = Head({0: "a", 1: "b"})
-    assert class_names_in(nn.Sequential(head), 2) == ["a", "b"]
-    assert class_names_in(nn.Sequential(head.backbone, nn.Linear(2, 2)), 2) is None
-    assert class_names_in(head, 3) is None
+    assert find_class_names(nn.Sequential(head), 2) == ["a", "b"]
+    assert find_class_names(nn.Sequential(head.backbone, nn.Linear(2, 2)), 2) is None
+    assert find_class_names(head, 3) is None
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_backbone_does_not_name_the_outputs_of_another_head():
     ],
 )
 def test_a_thousand_outputs_are_imagenets_only_where_timms_configuration_says_so(model, known):
-    names = class_names_in(model(), 1000)
+    names = find_class_names(model(), 1000)
     assert (names is not None) == known
     if names is not None:
         assert (names[0], names[207]) == ("tench", "golden retriever")
@@ -108,26 +108,26 @@ def test_a_thousand_outputs_are_imagenets_only_where_timms_configuration_says_so
 def test_label_names_of_timms_hub_come_first():
     model = timm.create_model("test_vit", num_classes=2)
     model.pretrained_cfg = {**model.pretrained_cfg, "label_names": ("a", "b")}
-    assert class_names_in(model, 2) == ["a", "b"]
+    assert find_class_names(model, 2) == ["a", "b"]
 
 
 def test_weights_that_a_module_keeps_name_its_classes():
     module = nn.Sequential(OrderedDict(net=nn.Linear(2, 1000)))
     module.weights = ResNet18_Weights.DEFAULT
-    assert class_names_in(module, 1000)[0] == "tench"
-    assert class_names_in(module.forward, 1000)[0] == "tench"
+    assert find_class_names(module, 1000)[0] == "tench"
+    assert find_class_names(module.forward, 1000)[0] == "tench"
 
 
 def test_a_function_knows_no_names():
-    assert class_names_in(lambda x: x, 3) is None
-    assert task_of(lambda x: x) is None
+    assert find_class_names(lambda x: x, 3) is None
+    assert find_task(lambda x: x) is None
 
 
 @pytest.mark.parametrize("task", ["regression", "multi_label_classification", None])
 def test_the_task_of_a_hugging_face_model_is_known(task):
     head = Head({0: "a"}, task)
-    assert task_of(nn.Sequential(head)) == task
-    assert task_of(head.backbone) is None
+    assert find_task(nn.Sequential(head)) == task
+    assert find_task(head.backbone) is None
 
 
 # The real ones
@@ -146,11 +146,11 @@ def test_a_real_hugging_face_model_says_its_names_and_task():
         problem_type="regression",
     )
     model = transformers.ViTForImageClassification(config)
-    assert class_names_in(model, 2) == ["a", "b"]
-    assert class_names_in(model.vit, 2) is None
-    assert task_of(model) == "regression"
+    assert find_class_names(model, 2) == ["a", "b"]
+    assert find_class_names(model.vit, 2) is None
+    assert find_task(model) == "regression"
     config.id2label = transformers.ViTConfig(num_labels=2).id2label
-    assert class_names_in(model, 2) is None
+    assert find_class_names(model, 2) is None
 
 
 def test_a_real_hugging_face_data_set_says_its_names():

@@ -7,7 +7,7 @@ from generic_model import generic_images
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lightning_shap.engine.maskers import background_of, describe
+from lightning_shap.engine.maskers import describe, paint_background
 
 sides = st.integers(1, 12)
 
@@ -19,7 +19,7 @@ sides = st.integers(1, 12)
 @example(8, 1, 3, 4, 1)  # a side of one
 def test_blur_gives_the_numbers_of_cv2(height, width, kernel_height, kernel_width, channels):
     images = generic_images(2, channels, height, width)
-    blurred = background_of(f"blur({kernel_width},{kernel_height})", images)
+    blurred = paint_background(f"blur({kernel_width},{kernel_height})", images)
     for image, ours in zip(images, blurred, strict=True):
         pixels = image.movedim(0, -1).contiguous().numpy()
         theirs = cv2.blur(pixels, (kernel_width, kernel_height)).reshape(pixels.shape)
@@ -31,14 +31,14 @@ def test_the_same_string_means_what_it_means_to_shap(size):
     images = generic_images(1, 3, *size)
     pixels = images[0].movedim(0, -1).contiguous().numpy()
     (theirs,) = shap.maskers.Image("blur(22,13)", pixels.shape)(None, pixels)
-    ours = background_of("blur(22,13)", images)
+    ours = paint_background("blur(22,13)", images)
     np.testing.assert_allclose(ours.movedim(1, -1), theirs, atol=1e-12)
     assert describe("blur(22,13)", images) == "blur(22,13)"
 
 
 def test_blur_of_float32_is_that_of_cv2():
     images = 10 * generic_images(1, 3, 33, 47, dtype=torch.float32) - 5
-    ours = background_of("blur(14, 9)", images)
+    ours = paint_background("blur(14, 9)", images)
     assert ours.dtype == torch.float32
     theirs = cv2.blur(images[0].movedim(0, -1).contiguous().numpy(), (14, 9))
     np.testing.assert_allclose(ours[0].movedim(0, -1), theirs, atol=1e-5)
@@ -47,12 +47,12 @@ def test_blur_of_float32_is_that_of_cv2():
 def test_the_blur_grows_with_the_image():
     images = generic_images(1, 3, 224, 56)
     assert describe("blur", images) == "blur(32,128)"
-    assert torch.equal(background_of("blur", images), background_of("blur(32,128)", images))
+    assert torch.equal(paint_background("blur", images), paint_background("blur(32,128)", images))
 
 
 def test_mean_is_each_images_own_colour():
     images = generic_images(2, 3, 4, 5)
-    background = background_of("mean", images)
+    background = paint_background("mean", images)
     assert background.shape == images.shape
     assert torch.allclose(background[1, 2], images[1, 2].mean())
 
@@ -60,21 +60,21 @@ def test_mean_is_each_images_own_colour():
 @pytest.mark.parametrize("number", [0, 0.5, -1.0, np.float32(0.5), np.int64(2)])
 def test_a_number_fills_the_image(number):
     images = generic_images(2, 3, 4, 5)
-    assert torch.equal(background_of(number, images), torch.full_like(images, float(number)))
+    assert torch.equal(paint_background(number, images), torch.full_like(images, float(number)))
     assert describe(number, images) == f"constant {float(number):g}"
 
 
 def test_a_tensor_serves_all_images_or_each():
     images, own = generic_images(2, 3, 4, 5), generic_images(2, 3, 4, 5, seed=1)
-    assert torch.equal(background_of(own, images), own)
-    assert torch.equal(background_of(own[0], images)[1], own[0])
-    as_images = background_of(own.float(), images)
+    assert torch.equal(paint_background(own, images), own)
+    assert torch.equal(paint_background(own[0], images)[1], own[0])
+    as_images = paint_background(own.float(), images)
     assert as_images.dtype == images.dtype
 
 
 def test_a_function_sees_the_images():
     images = generic_images(2, 3, 4, 5)
-    assert torch.equal(background_of(lambda images: images.flip(-1), images), images.flip(-1))
+    assert torch.equal(paint_background(lambda images: images.flip(-1), images), images.flip(-1))
 
 
 @pytest.mark.parametrize(
@@ -95,4 +95,4 @@ def test_a_function_sees_the_images():
 )
 def test_a_wrong_masker_is_named(masker, error, words):
     with pytest.raises(error, match=words):
-        background_of(masker, generic_images(2, 3, 4, 5))
+        paint_background(masker, generic_images(2, 3, 4, 5))

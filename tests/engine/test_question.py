@@ -126,9 +126,9 @@ def test_what_nobody_chose_is_completed_and_what_somebody_chose_stays():
 
 
 def test_a_question_of_some_rows_has_the_classes_of_these_rows():
-    asked = Question().of_classes(np.array([[0, 1], [2, 3], [4, 5]]), np.array([6, 7, 8]))
+    asked = Question().pick_classes(np.array([[0, 1], [2, 3], [4, 5]]), np.array([6, 7, 8]))
     with pytest.raises(ArgumentError, match="topk: got 2, but against= explains one class"):
         Question(topk=2, against=1)
-    some = asked.of_rows(slice(1, 3))
+    some = asked.pick_rows(slice(1, 3))
     assert some.targets.tolist() == [[2, 3], [4, 5]]
     assert some.against.tolist() == [7, 8]

@@ -12,8 +12,8 @@ from lightning_shap.explanation.atomic import (
     MARK,
     check_writable,
     open_regular,
-    published,
-    replacing,
+    publish,
+    replace_whole,
     work_folder,
 )
 from lightning_shap.pictures.saving import save
@@ -22,8 +22,8 @@ FILES = ["explanation.json", "explanation.npz", "explanation.png"]
 FIRST = FILES[1]
 
 
-def publish(directory, text):
-    with published(directory, FIRST, FILES) as folder:
+def write_set(directory, text):
+    with publish(directory, FIRST, FILES) as folder:
         for name in FILES:
             (folder / name).write_text(text)
 
@@ -33,22 +33,22 @@ def contents(directory):
 
 
 def test_a_set_appears_together_and_leaves_nothing_else(tmp_path):
-    publish(tmp_path / "new folder", "1")
-    publish(tmp_path / "new folder", "2")
+    write_set(tmp_path / "new folder", "1")
+    write_set(tmp_path / "new folder", "2")
     assert contents(tmp_path / "new folder") == dict.fromkeys(FILES, "2")
     assert len(os.listdir(tmp_path / "new folder")) == 3
 
 
 def test_other_files_are_left_alone(tmp_path):
     (tmp_path / "best_model.pth").write_text("weights")
-    publish(tmp_path, "1")
+    write_set(tmp_path, "1")
     assert contents(tmp_path) == {"best_model.pth": "weights", **dict.fromkeys(FILES, "1")}
 
 
 def test_a_failure_while_writing_leaves_the_older_set(tmp_path):
-    publish(tmp_path, "1")
+    write_set(tmp_path, "1")
     with pytest.raises(TypeError):
-        publish(tmp_path, None)
+        write_set(tmp_path, None)
     assert contents(tmp_path) == dict.fromkeys(FILES, "1")
 
 
@@ -73,22 +73,22 @@ def failing_at(step, error, monkeypatch):
 def test_a_cut_off_replacement_leaves_no_mixture_and_always_the_first_file(
     tmp_path, monkeypatch, step, error
 ):
-    publish(tmp_path, "1")
+    write_set(tmp_path, "1")
     with monkeypatch.context() as patch:
         failing_at(step, error, patch)
         with pytest.raises(type(error)):
-            publish(tmp_path, "2")
+            write_set(tmp_path, "2")
     now = contents(tmp_path)
     assert now[FIRST] == ("2" if step else "1")
     assert len({*now.values()}) == 1
-    publish(tmp_path, "3")
+    write_set(tmp_path, "3")
     assert contents(tmp_path) == dict.fromkeys(FILES, "3")
     assert sorted(os.listdir(tmp_path)) == FILES
 
 
 def test_a_file_that_the_new_set_lacks_goes(tmp_path):
-    publish(tmp_path, "1")
-    with published(tmp_path, FIRST, FILES) as folder:
+    write_set(tmp_path, "1")
+    with publish(tmp_path, FIRST, FILES) as folder:
         (folder / FIRST).write_text("2")
     assert contents(tmp_path) == {FIRST: "2"}
 
@@ -99,13 +99,13 @@ def test_two_publishers_at_once_never_leave_a_mixture(tmp_path):
     def publisher(name):
         start.wait()
         for number in range(40):
-            publish(tmp_path, f"{name} {number}")
+            write_set(tmp_path, f"{name} {number}")
 
     threads = [threading.Thread(target=publisher, args=(name,)) for name in "ab"]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        with atomic._locked(tmp_path):  # between two replacements
+        with atomic._hold_lock(tmp_path):  # between two replacements
             texts = set(contents(tmp_path).values())
         mixtures += [texts] if len(texts) > 1 else []
     assert not mixtures
@@ -119,7 +119,7 @@ def test_leftovers_of_ended_processes_are_cleared_and_work_that_goes_on_is_not(t
         (tmp_path / f".explanation.{name}" / MARK).touch()
         (tmp_path / f".explanation.{name}" / "000001.npz").write_text("left over")
     with work_folder(tmp_path, "789.shards") as going_on:
-        publish(tmp_path, "1")
+        write_set(tmp_path, "1")
         assert going_on.is_dir()
         assert sorted(os.listdir(tmp_path)) == [going_on.name, *FILES]
 
@@ -136,10 +136,10 @@ with replacing(sys.argv[1] + "/x.png") as partial:
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
     atomic._cleared.clear()  # as in another process
-    with replacing(tmp_path / "y.png") as partial:
+    with replace_whole(tmp_path / "y.png") as partial:
         partial.write_text("whole")
         atomic._cleared.clear()
-        with replacing(tmp_path / "z.png") as other:  # whose process leaves ours alone
+        with replace_whole(tmp_path / "z.png") as other:  # whose process leaves ours alone
             other.write_text("whole")
     assert contents(tmp_path) == {"y.png": "whole", "z.png": "whole"}
 
@@ -153,8 +153,8 @@ def test_only_regular_files_are_replaced(tmp_path, kind, name):
     before = everything_below(tmp_path)
     what = f"is a {kind.split()[0]} and no file; move it away, or give another"
     with pytest.raises(OSError, match=what):
-        publish(place, "1")
-    with pytest.raises(OSError, match=what), replacing(place / name):
+        write_set(place, "1")
+    with pytest.raises(OSError, match=what), replace_whole(place / name):
         pass
     with pytest.raises(OSError, match=what):
         check_writable(place, FILES)
@@ -168,7 +168,7 @@ def test_names_of_unfinished_work_prove_nothing(tmp_path, kind, name):
     place.mkdir()
     make_kind(kind, place / f".explanation.{name}", tmp_path)
     before = everything_below(tmp_path)
-    publish(place, "1")
+    write_set(place, "1")
     after = everything_below(tmp_path)
     assert {path: after[path] for path in before} == before
     assert {path.name for path in {*after} - {*before}} == {*FILES}
@@ -187,7 +187,7 @@ def test_a_folder_of_ours_is_emptied_of_files_alone(tmp_path):
     (ours / "a link").symlink_to(tmp_path)
     (ours / "000001.npz").write_text("left over")
     (ours / MARK).touch()
-    publish(tmp_path, "1")
+    write_set(tmp_path, "1")
     assert sorted(path.name for path in ours.iterdir()) == ["a folder", "a link"]
     assert (ours / "a folder" / "key").read_text() == "secret"
 
@@ -226,7 +226,7 @@ def test_a_file_that_is_not_finished_leaves_the_older_one(tmp_path):
     path.write_text("1")
 
     def fails():
-        with replacing(path) as partial:
+        with replace_whole(path) as partial:
             partial.write_text("2")
             raise ZeroDivisionError
 

@@ -13,14 +13,14 @@ rows = np.random.default_rng(0)
 
 @given(kinds)
 def test_each_output_has_a_class_and_each_class_a_name(classes):
-    numbers = classes.of(np.arange(classes.outputs))
+    numbers = classes.find(np.arange(classes.outputs))
     assert sorted(numbers) == numbers.tolist()
     assert numbers[-1] == classes.count - 1
-    assert len(classes.named(None)) == classes.count
+    assert len(classes.name(None)) == classes.count
     names = [f"name {i}" for i in range(classes.count)]
-    assert classes.named(names).tolist() == names
+    assert classes.name(names).tolist() == names
     by_class = rows.random((3, classes.count))
-    assert np.array_equal(classes.with_output(by_class), by_class[:, numbers])
+    assert np.array_equal(classes.pick_outputs(by_class), by_class[:, numbers])
 
 
 @given(kinds)
@@ -28,46 +28,46 @@ def test_probabilities_of_all_classes_hold_those_of_the_outputs(classes):
     probabilities = rows.random((3, classes.outputs))
     of_all = classes.probabilities(probabilities)
     assert of_all.shape == (3, classes.count)
-    assert np.array_equal(classes.with_output(of_all), probabilities)
+    assert np.array_equal(classes.pick_outputs(of_all), probabilities)
 
 
 def test_a_single_output_stands_for_the_second_of_two_classes():
     classes = Classes(1)
     assert classes.count == 2
-    assert classes.of(np.array([[0]])).tolist() == [[1]]
-    assert classes.named(["ill"]).tolist() == ["not ill", "ill"]
+    assert classes.find(np.array([[0]])).tolist() == [[1]]
+    assert classes.name(["ill"]).tolist() == ["not ill", "ill"]
     probabilities = np.array([[0.9], [0.2], [0.5]])
-    predicted = classes.predicted(np.zeros((3, 1)), probabilities)
+    predicted = classes.predict(np.zeros((3, 1)), probabilities)
     assert predicted.argmax(1).tolist() == [1, 0, 0]
-    assert classes.predicted(np.zeros((3, 1)), None) is None
-    assert classes.right(np.array([1, 1, -1]), predicted) == [True, False, None]
+    assert classes.predict(np.zeros((3, 1)), None) is None
+    assert classes.compare(np.array([1, 1, -1]), predicted) == [True, False, None]
 
 
 def test_values_are_no_classes():
     for outputs in (1, 3):
         classes = Classes(outputs, values=True)
         assert classes.count == outputs
-        assert classes.named(None)[0] == "output 0"
-        assert classes.predicted(np.ones((2, outputs)), None) is None
-    assert Classes(1, values=True).named(["age"]).tolist() == ["age"]
-    assert Classes(1, values=True).checked(np.array([3, 4])).tolist() == [[3.0], [4.0]]
+        assert classes.name(None)[0] == "output 0"
+        assert classes.predict(np.ones((2, outputs)), None) is None
+    assert Classes(1, values=True).name(["age"]).tolist() == ["age"]
+    assert Classes(1, values=True).read_labels(np.array([3, 4])).tolist() == [[3.0], [4.0]]
 
 
 def test_where_several_classes_may_be_true_each_is_predicted_for_itself():
     classes = Classes(3, multi_label=True)
     probabilities = np.array([[0.9, 0.2, 0.6], [0.1, 0.1, 0.2], [0.9, 0.9, 0.1]])
-    predicted = classes.predicted(probabilities, probabilities)
+    predicted = classes.predict(probabilities, probabilities)
     assert predicted.tolist() == [[True, False, True], [False] * 3, [True, True, False]]
     labels = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 0]])
-    assert classes.right(classes.checked(labels), predicted) == [True, True, False]
-    assert classes.right(np.array([0, -1, 0]), predicted) == [False, None, False]
+    assert classes.compare(classes.read_labels(labels), predicted) == [True, True, False]
+    assert classes.compare(np.array([0, -1, 0]), predicted) == [False, None, False]
 
 
 def test_a_single_prediction_is_right_if_it_is_one_of_several_classes():
     classes = Classes(3)
-    predicted = classes.predicted(np.eye(3), None)
+    predicted = classes.predict(np.eye(3), None)
     several = np.array([[True, True, False], [True, False, True], [False] * 3])
-    assert classes.right(several, predicted) == [True, False, None]
+    assert classes.compare(several, predicted) == [True, False, None]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_single_prediction_is_right_if_it_is_one_of_several_classes():
     ],
 )
 def test_labels_have_one_form(labels, known):
-    assert Classes(3).checked(np.array(labels)).tolist() == known
+    assert Classes(3).read_labels(np.array(labels)).tolist() == known
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_labels_have_one_form(labels, known):
 )
 def test_labels_that_fit_no_output_are_refused(classes, labels, words):
     with pytest.raises(ValueError, match=words):
-        classes.checked(np.array(labels))
+        classes.read_labels(np.array(labels))
 
 
 @pytest.mark.parametrize(("classes", "count"), [(Classes(1), 3), (Classes(3), 1)])
 def test_a_wrong_number_of_names_is_refused(classes, count):
     words = f"class_names: got {count} names, but the model has {classes.count} classes"
     with pytest.raises(ValueError, match=words):
-        classes.named(["a"] * count)
+        classes.name(["a"] * count)

@@ -8,8 +8,8 @@ import torch
 
 import lightning_shap
 from lightning_shap.explanation.archive import save
-from lightning_shap.explanation.empty_images import BALANCED, empty_taken_for
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.empty_images import BALANCED, find_empty_images
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.captions import Captions
 
@@ -35,7 +35,7 @@ def test_a_class_that_the_empty_image_has_already_is_said_so(method):
     blue = explained(5.0, -1.0, 0.0, method=method, max_evals=20)
     said = "the masked image alone is taken for cat 99.3 %: the map shows what the details change"
     assert (blue.values.sum((1, 2, 3)) < 0).all()
-    (empty,), _ = empty_taken_for(maps_of(blue))
+    (empty,), _ = find_empty_images(read_maps(blue))
     assert empty.words == f"{said}; try masker='blur'"
     assert empty.words in blue.summary()
     (row, _) = PageWriter().data(blue).facts["rows"]
@@ -53,7 +53,7 @@ def test_a_class_that_the_empty_image_has_already_is_said_so(method):
 )
 def test_a_map_that_says_what_was_predicted_has_no_note(bias, weight):
     red = explained(bias, weight, 0.0, max_evals=20)
-    assert empty_taken_for(maps_of(red)) == [[None], [None]]
+    assert find_empty_images(read_maps(red)) == [[None], [None]]
     assert "empty:" not in red.summary()
     assert not Captions(red).output(0, 0).note
     assert PageWriter().data(red).facts["rows"][0]["note"] == ""
@@ -64,8 +64,8 @@ def test_a_map_is_mainly_blue_up_to_a_tenth_more_red(total, noted):
     blue = explained(5.0, -1.0, 0.0, max_evals=20)
     values = np.zeros((2, 8, 8, 1, 1))
     values[:, 0, 0], values[:, 1, 1] = 1 + total, total - 1
-    maps = replace(maps_of(blue), source=values)
-    assert (empty_taken_for(maps)[0][0] is not None) == noted
+    maps = replace(read_maps(blue), source=values)
+    assert (find_empty_images(maps)[0][0] is not None) == noted
 
 
 def test_each_masker_has_words_of_its_own_and_another_to_try():
@@ -74,7 +74,7 @@ def test_each_masker_has_words_of_its_own_and_another_to_try():
         ("mean", "the image's mean colour alone", "'blur'"),
         (0.25, "the masked image alone", "'blur'"),
     ):
-        (empty,), _ = empty_taken_for(maps_of(explained(5.0, 0.0, masker, max_evals=20)))
+        (empty,), _ = find_empty_images(read_maps(explained(5.0, 0.0, masker, max_evals=20)))
         assert empty.words.startswith(words)
         assert empty.words.endswith(f"try masker={other}")
 
@@ -86,4 +86,4 @@ def test_what_the_empty_image_has_is_saved_and_may_be_missing(tmp_path):
     assert same.summary() == blue.summary()
     older = replace(blue.record, empty_probabilities=None)
     blue.record = older
-    assert empty_taken_for(maps_of(blue)) == [[None], [None]]
+    assert find_empty_images(read_maps(blue)) == [[None], [None]]

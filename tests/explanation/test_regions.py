@@ -15,7 +15,7 @@ from lightning_shap import explain, plot
 from lightning_shap.explanation.archive import load, save
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.join import interleave
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.regions import Regions, join_regions
 from lightning_shap.pictures.captions import Captions
 
@@ -154,7 +154,9 @@ def test_a_slice_of_images_and_outputs_has_its_regions(explanation, item):
         part = whole[item]
         assert part.shape == dense[item].shape
         assert len(part.regions.values) == len(part.record.evaluations)
-        assert np.array_equal(maps_of(part).values, maps_of(spelled_out(explanation)[item]).values)
+        assert np.array_equal(
+            read_maps(part).values, read_maps(spelled_out(explanation)[item]).values
+        )
         assert np.array_equal(part.values, dense[item])
         assert errors is None or np.array_equal(part.error_std, errors[item])
         doubled = part[...]

@@ -13,7 +13,7 @@ from generic_model import Generic, generic_images
 from lightning_shap import InsertionAUC, explain, load, plot
 from lightning_shap.explanation.archive import save
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.record import PER_IMAGE, PER_MAP
 from lightning_shap.pictures.captions import Captions
 
@@ -83,7 +83,7 @@ def picked(whole, images, outputs):
 
 
 def words_of(explanation):
-    captions, maps = Captions(explanation), maps_of(explanation).values
+    captions, maps = Captions(explanation), read_maps(explanation).values
     rows, columns = range(len(maps)), range(maps.shape[1])
     return (
         [captions.image(row) for row in rows],
@@ -175,7 +175,7 @@ def test_pixels_may_be_cut_out(whole):
     assert plot(window).ndim == 3
     assert words_of(window)[0] == words_of(whole)[0][1:3]
     reds = whole[:, :, :, :1]
-    np.testing.assert_array_equal(maps_of(reds).values[:, 0], whole.values[..., 0, 0])
+    np.testing.assert_array_equal(read_maps(reds).values[:, 0], whole.values[..., 0, 0])
     assert plot(reds).ndim == 3
 
 

@@ -18,7 +18,7 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import ArchiveBlocks, merge, open_archive, read_look, save
 from lightning_shap.explanation.eight_bit_images import from_levels, to_levels
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.npz import write
 from lightning_shap.explanation.record import PER_IMAGE
 from lightning_shap.page.data import PageWriter
@@ -196,8 +196,8 @@ def test_version_2_is_read(name):
     )
     assert json.loads(str(old["about"]))["format"] == 2
     np.testing.assert_allclose(
-        maps_of(explanation).values,
-        maps_of(exact).values,
+        read_maps(explanation).values,
+        read_maps(exact).values,
         atol=1e-6 * np.abs(exact.values).max() * 3,
     )
     np.testing.assert_allclose(explanation.data * 255, old["photographs"], atol=1e-4)

@@ -17,8 +17,8 @@ NAMES = ["cat", "dog", "cup"]
 def judged(probabilities, labels, **known):
     shares = np.array(probabilities, dtype=float)
     classes = Classes(shares.shape[1], **known)
-    labels = None if labels is None else classes.checked(np.array(labels))
-    names = classes.named(NAMES[: classes.count])
+    labels = None if labels is None else classes.read_labels(np.array(labels))
+    names = classes.name(NAMES[: classes.count])
     return Verdicts(classes, np.log(shares), shares, labels, names)
 
 

@@ -71,7 +71,7 @@ def an_explanation(
         seed=0,
         outputs=outputs,
         probabilities=probabilities,
-        class_names=Classes(outputs.shape[1], values=output == "value").named(None),
+        class_names=Classes(outputs.shape[1], values=output == "value").name(None),
         labels=labels,
         evaluations=np.full(images, 100),
         regions=np.arange(12, 12 + images),

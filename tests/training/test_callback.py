@@ -165,8 +165,8 @@ def test_samples_are_the_same_through_all_epochs_of_a_shuffled_loader(tmp_path):
 
 def test_regions_of_the_samples_are_found_once_for_all_epochs(tmp_path, monkeypatch):
     found = []
-    original = image_tree.image_tree
-    monkeypatch.setattr(image_tree, "image_tree", lambda image: found.append(1) or original(image))
+    original = image_tree.grow_tree
+    monkeypatch.setattr(image_tree, "grow_tree", lambda image: found.append(1) or original(image))
     ours = tiny_callback(regions="image")
     trainer = fit(tmp_path, ours, max_epochs=3)
     assert len(steps(trainer)) == 4

@@ -8,7 +8,7 @@ import pytest
 from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from tiny_training import FaultyClassifier, fit, lightning_warns, tiny_callback
 
-from lightning_shap.engine.progress import tqdm_bar
+from lightning_shap.engine.progress import show_bar
 from lightning_shap.training import progress_bar as progress
 from lightning_shap.training.progress_bar import report_progress
 
@@ -44,7 +44,7 @@ def test_a_short_explanation_has_no_bar(tmp_path, capsys):
 
 
 def test_a_bar_shows_what_is_done_of_what_is_allowed(capsys):
-    with tqdm_bar("explaining", 8, delay=0) as show:
+    with show_bar("explaining", 8, delay=0) as show:
         assert "explaining:   0%" in capsys.readouterr().err
         time.sleep(0.15)  # tqdm draws ten times a second
         show(3, 6)

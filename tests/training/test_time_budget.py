@@ -181,6 +181,6 @@ def test_faithfulness_costs_the_rows_that_are_stated_and_the_budget_counts_them(
 
 def test_fewer_evaluations_than_a_grid_needs_are_spent_on_patches_that_they_resolve():
     question = ShapCallback(method="kernel", grid=20, max_evals=400).question
-    assert question.within(399).grid is None
-    assert question.within(399).regions == "boxes"
-    assert question.within(400).grid == (20, 20)
+    assert question.shorten(399).grid is None
+    assert question.shorten(399).regions == "boxes"
+    assert question.shorten(400).grid == (20, 20)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightning_shap.analysis.class_summary.groups import Group
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
@@ -50,12 +50,12 @@ def gathered(explanations: Iterable["ImageExplanation"], groups: Sequence[Group]
     sums: list[np.ndarray] = []
     map_of, image_of, first = {}, {}, 0
     for explanation in explanations:
-        maps = maps_of(explanation)
+        maps = read_maps(explanation)
         for place, image in enumerate(maps.images):
             row = first + place
             if row not in within:
                 continue
-            of_image = maps.of(place)
+            of_image = maps.get(place)
             own = as_shares(of_image[0])
             rest = [] if len(of_image) < 2 else [as_shares(of_image[0] - of_image[1])]
             added = [own, image, *rest]

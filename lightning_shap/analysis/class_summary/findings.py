@@ -14,7 +14,7 @@ from lightning_shap.analysis.class_summary.suspicions import Suspicion, suspicio
 from lightning_shap.analysis.class_summary.swaps import PARTS, swapped
 from lightning_shap.analysis.class_summary.two_classes import Fact, facts
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
@@ -57,7 +57,7 @@ class Findings:
         cells, labels, predicted, right, records = [], [], [], [], []
         for explanation in explanations:
             record, of_images = _judged(explanation)
-            maps = maps_of(explanation)
+            maps = read_maps(explanation)
             cells.append(on_grid(maps))
             predicted.append(of_images)
             labels.append(_labels(record, of_images))

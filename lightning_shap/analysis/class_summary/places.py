@@ -110,7 +110,7 @@ def on_grid(maps: Maps) -> np.ndarray:
 
     A map of zeros says nothing of any place, and is even.
     """
-    cells = np.stack([_reduced(maps.of(image)[0]) for image in range(maps.source.shape[0])])
+    cells = np.stack([_reduced(maps.get(image)[0]) for image in range(maps.source.shape[0])])
     totals = cells.sum(axis=(1, 2), keepdims=True)
     return np.where(totals > 0, cells / np.where(totals > 0, totals, 1), 1 / GRID**2)
 

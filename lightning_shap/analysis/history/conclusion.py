@@ -9,9 +9,9 @@ from lightning_shap.analysis.history.numbers import ALONE, numbers_of_maps
 from lightning_shap.analysis.history.snapshot import Snapshot, first_maps
 from lightning_shap.analysis.metrics.similarity import Similarity
 from lightning_shap.analysis.metrics.where import CORNERS, border_mask, corner_mask
-from lightning_shap.explanation.empty_images import empty_taken_for
-from lightning_shap.explanation.maps import Maps, maps_of
-from lightning_shap.explanation.phrases import MINUS, fixed, whole_percent
+from lightning_shap.explanation.empty_images import find_empty_images
+from lightning_shap.explanation.maps import Maps, read_maps
+from lightning_shap.explanation.phrases import MINUS, whole_percent, write_fixed
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
@@ -201,7 +201,7 @@ def summarize(explanation: "ImageExplanation") -> str:
 def lines_of(explanation: "ImageExplanation") -> list[str]:
     """Returns what one explanation says: what is right, where it looks, how sure it is."""
     numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
-    size = maps_of(explanation).images.shape[1:3]
+    size = read_maps(explanation).images.shape[1:3]
     return [
         _result(explanation),
         _where(numbers, size),
@@ -214,7 +214,7 @@ def _empty(explanation: "ImageExplanation") -> list[str]:
     """Says that empty images are taken for their classes already, which makes maps blue."""
     found = {
         image: first
-        for image, (first, *_) in enumerate(empty_taken_for(maps_of(explanation)))
+        for image, (first, *_) in enumerate(find_empty_images(read_maps(explanation)))
         if first is not None
     }
     if not found:
@@ -226,7 +226,7 @@ def _empty(explanation: "ImageExplanation") -> list[str]:
 
 def _written(similarity: float | None) -> str:
     """Returns a similarity in words, never as one that there is not."""
-    return "unknown" if similarity is None else fixed(similarity, 2)
+    return "unknown" if similarity is None else write_fixed(similarity, 2)
 
 
 def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, float]:

@@ -21,8 +21,8 @@ from lightning_shap.analysis.metrics.where import (
     TopShare,
 )
 from lightning_shap.engine.methods.registry import METHODS
-from lightning_shap.errors import ArgumentError, ArgumentTypeError, shown
-from lightning_shap.explanation.maps import Maps, maps_of
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, show
+from lightning_shap.explanation.maps import Maps, read_maps
 
 if TYPE_CHECKING:
     from lightning_shap.engine.question import Question
@@ -44,12 +44,12 @@ def checked_metrics(metrics: Any) -> tuple[MetricName, ...]:
         return USUAL
     if isinstance(metrics, str) or not isinstance(metrics, Sequence):
         raise ArgumentTypeError(
-            "metrics", f"got {shown(metrics)}; give a list of {', '.join(get_args(MetricName))}"
+            "metrics", f"got {show(metrics)}; give a list of {', '.join(get_args(MetricName))}"
         )
     unknown = [name for name in metrics if name not in get_args(MetricName)]
     if unknown:
         choices = ", ".join(map(repr, get_args(MetricName)))
-        raise ArgumentError("metrics", f"unknown {shown(unknown[0])}; give some of {choices}")
+        raise ArgumentError("metrics", f"unknown {show(unknown[0])}; give some of {choices}")
     return tuple(metrics)
 
 
@@ -67,7 +67,7 @@ def numbers_of_maps(
         control: Their maps of the untrained model, or None.
         metrics: Which ones to take.
     """
-    maps = maps_of(explanation)
+    maps = read_maps(explanation)
     numbers: dict[str, float] = {}
     if "settled" in metrics and previous is not None:
         for prefix, alike in (("", Similarity(**ALONE)), ("rank_", Similarity("rank", **ALONE))):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightning_shap.explanation.coarse_maps import MOST_CELLS, layout_of, shrink
+from lightning_shap.explanation.coarse_maps import MOST_CELLS, lay_out, shrink
 from lightning_shap.explanation.file_format import read_source, source_arrays
-from lightning_shap.explanation.maps import Maps, maps_of
+from lightning_shap.explanation.maps import Maps, read_maps
 from lightning_shap.explanation.npz import pack
 from lightning_shap.explanation.phrases import Name, Phrase
 from lightning_shap.explanation.regions import Regions
@@ -101,7 +101,7 @@ class Snapshot:
 
 def first_maps(explanation: "ImageExplanation") -> Maps:
     """Returns the maps that a snapshot keeps of an explanation, and by which it is compared."""
-    maps = maps_of(explanation)
+    maps = read_maps(explanation)
     source: Regions | np.ndarray
     if isinstance(maps.source, Regions):
         everything = np.arange(len(maps.source.labels))
@@ -121,11 +121,11 @@ def _no_images(source: Regions | np.ndarray) -> np.ndarray:
 
 def _cells(maps: Maps) -> Regions | np.ndarray:
     """Returns the first maps of pixels, float32, summed up over cells where there are very many."""
-    summed = np.stack([maps.of(image)[:1] for image in range(len(maps.images))])
+    summed = np.stack([maps.get(image)[:1] for image in range(len(maps.images))])
     pixels = np.moveaxis(summed, 1, -1)[:, :, :, None].astype(np.float32)
     if max(pixels.shape[1:3]) <= MOST_CELLS:
         return pixels
-    layout = layout_of(Maps(pixels, _no_images(pixels)))
+    layout = lay_out(Maps(pixels, _no_images(pixels)))
     cells = Regions.even(layout.region_map, layout.values, 1)
     return Regions(cells.labels, cells.per_pixel.astype(np.float32), 1)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.engine.incoming import plain_on_host
+from lightning_shap.engine.incoming import bring_to_host
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.maps import Maps, maps_of
+from lightning_shap.explanation.maps import Maps, read_maps
 from lightning_shap.explanation.regions import Regions
 
 SPARSE = 4  # pairs of regions per pixel, from which on they are sorted and not counted
@@ -78,8 +78,8 @@ def any_maps(explanation: Any) -> Maps:
         ArgumentError: If it is none of these, or not finite.
     """
     if isinstance(explanation, Maps) or hasattr(explanation, "base_values"):
-        return maps_of(explanation)
-    values = np.asarray(plain_on_host(explanation), dtype=np.float64)
+        return read_maps(explanation)
+    values = np.asarray(bring_to_host(explanation), dtype=np.float64)
     if values.ndim not in (3, 4) or 0 in values.shape:
         raise ArgumentError(
             "explanation",
@@ -103,7 +103,7 @@ def boxes_as_masks(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
     """
     masks = np.zeros((len(boxes), height, width), dtype=bool)
     for mask, given in zip(masks, boxes, strict=True):
-        of_image = np.asarray(plain_on_host(given), float)
+        of_image = np.asarray(bring_to_host(given), float)
         if of_image.size % 4 or not np.isfinite(of_image).all():
             raise ArgumentError(
                 "boxes", f"got {of_image.tolist()}; give (left, top, right, bottom) for each box"
@@ -123,5 +123,5 @@ def _by_region(maps: Maps, image: int) -> tuple[np.ndarray, np.ndarray | None, n
         if std is not None:
             std = std[image].T / np.maximum(source.sizes[image], 1)
         return source.per_map[image].T, std, labels
-    values = maps.of(image).reshape(source.shape[-1], -1)
+    values = maps.get(image).reshape(source.shape[-1], -1)
     return values, None, np.arange(values.shape[1])

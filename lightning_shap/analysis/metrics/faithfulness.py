@@ -14,10 +14,10 @@ from torchmetrics import Metric
 from lightning_shap.analysis.metrics.rankings import Rankings, all_ranks, maps_in
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.incoming import check_model
-from lightning_shap.engine.maskers import MaskerLike, background_of
+from lightning_shap.engine.maskers import MaskerLike, paint_background
 from lightning_shap.engine.outputs import Output
 from lightning_shap.engine.question import Question
-from lightning_shap.errors import ArgumentError, checked_count
+from lightning_shap.errors import ArgumentError, check_count
 from lightning_shap.explanation.classes import Returns
 from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import isolating
@@ -66,9 +66,9 @@ class _AreaUnderCurve(Metric):
             seed=seed,
         )
         ends_alone = "with one, every map has the same curve"
-        self.steps = checked_count("steps", steps, least=2, why=ends_alone)
+        self.steps = check_count("steps", steps, least=2, why=ends_alone)
         self.per_target = per_target
-        self.random_maps = checked_count("random_maps", random_maps, least=0)
+        self.random_maps = check_count("random_maps", random_maps, least=0)
         points = torch.zeros(self.steps + 1, dtype=torch.float32)
         self.add_state("identity", torch.tensor(list(uuid4().bytes)), "max")
         self.add_state("curve_sum", points, "sum")
@@ -108,7 +108,7 @@ class _AreaUnderCurve(Metric):
         game = CoalitionGame(
             model,
             images,
-            background_of(self.question.masker, images),
+            paint_background(self.question.masker, images),
             **self._asked(explanation),
             multi_label=self.question.multi_label,
             batch_size=self.question.batch_size,

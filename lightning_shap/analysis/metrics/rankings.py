@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from lightning_shap.analysis.metrics.cells import any_maps
-from lightning_shap.engine.incoming import plain_on_host, read_images
+from lightning_shap.engine.incoming import bring_to_host, read_images
 from lightning_shap.errors import ArgumentError
 
 
@@ -117,7 +117,7 @@ def maps_in(
             f"has {len(maps)} maps of {maps.shape[2:]} pixels for images of shape "
             f"{tuple(images.shape)}; give a map of the same pixels for each image",
         )
-    classes = np.asarray(plain_on_host(targets))
+    classes = np.asarray(bring_to_host(targets))
     classes = classes[:, None] if classes.ndim == 1 else classes
     if classes.shape != maps.shape[:2] or classes.dtype.kind not in "iu":
         raise ArgumentError(

@@ -11,7 +11,7 @@ import torch
 
 from lightning_shap.analysis.metrics.cells import Cells, any_maps, common_cells
 from lightning_shap.analysis.metrics.mean_of_maps import MeanOfMaps
-from lightning_shap.errors import ArgumentError, checked_choice
+from lightning_shap.errors import ArgumentError, check_choice
 from lightning_shap.explanation.maps import Maps
 
 DRAWS = 32  # of the errors, for a noise floor
@@ -67,7 +67,7 @@ class Similarity(MeanOfMaps):
         **kwargs: Any,
     ) -> None:
         super().__init__(per_target, **kwargs)
-        checked_choice("kind", kind, ("cosine", "rank"))
+        check_choice("kind", kind, ("cosine", "rank"))
         self.kind = kind
         self.seed = seed
         self.add_state("floor_total", torch.tensor(0.0), "sum")

@@ -120,5 +120,5 @@ class MissingShare(_OfRecord):
     def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
         if maps.indexes is None or maps.base is None:
             return None
-        change = np.abs(record.explained(maps.indexes) - maps.base)
+        change = np.abs(record.sum_maps(maps.indexes) - maps.base)
         return np.where(change > 0, record.additivity_gap / np.where(change > 0, change, 1), 0.0)

@@ -7,8 +7,8 @@ import numpy as np
 
 from lightning_shap.analysis.metrics.cells import any_maps, boxes_as_masks, cells_of, counts_within
 from lightning_shap.analysis.metrics.mean_of_maps import MeanOfMaps
-from lightning_shap.engine.incoming import plain_on_host
-from lightning_shap.errors import ArgumentError, checked_choice
+from lightning_shap.engine.incoming import bring_to_host
+from lightning_shap.errors import ArgumentError, check_choice
 from lightning_shap.explanation.maps import Maps
 
 Corner = Literal["top left", "top right", "bottom left", "bottom right"]
@@ -59,7 +59,7 @@ class AttributionShare(MeanOfMaps):
                 raise ArgumentError("boxes", f"are of {len(boxes)} images; give {count}")
             inside = boxes_as_masks(boxes, height, width)
         else:
-            inside = np.asarray(plain_on_host(masks))
+            inside = np.asarray(bring_to_host(masks))
             if inside.shape not in ((height, width), (count, height, width)):
                 raise ArgumentError(
                     "masks", f"have shape {inside.shape}; give {(count, height, width)}"
@@ -134,7 +134,7 @@ class CornerShare(_PlaceShare):
         **kwargs: Any,
     ) -> None:
         super().__init__(per_target, **kwargs)
-        checked_choice("corner", corner, CORNERS)
+        check_choice("corner", corner, CORNERS)
         self.corner = corner
         self.side = _checked_share("side", side, most=1)
 

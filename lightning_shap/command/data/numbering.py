@@ -45,7 +45,7 @@ def number_as(images: ImageSet, classes: int, class_names: Sequence[str] | None 
     expected = Classes(classes).count
     folders, labels = images.class_names, images.labels
     if class_names is not None:
-        names = Classes(classes).named(class_names).tolist()
+        names = Classes(classes).name(class_names).tolist()
         if folders is not None and labels is not None and set(folders) <= set(names):
             places = np.array([names.index(folder) for folder in folders])
             return replace(images, labels=places[labels], class_names=names)

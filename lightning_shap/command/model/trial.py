@@ -7,7 +7,7 @@ from lightning_shap.command.data.preprocessing import Preprocessing
 from lightning_shap.command.untrusted import clean
 from lightning_shap.engine.last_operation import LastOperation
 from lightning_shap.engine.model_call import call_model
-from lightning_shap.engine.outputs import logits_of
+from lightning_shap.engine.outputs import find_logits
 from lightning_shap.engine.returned import Returned
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Returns
@@ -57,4 +57,4 @@ def predict_classes(
 
 def _call(module: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     with evaluation_mode(module), torch.no_grad():
-        return logits_of(call_model(module, images))
+        return find_logits(call_model(module, images))

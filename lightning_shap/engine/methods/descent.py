@@ -26,7 +26,7 @@ class RegionTree(Protocol[Region]):
     def root(self) -> Region:
         """The whole image."""
 
-    def halves(self, region: Region) -> tuple[Region, Region] | None:
+    def halve(self, region: Region) -> tuple[Region, Region] | None:
         """Returns the two regions that make up one; None if it cannot be cut."""
 
     def size(self, region: Region) -> int:
@@ -85,7 +85,7 @@ class Descent(Generic[Region]):
             and len(coalitions) + 2 <= self.rows_left  # shap itself would spend one too many
         ):
             node = heapq.heappop(self._queue)[-1]
-            halves = self._tree.halves(node.region)
+            halves = self._tree.halve(node.region)
             if halves is None:
                 self._settle(node)
                 continue
@@ -147,7 +147,7 @@ class Descent(Generic[Region]):
                 value += share
             yield region, value
             return
-        for half in self._tree.halves(region) or ():
+        for half in self._tree.halve(region) or ():
             yield from self._leaves(half, around, shares)
 
     @property

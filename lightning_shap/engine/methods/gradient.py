@@ -61,7 +61,7 @@ def gradient_values(
         raise _refuse_budget(max_evals, 2 + for_backgrounds + classes, classes, given)
     if backgrounds is not None:
         mean = np.tile(game.play_whole(backgrounds).mean(axis=0), (images, 1))
-        base = np.take_along_axis(game.compared(mean, np.arange(images)), targets, axis=1)
+        base = np.take_along_axis(game.compare(mean, np.arange(images)), targets, axis=1)
     try:
         values = _average_gradients(game, targets, samples, backgrounds, seed)
     except NoGradientError as error:

@@ -87,6 +87,6 @@ REMOVED: Mapping[str, str] = {
 """Methods of earlier versions, and what to use instead."""
 
 
-def those_with(option: str) -> list[str]:
+def list_methods(option: str) -> list[str]:
     """Returns the methods that take an argument which not every method takes."""
     return [name for name, method in METHODS.items() if option in method.options]

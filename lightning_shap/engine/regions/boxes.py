@@ -32,7 +32,7 @@ class Box(NamedTuple):
             slice(self.first, self.last),
         )
 
-    def halves(self) -> tuple["Box", "Box"] | None:
+    def halve(self) -> tuple["Box", "Box"] | None:
         """Returns the box cut across its longer side, channels last; None if one value is left.
 
         Of an odd length the first half gets the larger part: SHAP numbers its pixels from the
@@ -65,9 +65,9 @@ class BoxTree:
 
     root: Box
 
-    def halves(self, box: Box) -> tuple[Box, Box] | None:
+    def halve(self, box: Box) -> tuple[Box, Box] | None:
         """Returns the two halves of a box; None if it cannot be cut."""
-        return box.halves()
+        return box.halve()
 
     def size(self, box: Box) -> int:
         """Returns the pixels times channels of a box."""

@@ -59,7 +59,7 @@ class ImageTree:
         """The whole picture."""
         return len(self.starts) - 1
 
-    def halves(self, node: int) -> tuple[int, int] | None:
+    def halve(self, node: int) -> tuple[int, int] | None:
         """Returns the two parts of a node; None if it is a single square."""
         union = node - len(self.order)
         if union < 0:
@@ -143,7 +143,7 @@ class ImageTrees:
     def __init__(self) -> None:
         self._trees: dict[tuple[bytes, tuple[int, ...]], ImageTree] = {}
 
-    def of(self, images: torch.Tensor) -> list[ImageTree]:
+    def grow(self, images: torch.Tensor) -> list[ImageTree]:
         """Returns the tree of each image (N, C, H, W); only new images take time."""
         pictures = images.detach().float().cpu().numpy()
         keys = [
@@ -153,11 +153,11 @@ class ImageTrees:
         self._trees = {}
         for key, image in zip(keys, pictures, strict=True):
             if key not in self._trees:
-                self._trees[key] = known[key] if key in known else image_tree(image)
+                self._trees[key] = known[key] if key in known else grow_tree(image)
         return [self._trees[key] for key in keys]
 
 
-def image_tree(image: np.ndarray) -> ImageTree:
+def grow_tree(image: np.ndarray) -> ImageTree:
     """Returns the partition tree of a picture.
 
     Args:

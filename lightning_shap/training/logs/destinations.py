@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_shap.explanation.atomic import replacing
+from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.explanation.record import Record
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.page.run_report import RunReport, path_of
@@ -139,7 +139,7 @@ class Destinations:
             if animation is not None and folder is not None:
                 path = folder / f"{tag}/{EVOLUTION}.webp"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with replacing(path) as partial_file:
+                with replace_whole(path) as partial_file:
                     partial_file.write_bytes(animation)
             return next(filter(None, lacks), None)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.explanation.atomic import replacing
+from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.page.data import PageData
 from lightning_shap.page.tensorboard import add_explanation, add_picture, samples_written
 from lightning_shap.pictures.saving import save
@@ -162,7 +162,7 @@ def _to_files(logger: Any, entry: Entry) -> str | None:
     save(entry.picture, picture_path(folder, entry.key, entry.step))
     if entry.text is not None:
         text = json.dumps(entry.text.plain, indent=2)
-        with replacing(folder / f"{entry.text.key}.json") as partial:
+        with replace_whole(folder / f"{entry.text.key}.json") as partial:
             partial.write_text(f"{text}\n")
     return None
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_shap.engine.incoming import plain
+from lightning_shap.engine.incoming import strip_class
 from lightning_shap.engine.truth import IGNORED
-from lightning_shap.errors import ArgumentError, ArgumentTypeError, naming, shown
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame, show
 
 WhichLabels = Callable[[Any], Any] | int | str | None
 """A function of a batch, a position in it or a name; None for what looks like labels."""
@@ -29,7 +29,7 @@ def checked_which(labels: Any) -> WhichLabels:
     if not fits or isinstance(labels, (bool, type)):
         raise ArgumentTypeError(
             "labels",
-            f"got {shown(labels)}; give a name, a position in the batch, or a function of it "
+            f"got {show(labels)}; give a name, a position in the batch, or a function of it "
             "(true classes of your own go with the images, as samples=(images, labels))",
         )
     return int(labels) if isinstance(labels, np.integer) else labels
@@ -73,7 +73,7 @@ def pick_labels(
         ArgumentError: If there are none.
     """
     if callable(which):
-        with naming("labels", "the function fails on a batch"):
+        with blame("labels", "the function fails on a batch"):
             values = which(batch)
     elif isinstance(which, str):
         values = next((part for name, part in parts if name == which), None)
@@ -86,7 +86,7 @@ def pick_labels(
         names = sorted({name for name, _ in parts if name})
         held = f"whose parts are {', '.join(map(repr, names))}" if names else "without names"
         raise ArgumentError(
-            "labels", f"{shown(which)} gives no labels of {rows} images in a batch {held}"
+            "labels", f"{show(which)} gives no labels of {rows} images in a batch {held}"
         )
     return labels
 
@@ -153,7 +153,7 @@ def joined_labels(parts: Sequence[torch.Tensor]) -> torch.Tensor | None:
 
 def _as_tensor(values: Any, rows: int) -> torch.Tensor | None:
     if isinstance(values, torch.Tensor):
-        return plain(values)
+        return strip_class(values)
     values = values.to_numpy() if hasattr(values, "to_numpy") else values  # a column of a table
     if not isinstance(values, (list, tuple, np.ndarray)) or len(values) != rows or not rows:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lightning_shap.engine.outputs import logits_of
+from lightning_shap.engine.outputs import find_logits
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.isolation.signals import came_from_explanation
@@ -92,7 +92,7 @@ class MistakesFirst:
     def glance(self) -> ImageExplanation | None:
         """Returns the explanation of two rows a sample, None where there will never be one."""
         assert self.batch.pick is not None
-        samples, question = self.batch.pick.samples, self.question.at_a_glance()
+        samples, question = self.batch.pick.samples, self.question.glance()
         seen = self.explainer.explain(samples, question, trees=self.batch.trees)
         return None if isinstance(seen, str) else seen[0]
 
@@ -202,7 +202,7 @@ class MistakesFirst:
                     if name in names:
                         keep = partial(_keep, found, name)
                         stack.callback(part.register_forward_hook(keep).remove)
-                return logits_of(classifier(self._on_device(image[None])))
+                return find_logits(classifier(self._on_device(image[None])))
 
         scores = self.explainer.call(call)
         return next((name for name in names if _agree(found.get(name), scores)), None)
@@ -255,7 +255,7 @@ def _keep(
     found: dict[str, torch.Tensor], name: str, module: torch.nn.Module, given: Any, raw: Any
 ) -> None:
     with suppress(ValueError):  # it is no output of a classifier
-        found[name] = logits_of(raw)
+        found[name] = find_logits(raw)
 
 
 def _agree(part: torch.Tensor | None, whole: torch.Tensor) -> bool:

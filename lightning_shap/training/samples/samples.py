@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from lightning_shap.engine.class_names import names_among
-from lightning_shap.engine.incoming import plain, plain_on_host, say_no_images
+from lightning_shap.engine.class_names import read_names
+from lightning_shap.engine.incoming import bring_to_host, say_no_images, strip_class
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
 from lightning_shap.training.samples.labels import (
     WhichLabels,
@@ -135,7 +135,7 @@ def layers_of(dataset: Any) -> Iterator[Any]:
 def tensors_in(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """Yields the tensors in a batch, made plain, each with the name that it is kept under."""
     if isinstance(batch, torch.Tensor):
-        yield name, plain(batch)
+        yield name, strip_class(batch)
     elif isinstance(batch, Mapping):
         for key, part in batch.items():
             yield from tensors_in(part, str(key))
@@ -168,7 +168,7 @@ def checked_samples(samples: Any) -> Any:
             f"samples=[{samples}]",
         )
     if isinstance(samples, (np.ndarray, torch.Tensor)) and samples.ndim == 1:
-        samples = plain_on_host(samples).tolist()
+        samples = bring_to_host(samples).tolist()
     if samples is None or isinstance(samples, torch.Tensor):
         return samples
     if isinstance(samples, str) and samples in get_args(ByPredictions):
@@ -195,7 +195,7 @@ def class_names_of(datasets: Sequence[Any]) -> list[str] | None:
     """
     for dataset in datasets:
         for layer in layers_of(dataset):
-            names = names_among(getattr(layer, "classes", None))
+            names = read_names(getattr(layer, "classes", None))
             if names is not None:
                 return names
             features = getattr(layer, "features", None)

@@ -10,13 +10,13 @@ import torch
 
 from lightning_shap.engine.outputs import (
     Output,
-    checked_returns,
-    picks_a_head,
-    probabilities_of,
-    value_function,
+    is_head,
+    make_probabilities,
+    make_scorer,
+    read_returns,
 )
 from lightning_shap.engine.returned import Returned
-from lightning_shap.engine.truth import FoundLabels, known_labels, told_by
+from lightning_shap.engine.truth import FoundLabels, find_returns, keep_labels
 from lightning_shap.explanation.classes import Classes, Returns
 from lightning_shap.explanation.verdicts import Verdicts
 from lightning_shap.training.samples.samples import Samples
@@ -148,7 +148,7 @@ class Judge:
             places: Of the images in the order of the data.
         """
         try:
-            scores = value_function(self.output)(raw).detach().cpu()
+            scores = make_scorer(self.output)(raw).detach().cpu()
         except ValueError:  # it is something else than scores
             return None
         if len(scores) != len(samples) or not scores.shape[1]:
@@ -157,18 +157,18 @@ class Judge:
         classes = Classes(scores.shape[1], multi_label=multi_label)
         highest = [each for each in (self.highest, samples.highest) if each is not None]
         found = FoundLabels(self.labels_chosen, bool(samples.binary), max(highest, default=None))
-        seen = Returned(is_head=callable(self.output) and picks_a_head(raw, scores))
+        seen = Returned(is_head=callable(self.output) and is_head(raw, scores))
         seen.see(scores.numpy())
         if self.returned is not None:
             seen.join(self.returned)
-        told = checked_returns(self.returns, self.output)
-        told = told or told_by(self.output, None, found, classes, seen)
+        told = read_returns(self.returns, self.output)
+        told = told or find_returns(self.output, None, found, classes, seen)
         taken = told or seen.judge(multi_label)[0]
         if taken == "values":
             return None
-        shares = probabilities_of(scores, taken, multi_label).numpy()
+        shares = make_probabilities(scores, taken, multi_label).numpy()
         given = None if samples.labels is None else samples.labels.numpy()
-        labels = known_labels(given, classes, found, seen)
+        labels = keep_labels(given, classes, found, seen)
         verdicts = Verdicts(classes, scores.numpy(), shares, labels)
         true, predicted, by_class = verdicts.true, verdicts.predicted, verdicts.probabilities
         assert predicted is not None  # values were sent back above

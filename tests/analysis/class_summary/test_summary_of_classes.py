@@ -12,7 +12,7 @@ from lightning_shap.analysis.class_summary.groups import distinct
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import ArchiveBlocks, save
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.pictures.class_sheet import draw_class_sheet
 
 SIDE = 16
@@ -86,7 +86,7 @@ def test_typical_and_strange_images_are_of_their_class_and_no_image_is_both(surv
 
 def test_a_mean_map_is_in_shares_of_each_image_s_attribution(survey, found):
     shown = gathered([found], survey.classes)
-    maps = [as_shares(one[0]) for one in maps_of(found).values]
+    maps = [as_shares(one[0]) for one in read_maps(found).values]
     assert np.isclose(np.abs(maps[0]).sum(), 1)
     for group, mean, image in zip(survey.classes, shown.means, shown.images, strict=True):
         assert np.allclose(mean, np.mean([maps[row] for row in group.rows], axis=0))

@@ -28,7 +28,7 @@ from lightning_shap.analysis.metrics.where import (
     CornerShare,
     TopShare,
 )
-from lightning_shap.explanation.maps import maps_of
+from lightning_shap.explanation.maps import read_maps
 
 OF_ONE = [BorderShare, CornerShare, TopShare, AttributionEntropy]
 OF_RECORDS = [RelativeError, ClearShare, ResolvedRegions, MissingShare]
@@ -49,7 +49,9 @@ def value(metric: Any, *arguments: Any, **named: Any) -> float:
 
 
 def pixels_of(explanation: Any) -> np.ndarray:
-    return np.stack([maps_of(explanation).of(image)[0] for image in range(len(explanation.data))])
+    return np.stack(
+        [read_maps(explanation).get(image)[0] for image in range(len(explanation.data))]
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,7 +11,7 @@ from lightning_shap import explain
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.methods.kernel.segments import Segments
 from lightning_shap.engine.regions import image_tree as image_tree_module
-from lightning_shap.engine.regions.image_tree import image_tree
+from lightning_shap.engine.regions.image_tree import grow_tree
 from lightning_shap.engine.regions.patches import LabelledCoalitions
 from lightning_shap.errors import ArgumentError
 
@@ -173,7 +173,7 @@ def test_in_large_pictures_regions_are_made_of_squares_and_values_add_up(
 def test_segments_lie_where_the_patches_lie_for_which_they_stand():
     image = np.zeros((1, 12, 18))
     image[0] = (np.indices((12, 18)) // 6 * [[[3]], [[1]]]).sum(0)
-    segments = Segments(image_tree(image), (2, 3))
+    segments = Segments(grow_tree(image), (2, 3))
     assert np.array_equal(segments.labels, np.add.outer(np.arange(12) // 6 * 3, np.arange(18) // 6))
     np.testing.assert_allclose(segments.places.areas, 1 / 6)
     np.testing.assert_allclose(segments.places.centres[0], np.array([3, 3]) / np.sqrt(216))
@@ -184,7 +184,7 @@ def test_segments_lie_where_the_patches_lie_for_which_they_stand():
 @given(st.integers(1, 3), st.integers(1, 5), st.data())
 def test_painted_masks_are_the_segments_pixel_by_pixel(images, rows, data):
     random = np.random.default_rng(data.draw(st.integers(0, 99)))
-    segments = [Segments(image_tree(random.random((1, 6, 7))), (2, 3)) for _ in range(images)]
+    segments = [Segments(grow_tree(random.random((1, 6, 7))), (2, 3)) for _ in range(images)]
     present = random.random((rows * images, 6)) < 0.5
     owners = np.sort(random.integers(images, size=len(present)))
     coalitions = LabelledCoalitions(present, np.stack([s.labels for s in segments]), owners)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lightning_shap import explain
 from lightning_shap.engine.answer import play_ends
 from lightning_shap.engine.game import CoalitionGame
-from lightning_shap.engine.maskers import background_of
+from lightning_shap.engine.maskers import paint_background
 from lightning_shap.engine.methods.partition import partition_values
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions, _multiply
 
@@ -45,7 +45,7 @@ def assert_as_shap(shape, images, max_evals, *, targets=None, topk=None, masker=
         )
         values, base_values = ours.values, ours.base_values
     else:
-        game = CoalitionGame(model, pictures, background_of(masker, pictures))
+        game = CoalitionGame(model, pictures, paint_background(masker, pictures))
         base_values, full = (ends[:, targets] for ends in play_ends(game))
         values = partition_values(
             game,
@@ -210,7 +210,7 @@ def boxes():
 
 @given(boxes())
 def test_halves_tile_their_box(box):
-    halves = box.halves()
+    halves = box.halve()
     if halves is None:
         assert box.size == 1
         return
@@ -234,9 +234,9 @@ def test_painted_masks_are_the_boxes_pixel_by_pixel(shape, data):
         tiles = [whole]
         for _ in range(data.draw(st.integers(0, 12))):
             tile = data.draw(st.sampled_from(tiles))
-            if tile.halves() is not None:
+            if tile.halve() is not None:
                 tiles.remove(tile)
-                tiles.extend(tile.halves())
+                tiles.extend(tile.halve())
         chosen = data.draw(st.lists(st.sampled_from(tiles), unique=True))
         coalitions.append(tuple(chosen))
     naive = np.zeros((len(coalitions), height, width, channels), dtype=bool)

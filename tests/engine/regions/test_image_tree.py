@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap.engine.regions import image_tree as module
-from lightning_shap.engine.regions.image_tree import ImageTrees, NodeCoalitions, image_tree
+from lightning_shap.engine.regions.image_tree import ImageTrees, NodeCoalitions, grow_tree
 
 quick = settings(max_examples=30, deadline=None)
 shapes = st.tuples(st.sampled_from([1, 3, 4, 13]), st.integers(1, 9), st.integers(1, 9))
@@ -20,7 +20,7 @@ def picture(shape, seed=0, levels=None):
 
 
 def descendants(tree, node):
-    halves = tree.halves(node)
+    halves = tree.halve(node)
     return [node] if halves is None else [leaf for h in halves for leaf in descendants(tree, h)]
 
 
@@ -31,13 +31,13 @@ def same(tree, other):
 @quick
 @given(shapes, st.integers(0, 99), st.sampled_from([None, 0, 1]))
 def test_the_tree_is_binary_and_its_leaves_are_the_pixels(shape, seed, levels):
-    tree = image_tree(picture(shape, seed, levels))
+    tree = grow_tree(picture(shape, seed, levels))
     pixels = shape[1] * shape[2]
     assert sorted(descendants(tree, tree.root)) == list(range(pixels))
     assert sorted(tree.order) == list(range(pixels))
     assert tree.size(tree.root) == pixels
     for node in range(pixels, 2 * pixels - 1):
-        first, second = (set(tree.squares(half)) for half in tree.halves(node))
+        first, second = (set(tree.squares(half)) for half in tree.halve(node))
         assert not first & second
         assert first | second == set(tree.squares(node))
 
@@ -45,7 +45,7 @@ def test_the_tree_is_binary_and_its_leaves_are_the_pixels(shape, seed, levels):
 @quick
 @given(shapes, st.integers(0, 99), st.integers(1, 90))
 def test_segments_partition_the_picture_into_connected_regions(shape, seed, count):
-    tree = image_tree(picture(shape, seed))
+    tree = grow_tree(picture(shape, seed))
     pixels = shape[1] * shape[2]
     nodes = tree.segments(count)
     labels = tree.labels(nodes)
@@ -68,19 +68,19 @@ def test_segments_partition_the_picture_into_connected_regions(shape, seed, coun
 @given(shapes, st.integers(0, 99))
 def test_the_tree_is_the_same_each_time_and_whatever_was_drawn_before(shape, seed):
     image = picture(shape, seed, levels=1)
-    first = image_tree(image)
+    first = grow_tree(image)
     np.random.seed(seed)
-    assert same(first, image_tree(image.copy()))
+    assert same(first, grow_tree(image.copy()))
 
 
 @quick
 @given(shapes, st.integers(0, 99))
 def test_neither_order_nor_scale_nor_number_of_channels_changes_the_tree(shape, seed):
     image = np.round(picture(shape, seed) * 64) / 64
-    tree = image_tree(image)
-    assert same(tree, image_tree(image[::-1]))
-    assert same(tree, image_tree(image * 4 + 8))
-    assert same(tree, image_tree(np.concatenate([image, image])))
+    tree = grow_tree(image)
+    assert same(tree, grow_tree(image[::-1]))
+    assert same(tree, grow_tree(image * 4 + 8))
+    assert same(tree, grow_tree(np.concatenate([image, image])))
 
 
 @pytest.mark.parametrize("channels", [1, 3, 13])
@@ -91,7 +91,7 @@ def test_segments_follow_the_outlines_of_what_is_in_the_picture(channels):
     objects[(y - 14) ** 2 + (x - 20) ** 2 < 36] = 2
     colours = np.random.default_rng(3).standard_normal((channels, 3)) * 3
     noise = np.random.default_rng(1).standard_normal((channels, 24, 30))
-    tree = image_tree(colours[:, objects] + 0.05 * noise)
+    tree = grow_tree(colours[:, objects] + 0.05 * noise)
     labels = tree.labels(tree.segments(3))
     pairs = {*zip(objects.ravel().tolist(), labels.ravel().tolist(), strict=True)}
     assert len(pairs) == 3
@@ -99,7 +99,7 @@ def test_segments_follow_the_outlines_of_what_is_in_the_picture(channels):
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 512, 512), (13, 64, 64), (1, 1, 1), (2, 1, 40)])
 def test_pictures_of_all_sizes_have_a_tree_even_where_nothing_is_in_them(shape):
-    tree = image_tree(np.zeros(shape, dtype=np.float32))
+    tree = grow_tree(np.zeros(shape, dtype=np.float32))
     pixels = shape[1] * shape[2]
     assert np.array_equal(np.sort(tree.order), np.arange(pixels // tree.side**2))
     assert tree.size(tree.root) == pixels
@@ -111,7 +111,7 @@ def test_pictures_of_all_sizes_have_a_tree_even_where_nothing_is_in_them(shape):
     [((256, 256), 1), ((1, 65536), 1), ((257, 256), 2), ((512, 512), 2), ((700, 1500), 5)],
 )
 def test_a_tree_begins_with_65536_squares_at_most(shape, side):
-    tree = image_tree(np.zeros((1, *shape), dtype=np.float32))
+    tree = grow_tree(np.zeros((1, *shape), dtype=np.float32))
     assert tree.side == side
     assert len(tree.order) == -(-shape[0] // side) * -(-shape[1] // side)
 
@@ -123,7 +123,7 @@ def few_squares(monkeypatch):
 
 @pytest.mark.parametrize("shape", [(7, 9), (9, 7), (8, 8), (1, 40), (13, 3), (4, 3)])
 def test_squares_that_the_border_cuts_off_count_as_many_pixels_as_they_have(shape, few_squares):
-    tree = image_tree(picture((2, *shape)))
+    tree = grow_tree(picture((2, *shape)))
     nodes = tree.segments(5)
     labels = tree.labels(nodes)
     assert labels.shape == shape
@@ -144,20 +144,20 @@ def test_the_tree_of_squares_is_that_of_their_mean_colours(few_squares):
         for column in range(3):
             square = image[:, 3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
             means[:, row, column] = square.mean((1, 2))
-    of_squares, of_means = image_tree(image), image_tree(means)
+    of_squares, of_means = grow_tree(image), grow_tree(means)
     assert (of_squares.side, of_means.side) == (3, 1)
     assert same(of_squares, of_means)
     image.flags.writeable = False
-    assert same(image_tree(image), of_means)
+    assert same(grow_tree(image), of_means)
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 64), (1, 1, 300)])
 def test_an_even_area_is_halved_and_not_peeled(shape):
-    tree = image_tree(np.zeros(shape, dtype=np.float32))
+    tree = grow_tree(np.zeros(shape, dtype=np.float32))
     pixels = shape[1] * shape[2]
     depth = np.zeros(2 * pixels - 1, dtype=int)
     for node in range(2 * pixels - 2, pixels - 1, -1):
-        depth[list(tree.halves(node))] = depth[node] + 1
+        depth[list(tree.halve(node))] = depth[node] + 1
     assert depth.max() <= 4 * np.log2(pixels)
 
 
@@ -165,7 +165,7 @@ def test_an_even_area_is_halved_and_not_peeled(shape):
 @given(shapes, st.data())
 def test_painted_masks_are_the_nodes_pixel_by_pixel(shape, data):
     _, height, width = shape
-    trees = [image_tree(picture(shape, seed)) for seed in range(2)]
+    trees = [grow_tree(picture(shape, seed)) for seed in range(2)]
     rows = []
     for tree in trees:
         nodes = tree.segments(data.draw(st.integers(1, 12)))
@@ -180,19 +180,19 @@ def test_painted_masks_are_the_nodes_pixel_by_pixel(shape, data):
 
 def test_a_picture_that_was_seen_before_costs_nothing(monkeypatch):
     built = []
-    original = image_tree
-    monkeypatch.setattr(module, "image_tree", lambda image: built.append(1) or original(image))
+    original = grow_tree
+    monkeypatch.setattr(module, "grow_tree", lambda image: built.append(1) or original(image))
     images = torch.randn(3, 2, 6, 5)
     trees = ImageTrees()
-    first = trees.of(images)
-    again = trees.of(images.clone().double())
+    first = trees.grow(images)
+    again = trees.grow(images.clone().double())
     assert len(built) == 3
     assert all(one is other for one, other in zip(first, again, strict=True))
     changed = images.clone()
     changed[1, 0, 0, 0] += 1
-    other = trees.of(changed)
+    other = trees.grow(changed)
     assert len(built) == 4
     assert other[0] is first[0]
     assert other[1] is not first[1]
-    trees.of(images[:1])
+    trees.grow(images[:1])
     assert len(trees._trees) == 1  # only those in use are kept

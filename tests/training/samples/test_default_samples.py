@@ -153,8 +153,8 @@ def test_regions_follow_the_images_as_the_data_has_them_in_every_precision(tmp_p
     assert not torch.equal(images.bfloat16().float(), images)
     assert torch.equal(session_of(ours).batch.pick.samples.images, images)
     assert np.array_equal(explanation.data, images.movedim(1, -1))
-    trees = session_of(ours).batch.trees.of(images)
-    for tree, expected in zip(trees, ImageTrees().of(images), strict=True):
+    trees = session_of(ours).batch.trees.grow(images)
+    for tree, expected in zip(trees, ImageTrees().grow(images), strict=True):
         assert np.array_equal(tree.children, expected.children)
 
 

@@ -19,7 +19,6 @@ LEVEL = 0.05
 LEAST = 0.15
 LEAST_UNSWAPPED = 0.25
 PERMUTATIONS = 999
-DRAWS = range(PERMUTATIONS)
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,9 @@ class Compared:
     def by_chance(self, seed: int) -> np.ndarray:
         """Returns the largest differences anywhere where there are none, (PERMUTATIONS,)."""
         random = np.random.default_rng(seed)
-        drawn = (_by_chance(self.shares, self.known, self.members, random) for _ in DRAWS)
+        drawn = (
+            _by_chance(self.shares, self.known, self.members, random) for _ in range(PERMUTATIONS)
+        )
         return np.fromiter(drawn, np.float64)
 
 

@@ -32,7 +32,7 @@ def planted(shares, labels, label, column, more):
 @pytest.mark.parametrize(("swaps", "images"), [(True, 40), (True, 120), (False, 120)])
 def test_a_share_as_large_as_stated_is_found_so_often(monkeypatch, swaps, images):
     """Planted in images of which the true mean of a place is known, of another draw each time."""
-    monkeypatch.setattr("lightning_shap.analysis.class_summary.suspicions.DRAWS", range(99))
+    monkeypatch.setattr("lightning_shap.analysis.class_summary.suspicions.PERMUTATIONS", 39)
     measure = "swap" if swaps else "attribution"
     population, classes = shares_of(3000, 12345, swaps=swaps)
     random, found, tried, runs = np.random.default_rng(54321), 0, 0, 50

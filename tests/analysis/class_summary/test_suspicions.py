@@ -12,7 +12,12 @@ from lightning_shap.analysis.class_summary.places import (
     attributed,
     on_grid,
 )
-from lightning_shap.analysis.class_summary.suspicions import LEVEL, surprise_of, suspicions
+from lightning_shap.analysis.class_summary.suspicions import (
+    LEVEL,
+    Compared,
+    surprise_of,
+    suspicions,
+)
 from lightning_shap.analysis.class_summary.swaps import FINE_DETAIL, PARTS, swapped
 from lightning_shap.explanation.maps import Maps
 
@@ -71,6 +76,15 @@ def test_a_place_that_all_classes_look_at_is_found_beside_its_mirror_images():
     assert [(one.label, one.place.name) for one in found] == [(None, "the top left corner")]
     assert found[0].others is None
     assert found[0].mirror < 0.1
+    assert found[0].p == 1 / 1000  # the least that can be, beside 999 permutations
+
+
+def test_each_permutation_is_drawn_once_and_counts_once(monkeypatch):
+    monkeypatch.setattr("lightning_shap.analysis.class_summary.suspicions.PERMUTATIONS", 39)
+    cells, labels = maps(60)
+    assert len(Compared.of(as_shares(cells), labels).by_chance(0)) == 39
+    cells[labels == 3, :2, :2] = cells[labels == 3].sum(axis=(1, 2))[:, None, None]
+    assert suspicions(as_shares(cells), labels)[0].p == 1 / 40
 
 
 def test_of_two_classes_the_one_with_the_mark_is_named_and_not_both():
@@ -106,7 +120,7 @@ def test_differences_too_small_to_matter_are_not_named():
     assert first(cells, labels) is None
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(st.permutations(range(60)))
 def test_the_order_of_the_images_is_of_no_effect(order):
     cells, labels = maps(60)

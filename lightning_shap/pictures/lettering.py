@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Style:
     bold: bool = False
 
 
+@lru_cache(maxsize=4096)  # each text is measured to fit, to have room made for it, to be written
 def width_of(text: str, style: Style) -> float:
     """Returns how many pixels a text takes."""
     return sum(_font(file, style.size).getlength(run) for file, run in _runs(text, style.bold))

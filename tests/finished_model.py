@@ -49,4 +49,4 @@ def class_folders(folder, classes=CLASSES, each=3):
 
 def flags(directory, dataset, *more):
     paths = ["--model_output_dir", str(directory), "--dataset", str(dataset)]
-    return [*paths, *SIZE, "--max_evals", "6", "--progress", "false", *map(str, more)]
+    return [*paths, *SIZE, "--max_evals", "6", "--no-progress", *map(str, more)]

@@ -20,7 +20,7 @@ from lightning_shap.engine.methods.registry import METHODS
 
 ROOT = Path(__file__).parents[1] / "lightning_shap"
 LIGHTNING = {"pytorch_lightning", "lightning", "lightning_fabric"}
-KNOWS_LIGHTNING = ("training", "command")
+KNOWS_LIGHTNING = ("training",)
 # From the top floor down: a room knows those below it, and none above.
 ROOMS = (
     *("__main__", "training", "command", "page", "pictures", "analysis", "engine"),
@@ -243,13 +243,13 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 # Used where somebody has them, and by what they made or are asked for.
-OPTIONAL = {"datasets", "lightning", "litlogger", "tifffile", "wandb"}
+OPTIONAL = {"lightning", "litlogger", "wandb"}
 
 
 def test_what_is_imported_is_a_declared_dependency():
     project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.match(r"[\w-]+", line)[0].lower() for line in project["dependencies"]}
-    others = {"PIL": "pillow", "yaml": "pyyaml"}
+    others = {"PIL": "pillow"}
     found = {top.partition(".")[0] for name in FILES for top in imported(name, lazy=True)}
     found -= {*sys.stdlib_module_names, "lightning_shap", "__main__"}
     used = {others.get(name, name.replace("_", "-")) for name in found - OPTIONAL}

@@ -88,10 +88,7 @@ def test_the_command_opens_nothing_but_files(tmp_path, model, capsys, kind):
     directory, images = model
     for place, arguments in {
         "weights.pth": lambda path: flags(path, images),
-        "explanation.npz": lambda path: ["--model_output_dir", path, "--report"],
         "picture.png": lambda path: flags(directory, path),
-        "array.npy": lambda path: flags(directory, path),
-        "options.yaml": lambda path: [*flags(directory, images), "--config", path],
     }.items():
         path = tmp_path / place
         make_kind(kind, path, tmp_path)
@@ -105,7 +102,7 @@ def test_what_is_no_file_in_a_folder_of_images_is_no_image(tmp_path, model, kind
     directory, images = model
     first = sorted(path for path in images.iterdir() if path.is_dir())[0]
     make_kind(kind, first / "0000.png", tmp_path)
-    make_kind(kind, first / "0000.npy", tmp_path)
+    make_kind(kind, first / "0000.tif", tmp_path)
     main(flags(directory, images, "--output_dir", tmp_path / "out", "--n_samples", "all"))
     assert len(lightning_shap.load(tmp_path / "out")) == 6
 

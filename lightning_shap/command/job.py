@@ -2,34 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from lightning_shap.command.data.evaluation import choose_preprocessing
-from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.data.numbering import Order, find_order, leave_out_unknown, number_as
-from lightning_shap.command.data.preprocessing import Preprocessing
+from lightning_shap.command.data.folders import ImageSet
+from lightning_shap.command.data.numbering import find_order, number_as
+from lightning_shap.command.data.preprocessing import Preprocessing, choose_preprocessing
 from lightning_shap.command.data.reading import PreparedImages, draw_order, read_samples
-from lightning_shap.command.data.scale import judge_scale
 from lightning_shap.command.data.source import Source, find_training_images
 from lightning_shap.command.device import find_device
 from lightning_shap.command.model.description import Description
 from lightning_shap.command.model.load import TrainedModel, load_model
-from lightning_shap.command.model.trial import count_outputs, predict_classes
-from lightning_shap.command.options import Explanation, Options, Results
+from lightning_shap.command.options import Explanation, Options
 from lightning_shap.command.paths import Places
+from lightning_shap.command.untrusted import clean
 from lightning_shap.engine.answer import answer
 from lightning_shap.engine.class_names import find_class_names
+from lightning_shap.engine.model_call import call_model
+from lightning_shap.engine.outputs import find_logits
 from lightning_shap.engine.question import Question
+from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.pictures.pixels import choose_channels
-
-if TYPE_CHECKING:
-    from lightning_shap.command.data.partners import Partners
+from lightning_shap.isolation.modes import evaluation_mode
 
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few
 SAMPLES = 8  # where neither the command nor the checkpoint says how many
@@ -48,8 +45,10 @@ class Job:
         images: The data set, classes numbered as the model's outputs.
         dataset: Where the images come from, in words.
         classes: Number of the model's outputs.
-        order: The images to explain, by number; more than are asked for, should some not be read.
-        wanted: How many of them.
+        order: The images to explain, by number.
+        partners: With which image each is swapped, by number; itself where there is none of another
+            class. None where nothing asks for that. They are drawn for the whole data set, so that
+            they depend on the seed alone.
         question: What to ask the model of each image.
         guessed: Guesses where nothing says for sure, by what they are about.
         notes: Other sentences for the user before the run.
@@ -64,7 +63,7 @@ class Job:
     dataset: str
     classes: int
     order: list[int]
-    wanted: int
+    partners: Mapping[int, int] | None
     question: Question
     guessed: Mapping[str, str]
     notes: Sequence[str]
@@ -78,22 +77,18 @@ class Job:
         explained = several if topk is None else min(topk, self.classes)
         return 8 * height * width * self.prepare.channels * explained
 
-    @cached_property
-    def partners(self) -> "Partners | None":
-        """Returns with which images parts are swapped, None where nothing asks for that."""
-        if not self.options.results.summary:
-            return None
-        from lightning_shap.command.data.partners import Partners
-
-        return Partners(self.images, self.order, self.question.seed)
-
-    def read(self, order: Sequence[int], wanted: int) -> PreparedImages:
-        """Reads images in an order until there are as many as wanted, and their partners."""
+    def read(self, order: Sequence[int]) -> PreparedImages:
+        """Reads images and their partners, for one that cannot be read the image itself."""
         threads = self.options.data.num_workers
-        read = read_samples(self.images, order, wanted, self.prepare, threads=threads)
+        read = read_samples(self.images, order, self.prepare, threads=threads)
         if self.partners is None or not read.indices:
             return read
-        return replace(read, partners=self.partners.read(read, self.prepare, threads=threads))
+        chosen = [self.partners[number] for number in read.indices]
+        others = read_samples(self.images, sorted({*chosen}), self.prepare, threads=threads)
+        found = dict(zip(others.indices, others.images, strict=True))
+        pairs = zip(chosen, read.images, strict=True)
+        partners = torch.stack([found.get(number, image) for number, image in pairs])
+        return replace(read, partners=partners)
 
     def explain(self, read: PreparedImages, *, progress: bool = True) -> ImageExplanation:
         """Explains images that were read.
@@ -164,41 +159,30 @@ def prepare_job(options: Options, places: Places) -> Job:
     prepare = choose_preprocessing(
         model.module,
         model.channels,
-        source.adopt_size(model.description),
+        model.description,
         one_size=model.one_size,
         crop_size=data.crop_size,
         grayscale=data.grayscale,
         mean=data.mean,
         std=data.std,
     )
-    prepare.scale = judge_scale(source.images, draw_order(source.images, 0))
     outputs = model.classes
     if outputs is None or data.crop_size is not None:
-        outputs = count_outputs(model.module, prepare)
-    options = replace(
-        options,
-        results=_complete_results(options.results, model),
-        explanation=_complete_explanation(options.explanation, model.description),
-    )
-    told = options.explanation
+        outputs = _count_outputs(model.module, prepare)
+    told = _complete_explanation(options.explanation, model.description)
     question = replace(question, returns=told.returns, multi_label=told.multi_label)
-    numbering = _number_classes(source, model, outputs, question, prepare)
-    images = numbering.images
+    images, guess, note = _number_classes(source.images, model, outputs, question)
     question = replace(question, class_names=images.class_names)
     question = _choose_classes(question, outputs, options.results.summary)
-    count = len(images.names)
     everything = data.n_samples == "all" or source.chosen
     as_they_are = everything and not options.results.summary  # of which the first are shown
-    order = list(range(count)) if as_they_are else draw_order(images, question.seed)
+    order = list(range(len(images.names)))
+    order = order if as_they_are else draw_order(images, question.seed)
+    partners = draw_partners(images, order, question.seed) if options.results.summary else None
     n_samples = data.n_samples if isinstance(data.n_samples, int) else SAMPLES
-    guessed = {
-        **model.guessed,
-        **({} if source.prepared else prepare.guessed),
-        "pixels": prepare.scale.guess,
-        "order of classes": numbering.guess,
-    }
+    guessed = {**model.guessed, **prepare.guessed, "order of classes": guess}
     return Job(
-        options,
+        replace(options, explanation=told),
         places,
         model,
         device,
@@ -206,11 +190,11 @@ def prepare_job(options: Options, places: Places) -> Job:
         images,
         source.name,
         outputs,
-        order,
-        count if everything else min(n_samples, count),
+        order if everything else order[:n_samples],
+        partners,
         question,
         {name: guess for name, guess in guessed.items() if guess is not None},
-        [note for note in (*model.notes, *source.notes, numbering.note) if note is not None],
+        [*model.notes, *source.notes, *note],
     )
 
 
@@ -230,6 +214,15 @@ def _choose_classes(asked: Question, outputs: int, is_summary: bool) -> Question
     return asked.complete(topk=2, regions="image")
 
 
+def draw_partners(images: ImageSet, order: Sequence[int], seed: int) -> dict[int, int]:
+    """Returns with which image each is swapped, by number."""
+    from lightning_shap.analysis.class_summary.swaps import partners
+
+    labels = None if images.labels is None else images.labels[np.array(order)]
+    chosen = partners(labels, len(order), seed)
+    return {number: order[other] for number, other in zip(order, chosen, strict=True)}
+
+
 def _complete_explanation(asked: Explanation, description: Description) -> Explanation:
     """Returns the options, completed by what the training's callback was told of the model."""
     said = asked.returns is not None or asked.output == "value"
@@ -240,40 +233,40 @@ def _complete_explanation(asked: Explanation, description: Description) -> Expla
     )
 
 
-def _complete_results(asked: Results, model: TrainedModel) -> Results:
-    """Returns the options, in the channels that the training's callback showed.
+def _count_outputs(module: torch.nn.Module, prepare: Preprocessing) -> int:
+    """Returns how many outputs a model has, by one call of it.
 
     Raises:
-        ArgumentError: If the model has no such channels.
+        ArgumentError: If it takes no such images.
     """
-    told = model.description.shown_channels or []
-    fits = asked.channels is None and max(told, default=model.channels) < model.channels
-    asked = replace(asked, channels=told if fits else asked.channels)
-    choose_channels(asked.channels, model.channels)
-    return asked
+    try:
+        with evaluation_mode(module), torch.no_grad():
+            image = torch.zeros(1, prepare.channels, *prepare.size)
+            outputs = find_logits(call_model(module, image))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ArgumentError(
+            "crop_size",
+            f"the model takes no images of {prepare.channels} channels and "
+            f"{' x '.join(map(str, prepare.size))} pixels ({clean(error)}); "
+            "give the size of training",
+        ) from error
+    return outputs.shape[1] if outputs.ndim > 1 else 1
 
 
 def _number_classes(
-    source: Source, model: TrainedModel, outputs: int, asked: Question, prepare: Preprocessing
-) -> Order:
-    """Returns the images with their classes numbered as the model's outputs."""
-    found, note = model.description.class_names or find_class_names(model.module, outputs), None
+    images: ImageSet, model: TrainedModel, outputs: int, asked: Question
+) -> tuple[ImageSet, str | None, list[str]]:
+    """Returns the images, classes numbered as the outputs; what of that is a guess; and notes."""
+    found, notes = model.description.class_names or find_class_names(model.module, outputs), []
     values = asked.returns == "values"
     if asked.class_names is None and found and len(found) != Classes(outputs, values=values).count:
-        note = f"the checkpoint has {len(found)} class names for {outputs} outputs; left out"
+        notes = [f"the checkpoint has {len(found)} class names for {outputs} outputs; left out"]
         found = None
     names = found if asked.class_names is None else [*asked.class_names]
     if values:  # no classes, so folders of them mean nothing
-        return Order(replace(source.images, labels=None, class_names=names), note=note)
-
-    def predict(numbers: Sequence[int]) -> tuple[Sequence[int], np.ndarray]:
-        read = read_samples(source.images, numbers, len(numbers), prepare)
-        return read.indices, predict_classes(model.module, read.images, asked.returns)
-
-    naturally = model.description.sorts_naturally is True
-    order = find_order(source.images, names, naturally, predict)
-    images = leave_out_unknown(number_as(order.images, outputs, names), outputs)
-    return Order(images, order.guess, note or order.note)
+        return replace(images, labels=None, class_names=names), None, notes
+    images, guess = find_order(images, names, model.description.sorts_naturally is True)
+    return number_as(images, outputs, names), guess, notes
 
 
 def _list_numbers(values: Sequence[float] | None) -> list[float] | None:

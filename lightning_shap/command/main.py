@@ -4,7 +4,6 @@ Nothing heavy is imported before flags and paths are checked, so ``--help`` and 
 answer at once.
 """
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -32,10 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(arguments)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except SystemExit as end:
-        # Lightning turns an interrupt into an exit of its own.
-        interrupted = isinstance(end.__context__, KeyboardInterrupt)
-        sys.exit(INTERRUPTED if interrupted else end.code)
     except BrokenPipeError:  # whoever read the output has closed it
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,23 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     from lightning_shap.command.parser import parse
-    from lightning_shap.command.processes import end_with_parent
 
-    end_with_parent()
     options = parse(arguments)
-    from lightning_shap.command.paths import find_archive, find_places
+    from lightning_shap.command.paths import find_places
 
-    archive = find_archive(options)
-    places = None if archive else find_places(options)
-    gc.disable()  # it takes a fifth of the time of importing, and finds nothing
-    try:
-        from lightning_shap.command.run import run, write_given_page
-    finally:
-        gc.enable()
-    if archive is not None:
-        write_given_page(archive, options.results.channels)
-    elif places is not None:
-        run(options, places)
+    places = find_places(options)
+    from lightning_shap.command.run import run
+
+    run(options, places)
 
 
 def _fail(error: Exception) -> NoReturn:

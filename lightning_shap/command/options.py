@@ -6,14 +6,13 @@ function itself would import torch and shap for every ``--help``; a test holds t
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from lightning_shap.engine.methods.registry import MethodName, RegionsName
 from lightning_shap.errors import MOST_EVALUATIONS, MOST_SEED, MOST_SIDE
 
 MOST_IMAGES = 10**9
 MOST_THREADS = 256
-MOST_NODES = 10**5
 
 
 def limits(least: int, most: int | None = None) -> dict[str, int | None]:
@@ -53,11 +52,10 @@ class Data:
 
     Args:
         dataset: Folder of class folders (also below test/, val/ or train/), flat folder of images,
-            one image, or the name of a Hugging Face data set; that of the checkpoint where not
-            given.
+            or one image; that of the checkpoint where not given.
         n_samples: Number of images, drawn over the classes in turn, or all. Where neither this nor
             dataset is given, the very images that the training explained, if the checkpoint knows
-            them; else 8.
+            their files; else 8.
         crop_size: Side of the square that the model sees; the training's where not given.
         grayscale: Show the model its images in grey.
         mean: Subtracted from each channel in training (pixels from 0 to 1), where the checkpoint
@@ -91,7 +89,7 @@ class Explanation:
             other, or the number of a class.
         masker: What absent regions show: blur, blur(kw,kh) in pixels (width first), mean or a
             number.
-        grid: Patches of kernel, a side or [rows, columns]; else as many as the budget resolves.
+        grid: Patches of kernel, a side or rows and columns; else as many as the budget resolves.
         regions: boxes for SHAP's rectangles, or the patches of kernel; image for regions that
             follow the image. Boxes where not given.
         backgrounds: Start of gradient; samples for the images themselves, an image that the masker
@@ -132,10 +130,7 @@ class Results:
 
     Args:
         output_dir: Folder of explanation.png, .npz and .json; beside the model where not given.
-        logdir: Also write a TensorBoard event there.
-        report: Also write explanation.html, a page to explore it. Given an explanation.npz in place
-            of a model, write the page alone.
-        channels: The channel shown grey, or the three shown as red, green and blue.
+        report: Also write explanation.html, a page to explore it.
         style: Of the maps; what suits the images where not given.
         summary: Also write classes.png and classes.json, what the model looks at in each class over
             all images, and places that are suspicious; regions follow the image where neither
@@ -144,28 +139,9 @@ class Results:
     """
 
     output_dir: str | None = None
-    logdir: str | None = None
     report: bool = False
-    channels: int | list[int] | None = field(default=None, metadata=limits(0))
     style: Literal["overlay", "tiles", "contour", "spotlight"] | None = None
     summary: bool = False
-
-
-@dataclass(frozen=True)
-class Machines:
-    """Many images or machines. These, and --n_samples all or above 128, work in resumable shards.
-
-    Args:
-        devices: Devices a machine, a number, a list such as 0,2 or auto.
-        num_nodes: Machines.
-        strategy: Strategy of Lightning's Trainer, such as ddp.
-        oversubscribe: Start more processes than there are cores.
-    """
-
-    devices: int | str | None = None
-    num_nodes: int | None = field(default=None, metadata=limits(1, MOST_NODES))
-    strategy: str | None = None
-    oversubscribe: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,13 +152,11 @@ class Options:
     data: Data
     explanation: Explanation
     results: Results
-    machines: Machines
 
 
-GROUPS = {
+GROUPS: dict[str, Any] = {
     "model": Model,
     "data": Data,
     "explanation": Explanation,
     "results": Results,
-    "machines": Machines,
 }

@@ -1,25 +1,18 @@
-"""The ranks of a command: processes that share its work, on one machine or several."""
+"""The processes that torchrun or SLURM started to share a command's work."""
 
-import ctypes
-import multiprocessing
 import os
-import signal
-import sys
 
-NAMES = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # by which torchrun, Lightning and SLURM number them
-END_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
-
-
-def is_first_rank() -> bool:
-    """Returns True in the first process of a command, or its only one."""
-    return all(os.environ.get(name, "0") == "0" for name in NAMES)
+# How torchrun and SLURM's srun number processes, those of all machines and those of this one.
+NAMES = (
+    ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
+)
 
 
-def end_with_parent() -> None:
-    """Has Linux end this process with its parent, if that started it as another rank.
-
-    A command that is killed can end nobody itself, and its other ranks would wait for ever.
-    """
-    is_another = multiprocessing.parent_process() is not None or not is_first_rank()
-    if is_another and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
+def find_rank() -> tuple[int, int, int]:
+    """Returns this process's number, how many there are, and its number on this machine."""
+    for names in NAMES:
+        if all(name in os.environ for name in names):
+            rank, count, local = (int(os.environ[name]) for name in names)
+            return rank, count, local
+    return 0, 1, 0

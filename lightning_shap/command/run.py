@@ -1,21 +1,25 @@
 """The run of the command: explains the images of a job, and has its results written."""
 
-from collections.abc import Callable
-from pathlib import Path
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
-from lightning_shap.command.data.reading import check_any
 from lightning_shap.command.job import Job, prepare_job
-from lightning_shap.command.notes import list_notes, print_notes, print_summary
 from lightning_shap.command.options import Options
 from lightning_shap.command.paths import FILES, Places
-from lightning_shap.command.results import Results, log_event, write_page, write_results
+from lightning_shap.command.processes import find_rank
+from lightning_shap.command.results import Results, write_results
+from lightning_shap.command.shards import explain_in_shards
 from lightning_shap.command.untrusted import clean, reason
-from lightning_shap.errors import ArgumentError, escape
-from lightning_shap.explanation.archive import NAME, merge, save
+from lightning_shap.errors import escape
+from lightning_shap.explanation.archive import NAME, merge
 from lightning_shap.explanation.atomic import publish
 
-AT_ONCE = 128  # more images than that are explained in shards, which keeps them out of the memory
-BYTES_AT_ONCE = 2**31  # likewise, of attributions
+FLAGS = {
+    "size": "--crop_size",
+    "mean, std": "--mean and --std",
+    "order of classes": "--class_names in its order",
+}  # to give instead of a guess
 
 
 def run(options: Options, places: Places) -> None:
@@ -27,58 +31,52 @@ def run(options: Options, places: Places) -> None:
         RuntimeError: If the archive is written, but another result is not.
     """
     job = prepare_job(options, places)
-    print_notes(list_notes(job))
-    if _needs_shards(job):
-        from lightning_shap.command.shards import explain_in_shards
-
-        with explain_in_shards(job) as shards:
-            if shards is None:  # another process writes the results
-                return
-            archives, about = shards.archives, job.describe(shards.skipped)
-            results = _publish(job, lambda archive: merge(archives, archive, about=about))
-    else:
-        results = _publish(job, lambda archive: _explain_at_once(job, archive))
-    log_event(job, places.output / NAME, results)
-    skipped = (results.content or {}).get("skipped", {})
-    print_notes(f"skipped {name}: {why}" for name, why in skipped.items())
-    print_summary(job, results)
-    results.check()
+    _print_notes(_list_notes(job))
+    with explain_in_shards(job) as shards:
+        if shards is None:
+            _print_notes(["other processes are still at work; the last one writes the results"])
+            return
+        with publish(places.output, NAME, FILES) as folder:
+            merge(shards.archives, folder / NAME, about=job.describe(shards.skipped))
+            results = write_results(job, folder / NAME)
+    _print_notes(f"skipped {name}: {why}" for name, why in shards.skipped.items())
+    _print_summary(job, results)
+    if results.failure is not None:
+        raise RuntimeError(
+            f"{NAME} is written, but not all that is made of it ({reason(results.failure)})"
+        ) from results.failure
 
 
-def write_given_page(archive: Path, channels: int | list[int] | None) -> None:
-    """Writes the page of an archive that may come from anywhere, and prints its path.
-
-    Raises:
-        ArgumentError: If it is no archive, or damaged.
-    """
-    try:
-        print(escape(str(write_page(archive, channels))))
-    except Exception as error:  # NumPy and zipfile raise anything on damaged files
-        problem = f"{clean(archive.name)} has no page ({reason(error)})"
-        raise ArgumentError("model_output_dir", problem) from error
+def _list_notes(job: Job) -> Iterator[str]:
+    """Yields what a user should know before the run, and may want to end it for."""
+    yield from job.notes
+    if job.guessed:
+        guesses = "; ".join(f"{what}: {guess}" for what, guess in job.guessed.items())
+        given = [flag for what, flag in FLAGS.items() if what in job.guessed]
+        better = f". If training used others, give {', '.join(given)}" if given else ""
+        yield f"guessed, since the checkpoint does not say it: {guesses}{better}"
 
 
-def _publish(job: Job, write: Callable[[Path], object]) -> Results:
-    """Has an archive written, and all other results of it."""
-    with publish(job.places.output, NAME, FILES) as folder:
-        write(folder / NAME)
-        return write_results(job, folder / NAME)
+def _print_notes(notes: Iterable[str]) -> None:
+    """Prints notes on stderr, from one process of several."""
+    for note in notes if find_rank()[0] == 0 else ():
+        with suppress(OSError, ValueError):  # a closed stream
+            print(f"lightning-shap: note: {clean(note, 1000)}", file=sys.stderr, flush=True)
 
 
-def _needs_shards(job: Job) -> bool:
-    machines = job.options.machines
-    asked = (machines.devices, machines.num_nodes, machines.strategy)
-    return (
-        job.options.data.n_samples == "all"
-        or job.wanted > AT_ONCE
-        or job.wanted * job.bytes_per_image > BYTES_AT_ONCE
-        or any(value is not None for value in asked)
-    )
-
-
-def _explain_at_once(job: Job, archive: Path) -> None:
-    read = job.read(job.order, job.wanted)
-    check_any(read.indices, read.skipped)
-    job.model.module.to(job.device)
-    explanation = job.explain(read)
-    save(explanation, archive, about=job.describe(read.skipped), files=job.list_files(read.indices))
+def _print_summary(job: Job, results: Results) -> None:
+    """Prints what was done, and where it is."""
+    directory, content = job.places.output, results.content
+    lines = []
+    if content is not None:
+        count, known = len(content["images"]), content["accuracy"]
+        right = "" if known is None else f", {round(known * count)} of them classified rightly"
+        lines.append(
+            f"Explained {count} of {len(job.images.names)} images{right}, "
+            f"in {content['seconds']:.1f} s, {content['model_seconds']:.1f} s of it in the model."
+        )
+    lines.append(f"model    {job.model.name}: {job.model.source}")
+    written = [name for name in FILES if (directory / name).exists()]
+    lines += [f"{name.partition('.')[2]:8} {directory / name}" for name in written]
+    lines += [f"classes  {line}" for line in results.classes]
+    print(*map(escape, lines), sep="\n", flush=True)

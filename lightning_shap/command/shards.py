@@ -1,42 +1,26 @@
-"""Shards: many images through ``Trainer.predict``, in parts of bounded memory that resume.
+"""Shards: the images of a command in parts of bounded memory, which resume and are shared out.
 
 A shard is a run of the images in their order. Each is explained for itself and written to its own
-files, so that whatever ends a run early costs no more than the shards it was at. Lightning deals
-them out to devices and machines.
+files, so that whatever ends a run early costs no more than the shards it was at. Of the processes
+that torchrun or SLURM started each explains its share, and whichever ends last joins all of them.
 """
 
 import hashlib
 import json
-import logging
-import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch.multiprocessing.spawn import ProcessRaisedException
-from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 
 from lightning_shap.command.data.reading import check_any
-from lightning_shap.command.processes import end_with_parent
-from lightning_shap.command.untrusted import blame
+from lightning_shap.command.processes import find_rank
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import save
-from lightning_shap.explanation.atomic import (
-    make_work_folder,
-    open_regular,
-    remove_work,
-    replace_whole,
-    work_folder,
-)
-
-try:
-    import pytorch_lightning as pl
-except ImportError:  # either name will do
-    import lightning.pytorch as pl  # type: ignore[no-redef]
+from lightning_shap.explanation.atomic import open_regular, remove_work, replace_whole, work_folder
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
@@ -59,27 +43,49 @@ class Shards(NamedTuple):
 
 @contextmanager
 def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
-    """Explains a job's images on the machines it asks for.
+    """Explains a job's images, or this process's share of them.
 
     The shards are kept beside the results until all are there, and for as long as they are used.
 
     Yields:
-        The shards, to one process; None to the others.
+        All shards, to the process that ends last; None to the others.
 
     Raises:
-        ArgumentError: If there are no such machines, no image can be read, or another process is
-            at the same images.
+        ArgumentError: If no image can be read, or another command writes the same results.
     """
-    trainer, numbers = _make_trainer(job), _deal(job)
-    with _hold_folder(trainer, job.places.output, f"{_fingerprint(job, numbers)}.shards") as folder:
-        _explain_missing(job, trainer, folder, numbers)
-        if not trainer.is_global_zero:
+    numbers = _deal(job)
+    place = job.places.output, f"{_fingerprint(job, numbers)}.shards"
+    try:
+        with work_folder(*place, shared=True) as folder:
+            _explain_missing(job, folder, numbers)
+    except BlockingIOError as error:
+        raise ArgumentError(
+            "output_dir",
+            f"another lightning-shap writes the same results into {str(place[0])!r}; wait for it",
+        ) from error
+    except BaseException:
+        with suppress(OSError), work_folder(*place) as folder:
+            if not any(folder.glob("*.json")):
+                remove_work(folder)
+        raise
+    held = ExitStack()
+    try:
+        folder = held.enter_context(work_folder(*place))
+    except BlockingIOError:  # another process is still at work there, and ends later
+        yield None
+        return
+    with held:
+        receipts = [_find_receipt(folder, shard) for shard in range(len(numbers))]
+        there = [receipt for receipt in receipts if receipt.exists()]
+        if there != receipts:
+            if not there:  # another process has just joined them
+                remove_work(folder)
             yield None
             return
         skipped: dict[str, str] = {}
-        for shard in range(len(numbers)):
-            with open_regular(_find_receipt(folder, shard)) as receipt:
-                skipped |= json.load(receipt)
+        for receipt in receipts:
+            with open_regular(receipt) as content:
+                skipped |= json.load(content)
         archives = sorted(folder.glob("*.npz"))
         if not archives:
             remove_work(folder)
@@ -88,134 +94,36 @@ def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
         remove_work(folder)
 
 
-@contextmanager
-def _hold_folder(trainer: pl.Trainer, directory: Path, name: str) -> Iterator[Path]:
-    """Yields the folder of a job's shards, which one process holds for all."""
-    if not trainer.is_global_zero:
-        yield make_work_folder(directory, name)
-        return
-    held = ExitStack()
-    try:
-        folder = held.enter_context(work_folder(directory, name))
-    except BlockingIOError as error:
-        raise ArgumentError(
-            "output_dir",
-            f"another lightning-shap explains the same images into {str(directory)!r}; "
-            "wait for it, or give another --output_dir",
-        ) from error
-    with held:
-        yield folder
-
-
-def _explain_missing(
-    job: "Job", trainer: pl.Trainer, folder: Path, numbers: list[list[int]]
-) -> None:
-    """Explains the shards that an earlier run did not get to."""
-    missing = [shard for shard in range(len(numbers)) if not _find_receipt(folder, shard).exists()]
-    if not missing and trainer.world_size == 1:
-        return
-    # Several processes must meet before one of them goes on to merge. Each needs something to do,
-    # even if another does it, too.
-    missing += (missing or [0])[:1] * (trainer.world_size - len(missing))
-    loader: DataLoader[int] = DataLoader(cast(Any, missing), collate_fn=_get_only)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        try:
-            trainer.predict(_Explainer(job, folder, numbers), loader, return_predictions=False)
-        except ProcessRaisedException as error:  # its text is another process's traceback
-            raise RuntimeError(str(error).strip().splitlines()[-1]) from error
-
-
-class _Explainer(pl.LightningModule):
-    """Explains each shard that it is given by number, and writes it.
-
-    Args:
-        job: The job.
-        folder: Where the archive of a shard goes, and then a receipt that says so.
-        numbers: The images of each shard.
-    """
-
-    def __init__(self, job: "Job", folder: Path, numbers: Sequence[Sequence[int]]) -> None:
-        super().__init__()
-        self.model = job.model.module
-        self._job, self._folder, self._numbers = job, folder, numbers
-
-    def setup(self, stage: str) -> None:
-        """Begins in each process."""
-        end_with_parent()
-
-    def predict_step(self, shard: int) -> int:
-        """Explains a shard, unless none of its images can be read."""
-        receipt, job, order = _find_receipt(self._folder, shard), self._job, self._numbers[shard]
-        read = job.read(order, len(order))
+def _explain_missing(job: "Job", folder: Path, numbers: list[list[int]]) -> None:
+    """Explains the shards of this process that an earlier run did not get to."""
+    rank, processes, _ = find_rank()
+    alone = len(numbers) == 1  # then the bar counts rows, else shards
+    job.model.module.to(job.device)
+    for shard in tqdm(
+        range(rank, len(numbers), processes),
+        disable=alone or rank > 0 or not job.options.explanation.progress,
+    ):
+        receipt, order = _find_receipt(folder, shard), numbers[shard]
+        if receipt.exists():
+            continue
+        read = job.read(order)
         if read.indices:
-            explanation = job.explain(read, progress=False)  # the trainer's bar counts shards
+            explanation = job.explain(read, progress=alone)
             save(explanation, receipt.with_suffix(".npz"), files=job.list_files(read.indices))
         with replace_whole(receipt) as partial:
             partial.write_text(json.dumps(read.skipped), encoding="utf-8")
-        return shard
-
-    def on_predict_end(self) -> None:
-        """Waits until the shards of all processes are there."""
-        self.trainer.strategy.barrier()
-
-
-def _make_trainer(job: "Job") -> pl.Trainer:
-    """Returns a Trainer that does nothing but predict, and writes nothing of its own.
-
-    Raises:
-        ArgumentError: If there are no such machines, or more processes than cores.
-    """
-    machines, device = job.options.machines, job.device
-    default = "auto" if device.index is None else [device.index]
-    for copy in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(copy).setLevel(logging.WARNING)  # its advice is for those who train
-    with blame("devices, num_nodes, strategy", "Lightning cannot work with them"):
-        trainer = pl.Trainer(
-            accelerator=device.type,
-            devices=default if machines.devices is None else machines.devices,
-            num_nodes=1 if machines.num_nodes is None else machines.num_nodes,
-            strategy=machines.strategy or "auto",
-            enable_progress_bar=job.options.explanation.progress,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            inference_mode=False,
-            logger=False,
-        )
-    environment = getattr(trainer.strategy, "cluster_environment", None)
-    if environment is not None and not environment.creates_processes_externally:
-        _check_machines(trainer, device.type, machines.oversubscribe)
-    return trainer
-
-
-def _check_machines(trainer: pl.Trainer, kind: str, oversubscribe: bool) -> None:
-    """Checks that the processes which this one will start have cores, and find one another."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if kind == "cpu" and trainer.num_devices > (cores or 1) and not oversubscribe:
-        raise ArgumentError(
-            "devices",
-            f"asks for {trainer.num_devices} processes on {cores} cores, each with a model of its "
-            f"own; give at most {cores}, or add --oversubscribe",
-        )
-    if trainer.num_nodes > 1 and "MASTER_ADDR" not in os.environ:
-        raise ArgumentError(
-            "num_nodes",
-            f"got {trainer.num_nodes}, and nothing says where the others are; start each with "
-            "torchrun, with SLURM, or with MASTER_ADDR, MASTER_PORT and NODE_RANK set",
-        )
 
 
 def _deal(job: "Job") -> list[list[int]]:
-    """Returns the images of each shard; the same whatever the machines."""
+    """Returns the images of each shard; the same however many processes there are."""
     size = max(1, min(SHARD_IMAGES, SHARD_BYTES // job.bytes_per_image))
-    order = job.order[: job.wanted]
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    return [job.order[start : start + size] for start in range(0, len(job.order), size)]
 
 
 def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
     """Returns a name that no job of other weights, images or settings has."""
     weights = job.places.weights.path
-    names, partners = job.images.names, job.partners
+    names, partners = job.images.names, job.partners or {}
     job_itself = {
         "weights": [str(weights.resolve()), weights.stat().st_size, weights.stat().st_mtime_ns],
         "options": [asdict(job.options.model), asdict(job.options.data)],
@@ -226,8 +134,7 @@ def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
             "progress": None,
         },
         "images": [[names[index] for index in indices] for indices in numbers],
-        "partners": partners
-        and [[names[partners.of(index)] for index in indices] for indices in numbers],
+        "partners": {names[one]: names[other] for one, other in partners.items()},
     }
     text = json.dumps(job_itself, sort_keys=True, default=np.ndarray.tolist)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -235,7 +142,3 @@ def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
 
 def _find_receipt(folder: Path, shard: int) -> Path:
     return folder / f"{shard:06}.json"
-
-
-def _get_only(items: list[int]) -> int:
-    return items[0]

@@ -149,7 +149,7 @@ def publish(directory: Pathlike, first: str, names: Sequence[str]) -> Iterator[P
 
 
 @contextmanager
-def work_folder(directory: Path, name: str) -> Iterator[Path]:
+def work_folder(directory: Path, name: str, *, shared: bool = False) -> Iterator[Path]:
     """Yields a folder for unfinished work, which is this process's alone while it lasts.
 
     It stays where it is. What is left of such folders by processes that ended early goes when the
@@ -158,6 +158,7 @@ def work_folder(directory: Path, name: str) -> Iterator[Path]:
     Args:
         directory: In which it is.
         name: By which it is found again.
+        shared: Other processes may work in it too, all of which say so.
 
     Raises:
         BlockingIOError: If another process works in it.
@@ -165,12 +166,12 @@ def work_folder(directory: Path, name: str) -> Iterator[Path]:
     """
     with ExitStack() as held:
         with _hold_lock(directory):  # so that nobody takes it for a leftover before it is locked
-            folder = make_work_folder(directory, name)
-            held.enter_context(_hold_lock(folder, wait=False))
+            folder = _make_work_folder(directory, name)
+            held.enter_context(_hold_lock(folder, wait=False, shared=shared))
         yield folder
 
 
-def make_work_folder(directory: Path, name: str) -> Path:
+def _make_work_folder(directory: Path, name: str) -> Path:
     """Returns a folder for unfinished work, made and marked as ours.
 
     Raises:
@@ -232,7 +233,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 @contextmanager
-def _hold_lock(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+def _hold_lock(folder: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
     """Holds a folder's lock, which the system frees when the process ends, however it ends.
 
     Yields:
@@ -246,12 +247,12 @@ def _hold_lock(folder: Path, *, wait: bool = True) -> Iterator[bool]:
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # and no pipe, which would wait
     try:
-        yield _lock(descriptor, wait=wait)
+        yield _lock(descriptor, wait=wait, shared=shared)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, *, wait: bool = True) -> bool:
+def _lock(descriptor: int, *, wait: bool = True, shared: bool = False) -> bool:
     """Locks an open file; returns whether there are such locks.
 
     Raises:
@@ -260,7 +261,8 @@ def _lock(descriptor: int, *, wait: bool = True) -> bool:
     if fcntl is None:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         raise
     except OSError:

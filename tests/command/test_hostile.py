@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,7 +19,6 @@ from finished_model import ARCHITECTURE, class_folders, flags, load_model, netwo
 import lightning_shap
 from lightning_shap.command.main import main
 from lightning_shap.command.model.offline import stay_offline
-from lightning_shap.command.parser import parse
 from lightning_shap.command.untrusted import blame, clean
 from lightning_shap.errors import ArgumentError
 
@@ -170,7 +168,7 @@ def test_a_state_dict_that_holds_itself_is_an_error(tmp_path):
         load_model(tmp_path)
 
 
-def test_links_back_are_walked_once(tmp_path):
+def test_links_to_folders_inside_a_class_are_not_followed(tmp_path):
     from lightning_shap.command.data.folders import find_images
 
     data = class_folders(tmp_path / "data", ["a", "b"], each=2)
@@ -179,17 +177,7 @@ def test_links_back_are_walked_once(tmp_path):
         (data / "b" / name).symlink_to(data / "a")
     (data / "a" / "self").symlink_to(data / "a" / "self")
     images = find_images(data)
-    assert np.bincount(images.labels).tolist() == [2, 4]  # of a, which b links to twice, once
-
-
-def test_an_alias_in_yaml_is_an_error(tmp_path, capsys):
-    config = tmp_path / "c.yaml"
-    config.write_text("targets: &a [1, 1]\nclass_names: [*a, *a]\n")
-    for arguments in (["m", "--config", str(config)], ["m", "--targets", "[&a [1], *a]"]):
-        with pytest.raises(SystemExit) as end:
-            parse(arguments)
-        assert end.value.code == 2
-        assert capsys.readouterr().err.strip()
+    assert np.bincount(images.labels).tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -205,17 +193,13 @@ def test_an_alias_in_yaml_is_an_error(tmp_path, capsys):
         (["--model_name", ""], "model_name: got ''"),
         (["--model_class", ".a.B"], "model_class: cannot import '.a.B'"),
         (["--model_class", "torch.nn.Identity"], "model_class: torch.nn.Identity has no weights"),
-        (["--devices", "zz"], "devices, num_nodes, strategy: "),
-        (["--devices", "99"], "devices: asks for 99 processes on"),
-        (["--num_nodes", "9"], "num_nodes: got 9, and nothing says where the others are"),
         (["--masker", "blur(999999999,999999999)"], "masker: got 'blur(999999999,999999999)'"),
         (["--masker", f"blur({'9' * 5000},1)"], "masker: unknown"),
         (["--output_dir", "x" * 5000], "output_dir: cannot write into"),
         (["--dataset", "x" * 5000], "dataset: there is no"),
     ],
 )
-def test_limits_at_the_door(tmp_path, capsys, monkeypatch, more, message):
-    monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # Lightning must not take a cluster for its own
+def test_limits_at_the_door(tmp_path, capsys, more, message):
     dataset = class_folders(tmp_path / "data", each=1)
     with pytest.raises(SystemExit) as end:
         main(flags(weights_in(tmp_path, network()), dataset, "--accelerator", "cpu", *more))
@@ -229,7 +213,7 @@ def test_numbers_beyond_their_limits_are_refused_before_anything_is_loaded():
     code = """
 import sys
 from lightning_shap.command.main import main
-for flag in ("max_evals", "seed", "n_samples", "crop_size", "num_workers", "grid", "num_nodes"):
+for flag in ("max_evals", "seed", "n_samples", "crop_size", "num_workers", "grid"):
     try:
         main(["nowhere", f"--{flag}", str(10**23)])
     except SystemExit as end:
@@ -244,8 +228,8 @@ assert not {"torch", "numpy"} & {*sys.modules}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line.removeprefix("lightning-shap: error: ") for line in done.stderr.splitlines()]
-    assert all("give at most" in line for line in lines[:7])
-    assert lines[7:] == [
+    assert all("give at most" in line for line in lines[:6])
+    assert lines[6:] == [
         "give the directory of a trained model, or its file of weights",
         "targets: got -1; give at least 0",
         "model_name: got ''; give a value, or leave it out",
@@ -260,13 +244,10 @@ def test_a_wrong_path_is_refused_before_anything_heavy_is_imported(tmp_path):
     (tmp_path / "file").write_text("")
     commands = {
         "model_output_dir: there is no": flags(tmp_path / "nowhere", data),
-        "model_output_dir: is an archive": [str(tmp_path / "x.npz")],
-        "model_output_dir: there is": [str(tmp_path / "x.npz"), "--report"],
         "holds no weights": flags(tmp_path / "empty", data),
         "dataset: there is no": flags(model, tmp_path / "nowhere"),
         "holds no images": flags(model, tmp_path / "empty"),
         "output_dir: cannot write": flags(model, data, "--output_dir", tmp_path / "file"),
-        "logdir: cannot write": flags(model, data, "--logdir", tmp_path / "file"),
         "summary: explains each": flags(model, data, "--summary", "--topk", 3),
         "max_evals: got": flags(model, data, "--max_evals", "many"),
     }
@@ -377,7 +358,6 @@ def test_errors_of_others_get_the_name_of_their_argument():
 def test_hostile_commands_end_in_one_sentence_at_most(tmp_path, monkeypatch, capfd):
     place = tmp_path / "hostile"
     wrong = []
-    monkeypatch.setenv("SLURM_JOB_NAME", "bash")
     for number, (name, arguments) in enumerate(hostile.commands(place)):
         if number % 40 == 3:
             monkeypatch.chdir(place)
@@ -426,7 +406,7 @@ def test_a_picture_that_fails_leaves_the_archive(tmp_path, monkeypatch, capsys):
     assert end.value.code == 1
     assert sorted(os.listdir(out)) == ["explanation.json", "explanation.npz"]
     assert len(lightning_shap.load(out)) == 3
-    assert "no explanation.png (division by zero)" in capsys.readouterr().err
+    assert "not all that is made of it (division by zero)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shards", [[], ["--n_samples", "all", "--accelerator", "cpu"]])
@@ -459,30 +439,3 @@ def test_the_version_is_printed(capsys):
         main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out.strip() == f"lightning-shap {lightning_shap.__version__}"
-
-
-@pytest.mark.integration
-def test_processes_end_with_the_one_that_started_them(tmp_path):
-    """Also when that one is killed, and can end nobody itself."""
-    code = """
-import os, subprocess, sys, time
-child = "import os, time; from lightning_shap.command.processes import end_with_parent; " \\
-    "end_with_parent(); print(os.getpid(), flush=True); time.sleep(600)"
-os.environ["LOCAL_RANK"] = "1"
-subprocess.Popen([sys.executable, "-W", "ignore", "-c", child])
-time.sleep(600)
-"""
-    parent = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code], stdout=subprocess.PIPE, text=True
-    )
-    child = int(parent.stdout.readline())
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    for _ in range(600):
-        try:
-            os.kill(child, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    pytest.fail("the child lives on")

@@ -1,5 +1,8 @@
 import json
 import os
+import subprocess
+import sys
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from finished_model import class_folders, flags, network, weights_in
 import lightning_shap
 from lightning_shap.command import job, shards
 from lightning_shap.command.main import main
+from lightning_shap.explanation.atomic import work_folder
 
 FILES = ["explanation.json", "explanation.npz", "explanation.png"]
 
@@ -16,12 +20,11 @@ FILES = ["explanation.json", "explanation.npz", "explanation.png"]
 def everything(tmp_path, monkeypatch):
     """Explain all of nine images, four a shard."""
     monkeypatch.setattr(shards, "SHARD_IMAGES", 4)
-    monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # Lightning must not take a cluster for its own
     dataset = class_folders(tmp_path / "data")
     directory = weights_in(tmp_path, network())
 
     def command(output, *more):
-        cpu = ["--accelerator", "cpu", "--devices", "1", "--topk", "2"]
+        cpu = ["--accelerator", "cpu", "--topk", "2"]
         main(flags(directory, dataset, "--output_dir", tmp_path / output, *cpu, *more))
         return lightning_shap.load(tmp_path / output)
 
@@ -98,9 +101,61 @@ def test_unreadable_images_are_left_out_of_their_shard(everything, tmp_path):
     assert len(written["skipped"]) == 3
 
 
-def test_two_processes_give_the_file_of_one(everything, tmp_path):
+@pytest.mark.parametrize(
+    ("rank", "count", "local"),
+    [
+        ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+        ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
+    ],
+)
+def test_the_last_of_several_processes_writes_the_file_of_one(
+    everything, tmp_path, monkeypatch, capsys, rank, count, local
+):
     one = everything("one", "--n_samples", "all")
-    two = everything("two", "--n_samples", "all", "--devices", "2", "--strategy", "ddp_fork")
+    monkeypatch.setenv(count, "2")
+    monkeypatch.setenv(local, "0")
+    monkeypatch.setenv(rank, "0")
+    with pytest.raises(FileNotFoundError):
+        everything("two", "--n_samples", "all")
+    assert "the last one writes the results" in capsys.readouterr().err
+    monkeypatch.setenv(rank, "1")
+    two = everything("two", "--n_samples", "all")
     assert np.array_equal(one.output_indexes, two.output_indexes)
+    assert np.abs(one.values - two.values).max() <= 1e-5 * np.abs(one.values).max()
+    assert sorted(os.listdir(tmp_path / "two")) == FILES
+
+
+def test_while_another_process_is_at_work_nobody_joins_the_shards(everything, monkeypatch):
+    place = []
+    answer = job.answer
+
+    def note_folder(*arguments, **more):
+        place.append((more, arguments))
+        return work_folder(*arguments, **more)
+
+    monkeypatch.setattr(shards, "work_folder", note_folder)
+    monkeypatch.setattr(
+        job,
+        "answer",
+        lambda *a: held.enter_context(work_folder(*place[0][1], shared=True)) and answer(*a),
+    )
+    with ExitStack() as held, pytest.raises(FileNotFoundError):
+        everything("out")
+    assert len(everything("out")) == 8
+
+
+@pytest.mark.integration
+def test_torchrun_shares_the_images_out(everything, tmp_path):
+    one = everything("one", "--n_samples", "all")
+    given = flags(next(tmp_path.glob("test_*")), tmp_path / "data", "--accelerator", "cpu")
+    more = ["--topk", "2", "--n_samples", "all", "--output_dir", str(tmp_path / "two")]
+    run = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*run, "--standalone", "-m", "lightning_shap", *given, *more],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    two = lightning_shap.load(tmp_path / "two")
     assert np.abs(one.values - two.values).max() <= 1e-5 * np.abs(one.values).max()
     assert sorted(os.listdir(tmp_path / "two")) == FILES

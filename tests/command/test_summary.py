@@ -1,32 +1,32 @@
 """The command's summary of classes says the same however its images are explained."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from finished_model import class_folders, flags, network, weights_in
+from PIL import Image
 
 from lightning_shap import load
-from lightning_shap.command import run, shards
-from lightning_shap.command.data.image_set import ImageSet
-from lightning_shap.command.data.partners import Partners
-from lightning_shap.command.data.reading import PreparedImages
+from lightning_shap.command import shards
+from lightning_shap.command.data.folders import ImageSet
+from lightning_shap.command.job import Job, draw_partners
 from lightning_shap.command.main import main
-from lightning_shap.pictures import photographs
 
 
 @pytest.fixture
 def summarised(tmp_path, monkeypatch):
     """A summary of all of nine images, and what it wrote."""
-    monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # Lightning must not take a cluster for its own
     dataset = class_folders(tmp_path / "data")
     directory = weights_in(tmp_path, network())
 
     def command(output, *more):
         out = tmp_path / output
         given = flags(directory, dataset, "--n_samples", "all", "--output_dir", out, *more)
-        main(["summary", *given, "--accelerator", "cpu"])
+        main(["summary", *given])
         content = json.loads((out / "classes.json").read_text(encoding="utf-8"))
         return load(out).record, content
 
@@ -34,10 +34,8 @@ def summarised(tmp_path, monkeypatch):
 
 
 def test_images_swap_with_the_same_whatever_the_shards_and_in_one_go(summarised, monkeypatch):
-    monkeypatch.setattr(run, "_needs_shards", lambda job: False)
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 9)
     at_once, said = summarised("at once")
-    monkeypatch.undo()
-    monkeypatch.setenv("SLURM_JOB_NAME", "bash")
     for images in (1, 4):
         monkeypatch.setattr(shards, "SHARD_IMAGES", images)
         in_shards, in_words = summarised(f"in shards of {images}")
@@ -58,43 +56,23 @@ def test_all_images_count_however_few_fit_the_memory(summarised, monkeypatch):
     assert sum(one["images"] for one in whole["classes"]) == 9
 
 
-def test_every_picture_shows_the_channels_that_were_asked_for(summarised, monkeypatch):
-    asked = []
-    original = photographs.Photographs.__init__
-
-    def note(self, data, mean=None, std=None, channels=None):
-        asked.append(channels)
-        original(self, data, mean, std, channels)
-
-    monkeypatch.setattr(photographs.Photographs, "__init__", note)
-    summarised("one channel", "--channels", "2", "--report")
-    assert len(asked) >= 2
-    assert {*asked} == {2}
-
-
-def of_numbers(count, broken=()):
-    """Images that are their numbers, some of which cannot be read."""
-
-    def opened(index):
-        if index in broken:
-            raise OSError("broken")
-        return index
-
-    return ImageSet([str(number) for number in range(count)], opened, np.arange(count) % 3)
-
-
-def prepared(number):
-    return torch.full((1, 1, 1), float(number))
-
-
 @pytest.mark.parametrize("broken", [(), (1, 4, 7), (1, 2, 4, 5, 7, 8)])
-def test_for_a_partner_that_cannot_be_read_the_image_itself_stands_in(broken):
-    images = of_numbers(9, broken)
-    partners = Partners(images, range(9), seed=0)
+def test_for_a_partner_that_cannot_be_read_the_image_itself_stands_in(tmp_path, broken):
+    names = [str(tmp_path / f"{number}.png") for number in range(9)]
+    for number, name in enumerate(names):
+        Image.new("L", (8, 8), number).save(name)
+        if number in broken:
+            Path(name).write_bytes(b"no image")
+    images = ImageSet(names, np.arange(9) % 3)
+    job = SimpleNamespace(
+        images=images,
+        partners=draw_partners(images, range(9), seed=0),
+        prepare=lambda picture: torch.tensor(picture.getpixel((0, 0))),
+        options=SimpleNamespace(data=SimpleNamespace(num_workers=2)),
+    )
     numbers = [0, 3, 6]
-    own = PreparedImages(torch.stack([prepared(number) for number in numbers]), numbers, {})
-    found = partners.read(own, prepared)[:, 0, 0, 0].int().tolist()
-    chosen = [partners.of(number) for number in numbers]
+    found = Job.read(job, numbers).partners.tolist()
+    chosen = [job.partners[number] for number in numbers]
     assert all(images.labels[number] != 0 for number in chosen)
     pairs = zip(numbers, chosen, strict=True)
     assert found == [number if other in broken else other for number, other in pairs]

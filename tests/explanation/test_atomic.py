@@ -233,3 +233,11 @@ def test_a_file_that_is_not_finished_leaves_the_older_one(tmp_path):
     with pytest.raises(ZeroDivisionError):
         fails()
     assert contents(tmp_path) == {"x": "1"}
+
+
+def test_processes_that_say_so_share_a_work_folder(tmp_path):
+    with work_folder(tmp_path, "x", shared=True) as one:
+        with work_folder(tmp_path, "x", shared=True) as other:
+            assert one == other
+        with pytest.raises(BlockingIOError), work_folder(tmp_path, "x"):
+            pass

@@ -1,46 +1,51 @@
-"""Finds the images of a data set: a folder, an image or a name.
+"""Finds the images of a data set: a folder of class folders, a flat folder or one image.
 
-Written out and not left to torchvision's image folder: that has no splits, ends a run at the first
-image that cannot be read, and walks in circles where a folder links back to one that holds it.
+Written out and not left to torchvision's image folder: that has no splits, and ends a run at the
+first image that cannot be read.
 """
 
 import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lightning_shap.command.data.files import SUFFIXES, is_image, open_image
-from lightning_shap.command.data.image_set import SPLITS, ImageSet
+from lightning_shap.command.data.files import SUFFIXES, is_image
 from lightning_shap.command.untrusted import blame, clean, find_path
 from lightning_shap.errors import ArgumentError
 
+SPLITS = ("test", "val", "valid", "validation", "train")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images that are not read yet.
+
+    Attributes:
+        names: The file of each.
+        labels: int (N,), the class of each, negative where unknown; None where all are.
+        class_names: In the order of the labels; None where there are no class folders.
+    """
+
+    names: list[str]
+    labels: np.ndarray | None = None
+    class_names: list[str] | None = None
+
 
 def find_images(dataset: str | Path) -> ImageSet:
-    """Returns the images that a path, or a Hugging Face data set's name, stands for.
+    """Returns the images that a path stands for.
 
     Args:
         dataset: A folder of class folders, also below ``test/``, ``val/`` or ``train/`` (the first
-            of these that is there), a flat folder of images, one image or a data set's name.
+            of these that is there), a flat folder of images, or one image.
 
     Raises:
         ArgumentError: If there is no such folder, or no image in it.
     """
-    if re.fullmatch(r"[\w.-]{1,96}(/[\w.-]{1,96})?", str(dataset)) and not Path(dataset).exists():
-        from lightning_shap.command.data.hub import find_named
-
-        return find_named(str(dataset))
     root = find_path("dataset", str(dataset), "give a folder of images")
     with blame("dataset", f"{clean(repr(str(root)))} cannot be read"):
-        return _list_files([root]) if root.is_file() else _list_folder(root)
-
-
-def list_images(files: Sequence[str], labels: np.ndarray | None) -> ImageSet:
-    """Returns certain files in their order, and their classes, negative where unknown."""
-    return replace(_list_files([Path(file) for file in files]), labels=labels)
+        return ImageSet([str(root)]) if root.is_file() else _list_folder(root)
 
 
 def _list_folder(root: Path) -> ImageSet:
@@ -57,19 +62,10 @@ def _list_folder(root: Path) -> ImageSet:
                 f"{clean(repr(str(root)))} holds no images; give a folder of images or of class "
                 f"folders with images ({', '.join(sorted(SUFFIXES))})",
             )
-        return _list_files(files)
+        return ImageSet([str(path) for path in files])
     labels = np.repeat(np.arange(len(classes)), [len(files) for files in by_class])
-    files = [path for folder in by_class for path in folder]
-    return replace(
-        _list_files(files),
-        labels=labels,
-        class_names=[clean(name) for name in classes],
-        are_sorted=True,
-    )
-
-
-def _list_files(files: Sequence[Path]) -> ImageSet:
-    return ImageSet([str(path) for path in files], partial(open_image, list(files)))
+    names = [str(path) for folder in by_class for path in folder]
+    return ImageSet(names, labels, [clean(name) for name in classes])
 
 
 def _find_splits(root: Path) -> list[Path]:
@@ -89,28 +85,7 @@ def _list_folders(root: Path) -> Iterator[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yields images at any depth in a fixed order, each once.
-
-    Links to folders are followed, as torchvision does, but never back to one that holds them.
-    """
-    seen = {_identify(place) for place in folder.resolve().parents}
-    waiting = [folder]
-    while waiting:
-        place = waiting.pop()
-        try:
-            identity, names = _identify(place), sorted(os.listdir(place))
-        except OSError:  # as torchvision does, what may not be read counts as empty
-            continue
-        if identity in seen:
-            continue
-        seen.add(identity)
-        found = [place / name for name in names]
-        yield from filter(is_image, found)
-        inner = [path for path in reversed(found) if not path.name.startswith(".")]
-        waiting += filter(os.path.isdir, inner)
-
-
-def _identify(place: Path) -> tuple[int, int]:
-    """Returns what a folder is, by whatever path it was reached."""
-    status = os.stat(place)
-    return status.st_dev, status.st_ino
+    """Yields images at any depth in a fixed order; links to folders below it are not followed."""
+    for place, inner, names in os.walk(folder):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        yield from filter(is_image, (Path(place, name) for name in sorted(names)))

@@ -2,17 +2,18 @@
 
 import random
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
-from lightning_shap.command.data.files import Picture
-from lightning_shap.command.data.image_set import ImageSet
+from lightning_shap.command.data.files import open_image
+from lightning_shap.command.data.folders import ImageSet
 from lightning_shap.command.untrusted import clean, reason
 from lightning_shap.errors import ArgumentError
 
@@ -46,34 +47,26 @@ def draw_order(images: ImageSet, seed: int) -> list[int]:
 
 def read_samples(
     images: ImageSet,
-    order: Iterable[int],
-    wanted: int,
-    prepare: Callable[[Picture], torch.Tensor],
+    order: Sequence[int],
+    prepare: Callable[[Image.Image], torch.Tensor],
     *,
     threads: int = 0,
 ) -> PreparedImages:
-    """Reads images in an order until there are as many as wanted; unreadable ones are skipped."""
+    """Reads some images by number; those that cannot be read are skipped."""
 
     def read(index: int) -> torch.Tensor | str:
         try:
-            return prepare(images.open(index))
+            return prepare(open_image(images.names[index]))
         except Exception as error:  # the decoders of ten formats raise anything on damaged files
             return reason(error)
 
-    tensors: list[torch.Tensor] = []
-    indices: list[int] = []
-    skipped: dict[str, str] = {}
-    queue = iter(order)
     with warnings.catch_warnings(), ThreadPoolExecutor(max(1, threads)) as pool:
         warnings.simplefilter("ignore")  # of decoders, about damaged files
-        while batch := list(islice(queue, wanted - len(tensors))):
-            for index, outcome in zip(batch, pool.map(read, batch), strict=True):
-                if isinstance(outcome, str):
-                    skipped[images.names[index]] = outcome
-                else:
-                    tensors.append(outcome)
-                    indices.append(index)
-    return PreparedImages(torch.stack(tensors) if tensors else torch.empty(0), indices, skipped)
+        outcomes = dict(zip(order, pool.map(read, order), strict=True))
+    tensors = {n: image for n, image in outcomes.items() if isinstance(image, torch.Tensor)}
+    skipped = {images.names[n]: why for n, why in outcomes.items() if isinstance(why, str)}
+    stacked = torch.stack([*tensors.values()]) if tensors else torch.empty(0)
+    return PreparedImages(stacked, [*tensors], skipped)
 
 
 def check_any(indices: Sequence[Any], skipped: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ A checkpoint is a file that may come from anywhere: impossible values are left o
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any, cast, get_args
 
@@ -62,11 +62,9 @@ class Description:
         transform: The whole transform in words.
         dataset: The folder of the images.
         files: The files that the callback explained.
-        images: The images that it explained, as the model received them, where they had no files.
         labels: Their classes, -1 where unknown.
         returns: The kind of the outputs, as the user told the callback.
         multi_label: Several classes may be true at once, likewise.
-        shown_channels: The channel shown grey, or the three shown as red, green and blue.
         sorts_naturally: timm's own script trained it, which numbers class folders in natural order.
     """
 
@@ -84,11 +82,9 @@ class Description:
     transform: str | None = None
     dataset: str | None = None
     files: list[str] | None = None
-    images: torch.Tensor | None = field(default=None, repr=False)
     labels: list[int] | None = None
     returns: Returns | None = None
     multi_label: bool | None = None
-    shown_channels: list[int] | None = None
     sorts_naturally: bool | None = None
 
     def complete(self, other: "Description") -> "Description":
@@ -146,10 +142,7 @@ def _read_callback(callbacks: Mapping[str, Any]) -> Description:
     state = next((state for state in states if "classifier" in state), None)
     if state is None:
         return Description()
-    card, samples = read_mapping(state["classifier"]), read_mapping(state.get("samples"))
-    images, labels = samples.get("images"), card.get("labels")
-    if labels is None and isinstance(samples.get("labels"), torch.Tensor):
-        labels = samples["labels"].flatten().tolist()
+    card = read_mapping(state["classifier"])
     size = read_wholes(card.get("input_size"))
     transform = None if not read_word(card.get("transform")) else clean(card["transform"], 4000)
     plain = read_settings(card)
@@ -163,11 +156,9 @@ def _read_callback(callbacks: Mapping[str, Any]) -> Description:
         crop_mode=plain.crop_mode or ("squash" if SQUASHES.search(transform or "") else None),
         transform=transform,
         files=_check_paths(card.get("files")),
-        images=images if _is_batch(images) else None,
-        labels=read_wholes(labels, 2**31, NO_CLASS),
+        labels=read_wholes(card.get("labels"), 2**31, NO_CLASS),
         returns=cast(Returns | None, read_choice(card.get("returns"), get_args(Returns))),
         multi_label=card.get("multi_label") is True or None,
-        shown_channels=_check_channels(card.get("shown_channels")),
     )
 
 
@@ -191,12 +182,6 @@ def _check_size(value: Any) -> tuple[int, int] | None:
     return (checked[-2], checked[-1]) if checked and len(checked) in (2, 3) else None
 
 
-def _check_channels(value: Any) -> list[int] | None:
-    """Returns one channel or three."""
-    channels = read_wholes(value, least=0)
-    return channels if channels and len(channels) in (1, 3) else None
-
-
 def _check_positive(value: Any) -> tuple[float, ...] | None:
     found = read_numbers(value)
     return found if found and min(found) > 0 else None
@@ -216,14 +201,3 @@ def _check_paths(value: Any) -> list[str] | None:
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= 10_000:
         return None
     return [*value] if all(map(_check_path, value)) else None
-
-
-def _is_batch(value: Any) -> bool:
-    return (
-        isinstance(value, torch.Tensor)
-        and value.ndim == 4
-        and value.is_floating_point()
-        and is_stored(value)
-        and value.numel() > 0
-        and bool(value.isfinite().all())
-    )

@@ -65,6 +65,12 @@ def find_weights(model_output_dir: str | Path) -> Weights:
     """
     wanted = "give the directory of a trained model, or its file of weights"
     place = find_path("model_output_dir", str(model_output_dir), wanted)
+    if place.suffix == ".npz":
+        raise ArgumentError(
+            "model_output_dir",
+            "is an explanation and no model; lightning_shap.report(path, 'page.html') makes its "
+            "page",
+        )
     if place.is_file():
         return Weights(place, place)
     with blame("model_output_dir", f"{clean(repr(str(place)))} cannot be read"):

@@ -157,16 +157,14 @@ def test_a_new_method_is_a_function_and_its_entry(monkeypatch):
 
 
 @pytest.mark.parametrize("name", REMOVED)
-def test_a_method_that_was_removed_says_what_to_use_instead(name, tmp_path, capsys):
+def test_a_method_that_was_removed_says_what_to_use_instead(name, capsys):
     sentence = f"method: '{name}' {REMOVED[name]}"
     with pytest.raises(ValueError, match=re.escape(sentence)):
         explained(name)
     with pytest.raises(ValueError, match=re.escape(sentence)):
         ShapCallback(method=name)
-    config = tmp_path / "options.yaml"
-    config.write_text(f"method: {name}\n")
     needed = ["--model_output_dir", "here", "--dataset", "there"]
-    for flags in (["--method", name], [f"--method={name}"], ["--config", str(config)]):
+    for flags in (["--method", name], [f"--method={name}"]):
         with pytest.raises(SystemExit) as end:
             main([*needed, *flags])
         assert end.value.code == 2

@@ -131,7 +131,7 @@ def test_links_lead_somewhere(document):
 @pytest.mark.parametrize("document", FOR_USERS)
 def test_commands_have_the_options_that_are_written(document):
     options = {field.name for group in GROUPS.values() for field in fields(group)}
-    options |= {"help", "config", "traceback", "version"}
+    options |= {"help", "traceback", "version"}
     lines = re.findall(r"^.*lightning-shap.*$", text_of(document).replace("\\\n", ""), re.MULTILINE)
     written = {name for line in lines for name in re.findall(r"--(\w+)", line)}
     assert written

@@ -10,6 +10,7 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 # The networks are too small for more, the tests share the cores among them, and so may others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
 import torch
 
@@ -81,3 +82,10 @@ def no_warning_is_lost(monkeypatch):
         monkeypatch.setattr(messages, "_write_plainly", lost.append)
     yield
     assert lost == []
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch):
+    """Spares trainings of which something else is asked their pictures, most of what they take."""
+    blank = np.zeros((8, 8, 3), np.uint8)
+    monkeypatch.setattr("lightning_shap.training.logs.logbook.plot", lambda *args, **kwargs: blank)

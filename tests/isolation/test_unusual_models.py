@@ -30,6 +30,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from lightning_shap import ShapCallback
 
 pytestmark = [
+    pytest.mark.usefixtures("blank_pictures"),
     *lightning_warns,
     pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated"),
     pytest.mark.filterwarnings("ignore:.*torch.ao.quantization is deprecated"),
@@ -592,13 +593,6 @@ def trained(kind, folder, *callbacks, data=None):
             if not all(name.startswith("shap") for name in metrics)
         ],
     }
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """They are not what is asked here, and take most of the time."""
-    blank = np.zeros((8, 8, 3), np.uint8)
-    monkeypatch.setattr("lightning_shap.training.logs.logbook.plot", lambda *args, **kwargs: blank)
 
 
 def check(kind, folder, monkeypatch, data=None, **arguments):

@@ -18,6 +18,7 @@ from lightning_shap import ShapCallback
 from lightning_shap.training.samples import reading_process as reading
 
 pytestmark = [
+    pytest.mark.usefixtures("blank_pictures"),
     *lightning_warns,
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:ShapCallback has no samples yet"),
@@ -203,13 +204,6 @@ KINDS = {
     "a sampler that draws from its module's generator": (Sampled, {}),
     "hooks that draw and count": (Hooked, {}),
 }
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """They are not what is asked here, and take most of the time."""
-    blank = np.zeros((8, 8, 3), np.uint8)
-    monkeypatch.setattr("lightning_shap.training.logs.logbook.plot", lambda *args, **kwargs: blank)
 
 
 def trained(kind, options, folder, *callbacks):

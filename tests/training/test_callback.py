@@ -383,6 +383,7 @@ def test_found_names_of_another_task_are_left_out(tmp_path):
 # Where it goes
 
 
+@pytest.mark.draws
 def test_tensorboard_reads_pictures_numbers_and_settings_back(tmp_path):
     trainer = fit(tmp_path, tiny_callback(), logger=TensorBoardLogger(tmp_path))
     trainer.logger.experiment.flush()
@@ -402,6 +403,7 @@ def test_tensorboard_reads_pictures_numbers_and_settings_back(tmp_path):
     assert "| method | partition |" in text
 
 
+@pytest.mark.draws
 def test_pictures_are_written_below_save_dir(tmp_path):
     fit(tmp_path, tiny_callback(save_dir=str(tmp_path / "pictures")))
     paths = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "pictures").rglob("*.*"))
@@ -416,6 +418,7 @@ def test_pictures_are_written_below_save_dir(tmp_path):
         assert picture.mode == "RGB"
 
 
+@pytest.mark.draws
 def test_each_sample_has_pictures_of_its_own_if_asked_for(tmp_path):
     trainer = fit(tmp_path, ours := tiny_callback(per_sample=True))
     keys = {key for key, _ in trainer.logger.pictures}
@@ -451,6 +454,7 @@ def test_the_same_tag_twice_is_refused_by_lightning(tmp_path):
         tiny_trainer(tmp_path, tiny_callback(), tiny_callback())
 
 
+@pytest.mark.draws
 def test_every_logger_gets_the_picture(tmp_path):
     loggers = [KeepingLogger(), KeepingLogger()]
     fit(tmp_path, tiny_callback(), logger=loggers)

@@ -116,6 +116,7 @@ def test_no_row_is_evaluated_for_the_sake_of_an_epochs_own_classes(tmp_path):
     assert {tuple(e.record.evaluations) for _, e, _ in ours.seen} == {(12, 12, 12)}
 
 
+@pytest.mark.draws
 def test_the_scale_of_a_run_never_shrinks_and_the_control_has_its_own(tmp_path):
     torch.manual_seed(0)  # or the network may be dead after an epoch, with maps of zeros
     ours = Collecting()
@@ -157,6 +158,7 @@ def test_a_checkpoint_that_pinned_three_classes_leaves_room_for_what_is_predicte
     assert steady.question(ShapCallback().question, 2).first.tolist() == [[4, 2], [0, 1]]
 
 
+@pytest.mark.draws
 def test_a_callback_draws_in_the_style_that_it_is_given(tmp_path):
     tiles, contour = (Collecting(style=style) for style in ("tiles", "contour"))
     loggers = [fit_changing(tmp_path, ours).logger for ours in (tiles, contour)]

@@ -63,6 +63,7 @@ SITUATIONS = {
 }
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_pictures_after_a_resume_are_the_same_bytes(tmp_path, name):
     options = SITUATIONS[name]

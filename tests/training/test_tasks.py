@@ -35,7 +35,7 @@ from lightning_shap.training.samples.samples import Samples
 from lightning_shap.training.session import Session
 from lightning_shap.training.shared_explainer import SharedExplainer
 
-pytestmark = ours_raise
+pytestmark = [pytest.mark.draws, *ours_raise]
 
 
 def fitted(tmp_path, module, labels, **arguments):

@@ -28,7 +28,7 @@ from lightning_shap.training.logs.event_files import writer_kept
 from lightning_shap.training.logs.loggers import Entry, log_entry
 from lightning_shap.training.logs.texts import Settings
 
-pytestmark = lightning_warns
+pytestmark = [pytest.mark.draws, *lightning_warns]
 
 KIB = 1024
 

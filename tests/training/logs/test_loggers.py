@@ -18,6 +18,7 @@ from tiny_training import TinyClassifier, lightning_warns, tiny_data, tiny_loade
 from lightning_shap import ShapCallback
 
 pytestmark = [
+    pytest.mark.draws,
     *lightning_warns,
     pytest.mark.loggers,
     # The clients' own, on a Python and on libraries that are newer than they are.

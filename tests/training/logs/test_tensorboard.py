@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_shap import ShapCallback
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.draws, pytest.mark.integration]
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 from lightning_shap import ShapCallback
 from lightning_shap.pictures import photographs
 
-pytestmark = ours_raise
+pytestmark = [pytest.mark.draws, *ours_raise]
 
 
 class OnFiveChannels(TinyClassifier):

@@ -81,7 +81,7 @@ def test_a_summary_that_fails_says_that_the_training_is_done(tmp_path, monkeypat
     def fails(*args, **options):
         raise RuntimeError("nothing to draw on")
 
-    monkeypatch.setattr("lightning_shap.training.summarizer.classes", fails)
+    monkeypatch.setattr("lightning_shap.training.summarizer.draw_class_sheet", fails)
     with pytest.warns(UserWarning, match="nothing to draw on; the training is done") as warned:
         callback, _ = fitted(tmp_path, summary=32)
     assert callback.explanation is not None

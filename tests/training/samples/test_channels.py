@@ -20,9 +20,9 @@ def test_every_picture_shows_the_channels_that_were_asked_for(tmp_path, monkeypa
     asked = []
     original = photographs.Photographs.__init__
 
-    def note(self, data, mean=None, std=None, channels=None):
-        asked.append(channels)
-        original(self, data, mean, std, channels)
+    def note(self, data, **look):
+        asked.append(look["channels"])
+        original(self, data, **look)
 
     monkeypatch.setattr(photographs.Photographs, "__init__", note)
     data = TensorDataset(torch.rand(40, 5, 8, 8), torch.arange(40) % 3)

@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import gc
+import importlib
 import logging
 import os
 import sys
@@ -32,6 +33,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_collection_finish():
     """Spares the collector, and processes that are forked, what was imported: it stays anyway."""
+    importlib.import_module("hypothesis")  # which looks for what holds a generator
     gc.collect()
     gc.freeze()
 

@@ -8,6 +8,7 @@ import types
 import weakref
 from collections import deque
 from collections.abc import Callable
+from multiprocessing.sharedctypes import SynchronizedBase
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ STATES: dict[Any, Callable[[Any], Any]] = {
     random.Random: lambda generator: generator.getstate(),
     array.array: lambda numbers: [*numbers],
     itertools.count: repr,
+    SynchronizedBase: lambda shared: shared.get_obj().value,  # wherever in memory it lies
     **dict.fromkeys((io.StringIO, io.BytesIO), lambda file: (file.getvalue(), file.tell())),
     **dict.fromkeys((set, frozenset), len),
     **dict.fromkeys((types.ModuleType, types.BuiltinFunctionType, weakref.ref), lambda _: None),

@@ -72,10 +72,8 @@ class Copy(Generic[Root]):
             kept = (CopyError, MemoryError, torch.OutOfMemoryError)
             if isinstance(error, kept) or not came_from_explanation(error):
                 raise
-            problem = (
-                f"{type(original).__name__} cannot be copied ({type(error).__name__}: {error})"
-            )
-            raise CopyError("model", problem + ADVICE) from error
+            kind, why = type(original).__name__, f"{type(error).__name__}: {error}"
+            raise CopyError("model", f"{kind} cannot be copied ({why}){ADVICE}") from error
 
     def release(self) -> None:
         """Gives the tensors' memory back now, as modules in a cycle would keep it for long."""
@@ -178,7 +176,8 @@ class _Pieces(pickle.Pickler):
             except RuntimeError:  # it is of a kind that is in no one memory
                 twin = plain.clone()
             if type(twin) is not type(tensor):
-                twin = twin.as_subclass(type(tensor))
+                # Not ``as_subclass``, which makes a view: torch multiplies by views otherwise.
+                twin = torch.Tensor._make_subclass(type(tensor), twin)
             twin.requires_grad_(tensor.requires_grad and tensor.is_leaf)
         self.tensors.append(twin)
         return twin

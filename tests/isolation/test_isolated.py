@@ -75,6 +75,20 @@ def test_a_metric_calls_a_copy_too(model):
     assert all(owner != id(model) for owner, _ in CALLS)
 
 
+def test_a_copy_multiplies_as_the_original_does_to_the_bit():
+    """Torch multiplies by a weight otherwise where it is a view, in which a gradient gets lost."""
+    attention = torch.nn.MultiheadAttention(64, 2, batch_first=True).eval()
+    tokens = torch.rand(2, 5, 64)
+    with torch.no_grad():
+        expected, _ = attention(tokens, tokens, tokens, need_weights=False)
+        found, _ = isolated(
+            attention, lambda copy: copy(tokens, tokens, tokens, need_weights=False)
+        )
+        assert attention.in_proj_weight.t().requires_grad
+        assert isolated(attention, lambda copy: copy.in_proj_weight.t().requires_grad)
+    assert torch.equal(found, expected)
+
+
 def test_a_function_is_called_as_it_is(model):
     explanation = explain(lambda images: model.eval()(images).detach(), IMAGES, max_evals=8)
     assert explanation.record.isolation == "none"

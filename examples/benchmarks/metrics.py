@@ -74,12 +74,6 @@ def rows(network: nn.Module, before: nn.Module, images: torch.Tensor) -> Iterato
         one_by_one(Similarity(), maps, others),
         np.array([1 - quantus.cosine(*pair) for pair in pairs]),
     )
-    yield (
-        '`Similarity("rank")`',
-        "Quantus `correlation_spearman`",
-        one_by_one(Similarity("rank"), maps, others),
-        np.array([quantus.correlation_spearman(*pair) for pair in pairs]),
-    )
     mask = np.zeros((len(images), SIZE, SIZE), dtype=bool)
     mask[:, 4:12, 4:12] = True
     as_is = {"abs": True, "normalise": False, "disable_warnings": True}

@@ -61,8 +61,8 @@ def test_each_method_has_the_curves_that_say_something(tmp_path, method):
     _, trainer = follow(tmp_path, method=method)
     before, first, *later = curves(trainer)
     always = COST | WHERE | SURE[method]
-    similar = {"similarity_to_previous", "rank_similarity_to_previous"}
-    floors = {f"{name}_floor" for name in similar} if method == "kernel" else set()
+    similar = {"similarity_to_previous"}
+    floors = {"similarity_to_previous_floor"} if method == "kernel" else set()
     assert {*before} == always
     assert {*first} == always | {"similarity_to_untrained"}
     for row in later:
@@ -77,7 +77,6 @@ def test_the_curves_are_chosen_with_metrics(tmp_path):
     *_, last = curves(trainer)
     assert {*last} == COST | {
         "similarity_to_previous",
-        "rank_similarity_to_previous",
         "faithful_insertion",
         "faithful_deletion",
     }
@@ -113,7 +112,7 @@ def test_the_summary_is_logged_once_and_kept_with_the_explanation(tmp_path, monk
     for line in summary:
         assert line in said
         assert f"- {line}" in text
-    assert "| epoch 2 | 1.000 | 1.000 |" in text
+    assert "| epoch 2 | 1.000 |" in text
     assert "noise alone leaves" in summary[1]
     assert "settled:" not in explained_alone().summary()
 
@@ -154,19 +153,19 @@ def test_a_training_that_learnt_hardly_anything_is_named_and_none_that_learnt(
     right, similarity, is_named
 ):
     """As measured for the table "The untrained control" of examples/benchmarks/README.md."""
-    summary = Summary(("epoch 0",), (1.0,), (1.0,), 0.83, similarity, None, ("",))
+    summary = Summary(("epoch 0",), (1.0,), 0.83, similarity, None, ("",))
     assert (summary.warning is not None) == is_named
 
 
 def test_nothing_is_compared_where_maps_of_one_model_are_hardly_alike():
     """Not even as much as two random halves of one map would be, which have a cosine of 1/2."""
     for floor, is_compared in ((0.49, False), (0.51, True)):
-        summary = Summary(("epoch 0",), (1.0,), (1.0,), floor, 1.0, None, ("",))
+        summary = Summary(("epoch 0",), (1.0,), floor, 1.0, None, ("",))
         assert (summary.warning is not None) == is_compared
 
 
 def test_what_is_said_to_be_so_similar_or_more_is_not_less():
-    summary = Summary(("epoch 0", "epoch 1"), (0.996, 1.0), (0.9, 1.0), 0.9, None, 0, ("",))
+    summary = Summary(("epoch 0", "epoch 1"), (0.996, 1.0), 0.9, None, 0, ("",))
     assert "similarity to the final maps 0.99 or more, noise" in summary.text
 
 

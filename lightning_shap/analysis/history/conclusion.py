@@ -34,7 +34,6 @@ class Summary:
     Attributes:
         titles: Of the explained epochs.
         to_final: How similar each epoch's maps are to the final ones.
-        ranks: The same by the ranks of pixels.
         floor: How similar explanations of the final model are to each other, noise or a small
             budget being all that differs; None where that is not known.
         control: How similar the final maps are to those of the untrained model, or None.
@@ -45,7 +44,6 @@ class Summary:
 
     titles: tuple[str, ...]
     to_final: tuple[float, ...]
-    ranks: tuple[float, ...]
     floor: float | None
     control: float | None
     settled_at: int | None
@@ -66,10 +64,10 @@ class Summary:
     def markdown(self) -> str:
         """The lines, and a table of the epochs."""
         rows = [
-            f"| {title} | {alike:.3f} | {rank:.3f} |"
-            for title, alike, rank in zip(self.titles, self.to_final, self.ranks, strict=True)
+            f"| {title} | {alike:.3f} |"
+            for title, alike in zip(self.titles, self.to_final, strict=True)
         ]
-        table = ["| epoch | similarity to the final maps | by rank |", "| --- | --- | --- |", *rows]
+        table = ["| epoch | similarity to the final maps |", "| --- | --- |", *rows]
         listed = "\n".join(f"- {line}" for line in self.lines)
         return f"{listed}\n\n" + "\n".join(table) if rows else listed
 
@@ -80,7 +78,6 @@ class Summary:
             "lines": self.lines,
             "epochs": list(self.titles),
             "similarity_to_final": list(self.to_final),
-            "rank_similarity_to_final": list(self.ranks),
             "noise_floor": self.floor,
             "settled_at": None if self.settled_at is None else self.titles[self.settled_at],
             "similarity_to_untrained": self.control,
@@ -162,24 +159,22 @@ def summary_of(
 ) -> Summary:
     """Returns how a training ended; see :class:`.history.History`."""
     maps = first_maps(final)
-    compared = [_compared(maps, snapshot.maps) for snapshot in epochs]
+    compared = [_compare(maps, snapshot.maps) for snapshot in epochs]
     alike = [similarity for similarity, _ in compared]
-    ranks = [_compared(maps, snapshot.maps, "rank")[0] for snapshot in epochs]
     known = [floor for _, floor in compared if math.isfinite(floor)]
     floor = min(known) if known else None
     if floor is None and half is not None:
-        found = _compared(maps, first_maps(half))[0]
+        found = _compare(maps, first_maps(half))[0]
         floor = found if math.isfinite(found) else None
     settled_at = None
     if floor is not None:
         below = [number for number, one in enumerate(alike) if not one >= floor]
         first = below[-1] + 1 if below else 0
         settled_at = first if first < len(epochs) - 1 else None
-    against_control = None if control is None else _compared(maps, control.maps)[0]
+    against_control = None if control is None else _compare(maps, control.maps)[0]
     return Summary(
         tuple(snapshot.title for snapshot in epochs),
         tuple(alike),
-        tuple(ranks),
         floor,
         None if against_control is None or math.isnan(against_control) else against_control,
         settled_at,
@@ -229,8 +224,8 @@ def _written(similarity: float | None) -> str:
     return "unknown" if similarity is None else write_fixed(similarity, 2)
 
 
-def _compared(maps: Maps, other: Maps, kind: Any = "cosine") -> tuple[float, float]:
-    metric = Similarity(kind, **ALONE)
+def _compare(maps: Maps, other: Maps) -> tuple[float, float]:
+    metric = Similarity(**ALONE)
     metric.update(maps, other)
     return float(metric.compute()), float(metric.floor)
 

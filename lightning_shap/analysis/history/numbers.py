@@ -70,10 +70,10 @@ def numbers_of_maps(
     maps = read_maps(explanation)
     numbers: dict[str, float] = {}
     if "settled" in metrics and previous is not None:
-        for prefix, alike in (("", Similarity(**ALONE)), ("rank_", Similarity("rank", **ALONE))):
-            alike.update(first_maps(explanation), previous)
-            numbers[f"{prefix}similarity_to_previous"] = float(alike.compute())
-            numbers[f"{prefix}similarity_to_previous_floor"] = float(alike.floor)
+        alike = Similarity(**ALONE)
+        alike.update(first_maps(explanation), previous)
+        numbers["similarity_to_previous"] = float(alike.compute())
+        numbers["similarity_to_previous_floor"] = float(alike.floor)
     if "learnt" in metrics and control is not None:
         alike = Similarity(**ALONE)
         alike.update(first_maps(explanation), control)

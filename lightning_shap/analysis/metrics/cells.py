@@ -11,19 +11,17 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.maps import Maps, read_maps
 from lightning_shap.explanation.regions import Regions
 
-SPARSE = 4  # pairs of regions per pixel, from which on they are sorted and not counted
-
 
 @dataclass(frozen=True)
 class Cells:
-    """The maps of one image, for K' outputs, by M cells.
+    """A map of one image, by M cells.
 
     Attributes:
-        values: float64 (K', M), what each pixel of a cell adds, all channels together.
+        values: float64 (M,), what each pixel of a cell adds, all channels together.
         sizes: int (M,), the pixels of each cell.
-        std: float64 (K', M), standard errors of the values, or None. Those of cells that share a
-            region are one error.
         regions: int (M,), the region that each cell lies in.
+        std: float64 (M,), standard errors of the values, or None. Those of cells that share a
+            region are one error.
     """
 
     values: np.ndarray
@@ -33,37 +31,28 @@ class Cells:
 
 
 def cells_of(maps: Maps, image: int) -> Cells:
-    """Returns the cells of one image: its regions, or its pixels where each has its own value."""
-    values, std, labels = _by_region(maps, image)
-    sizes = np.bincount(labels, minlength=values.shape[1])
+    """Returns the cells of an image's first map: regions, or pixels with values of their own."""
+    values, std, labels = _by_region(maps, image, 0)
+    sizes = np.bincount(labels, minlength=len(values))
     return Cells(values, sizes, np.arange(len(sizes)), std)
 
 
-def counts_within(maps: Maps, image: int, inside: np.ndarray) -> np.ndarray:
+def count_within(maps: Maps, image: int, inside: np.ndarray) -> np.ndarray:
     """Returns how many pixels of each cell of :func:`cells_of` lie inside, of bool (H, W)."""
-    values, _, labels = _by_region(maps, image)
-    return np.bincount(labels[inside.ravel()], minlength=values.shape[1])
+    values, _, labels = _by_region(maps, image, 0)
+    return np.bincount(labels[inside.ravel()], minlength=len(values))
 
 
-def common_cells(one: Maps, other: Maps, image: int) -> tuple[Cells, Cells]:
-    """Returns the cells in which neither of two maps of the same image changes."""
-    (values, std, labels), (others, other_std, other_labels) = (
-        _by_region(maps, image) for maps in (one, other)
-    )
-    many = others.shape[1]
-    pairs = labels.astype(np.int64) * many + other_labels
-    if values.shape[1] * many <= SPARSE * pairs.size:
-        counted = np.bincount(pairs)
-        found = np.flatnonzero(counted)
-        sizes = counted[found]
-    else:
-        found, sizes = np.unique(pairs, return_counts=True)
-    first, second = np.divmod(found, many)
+def common_cells(one: Maps, other: Maps, image: int, output: int) -> tuple[Cells, Cells]:
+    """Returns the cells in which neither an image's first map nor another's of it changes."""
+    values, std, labels = _by_region(one, image, 0)
+    others, other_std, other_labels = _by_region(other, image, output)
+    pairs = labels.astype(np.int64) * len(others) + other_labels
+    found, sizes = np.unique(pairs, return_counts=True)
+    first, second = np.divmod(found, len(others))
     return (
-        Cells(values[:, first], sizes, first, None if std is None else std[:, first]),
-        Cells(
-            others[:, second], sizes, second, None if other_std is None else other_std[:, second]
-        ),
+        Cells(values[first], sizes, first, None if std is None else std[first]),
+        Cells(others[second], sizes, second, None if other_std is None else other_std[second]),
     )
 
 
@@ -92,7 +81,7 @@ def any_maps(explanation: Any) -> Maps:
     return Maps(plain, np.broadcast_to(0.0, plain.shape[:-1]))
 
 
-def boxes_as_masks(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
+def mask_boxes(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
     """Returns bool (N, H, W), what lies in any of the boxes of each image.
 
     Args:
@@ -114,14 +103,15 @@ def boxes_as_masks(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
     return masks
 
 
-def _by_region(maps: Maps, image: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Returns values (K', R), their standard errors or None, and each pixel's region (H * W,)."""
+def _by_region(
+    maps: Maps, image: int, output: int
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Returns values (R,), their standard errors or None, and each pixel's region (H * W,)."""
     source = maps.source
     if isinstance(source, Regions):
-        labels = source.labels[image].ravel()
         std = source.error_std
         if std is not None:
-            std = std[image].T / np.maximum(source.sizes[image], 1)
-        return source.per_map[image].T, std, labels
-    values = maps.get(image).reshape(source.shape[-1], -1)
-    return values, None, np.arange(values.shape[1])
+            std = std[image, :, output] / np.maximum(source.sizes[image], 1)
+        return source.per_map[image, :, output], std, source.labels[image].ravel()
+    values = maps.get(image)[output].ravel()
+    return values, None, np.arange(len(values))

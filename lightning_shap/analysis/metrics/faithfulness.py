@@ -5,13 +5,12 @@ Source: Petsiuk, Das and Saenko, "RISE: Randomized Input Sampling for Explanatio
 
 from collections.abc import Callable
 from typing import Any, ClassVar
-from uuid import uuid4
 
 import numpy as np
 import torch
-from torchmetrics import Metric
 
-from lightning_shap.analysis.metrics.rankings import Rankings, all_ranks, maps_in
+from lightning_shap.analysis.metrics.mean_of_maps import ExplanationMetric
+from lightning_shap.analysis.metrics.rankings import Rankings, rank_all, read_inputs
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.incoming import check_model
 from lightning_shap.engine.maskers import MaskerLike, paint_background
@@ -23,25 +22,17 @@ from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import isolating
 
 
-class _AreaUnderCurve(Metric):
+class _AreaUnderCurve(ExplanationMetric):
     """Follows the output while pixels change sides, step by step: insertion or deletion.
 
     The curve is kept and not its area: the area of the mean curve is the mean of the areas.
     """
 
-    is_differentiable = False
-    full_state_update = False
-
     name: ClassVar[str]
     removes: ClassVar[bool]
 
-    # A MetricCollection takes two metrics for one from then on if all their states are equal after
-    # its first update, as those of insertion and deletion are while a model is constant. This one
-    # never is.
-    identity: torch.Tensor
     curve_sum: torch.Tensor
     random_curve_sum: torch.Tensor
-    maps: torch.Tensor
 
     def __init__(
         self,
@@ -50,7 +41,6 @@ class _AreaUnderCurve(Metric):
         output: Output = "probability",
         returns: Returns | None = None,
         multi_label: bool = False,
-        per_target: bool = False,
         random_maps: int = 1,
         batch_size: int = 64,
         seed: int = 0,
@@ -67,13 +57,10 @@ class _AreaUnderCurve(Metric):
         )
         ends_alone = "with one, every map has the same curve"
         self.steps = check_count("steps", steps, least=2, why=ends_alone)
-        self.per_target = per_target
         self.random_maps = check_count("random_maps", random_maps, least=0)
         points = torch.zeros(self.steps + 1, dtype=torch.float32)
-        self.add_state("identity", torch.tensor(list(uuid4().bytes)), "max")
         self.add_state("curve_sum", points, "sum")
         self.add_state("random_curve_sum", points.clone(), "sum")
-        self.add_state("maps", torch.tensor(0), "sum")
 
     @isolating("model")
     def update(
@@ -96,10 +83,8 @@ class _AreaUnderCurve(Metric):
             ValueError: If shapes do not fit, or attributions are not finite.
         """
         check_model(model)
-        maps, images, classes = maps_in(explanation, images, targets)
-        if not self.per_target:
-            maps, classes = maps[:, :1], classes[:, :1]
-        pixels = maps[0, 0].size
+        maps, images, classes = read_inputs(explanation, images, targets)
+        pixels = maps[0].size
         if self.steps > pixels:
             raise ArgumentError(
                 "steps", f"got {self.steps}; give at most the images' {pixels} pixels"
@@ -113,8 +98,8 @@ class _AreaUnderCurve(Metric):
             multi_label=self.question.multi_label,
             batch_size=self.question.batch_size,
         )
-        ranks = all_ranks(maps, images, self.random_maps, self.question.seed)
-        sums = torch.from_numpy(self._curves(game, ranks, classes).sum((0, 1))).to(self.curve_sum)
+        ranks = rank_all(maps, images, self.random_maps, self.question.seed)
+        sums = torch.from_numpy(self._follow(game, ranks, classes).sum(0)).to(self.curve_sum)
         self.maps = self.maps + classes.size
         self.curve_sum = self.curve_sum + sums[0]
         if self.random_maps:
@@ -151,10 +136,6 @@ class _AreaUnderCurve(Metric):
         """True of the gap always, of the area where pixels appear."""
         return self.random_maps > 0 or not self.removes
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Draws what :meth:`compute` returned, or a list of such results, with matplotlib."""
-        return self._plot(val, ax)
-
     def _asked(self, explanation: Any) -> dict[str, Any]:
         """Returns what is followed, and of what it is made."""
         output = self.question.output
@@ -174,34 +155,32 @@ class _AreaUnderCurve(Metric):
     def _area(self, curve_sum: torch.Tensor) -> torch.Tensor:
         return torch.trapezoid(curve_sum / self.maps, dx=1 / self.steps)
 
-    def _curves(self, game: CoalitionGame, ranks: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Returns outputs (N, K', M, steps + 1) along the rankings (N, K', M, H, W)."""
-        images, outputs, maps, height, width = ranks.shape
+    def _follow(self, game: CoalitionGame, ranks: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Returns outputs (N, M, steps + 1) along the rankings (N, M, H, W)."""
+        images, maps, height, width = ranks.shape
         counts = np.linspace(0, height * width, self.steps + 1).round().astype(np.int64)
         # All curves of an image have their first and last point in common.
-        of_ends = np.repeat(np.arange(images), 2) * outputs * maps
-        of_steps = np.repeat(np.arange(images * outputs * maps), self.steps - 1)
+        of_ends = np.repeat(np.arange(images), 2) * maps
+        of_steps = np.repeat(np.arange(images * maps), self.steps - 1)
         rankings = np.concatenate([of_ends, of_steps])
         coalitions = Rankings(
             ranks.reshape(-1, height, width),
             rankings,
             np.concatenate(
-                [np.tile(counts[[0, -1]], images), np.tile(counts[1:-1], images * outputs * maps)]
+                [np.tile(counts[[0, -1]], images), np.tile(counts[1:-1], images * maps)]
             ),
             removes=self.removes,
         )
-        scores = game.play(rankings // (outputs * maps), coalitions)
+        scores = game.play(rankings // maps, coalitions)
         wrong = classes[(classes < 0) | (classes >= scores.shape[1])]
         if wrong.size:
             raise ArgumentError(
                 "targets", f"hold {wrong[0]}, but the model has {scores.shape[1]} classes"
             )
-        chosen = classes[:, :, None, None, None]
-        ends = scores[: 2 * images].reshape(images, 1, 1, 2, -1)
-        ends = np.take_along_axis(np.tile(ends, (1, outputs, maps, 1, 1)), chosen, axis=-1)
-        steps = scores[2 * images :].reshape(images, outputs, maps, self.steps - 1, -1)
-        steps = np.take_along_axis(steps, chosen, axis=-1)
-        return np.concatenate([ends[..., :1, 0], steps[..., 0], ends[..., 1:, 0]], axis=-1)
+        scores = np.take_along_axis(scores, classes[rankings // maps, None], axis=1)[:, 0]
+        ends = scores[: 2 * images].reshape(images, 1, 2).repeat(maps, axis=1)
+        steps = scores[2 * images :].reshape(images, maps, self.steps - 1)
+        return np.concatenate([ends[..., :1], steps, ends[..., 1:]], axis=-1)
 
 
 class InsertionAUC(_AreaUnderCurve):
@@ -228,8 +207,6 @@ class InsertionAUC(_AreaUnderCurve):
         output: What is followed, as in ``explain``.
         returns: What the model returns, as in ``explain``; what the explanation says where None.
         multi_label: Probabilities are sigmoids, as in ``explain``.
-        per_target: Average over all the explained classes of an image, instead of its first, which
-            is the true one or the highest.
         random_maps: Random maps that each map is held against; 0 for none, and the plain area.
         batch_size: Rows per model call.
         seed: Seed of the random maps.
@@ -273,7 +250,6 @@ class DeletionAUC(_AreaUnderCurve):
         output: What is followed, as in ``explain``.
         returns: What the model returns, as in ``explain``; what the explanation says where None.
         multi_label: Probabilities are sigmoids, as in ``explain``.
-        per_target: Average over all the explained classes of an image, instead of its first.
         random_maps: Random maps that each map is held against; 0 for none, and the plain area, of
             which a lower one is better.
         batch_size: Rows per model call.

@@ -42,7 +42,7 @@ class Rankings:
         return (~first if self.removes else first)[:, None]
 
 
-def ranks_of(attributions: np.ndarray) -> np.ndarray:
+def rank_pixels(attributions: np.ndarray) -> np.ndarray:
     """Returns each pixel's place (H, W) from the highest attribution down; ties as one reads."""
     order = np.argsort(-attributions, axis=None, kind="stable")
     ranks = np.empty(order.size, dtype=np.int32)
@@ -50,7 +50,7 @@ def ranks_of(attributions: np.ndarray) -> np.ndarray:
     return ranks.reshape(attributions.shape)
 
 
-def random_ranks(attributions: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def rank_at_random(attributions: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Returns the ranks of a map with the same regions of equal attribution, in random order.
 
     A blocky map uncovers whole objects at once, and so may any blocky map: only one of the same
@@ -63,27 +63,26 @@ def random_ranks(attributions: np.ndarray, random: np.random.Generator) -> np.nd
     number = np.empty(len(first), dtype=np.int64)
     number[np.argsort(first)] = np.arange(len(first))
     priority = random.permutation(len(first))
-    return ranks_of(priority[number[region]].reshape(attributions.shape))
+    return rank_pixels(priority[number[region]].reshape(attributions.shape))
 
 
-def all_ranks(maps: np.ndarray, images: torch.Tensor, random_maps: int, seed: int) -> np.ndarray:
-    """Returns the pixels' ranks in maps (N, K', H, W) and random ones, (N, K', M, H, W)."""
-    ranks = np.empty((*maps.shape[:2], 1 + random_maps, *maps.shape[2:]), dtype=np.int32)
+def rank_all(maps: np.ndarray, images: torch.Tensor, random_maps: int, seed: int) -> np.ndarray:
+    """Returns the pixels' ranks in maps (N, H, W) and in random ones, (N, M, H, W)."""
+    ranks = np.empty((len(maps), 1 + random_maps, *maps.shape[1:]), dtype=np.int32)
     for image, row in enumerate(images.detach().float().cpu().numpy()):
         # An image has random orders of its own, the same in any batch, process and epoch.
         own = zlib.crc32(row.tobytes())
-        for column, attributions in enumerate(maps[image]):
-            ranks[image, column, 0] = ranks_of(attributions)
-            for turn in range(random_maps):
-                random = np.random.default_rng([seed, own, turn])
-                ranks[image, column, 1 + turn] = random_ranks(attributions, random)
+        ranks[image, 0] = rank_pixels(maps[image])
+        for turn in range(random_maps):
+            random = np.random.default_rng([seed, own, turn])
+            ranks[image, 1 + turn] = rank_at_random(maps[image], random)
     return ranks
 
 
-def maps_in(
+def read_inputs(
     explanation: Any, images: torch.Tensor | None, targets: Any
 ) -> tuple[np.ndarray, torch.Tensor, np.ndarray]:
-    """Returns the maps (N, K', H, W), images (N, C, H, W) and classes (N, K') of attributions.
+    """Returns first maps (N, H, W), images (N, C, H, W) and the maps' classes (N,).
 
     Args:
         explanation: What ``explain`` returned or a slice of it, another ``shap.Explanation`` of
@@ -101,28 +100,26 @@ def maps_in(
             "are needed with plain attributions; give both, or what explain returned",
         )
     known = any_maps(explanation)
-    maps = known.values
+    maps = np.stack([known.get(image)[0] for image in range(known.source.shape[0])])
     if images is None:
         # torch warns of arrays that cannot be written to, as a callback's samples are.
         readable = known.images if known.images.flags.writeable else known.images.copy()
         images = torch.from_numpy(np.moveaxis(readable, -1, 1))
     if targets is None:
-        all_outputs = np.broadcast_to(np.arange(maps.shape[1]), maps.shape[:2])
-        targets = all_outputs if known.indexes is None else known.indexes
+        targets = np.zeros(len(maps), int) if known.indexes is None else known.indexes
     images = read_images(images)
-    expected = (len(images), maps.shape[1], *images.shape[2:])
-    if maps.shape != expected:
+    if maps.shape != (len(images), *images.shape[2:]):
         raise ArgumentError(
             "explanation",
-            f"has {len(maps)} maps of {maps.shape[2:]} pixels for images of shape "
+            f"has {len(maps)} maps of {maps.shape[1:]} pixels for images of shape "
             f"{tuple(images.shape)}; give a map of the same pixels for each image",
         )
     classes = np.asarray(bring_to_host(targets))
     classes = classes[:, None] if classes.ndim == 1 else classes
-    if classes.shape != maps.shape[:2] or classes.dtype.kind not in "iu":
+    if classes.ndim != 2 or len(classes) != len(maps) or classes.dtype.kind not in "iu":
         raise ArgumentError(
             "targets",
             f"have shape {classes.shape} and type {classes.dtype}; give a whole class "
-            f"index for each map, {maps.shape[:2]}",
+            f"index for each of {len(maps)} maps",
         )
-    return maps, images, classes
+    return maps, images, classes[:, 0]

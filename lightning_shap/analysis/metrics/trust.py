@@ -1,6 +1,6 @@
 """Metrics of trust: errors of values, regions resolved, and what is missing."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 class _OfRecord(MeanOfMaps):
     """A number that the record of an explanation knows."""
 
-    def _measured(self, maps: Maps) -> np.ndarray:
+    def _measure(self, maps: Maps) -> np.ndarray:
         if maps.record is None:
             raise ArgumentError("explanation", "has no record; give what explain returned")
-        known = self._known(maps.record, maps)
-        return np.full((len(maps.images), 1), np.nan) if known is None else known
+        known = self._read(maps.record, maps)
+        return np.full(len(maps.images), np.nan) if known is None else known[:, 0]
 
-    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
+    def _read(self, record: "Record", maps: Maps) -> np.ndarray | None:
+        """Returns a number for each map, (N, K'), None where there is none."""
         raise NotImplementedError
 
 
@@ -29,7 +30,6 @@ class RelativeError(_OfRecord):
     """The median standard error of a region, relative to the largest value; NaN without errors.
 
     Args:
-        per_target: Average over all the explained classes of an image, instead of its first.
         kwargs: See ``torchmetrics.Metric``.
 
     Example:
@@ -44,7 +44,7 @@ class RelativeError(_OfRecord):
 
     higher_is_better = False
 
-    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
+    def _read(self, record: "Record", maps: Maps) -> np.ndarray | None:
         return record.relative_error
 
 
@@ -52,7 +52,6 @@ class ClearShare(_OfRecord):
     """The share of regions whose value is more than two standard errors from zero.
 
     Args:
-        per_target: Average over all the explained classes of an image, instead of its first.
         kwargs: See ``torchmetrics.Metric``.
 
     Example:
@@ -67,7 +66,7 @@ class ClearShare(_OfRecord):
 
     higher_is_better = True
 
-    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
+    def _read(self, record: "Record", maps: Maps) -> np.ndarray | None:
         return record.clear
 
 
@@ -89,10 +88,7 @@ class ResolvedRegions(_OfRecord):
 
     higher_is_better = True
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(per_target=False, **kwargs)
-
-    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
+    def _read(self, record: "Record", maps: Maps) -> np.ndarray | None:
         return record.regions[:, None].astype(float)
 
 
@@ -102,7 +98,6 @@ class MissingShare(_OfRecord):
     It is 0 by construction for "partition" and "kernel".
 
     Args:
-        per_target: Average over all the explained classes of an image, instead of its first.
         kwargs: See ``torchmetrics.Metric``.
 
     Example:
@@ -117,7 +112,7 @@ class MissingShare(_OfRecord):
 
     higher_is_better = False
 
-    def _known(self, record: "Record", maps: Maps) -> np.ndarray | None:
+    def _read(self, record: "Record", maps: Maps) -> np.ndarray | None:
         if maps.indexes is None or maps.base is None:
             return None
         change = np.abs(record.sum_maps(maps.indexes) - maps.base)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lightning_shap.analysis.metrics.cells import any_maps, boxes_as_masks, cells_of, counts_within
+from lightning_shap.analysis.metrics.cells import any_maps, cells_of, count_within, mask_boxes
 from lightning_shap.analysis.metrics.mean_of_maps import MeanOfMaps
 from lightning_shap.engine.incoming import bring_to_host
 from lightning_shap.errors import ArgumentError, check_choice
@@ -19,7 +19,6 @@ class AttributionShare(MeanOfMaps):
     """The share of the magnitude of attributions that lies in given boxes or masks.
 
     Args:
-        per_target: Average over all the explained classes of an image, instead of its first.
         kwargs: See ``torchmetrics.Metric``.
 
     Example:
@@ -57,7 +56,7 @@ class AttributionShare(MeanOfMaps):
         if boxes is not None:
             if len(boxes) != count:
                 raise ArgumentError("boxes", f"are of {len(boxes)} images; give {count}")
-            inside = boxes_as_masks(boxes, height, width)
+            inside = mask_boxes(boxes, height, width)
         else:
             inside = np.asarray(bring_to_host(masks))
             if inside.shape not in ((height, width), (count, height, width)):
@@ -65,7 +64,7 @@ class AttributionShare(MeanOfMaps):
                     "masks", f"have shape {inside.shape}; give {(count, height, width)}"
                 )
             inside = np.broadcast_to(inside.astype(bool), (count, height, width))
-        self._add(shares_within(maps, inside))
+        self._add(measure_shares(maps, inside))
 
 
 class _PlaceShare(MeanOfMaps):
@@ -76,10 +75,10 @@ class _PlaceShare(MeanOfMaps):
     def _inside(self, height: int, width: int) -> np.ndarray:
         raise NotImplementedError
 
-    def _measured(self, maps: Maps) -> np.ndarray:
+    def _measure(self, maps: Maps) -> np.ndarray:
         count, height, width = maps.source.shape[:3]
         inside = np.broadcast_to(self._inside(height, width), (count, height, width))
-        return shares_within(maps, inside)
+        return measure_shares(maps, inside)
 
 
 class BorderShare(_PlaceShare):
@@ -88,7 +87,6 @@ class BorderShare(_PlaceShare):
     Args:
         width: Of the border, as a share of each side, rounded to whole pixels. An even map has
             about 1 - (1 - 2 * width)**2 there, 0.44 with the usual eighth.
-        per_target: Average over all the explained classes of an image, instead of its first.
         kwargs: See ``torchmetrics.Metric``.
 
     Example:
@@ -100,9 +98,9 @@ class BorderShare(_PlaceShare):
         tensor(0.4375)
     """
 
-    def __init__(self, width: float = 1 / 8, per_target: bool = False, **kwargs: Any) -> None:
-        super().__init__(per_target, **kwargs)
-        self.width = _checked_share("width", width, most=0.5)
+    def __init__(self, width: float = 1 / 8, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width = _check_share("width", width, most=0.5)
 
     def _inside(self, height: int, width: int) -> np.ndarray:
         return border_mask(height, width, self.width)
@@ -114,7 +112,6 @@ class CornerShare(_PlaceShare):
     Args:
         corner: ``"top left"``, ``"top right"``, ``"bottom left"`` or ``"bottom right"``.
         side: Of the corner, as a share of each side; an even map has its square there.
-        per_target: Average over all the explained classes of an image, instead of its first.
         kwargs: See ``torchmetrics.Metric``.
 
     Example:
@@ -126,17 +123,11 @@ class CornerShare(_PlaceShare):
         tensor(0.0625)
     """
 
-    def __init__(
-        self,
-        corner: Corner = "top left",
-        side: float = 1 / 4,
-        per_target: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(per_target, **kwargs)
+    def __init__(self, corner: Corner = "top left", side: float = 1 / 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         check_choice("corner", corner, CORNERS)
         self.corner = corner
-        self.side = _checked_share("side", side, most=1)
+        self.side = _check_share("side", side, most=1)
 
     def _inside(self, height: int, width: int) -> np.ndarray:
         return corner_mask(height, width, self.corner, self.side)
@@ -147,7 +138,6 @@ class TopShare(MeanOfMaps):
 
     Args:
         part: Of the pixels, the usual tenth of which has a tenth in an even map.
-        per_target: Average over all the explained classes of an image, instead of its first.
         kwargs: See ``torchmetrics.Metric``.
 
     Example:
@@ -163,22 +153,21 @@ class TopShare(MeanOfMaps):
 
     higher_is_better = None
 
-    def __init__(self, part: float = 0.1, per_target: bool = False, **kwargs: Any) -> None:
-        super().__init__(per_target, **kwargs)
-        self.part = _checked_share("part", part, most=1)
+    def __init__(self, part: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.part = _check_share("part", part, most=1)
 
-    def _measured(self, maps: Maps) -> np.ndarray:
+    def _measure(self, maps: Maps) -> np.ndarray:
         numbers = []
         for image in range(maps.source.shape[0]):
             cells = cells_of(maps, image)
             magnitude = np.abs(cells.values)
-            order = np.argsort(-magnitude, axis=1, kind="stable")
+            order = np.argsort(-magnitude, kind="stable")
             sizes = cells.sizes[order]
-            room = self.part * cells.sizes.sum()
+            room = self.part * sizes.sum()
             # The cell at the edge counts with those of its pixels that still belong to the top.
-            taken = np.clip(room - (np.cumsum(sizes, axis=1) - sizes), 0, sizes)
-            top = (np.take_along_axis(magnitude, order, axis=1) * taken).sum(axis=1)
-            numbers.append(_shares(top, magnitude @ cells.sizes))
+            taken = np.clip(room - (np.cumsum(sizes) - sizes), 0, sizes)
+            numbers.append(_share(magnitude[order] @ taken, magnitude @ cells.sizes))
         return np.array(numbers)
 
 
@@ -186,7 +175,6 @@ class AttributionEntropy(MeanOfMaps):
     """Measures how evenly attributions are spread: 1 over all pixels, 0 on a single one.
 
     Args:
-        per_target: Average over all the explained classes of an image, instead of its first.
         kwargs: See ``torchmetrics.Metric``.
 
     Example:
@@ -202,20 +190,19 @@ class AttributionEntropy(MeanOfMaps):
 
     higher_is_better = None
 
-    def _measured(self, maps: Maps) -> np.ndarray:
+    def _measure(self, maps: Maps) -> np.ndarray:
         numbers = []
         for image in range(maps.source.shape[0]):
             cells = cells_of(maps, image)
             magnitude = np.abs(cells.values)
-            share = _shares(magnitude, (magnitude @ cells.sizes)[:, None])
+            share = _share(magnitude, magnitude @ cells.sizes)
             terms = share * np.log(np.where(share > 0, share, 1)) * cells.sizes
-            most = np.log(max(2, cells.sizes.sum()))
-            numbers.append(-terms.sum(axis=1) / most)
+            numbers.append(-terms.sum() / np.log(max(2, cells.sizes.sum())))
         return np.array(numbers)
 
 
-def shares_within(maps: Maps, inside: np.ndarray) -> np.ndarray:
-    """Returns the share of the magnitude of each map within masks (N, H, W), float64 (N, K').
+def measure_shares(maps: Maps, inside: np.ndarray) -> np.ndarray:
+    """Returns the share of the magnitude of first maps within masks (N, H, W), float64 (N,).
 
     NaN where a map is zero.
     """
@@ -223,8 +210,8 @@ def shares_within(maps: Maps, inside: np.ndarray) -> np.ndarray:
     for image, mask in enumerate(inside):
         cells = cells_of(maps, image)
         magnitude = np.abs(cells.values)
-        within = magnitude @ counts_within(maps, image, mask)
-        numbers.append(_shares(within, magnitude @ cells.sizes))
+        within = magnitude @ count_within(maps, image, mask)
+        numbers.append(_share(within, magnitude @ cells.sizes))
     return np.array(numbers)
 
 
@@ -246,11 +233,12 @@ def corner_mask(height: int, width: int, corner: Corner, share: float = 1 / 4) -
     return mask
 
 
-def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+def _share(part: Any, whole: float) -> Any:
+    """Returns a part of a whole, or several, as shares of it; NaN of nothing."""
+    return part / whole if whole > 0 else np.nan * part
 
 
-def _checked_share(argument: str, value: float, *, most: float) -> float:
+def _check_share(argument: str, value: float, *, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
         raise ArgumentError(argument, f"got {value!r}; give a share above 0, at most {most}")
     return float(value)

@@ -20,6 +20,7 @@ from torchmetrics.wrappers import BootStrapper, MetricTracker, MinMaxMetric
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
 from lightning_shap.analysis.metrics.faithfulness import _AreaUnderCurve
+from lightning_shap.analysis.metrics.mean_of_maps import ExplanationMetric
 
 pytestmark = lightning_warns
 
@@ -68,7 +69,8 @@ def test_it_is_one_number(kind: Any, random_maps: int, given: dict[str, Any]) ->
 
 def test_its_states_are_annotated_attributes() -> None:
     states = {*InsertionAUC(steps=4)._defaults}
-    annotated = inspect.get_annotations(_AreaUnderCurve)
+    classes = (_AreaUnderCurve, ExplanationMetric)
+    annotated = {k: v for one in classes for k, v in inspect.get_annotations(one).items()}
     assert states == {name for name, kind in annotated.items() if kind is torch.Tensor}
 
 

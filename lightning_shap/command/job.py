@@ -216,10 +216,10 @@ def _choose_classes(asked: Question, outputs: int, is_summary: bool) -> Question
 
 def draw_partners(images: ImageSet, order: Sequence[int], seed: int) -> dict[int, int]:
     """Returns with which image each is swapped, by number."""
-    from lightning_shap.analysis.class_summary.swaps import partners
+    from lightning_shap.analysis.class_summary.swaps import choose_partners
 
     labels = None if images.labels is None else images.labels[np.array(order)]
-    chosen = partners(labels, len(order), seed)
+    chosen = choose_partners(labels, len(order), seed)
     return {number: order[other] for number, other in zip(order, chosen, strict=True)}
 
 

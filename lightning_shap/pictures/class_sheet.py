@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from lightning_shap.analysis.class_summary.groups import EXAMPLES, Group
 from lightning_shap.analysis.class_summary.places import FINE
 from lightning_shap.analysis.class_summary.summary import ClassSummary
-from lightning_shap.analysis.class_summary.words import fact_in_words, nothing_found, untested
+from lightning_shap.analysis.class_summary.words import list_untested, say_nothing_found, write_fact
 from lightning_shap.explanation.phrases import Name, Phrase, join, number, whole_percent
 from lightning_shap.pictures.lettering import Style, fit, wrap
 from lightning_shap.pictures.limits import common_limit
@@ -92,8 +92,8 @@ def _notes(summary: ClassSummary) -> list[str]:
     """Returns what was seen, that nothing was found where that is so, and what is not shown."""
     notes = [summary.lines[0]]
     if not summary.suspicions:
-        notes += [fact_in_words(one, summary) for one in summary.facts] or [nothing_found(summary)]
-        notes += untested(summary)
+        notes += [write_fact(one, summary) for one in summary.facts] or [say_nothing_found(summary)]
+        notes += list_untested(summary)
     left_out = len(np.unique(summary.labels)) - len(summary.classes)
     if left_out:
         notes.append(f"{left_out} more class{'es' * (left_out > 1)} not shown")

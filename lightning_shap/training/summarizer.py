@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from lightning_shap.analysis.class_summary.summary import ClassSummary
-from lightning_shap.analysis.class_summary.swaps import ROWS, partners
+from lightning_shap.analysis.class_summary.swaps import ROWS, choose_partners
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -71,7 +71,7 @@ class Summarizer:
             return None
         count, rows = affordable[0]
         some = samples[:count]
-        swapped = partners(_classes(some), count, self.question.seed)
+        swapped = choose_partners(_classes(some), count, self.question.seed)
         found = self.explainer.explain(
             some,
             self.question.shorten(rows - ROWS),

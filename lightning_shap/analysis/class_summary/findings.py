@@ -1,4 +1,4 @@
-"""Findings: what explanations of many images say of each class, in numbers."""
+"""Findings: what explanations of many images show of each class, in numbers."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_shap.analysis.class_summary.averages import Shown, gathered
-from lightning_shap.analysis.class_summary.groups import Group, Judged, distinct
-from lightning_shap.analysis.class_summary.places import Shares, attributed, on_grid
-from lightning_shap.analysis.class_summary.power import Power, power_of
-from lightning_shap.analysis.class_summary.suspicions import Suspicion, suspicions
-from lightning_shap.analysis.class_summary.swaps import PARTS, swapped
-from lightning_shap.analysis.class_summary.two_classes import Fact, facts
+from lightning_shap.analysis.class_summary.groups import (
+    Group,
+    Shown,
+    gather,
+    make_group,
+    tell_apart,
+)
+from lightning_shap.analysis.class_summary.places import Shares, reduce_to_grid, share_attribution
+from lightning_shap.analysis.class_summary.power import Power, estimate_power
+from lightning_shap.analysis.class_summary.suspicions import Suspicion, find_suspicions
+from lightning_shap.analysis.class_summary.swaps import PARTS, share_swaps
+from lightning_shap.analysis.class_summary.two_classes import Fact, find_facts
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.maps import read_maps
 
@@ -25,7 +30,7 @@ MOST_PAIRS = 4  # of classes that are taken for one another
 
 
 class Findings:
-    """Holds what explanations of many images say of each class.
+    """Holds what explanations of many images show of each class.
 
     Args:
         explanations: Of N images in their order, some at a time; one that has them all, in a list,
@@ -42,7 +47,7 @@ class Findings:
         method: By which they were explained.
         size: The shape of the images, (H, W, C).
         cells: float64 (N, GRID, GRID), see
-            :func:`lightning_shap.analysis.class_summary.places.on_grid`.
+            :func:`lightning_shap.analysis.class_summary.places.reduce_to_grid`.
         shares: What share of what decides about each image lies in each place.
         suspicions: Places that decide more than they should, the worst first.
         facts: What parts decide of two classes, without a test.
@@ -56,63 +61,76 @@ class Findings:
         self._seed = seed
         cells, labels, predicted, right, records = [], [], [], [], []
         for explanation in explanations:
-            record, of_images = _judged(explanation)
+            record, of_images = _read_judged(explanation)
             maps = read_maps(explanation)
-            cells.append(on_grid(maps))
+            cells.append(reduce_to_grid(maps))
             predicted.append(of_images)
-            labels.append(_labels(record, of_images))
+            labels.append(_read_labels(record, of_images))
             right += record.judge().right
             records.append(record)
             self.size: tuple[int, ...] = maps.images.shape[1:]
-        self.names: np.ndarray = distinct(record.class_names)
+        self.names: np.ndarray = tell_apart(record.class_names)
         self.method: str = record.method
         self.labels: np.ndarray = np.concatenate(labels)
         self.right: Sequence[bool | None] = right
         self.cells: np.ndarray = np.concatenate(cells)
-        self.shares = _shares(self.cells, records, self.labels)
-        self.suspicions: Sequence[Suspicion] = suspicions(self.shares, self.labels, seed=seed)
+        self.shares = _measure_shares(self.cells, records, self.labels)
+        self.suspicions: Sequence[Suspicion] = find_suspicions(self.shares, self.labels, seed=seed)
         height, width, _ = self.size
-        self.facts: Sequence[Fact] = facts(
+        self.facts: Sequence[Fact] = find_facts(
             self.shares, self.labels, (height, width), self.suspicions
         )
-        self._judged = Judged(self.labels, np.concatenate(predicted), right, self.cells)
+        self._predicted = np.concatenate(predicted)
 
     @cached_property
     def classes(self) -> list[Group]:
         """The classes that are shown: suspicious ones, then those with the most mistakes."""
         suspects = [one.label for one in self.suspicions]
-        groups = sorted(
-            self._judged.classes,
+        groups = [self._group(label, None) for label in np.unique(self.labels).tolist()]
+        groups.sort(
             key=lambda one: (
                 suspects.index(one.label) if one.label in suspects else len(suspects),
                 one.right - one.judged,
                 one.label,
-            ),
+            )
         )
         return groups[:MOST_CLASSES]
 
     @cached_property
     def pairs(self) -> list[Group]:
         """Classes that are taken for others, the most frequent first."""
-        return self._judged.pairs(MOST_PAIRS)
+        taken = np.stack([self.labels, self._predicted], axis=1)[self._wrong]
+        found, counts = np.unique(taken, axis=0, return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
+        return [self._group(*found[one].tolist()) for one in order]
 
     @cached_property
     def shown(self) -> Shown:
         """Returns what the classes and then the pairs show."""
-        return gathered(self._explanations, [*self.classes, *self.pairs])
+        return gather(self._explanations, [*self.classes, *self.pairs])
 
     @cached_property
     def power(self) -> Power:
         """Returns what would have been found."""
-        return power_of(self.shares, self.labels, seed=self._seed)
+        return estimate_power(self.shares, self.labels, seed=self._seed)
 
     def name(self, group: Group) -> str:
         """Returns what a group is called."""
         name = str(self.names[group.label])
         return name if group.taken_for is None else f"{name} as {self.names[group.taken_for]}"
 
+    @property
+    def _wrong(self) -> np.ndarray:
+        return np.array([one is False for one in self.right])
 
-def _judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
+    def _group(self, label: int, taken_for: int | None) -> Group:
+        inside = self.labels == label
+        if taken_for is not None:
+            inside &= (self._predicted == taken_for) & self._wrong
+        return make_group(np.flatnonzero(inside), label, taken_for, self.right, self.cells)
+
+
+def _read_judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
     """Returns the record of an explanation, and the class that each image is taken for, int (N,).
 
     Raises:
@@ -127,20 +145,23 @@ def _judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
     return record, predicted.argmax(axis=1)
 
 
-def _labels(record: "Record", predicted: np.ndarray) -> np.ndarray:
+def _read_labels(record: "Record", predicted: np.ndarray) -> np.ndarray:
     """Returns the class of each image, int (N,), by its prediction where none is known."""
     if record.labels is None or record.labels.ndim != 1:
         return predicted
     return np.where(record.labels < 0, predicted, record.labels)
 
 
-def _shares(cells: np.ndarray, records: Sequence["Record"], labels: np.ndarray) -> Shares:
+def _measure_shares(cells: np.ndarray, records: Sequence["Record"], labels: np.ndarray) -> Shares:
     """Returns the shares of attribution, and of swaps where there were some of today's parts."""
-    of_attribution = attributed(cells)
+    of_attribution = share_attribution(cells)
     parts = [record.swaps for record in records if record.swaps is not None]
     wholes = [record.swapped for record in records if record.swapped is not None]
     complete = len(parts) == len(wholes) == len(records)
     if not complete or any(part.shape[1] != len(PARTS) for part in parts):
         return of_attribution
-    of_swaps = swapped(np.concatenate(parts), np.concatenate(wholes), labels)
-    return Shares.joined([of_attribution, of_swaps])
+    of_swaps = share_swaps(np.concatenate(parts), np.concatenate(wholes), labels)
+    return Shares(
+        of_attribution.places + of_swaps.places,
+        np.hstack([of_attribution.values, of_swaps.values]),
+    )

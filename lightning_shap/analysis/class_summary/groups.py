@@ -1,10 +1,16 @@
-"""Groups of images: those of a class, and those of one that are taken for another."""
+"""Groups of images: those of a class, or those of one that are taken for another; their maps."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from lightning_shap.explanation.maps import read_maps
+
+if TYPE_CHECKING:
+    from lightning_shap.explanation.explanation import ImageExplanation
 
 EXAMPLES = 2  # typical images, and as many strange ones
 
@@ -32,51 +38,30 @@ class Group:
     strange: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Images, what is true of them and what they are taken for.
+def make_group(
+    rows: np.ndarray,
+    label: int,
+    taken_for: int | None,
+    right: Sequence[bool | None],
+    cells: np.ndarray,
+) -> Group:
+    """Returns a group with the images that are most and least like the mean of them all.
 
-    Attributes:
-        labels: int (N,), the class of each.
-        predicted: int (N,), the class that it is taken for.
-        right: Whether these are known to be the same or to differ, None where that is not known.
+    Args:
+        rows: Its images, int (n,), of N.
+        label: Their class.
+        taken_for: The class that they are taken for, None for all images of the class.
+        right: N times if that is right, None where that is not known.
         cells: float64 (N, GRID, GRID), see
-            :func:`lightning_shap.analysis.class_summary.places.on_grid`.
+            :func:`lightning_shap.analysis.class_summary.places.reduce_to_grid`.
     """
-
-    labels: np.ndarray
-    predicted: np.ndarray
-    right: Sequence[bool | None]
-    cells: np.ndarray
-
-    @property
-    def classes(self) -> list[Group]:
-        """All classes, by number."""
-        return [self._group(label, None) for label in np.unique(self.labels).tolist()]
-
-    def pairs(self, most: int) -> list[Group]:
-        """Returns classes that are taken for others, the most frequent first, so many at most."""
-        wrong = [row for row, right in enumerate(self.right) if right is False]
-        taken = np.stack([self.labels[wrong], self.predicted[wrong]], axis=1)
-        found, counts = np.unique(taken, axis=0, return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:most]
-        return [self._group(*found[one].tolist()) for one in order]
-
-    def _group(self, label: int, taken_for: int | None) -> Group:
-        inside = self.labels == label
-        if taken_for is not None:
-            inside &= self.predicted == taken_for
-            inside &= np.array([one is False for one in self.right])
-        rows = np.flatnonzero(inside)
-        judged = [one for row in rows.tolist() if (one := self.right[row]) is not None]
-        order = rows[np.argsort(-_likeness(self.cells[rows]), kind="stable")].tolist()
-        typical, strange = order[:EXAMPLES], order[EXAMPLES:][::-1][:EXAMPLES]
-        return Group(
-            label, taken_for, rows, sum(judged), len(judged), tuple(typical), tuple(strange)
-        )
+    judged = [one for row in rows.tolist() if (one := right[row]) is not None]
+    order = rows[np.argsort(-_measure_likeness(cells[rows]), kind="stable")].tolist()
+    typical, strange = order[:EXAMPLES], order[EXAMPLES:][::-1][:EXAMPLES]
+    return Group(label, taken_for, rows, sum(judged), len(judged), tuple(typical), tuple(strange))
 
 
-def _likeness(cells: np.ndarray) -> np.ndarray:
+def _measure_likeness(cells: np.ndarray) -> np.ndarray:
     """Returns the cosine of each image's cells (n, GRID, GRID) and the mean of all."""
     flat = cells.reshape(len(cells), -1)
     mean = flat.mean(axis=0)
@@ -85,7 +70,72 @@ def _likeness(cells: np.ndarray) -> np.ndarray:
     return likeness
 
 
-def distinct(names: Iterable[str]) -> np.ndarray:
+@dataclass(frozen=True)
+class Shown:
+    """Means over groups, and single images.
+
+    Maps are shares of the magnitude of an image's map.
+
+    Attributes:
+        means: float64 (G, H, W), the mean of each group's first maps.
+        contrasts: float64 (G, H, W), the mean of what speaks for the first class rather than the
+            second, None where there is no second.
+        images: float64 (G, H, W, C), the mean of the images.
+        map_of: float64 (H, W), the first map of single images, by their numbers.
+        image_of: (H, W, C), these images.
+    """
+
+    means: np.ndarray
+    contrasts: np.ndarray | None
+    images: np.ndarray
+    map_of: dict[int, np.ndarray]
+    image_of: dict[int, np.ndarray]
+
+
+def gather(explanations: Iterable["ImageExplanation"], groups: Sequence[Group]) -> Shown:
+    """Returns what some groups show, of explanations that are gone through once.
+
+    Args:
+        explanations: Of all images in their order.
+        groups: At least one.
+    """
+    within: dict[int, list[int]] = {}
+    for number, group in enumerate(groups):
+        for row in group.rows.tolist():
+            within.setdefault(row, []).append(number)
+    examples = {row for group in groups for row in (*group.typical, *group.strange)}
+    sums: list[np.ndarray] = []
+    map_of, image_of, first = {}, {}, 0
+    for explanation in explanations:
+        maps = read_maps(explanation)
+        for place, image in enumerate(maps.images):
+            row = first + place
+            if row not in within:
+                continue
+            of_image = maps.get(place)
+            own = scale_to_shares(of_image[0])
+            rest = [] if len(of_image) < 2 else [scale_to_shares(of_image[0] - of_image[1])]
+            added = [own, image, *rest]
+            sums = sums or [np.zeros((len(groups), *np.shape(one))) for one in added]
+            for number in within[row]:
+                for total, one in zip(sums, added, strict=True):
+                    total[number] += one
+            if row in examples:
+                map_of[row], image_of[row] = own, np.array(image)
+        first += len(maps.images)
+    counts = np.array([len(group.rows) for group in groups], dtype=np.float64)
+    means, images, *contrasts = [
+        total / counts.reshape(-1, *[1] * (total.ndim - 1)) for total in sums
+    ]
+    return Shown(means, contrasts[0] if contrasts else None, images, map_of, image_of)
+
+
+def scale_to_shares(one: np.ndarray) -> np.ndarray:
+    """Returns a map (H, W) as shares of its magnitude, zeros where it has none."""
+    return one / (np.abs(one).sum() or 1)
+
+
+def tell_apart(names: Iterable[str]) -> np.ndarray:
     """Returns names str (C,), no two the same: equal ones get the number of their class."""
     names = list(map(str, names))
     often = Counter(names)

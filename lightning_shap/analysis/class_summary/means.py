@@ -7,7 +7,7 @@ import numpy as np
 LEAST_IMAGES = 5  # that a mean is of, in a class and in all others
 
 
-def tested_classes(labels: np.ndarray) -> np.ndarray:
+def find_tested(labels: np.ndarray) -> np.ndarray:
     """Returns the classes, int (G,), that have enough images and leave the others enough.
 
     Args:
@@ -38,47 +38,42 @@ class Groups:
     variance_of_others: np.ndarray
 
 
-@dataclass(frozen=True)
-class Known:
-    """Values, their squares and whether there are any, side by side, so that one product sums all.
+def stack_known(values: np.ndarray) -> np.ndarray:
+    """Returns values (N, P), their squares and whether there are any, side by side, (N, 3 P).
 
-    Attributes:
-        sides: float64 (N, 3 P).
+    So one product sums all three. Values are NaN where nothing is known.
     """
-
-    sides: np.ndarray
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "Known":
-        """Returns what is known of values (N, P), NaN where nothing is."""
-        known = ~np.isnan(values)
-        filled = np.where(known, values, 0.0)
-        return cls(np.hstack([filled, filled**2, known]))
-
-    def groups(self, members: np.ndarray) -> Groups:
-        """Returns what is known of groups of the images, bool (G, N)."""
-        sums = members.astype(np.float64) @ self.sides
-        counts, means, variance = _moments(sums)
-        _, others, variance_of_others = _moments(self.sides.sum(axis=0) - sums)
-        return Groups(counts, means, variance, others, variance_of_others)
-
-    def turned(self, ways: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns means and their variances, (P,), of all images, the places of each changed.
-
-        Args:
-            ways: int (W, P), which place each becomes.
-            chosen: int (N,), the way of each image.
-        """
-        by_way = (chosen == np.arange(len(ways))[:, None]).astype(np.float64) @ self.sides
-        sums = sum(
-            one.reshape(3, -1)[:, way].ravel() for one, way in zip(by_way, ways, strict=True)
-        )
-        _, means, variance = _moments(np.asarray(sums)[None])
-        return means[0], variance[0]
+    known = ~np.isnan(values)
+    filled = np.where(known, values, 0.0)
+    return np.hstack([filled, filled**2, known])
 
 
-def _moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts, means and variances of the means, (G, P) each, of sums (G, 3 P)."""
+def compare_groups(known: np.ndarray, members: np.ndarray) -> Groups:
+    """Returns what is known, see :func:`stack_known`, of groups of the images, bool (G, N)."""
+    sums = members.astype(np.float64) @ known
+    counts, means, variance = _compute_moments(sums)
+    _, others, variance_of_others = _compute_moments(known.sum(axis=0) - sums)
+    return Groups(counts, means, variance, others, variance_of_others)
+
+
+def turn_images(
+    known: np.ndarray, ways: np.ndarray, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns means and their variances, (P,), of all images, the places of each changed.
+
+    Args:
+        known: See :func:`stack_known`.
+        ways: int (W, P), which place each becomes.
+        chosen: int (N,), the way of each image.
+    """
+    by_way = (chosen == np.arange(len(ways))[:, None]).astype(np.float64) @ known
+    sums = sum(one.reshape(3, -1)[:, way].ravel() for one, way in zip(by_way, ways, strict=True))
+    _, means, variance = _compute_moments(np.asarray(sums)[None])
+    return means[0], variance[0]
+
+
+def _compute_moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns counts, means and variances of the means, (G, P) each, of sums (G, 3 P)."""
     totals, squares, known = np.split(sums, 3, axis=1)
     counts = np.rint(known).astype(int)
     most = np.maximum(counts, 2)

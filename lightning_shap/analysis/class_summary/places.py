@@ -1,6 +1,5 @@
 """Places of an image, the same for all images, and what share of what decides lies in them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Literal
@@ -54,42 +53,31 @@ class Shares:
     places: tuple[Place, ...]
     values: np.ndarray
 
-    @classmethod
-    def joined(cls, parts: Sequence["Shares"]) -> "Shares":
-        """Returns the shares of the same images, measured in several ways, side by side."""
-        places = tuple(place for part in parts for place in part.places)
-        return cls(places, np.hstack([part.values for part in parts]))
-
     @cached_property
-    def mirrored(self) -> np.ndarray:
-        """Returns int (3, P): each place's image under each mirroring: across, down, and both."""
+    def ways(self) -> np.ndarray:
+        """Returns int (4, P): each place as it is, and mirrored across, down, and both."""
         numbers = {
             (place.measure, place.cells.tobytes()): number
             for number, place in enumerate(self.places)
         }
-        flips = (np.fliplr, np.flipud, lambda cells: np.flipud(np.fliplr(cells)))
-        return np.array(
-            [
-                [
-                    # What looks the same either way round is itself, whatever else looks like it.
-                    number
-                    if (turned := np.ascontiguousarray(flip(place.cells))).tobytes()
-                    == place.cells.tobytes()
-                    else numbers[place.measure, turned.tobytes()]
-                    for number, place in enumerate(self.places)
-                ]
-                for flip in flips
-            ]
-        )
+        found = np.tile(np.arange(len(self.places)), (4, 1))
+        for way, axes in enumerate(((1,), (0,), (0, 1)), start=1):
+            for number, place in enumerate(self.places):
+                turned = np.flip(place.cells, axes).tobytes()
+                # What looks the same either way round is itself, whatever else looks like it.
+                if turned != place.cells.tobytes():
+                    found[way, number] = numbers[place.measure, turned]
+        return found
 
     @cached_property
-    def ways(self) -> np.ndarray:
-        """Returns int (4, P): each place as it is, and its image under each mirroring."""
-        return np.vstack([np.arange(len(self.places)), self.mirrored])
+    def symmetric(self) -> np.ndarray:
+        """Returns bool (P,), which places are the same however the image is mirrored."""
+        same: np.ndarray = (self.ways == self.ways[0]).all(axis=0)
+        return same
 
 
 @cache
-def attributed_places() -> tuple[Place, ...]:
+def list_places() -> tuple[Place, ...]:
     """Returns where attribution is looked for: corners, edges, the border, and single cells."""
     found = [_place(f"the {name} corner", corner_mask(FINE, FINE, name)) for name in CORNERS]
     corners = np.logical_or.reduce([place.cells for place in found])
@@ -105,23 +93,23 @@ def attributed_places() -> tuple[Place, ...]:
     return tuple(found)
 
 
-def on_grid(maps: Maps) -> np.ndarray:
+def reduce_to_grid(maps: Maps) -> np.ndarray:
     """Returns the share of each first map's magnitude in each cell, float64 (N, GRID, GRID).
 
     A map of zeros says nothing of any place, and is even.
     """
-    cells = np.stack([_reduced(maps.get(image)[0]) for image in range(maps.source.shape[0])])
+    cells = np.stack([_reduce(maps.get(image)[0]) for image in range(maps.source.shape[0])])
     totals = cells.sum(axis=(1, 2), keepdims=True)
     return np.where(totals > 0, cells / np.where(totals > 0, totals, 1), 1 / GRID**2)
 
 
-def attributed(cells: np.ndarray) -> Shares:
+def share_attribution(cells: np.ndarray) -> Shares:
     """Returns the share of each image's attribution in each place.
 
     Args:
-        cells: (N, GRID, GRID), as :func:`on_grid`.
+        cells: (N, GRID, GRID), as :func:`reduce_to_grid`.
     """
-    places = attributed_places()
+    places = list_places()
     fine = np.kron(cells, np.full((1, 2, 2), 1 / 4)).reshape(len(cells), -1)
     masks = np.stack([place.cells for place in places]).reshape(len(places), -1)
     shares: np.ndarray = fine @ masks.T.astype(np.float64)
@@ -140,7 +128,7 @@ def edge_mask(height: int, width: int, edge: str, share: float = 1 / 8) -> np.nd
     return mask
 
 
-def _reduced(one: np.ndarray) -> np.ndarray:
+def _reduce(one: np.ndarray) -> np.ndarray:
     """Returns the mean magnitude in each cell; cells need not begin at whole pixels."""
     image = Image.fromarray(np.abs(one).astype(np.float32))
     return np.asarray(image.resize((GRID, GRID), Image.Resampling.BOX), dtype=np.float64)

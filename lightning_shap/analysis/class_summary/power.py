@@ -19,8 +19,8 @@ from lightning_shap.analysis.class_summary.suspicions import (
     LEAST_UNSWAPPED,
     LEVEL,
     Compared,
-    mirrored_means,
-    surprise_of,
+    measure_surprise,
+    mirror_means,
 )
 from lightning_shap.analysis.metrics.where import CORNERS
 
@@ -53,7 +53,7 @@ class Power:
         return [label for label, share in self.shares.items() if share is None]
 
 
-def power_of(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> Power:
+def estimate_power(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> Power:
     """Returns what would have been found where nothing was.
 
     Args:
@@ -72,7 +72,7 @@ def power_of(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> Power:
     # Of two classes each decides by a swap what the other does: only both together can stand out.
     alone = not len(compared.named) or (measure == "swap" and len(np.unique(labels)) == 2)
     rows = [len(compared.named)] if alone else [*range(len(compared.named))]
-    bounds, errors = (one[np.ix_(rows, columns)] for one in _bounds(compared, measure, seed))
+    bounds, errors = (one[np.ix_(rows, columns)] for one in _find_bounds(compared, measure, seed))
     likely = norm.cdf((SHARES[:, None, None] - bounds) / errors)
     power = np.where(np.isnan(likely), 0, likely).mean(axis=2)  # (100, G)
     found: dict[int | None, float | None] = {}
@@ -83,15 +83,15 @@ def power_of(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> Power:
     return Power(measure, found)
 
 
-def _bounds(compared: Compared, measure: Measure, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _find_bounds(compared: Compared, measure: Measure, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the means from which on a place is named, and their standard errors, (G, P)."""
-    groups, largest = compared.groups, np.sort(compared.by_chance(seed))
+    groups, largest = compared.groups, np.sort(compared.draw(seed))
     critical = largest[-int(LEVEL * (1 + len(largest)))]
     others, variance = groups.others.copy(), groups.variance_of_others.copy()
-    others[-1] = mirrored_means(compared.shares, groups.means[-1:])[0]
+    others[-1] = mirror_means(compared.shares, groups.means[-1:])[0]
     variance[-1] = 0
     significant = others + critical * np.sqrt(groups.variance + variance)
     least = LEAST if measure == "swap" else LEAST_UNSWAPPED
-    surprises = surprise_of(SHARES[:, None, None], compared.natural) >= least
+    surprises = measure_surprise(SHARES[:, None, None], compared.natural) >= least
     surprising = np.where(surprises.any(axis=0), SHARES[surprises.argmax(axis=0)], np.inf)
     return np.maximum(significant, surprising), np.sqrt(groups.variance) + 1e-9

@@ -6,10 +6,10 @@ import numpy as np
 
 from lightning_shap.analysis.class_summary.findings import Findings
 from lightning_shap.analysis.class_summary.groups import Group
-from lightning_shap.analysis.class_summary.means import tested_classes
+from lightning_shap.analysis.class_summary.means import find_tested
 from lightning_shap.analysis.class_summary.power import CASES, MARKED
 from lightning_shap.analysis.class_summary.suspicions import LEVEL
-from lightning_shap.analysis.class_summary.words import lines_of
+from lightning_shap.analysis.class_summary.words import write_lines
 from lightning_shap.errors import ArgumentError
 
 
@@ -31,7 +31,7 @@ class ClassSummary(Findings):
     @property
     def lines(self) -> list[str]:
         """Returns what was seen, what is suspicious, and what is taken for what, a line each."""
-        return lines_of(self)
+        return write_lines(self)
 
     @property
     def text(self) -> str:
@@ -50,7 +50,7 @@ class ClassSummary(Findings):
             "lines": self.lines,
             "images": len(self.labels),
             "level": LEVEL,
-            "tested": [str(self.names[label]) for label in tested_classes(self.labels)],
+            "tested": [str(self.names[label]) for label in find_tested(self.labels)],
             "power": {
                 "cases": CASES,
                 "measure": self.power.measure,

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightning_shap.analysis.class_summary.means import Groups, Known, tested_classes
+from lightning_shap.analysis.class_summary.means import (
+    Groups,
+    compare_groups,
+    find_tested,
+    stack_known,
+    turn_images,
+)
 from lightning_shap.analysis.class_summary.places import Place, Shares
 
 LEVEL = 0.05
@@ -57,7 +63,8 @@ class Compared:
         shares: Of N images, in an order that theirs is of no effect on.
         named: int (G - 1,), the classes.
         members: bool (G, N).
-        known: Of the shares.
+        known: Of the shares, see
+            :func:`lightning_shap.analysis.class_summary.means.stack_known`.
         groups: What is known of each.
         natural: float64 (G, P), the share that is no surprise.
     """
@@ -65,7 +72,7 @@ class Compared:
     shares: Shares
     named: np.ndarray
     members: np.ndarray
-    known: Known
+    known: np.ndarray
     groups: Groups
     natural: np.ndarray
 
@@ -74,23 +81,21 @@ class Compared:
         """Returns the groups of images with such labels, int (N,)."""
         order = np.lexsort([*shares.values.T[::-1], labels])
         labels, shares = labels[order], Shares(shares.places, shares.values[order])
-        named = tested_classes(labels)
+        named = find_tested(labels)
         members = np.vstack([labels == named[:, None], np.ones((1, len(labels)), bool)])
-        known = Known.of(shares.values)
-        groups = known.groups(members)
-        natural = _natural(shares, groups.means, groups.others)
+        known = stack_known(shares.values)
+        groups = compare_groups(known, members)
+        natural = _find_natural(shares, groups.means, groups.others)
         return cls(shares, named, members, known, groups, natural)
 
-    def by_chance(self, seed: int) -> np.ndarray:
+    def draw(self, seed: int) -> np.ndarray:
         """Returns the largest differences anywhere where there are none, (PERMUTATIONS,)."""
         random = np.random.default_rng(seed)
-        drawn = (
-            _by_chance(self.shares, self.known, self.members, random) for _ in range(PERMUTATIONS)
-        )
+        drawn = (_draw(self.shares, self.known, self.members, random) for _ in range(PERMUTATIONS))
         return np.fromiter(drawn, np.float64)
 
 
-def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
+def find_suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
     """Returns suspicious places, the worst first; of those that overlap in a class the worst.
 
     What most classes look at is not named in each of them, and what one class looks at more is not
@@ -105,49 +110,43 @@ def suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Sus
         seed: Of the permutations.
     """
     compared = Compared.of(shares, labels)
-    shares, named, members, groups = (
-        compared.shares,
-        compared.named,
-        compared.members,
-        compared.groups,
-    )
-    natural = compared.natural
-    surprise = surprise_of(groups.means, natural)
-    if len(named):  # what all classes look at, most of them must
-        surprise[-1] = np.minimum(surprise[-1], surprise_of(_most(groups.means), natural[-1]))
-    surprise, least = _confirmed(surprise, shares.places)
+    shares, groups, natural = compared.shares, compared.groups, compared.natural
+    surprise = measure_surprise(groups.means, natural)
+    if len(compared.named):  # what all classes look at, most of them must
+        most = measure_surprise(_find_most(groups.means), natural[-1])
+        surprise[-1] = np.minimum(surprise[-1], most)
+    surprise, least = _confirm(surprise, shares.places)
     surprising = ~np.isnan(surprise) & (surprise >= least)
     if not surprising.any():
         return []
     as_they_are = np.zeros(len(labels), int)
-    differences = _differences(shares, compared.known, members, as_they_are)
-    largest = compared.by_chance(seed)
-    mirrors = mirrored_means(shares, groups.means)
+    differences = _compare(shares, compared.known, compared.members, as_they_are)
+    largest = compared.draw(seed)
+    mirrors = mirror_means(shares, groups.means)
     found = []
     for row, column in np.argwhere(surprising).tolist():
         p = (1 + int((largest >= differences[row, column]).sum())) / (1 + PERMUTATIONS)
         if p > LEVEL:
             continue
-        whole = row == len(named)
-        mirror = mirrors[row, column]
+        whole = row == len(compared.named)
         found.append(
             Suspicion(
-                None if whole else int(named[row]),
+                None if whole else int(compared.named[row]),
                 shares.places[column],
-                _as_share(groups.means[row, column]),
-                None if whole else _as_share(groups.others[row, column]),
-                None if mirrors_itself(shares)[column] else _as_share(mirror),
+                _clip(groups.means[row, column]),
+                None if whole else _clip(groups.others[row, column]),
+                None if shares.symmetric[column] else _clip(mirrors[row, column]),
                 float(surprise[row, column]),
                 p,
-                int(members[row].sum()),
+                int(compared.members[row].sum()),
                 int(groups.counts[row, column]),
             )
         )
     found.sort(key=lambda one: (not one.place.cells.any(), -one.surprise))
-    return _apart(found)
+    return _take_apart(found)
 
 
-def surprise_of(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
+def measure_surprise(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
     """Returns the relative entropy of shares to natural ones, in nats, 0 where they are no more.
 
     NaN where either is not known.
@@ -160,17 +159,11 @@ def surprise_of(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(shares) | np.isnan(natural), np.nan, nats)
 
 
-def mirrors_itself(shares: Shares) -> np.ndarray:
-    """Returns bool (P,), whether each place is the same however the image is mirrored."""
-    same: np.ndarray = (shares.mirrored == np.arange(len(shares.places))).all(axis=0)
-    return same
-
-
-def _as_share(mean: float) -> float:
+def _clip(mean: float) -> float:
     return float(np.clip(mean, 0, 1))
 
 
-def _most(means: np.ndarray) -> np.ndarray:
+def _find_most(means: np.ndarray) -> np.ndarray:
     """Returns what three quarters of the classes (G, P) have at least, (P,), NaN where unknown.
 
     The last group is everything, and no class.
@@ -182,18 +175,18 @@ def _most(means: np.ndarray) -> np.ndarray:
     return np.where(known > 0, most, means[-1])
 
 
-def _natural(shares: Shares, means: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _find_natural(shares: Shares, means: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Returns what is natural at each place in each group, (G, P), the last of them all."""
     others = others.copy()
     # Of all together there are no others; then no place has more than its area for a reason.
     others[-1] = [place.area for place in shares.places]
     floor = np.array([place.natural for place in shares.places])
-    natural: np.ndarray = np.maximum(np.maximum(others, mirrored_means(shares, means)), floor)
+    natural: np.ndarray = np.maximum(np.maximum(others, mirror_means(shares, means)), floor)
     return natural
 
 
-def _confirmed(surprise: np.ndarray, places: Sequence[Place]) -> tuple[np.ndarray, np.ndarray]:
-    """Surprises (G, P) that count what swaps say of the same places, and what is needed (G, P)."""
+def _confirm(surprise: np.ndarray, places: Sequence[Place]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns surprises (G, P) that count what swaps say of the same places, and what is needed."""
     swaps = {place.name: column for column, place in enumerate(places) if place.measure == "swap"}
     found, least = surprise.copy(), np.full(surprise.shape, LEAST)
     for column, place in enumerate(places):
@@ -206,17 +199,17 @@ def _confirmed(surprise: np.ndarray, places: Sequence[Place]) -> tuple[np.ndarra
     return found, least
 
 
-def mirrored_means(shares: Shares, means: np.ndarray) -> np.ndarray:
+def mirror_means(shares: Shares, means: np.ndarray) -> np.ndarray:
     """Returns the largest mean, (G, P), of the other places that each is mirrored to, else 0."""
     same = np.arange(means.shape[1])
     largest: np.ndarray = np.max(
-        [np.where(flip == same, 0, means[:, flip]) for flip in shares.mirrored], axis=0
+        [np.where(flip == same, 0, means[:, flip]) for flip in shares.ways[1:]], axis=0
     )
     return largest
 
 
-def _differences(
-    shares: Shares, known: Known, members: np.ndarray, flips: np.ndarray
+def _compare(
+    shares: Shares, known: np.ndarray, members: np.ndarray, flips: np.ndarray
 ) -> np.ndarray:
     """Returns each class's mean less the others', or their mirrored ones, in standard errors.
 
@@ -228,29 +221,28 @@ def _differences(
         members: bool (G, N), the last of all images.
         flips: int (N,), how each is mirrored where all are seen together, 0 for not at all.
     """
-    groups = known.groups(members)
-    means, groups.variance[-1] = known.turned(shares.ways, flips)
+    groups = compare_groups(known, members)
+    means, groups.variance[-1] = turn_images(known, shares.ways, flips)
     groups.means[-1] = means
     # A place that mirrors itself has nothing to be compared with where there are no other classes.
-    alone = mirrors_itself(shares)
-    groups.others[-1] = np.where(alone, means, mirrored_means(shares, means[None])[0])
+    groups.others[-1] = np.where(shares.symmetric, means, mirror_means(shares, means[None])[0])
     groups.variance_of_others[-1] = 0
     errors = np.sqrt(groups.variance + groups.variance_of_others) + 1e-9
     differences: np.ndarray = (groups.means - groups.others) / errors
     return differences
 
 
-def _by_chance(
-    shares: Shares, known: Known, members: np.ndarray, random: np.random.Generator
+def _draw(
+    shares: Shares, known: np.ndarray, members: np.ndarray, random: np.random.Generator
 ) -> float:
     """Returns the largest difference anywhere, where there is none but by chance."""
     images = len(shares.values)
     order, flips = random.permutation(images), random.integers(len(shares.ways), size=images)
-    differences = _differences(shares, known, members[:, order], flips)
+    differences = _compare(shares, known, members[:, order], flips)
     return float(np.where(np.isnan(differences), -np.inf, differences).max())
 
 
-def _apart(named: Sequence[Suspicion]) -> list[Suspicion]:
+def _take_apart(named: Sequence[Suspicion]) -> list[Suspicion]:
     """Returns the first of the places that overlap in one class; all classes are each of them."""
     kept: list[Suspicion] = []
     for one in named:

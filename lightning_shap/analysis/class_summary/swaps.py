@@ -22,7 +22,7 @@ interchange intervention (Geiger et al., "Causal abstractions of neural networks
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from math import ceil, log
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 FRAME, BORDER, OUTER = 1 / 16, 1 / 8, 3 / 16  # widths of what runs around an image, of its sides
 DETAIL = 1 / 32  # of the image's side, at least a pixel: the blur that takes fine detail away
 NATURAL = 0.02  # shares are not known better
-AT_ONCE = 32  # images whose detail is swapped together
+AT_ONCE = 32  # images of which a part is swapped together
 MIDDLE = {
     "logit": 0.0,
     "probability": 0.5,
@@ -68,12 +68,15 @@ MASKS: Mapping[str, Callable[[int, int], np.ndarray]] = {
 }
 """Parts that are places, as masks of a height and a width."""
 
+Move = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""What puts a part of images (B, C, H, W) into others."""
+
 FINE_DETAIL = "fine detail"
 PARTS = (*MASKS, FINE_DETAIL)
 ROWS = 2 * len(PARTS) + 1  # model rows of an image
 
 
-def partners(labels: np.ndarray | None, count: int, seed: int) -> np.ndarray:
+def choose_partners(labels: np.ndarray | None, count: int, seed: int) -> np.ndarray:
     """Returns with which image each swaps, int (N,): any of another class, else itself.
 
     Args:
@@ -126,20 +129,14 @@ def measure_swaps(
         multi_label=question.multi_label,
         batch_size=question.batch_size,
     )
-    every = np.arange(len(images))
     full, empty = explanation.record.outputs, game.play_whole(others)
     difference = _difference(explanation, empty)
-
-    def decided(with_part: np.ndarray, without: np.ndarray) -> np.ndarray:
-        gained = difference(with_part) - difference(empty)
-        lost = difference(full) - difference(without)
-        return (gained + lost) / 2
-
+    moves: list[Move] = [*(partial(_move_place, mask) for mask in MASKS.values()), _move_detail]
     found = []
-    for mask in MASKS.values():
-        part = _Same(torch.from_numpy(mask(*images.shape[-2:])), len(images))
-        found.append(decided(game.play(every, part), game.play(every, part.rest)))
-    found.append(decided(*_detail_swapped(game, images, others)))
+    for move in moves:
+        gained = difference(_play_moved(game, move, images, others)) - difference(empty)
+        lost = difference(full) - difference(_play_moved(game, move, others, images))
+        found.append((gained + lost) / 2)
     parts, whole = np.stack(found, axis=1), difference(full) - difference(empty)
     known = (whole > 0) & np.isfinite(whole) & np.isfinite(parts).all(axis=1)
     record = explanation.record
@@ -161,11 +158,11 @@ def measure_swaps_among(
     """Measures swaps as :func:`measure_swaps` does, each image with one of the others."""
     labels = explanation.record.labels
     labels = None if labels is None or labels.ndim != 1 else labels
-    chosen = torch.from_numpy(partners(labels, len(images), question.seed))
+    chosen = torch.from_numpy(choose_partners(labels, len(images), question.seed))
     measure_swaps(model, explanation, images, images[chosen], question)
 
 
-def swapped(parts: np.ndarray, wholes: np.ndarray, labels: np.ndarray) -> Shares:
+def share_swaps(parts: np.ndarray, wholes: np.ndarray, labels: np.ndarray) -> Shares:
     """Returns the shares that parts decide, with their places and each image's strongest corner.
 
     An image's is in units of the mean whole of its class, so that the mean of a class is the sum of
@@ -182,11 +179,11 @@ def swapped(parts: np.ndarray, wholes: np.ndarray, labels: np.ndarray) -> Shares
     means = totals / np.maximum(np.bincount(numbers, known), 1)
     shares = parts / np.where(known, means[numbers], 1)[:, None]
     strongest = shares[:, : len(CORNERS)].max(axis=1, keepdims=True)
-    return Shares(_swapped_places(), np.hstack([shares, strongest]))
+    return Shares(_list_places(), np.hstack([shares, strongest]))
 
 
 @cache
-def _swapped_places() -> tuple[Place, ...]:
+def _list_places() -> tuple[Place, ...]:
     found = [Place(name, mask(FINE, FINE), "swap", NATURAL) for name, mask in MASKS.items()]
     corners = np.logical_or.reduce([place.cells for place in found[: len(CORNERS)]])
     nowhere = np.zeros((FINE, FINE), bool)
@@ -225,40 +222,28 @@ def _class_of(record: "Record", outputs: np.ndarray, otherwise: np.ndarray) -> n
     return (outputs[:, 0] > MIDDLE[record.output]).astype(int)
 
 
-@dataclass(frozen=True)
-class _Same:
-    """Shows the same pixels of each image; see :class:`~lightning_shap.engine.game.Coalitions`."""
-
-    mask: torch.Tensor
-    count: int
-
-    @property
-    def rest(self) -> "_Same":
-        """The complement of these pixels."""
-        return replace(self, mask=~self.mask)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """Returns masks; see :class:`lightning_shap.engine.game.Coalitions`."""
-        return self.mask.to(device).expand(stop - start, 1, *self.mask.shape)
+def _play_moved(
+    game: CoalitionGame, move: Move, images: torch.Tensor, others: torch.Tensor
+) -> np.ndarray:
+    """Returns the outputs for the others with a part of the images."""
+    pairs = zip(images.split(AT_ONCE), others.split(AT_ONCE), strict=True)
+    return np.concatenate([game.play_whole(move(image, other)) for image, other in pairs])
 
 
-def _detail_swapped(
-    game: CoalitionGame, images: torch.Tensor, others: torch.Tensor
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns outputs of the others with the images' fine detail, and of the images with theirs."""
-    gained, lost = [], []
-    for start in range(0, len(images), AT_ONCE):
-        image, other = images[start : start + AT_ONCE], others[start : start + AT_ONCE]
-        own, its = _coarse(image), _coarse(other)
-        gained.append(game.play_whole(its + (image - own)))
-        lost.append(game.play_whole(own + (other - its)))
-    return np.concatenate(gained), np.concatenate(lost)
+def _move_place(
+    mask: Callable[[int, int], np.ndarray], images: torch.Tensor, others: torch.Tensor
+) -> torch.Tensor:
+    """Returns the others with what is at a place of the images."""
+    place = torch.from_numpy(mask(*images.shape[-2:])).to(images.device)
+    return torch.where(place, images, others)
 
 
-def _coarse(images: torch.Tensor) -> torch.Tensor:
+def _move_detail(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Returns the others with the fine detail of the images."""
+    return _blur(others) + (images - _blur(images))
+
+
+def _blur(images: torch.Tensor) -> torch.Tensor:
     """Returns the images (N, C, H, W) without their fine detail."""
     side = min(images.shape[-2:])
     sigma = max(1.0, DETAIL * side)

@@ -15,8 +15,7 @@ from lightning_shap.analysis.class_summary.places import STRONGEST, Place, Share
 from lightning_shap.analysis.class_summary.suspicions import (
     LEAST,
     Suspicion,
-    mirrors_itself,
-    surprise_of,
+    measure_surprise,
 )
 from lightning_shap.analysis.class_summary.swaps import FINE_DETAIL, MASKS
 from lightning_shap.analysis.metrics.where import CORNERS
@@ -41,7 +40,7 @@ class Fact:
     known: int
 
 
-def facts(
+def find_facts(
     shares: Shares, labels: np.ndarray, size: tuple[int, int], named: Sequence[Suspicion]
 ) -> list[Fact]:
     """Returns what parts that mirror themselves decide beyond their area, of two classes.
@@ -57,14 +56,14 @@ def facts(
     if len(np.unique(labels)) != 2:
         return []
     found = []
-    for column in np.flatnonzero(mirrors_itself(shares)):
+    for column in np.flatnonzero(shares.symmetric):
         place, known = shares.places[column], ~np.isnan(shares.values[:, column])
         if place.measure != "swap" or known.sum() < LEAST_IMAGES:
             continue
         share = float(np.clip(shares.values[known, column].mean(), 0, 1))
         area = _area(place, size)
         natural = max(place.natural, HALF if area is None else area)
-        surprise = float(surprise_of(np.array(share), np.array(natural)))
+        surprise = float(measure_surprise(np.array(share), np.array(natural)))
         if surprise >= LEAST:
             found.append((surprise, Fact(place, share, area, int(known.sum()))))
     found.sort(key=lambda one: (one[1].area is None, -one[0]))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_shap.analysis.class_summary.means import LEAST_IMAGES, tested_classes
+from lightning_shap.analysis.class_summary.means import LEAST_IMAGES, find_tested
 from lightning_shap.analysis.class_summary.places import STRONGEST
 from lightning_shap.analysis.class_summary.power import CASES
 from lightning_shap.analysis.class_summary.suspicions import LEVEL, Suspicion
@@ -18,35 +18,35 @@ ENOUGH = 256  # images, of which most of what matters is found; see power
 HINT = "look at these places; an object that is always there looks the same"
 
 
-def lines_of(findings: "Findings") -> list[str]:
+def write_lines(findings: "Findings") -> list[str]:
     """Returns what was seen, what is suspicious, and what is taken for what, a line each."""
     judged = [one for one in findings.right if one is not None]
     right = f", {sum(judged)} of {len(judged)} right" if judged else ""
-    classes = _counted(len(np.unique(findings.labels)), "class", "classes")
-    found = [_suspicion(one, findings) for one in findings.suspicions]
+    classes = _count(len(np.unique(findings.labels)), "class", "classes")
+    found = [_write_suspicion(one, findings) for one in findings.suspicions]
     found += [HINT] if found else []
-    facts = [fact_in_words(one, findings) for one in findings.facts]
+    facts = [write_fact(one, findings) for one in findings.facts]
     taken = [
         f"{findings.names[one.label]} taken for {findings.names[one.taken_for]}: "
-        f"{_counted(len(one.rows), 'image')}"
+        f"{_count(len(one.rows), 'image')}"
         for one in findings.pairs
     ]
     return [
-        f"{_counted(len(findings.labels), 'image')} of {classes}{right}",
-        *(found + facts or [nothing_found(findings)]),
-        *untested(findings),
+        f"{_count(len(findings.labels), 'image')} of {classes}{right}",
+        *(found + facts or [say_nothing_found(findings)]),
+        *list_untested(findings),
         *taken,
     ]
 
 
-def nothing_found(findings: "Findings") -> str:
+def say_nothing_found(findings: "Findings") -> str:
     """Says that nothing was found, how it was looked for, and what would have been found."""
     count, power = len(findings.labels), findings.power
     if count < LEAST_IMAGES:
         return f"too few images to test, which takes {LEAST_IMAGES} at least"
     if power.share is None:
-        return f"too few images to tell whether a place stands out: {_more_images(findings)}"
-    where = "" if len(tested_classes(findings.labels)) else " in all images together"
+        return f"too few images to tell whether a place stands out: {_advise(findings)}"
+    where = "" if len(find_tested(findings.labels)) else " in all images together"
     how = f"tested at {whole_percent(LEVEL)} over all {len(findings.shares.places)} places"
     known = int((~np.isnan(findings.shares.values).any(axis=1)).sum())
     unknown = f"; of swaps {known} of {count} images say something" if known < count else ""
@@ -57,19 +57,17 @@ def nothing_found(findings: "Findings") -> str:
         f"been found in {whole_percent(CASES)} of cases"
     )
     few = [str(findings.names[label]) for label in power.too_few if label is not None]
-    lacking = (
-        f"; too few images of {', '.join(few)} to tell: {_more_images(findings)}" if few else ""
-    )
+    lacking = f"; too few images of {', '.join(few)} to tell: {_advise(findings)}" if few else ""
     return f"no place stands out{where} ({how}{unknown}{found}{lacking})"
 
 
-def _more_images(findings: "Findings") -> str:
+def _advise(findings: "Findings") -> str:
     """Returns how to have more images than there are."""
     more = max(ENOUGH, 2 * len(findings.labels))
     return f"give summary={more}, or --n_samples {more}"
 
 
-def untested(findings: "Findings") -> list[str]:
+def list_untested(findings: "Findings") -> list[str]:
     """Returns which classes are not compared with the others, a line each."""
     labels = findings.labels
     if len(labels) < LEAST_IMAGES:
@@ -84,7 +82,7 @@ def untested(findings: "Findings") -> list[str]:
         are = "are not tested by themselves" if few > 1 else "is not tested by itself"
         lines.append(
             f"{few} of {len(numbers)} classes {have} fewer than {LEAST_IMAGES} images and {are}: "
-            f"{_more_images(findings)}"
+            f"{_advise(findings)}"
         )
     alone = numbers[(counts >= LEAST_IMAGES) & (len(labels) - counts < LEAST_IMAGES)]
     lines += [
@@ -95,7 +93,7 @@ def untested(findings: "Findings") -> list[str]:
     return lines
 
 
-def _suspicion(one: Suspicion, findings: "Findings") -> str:
+def _write_suspicion(one: Suspicion, findings: "Findings") -> str:
     who = "all classes" if one.label is None else str(findings.names[one.label])
     name = one.place.name
     if one.place.measure == "swap":
@@ -108,10 +106,10 @@ def _suspicion(one: Suspicion, findings: "Findings") -> str:
     mirror = "" if one.mirror is None else f", opposite it at most {whole_percent(one.mirror)}"
     tested = f"(p = {one.p:.3f} over all {len(findings.shares.places)} places and all classes"
     known = f"{one.known} of " if one.known < one.images else ""
-    return f"{who}: {what}{others}{mirror} {tested}, {known}{_counted(one.images, 'image')})"
+    return f"{who}: {what}{others}{mirror} {tested}, {known}{_count(one.images, 'image')})"
 
 
-def fact_in_words(one: Fact, findings: "Findings") -> str:
+def write_fact(one: Fact, findings: "Findings") -> str:
     """Returns what a part decides of two classes, and that it is not tested."""
     who = " and ".join(str(findings.names[label]) for label in np.unique(findings.labels))
     area = "" if one.area is None else f", on {whole_percent(one.area)} of the area"
@@ -125,5 +123,5 @@ def fact_in_words(one: Fact, findings: "Findings") -> str:
     )
 
 
-def _counted(count: int, one: str, many: str | None = None) -> str:
+def _count(count: int, one: str, many: str | None = None) -> str:
     return f"{count} {one if count == 1 else many or f'{one}s'}"

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from test_suspicions import as_shares, maps, of_one
+from test_suspicions import as_shares, join_shares, maps, of_one
 
 from lightning_shap.analysis.class_summary.places import Shares
-from lightning_shap.analysis.class_summary.power import CASES, MARKED, power_of
-from lightning_shap.analysis.class_summary.suspicions import suspicions
+from lightning_shap.analysis.class_summary.power import CASES, MARKED, estimate_power
+from lightning_shap.analysis.class_summary.suspicions import find_suspicions
 from lightning_shap.analysis.class_summary.swaps import PARTS
 
 CLASSES = 4
@@ -19,7 +19,7 @@ def shares_of(images, seed, *, swaps):
     if not swaps:
         return attribution, labels
     decided = np.random.default_rng(seed).normal(0.1, 0.15, size=(images, len(PARTS)))
-    return Shares.joined([attribution, of_one(decided, labels)]), labels
+    return join_shares([attribution, of_one(decided, labels)]), labels
 
 
 def planted(shares, labels, label, column, more):
@@ -40,7 +40,7 @@ def test_a_share_as_large_as_stated_is_found_so_often(monkeypatch, swaps, images
         rows = random.choice(len(classes), images, replace=False)
         shares, labels = Shares(population.places, population.values[rows]), classes[rows]
         label = int(random.integers(CLASSES))
-        stated = power_of(shares, labels, seed=run).shares.get(label)
+        stated = estimate_power(shares, labels, seed=run).shares.get(label)
         if stated is None:
             continue
         tried += 1
@@ -51,7 +51,7 @@ def test_a_share_as_large_as_stated_is_found_so_often(monkeypatch, swaps, images
         ]
         column = int(random.choice(columns))
         more = stated - population.values[classes == label, column].mean()
-        named = suspicions(planted(shares, labels, label, column, more), labels, seed=run)
+        named = find_suspicions(planted(shares, labels, label, column, more), labels, seed=run)
         cells = shares.places[column].cells
         found += any(one.label == label and (one.place.cells & cells).any() for one in named)
     assert tried > 0.9 * runs
@@ -62,7 +62,9 @@ def test_a_share_as_large_as_stated_is_found_so_often(monkeypatch, swaps, images
 
 
 def test_more_images_find_less():
-    stated = [power_of(*shares_of(images, 0, swaps=True)).share for images in (40, 80, 160, 320)]
+    stated = [
+        estimate_power(*shares_of(images, 0, swaps=True)).share for images in (40, 80, 160, 320)
+    ]
     assert stated == sorted(stated, reverse=True)
     assert stated[-1] < stated[0]
 
@@ -70,16 +72,16 @@ def test_more_images_find_less():
 def test_of_images_that_differ_much_nothing_could_be_found():
     shares, labels = shares_of(24, 0, swaps=True)
     wild = np.random.default_rng(0).normal(size=shares.values.shape)
-    assert power_of(Shares(shares.places, 3 * wild), labels).share is None
+    assert estimate_power(Shares(shares.places, 3 * wild), labels).share is None
 
 
 def test_of_two_classes_that_swap_with_one_another_only_both_together_can_stand_out():
     shares, labels = shares_of(80, 0, swaps=True)
-    assert [*power_of(shares, labels % 2).shares] == [None]
+    assert [*estimate_power(shares, labels % 2).shares] == [None]
     shares, labels = shares_of(80, 0, swaps=False)
-    assert [*power_of(shares, labels % 2).shares] == [0, 1]
+    assert [*estimate_power(shares, labels % 2).shares] == [0, 1]
 
 
 def test_where_no_class_has_enough_images_it_is_said_of_all_together():
     shares, _ = shares_of(40, 0, swaps=True)
-    assert [*power_of(shares, np.arange(40)).shares] == [None]
+    assert [*estimate_power(shares, np.arange(40)).shares] == [None]

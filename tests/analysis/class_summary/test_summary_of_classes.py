@@ -7,8 +7,7 @@ import pytest
 import torch
 
 import lightning_shap
-from lightning_shap.analysis.class_summary.averages import as_shares, gathered
-from lightning_shap.analysis.class_summary.groups import distinct
+from lightning_shap.analysis.class_summary.groups import gather, scale_to_shares, tell_apart
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import ArchiveBlocks, save
@@ -85,8 +84,8 @@ def test_typical_and_strange_images_are_of_their_class_and_no_image_is_both(surv
 
 
 def test_a_mean_map_is_in_shares_of_each_image_s_attribution(survey, found):
-    shown = gathered([found], survey.classes)
-    maps = [as_shares(one[0]) for one in read_maps(found).values]
+    shown = gather([found], survey.classes)
+    maps = [scale_to_shares(one[0]) for one in read_maps(found).values]
     assert np.isclose(np.abs(maps[0]).sum(), 1)
     for group, mean, image in zip(survey.classes, shown.means, shown.images, strict=True):
         assert np.allclose(mean, np.mean([maps[row] for row in group.rows], axis=0))
@@ -212,7 +211,7 @@ def test_headings_are_over_columns_that_show_something(words):
 
 
 def test_classes_of_one_name_are_told_apart():
-    assert distinct(["cat", "dog", "cat"]).tolist() == ["cat (0)", "dog", "cat (2)"]
+    assert tell_apart(["cat", "dog", "cat"]).tolist() == ["cat (0)", "dog", "cat (2)"]
     survey = some(np.ones(12, int), class_names=["cat", "dog", "cat"])
     taken = [line for line in survey.lines if "taken for" in line]
     assert taken

@@ -16,9 +16,9 @@ from lightning_shap.analysis.class_summary.swaps import (
     MASKS,
     PARTS,
     ROWS,
+    choose_partners,
     measure_swaps,
     measure_swaps_among,
-    partners,
 )
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.archive import merge, save
@@ -174,15 +174,15 @@ def test_images_of_any_size_can_be_swapped(side):
 
 @given(arrays(int, st.integers(0, 30), elements=st.integers(-1, 4)), st.integers(0, 9))
 def test_each_image_swaps_with_one_of_another_class_where_there_is_one(labels, seed):
-    found = partners(labels, len(labels), seed)
-    assert (found == partners(labels, len(labels), seed)).all()
+    found = choose_partners(labels, len(labels), seed)
+    assert (found == choose_partners(labels, len(labels), seed)).all()
     several = len(set(labels.tolist())) > 1
     assert all(labels[a] != labels[b] for a, b in enumerate(found)) or not several
 
 
 @pytest.mark.parametrize("labels", [None, np.full(9, -1)])
 def test_where_no_class_is_known_each_image_swaps_with_any_other(labels):
-    found = partners(labels, 9, 0)
+    found = choose_partners(labels, 9, 0)
     assert sorted(found) == list(range(9))
     assert (found != np.arange(9)).all()
 

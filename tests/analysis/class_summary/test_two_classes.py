@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lightning_shap.analysis.class_summary.suspicions import suspicions
-from lightning_shap.analysis.class_summary.swaps import FINE_DETAIL, MASKS, PARTS, swapped
-from lightning_shap.analysis.class_summary.two_classes import facts
+from lightning_shap.analysis.class_summary.suspicions import find_suspicions
+from lightning_shap.analysis.class_summary.swaps import FINE_DETAIL, MASKS, PARTS, share_swaps
+from lightning_shap.analysis.class_summary.two_classes import find_facts
 
 SIZE = (64, 64)
 
@@ -17,11 +17,11 @@ def shares(classes=2, images=60, **decided):
     parts = random.normal(0.03, 0.05, size=(images, len(PARTS)))
     for part, share in decided.items():
         parts[:, PARTS.index(part)] += share
-    return swapped(parts, np.ones(images), labels), labels
+    return share_swaps(parts, np.ones(images), labels), labels
 
 
 def found(shares, labels, size=SIZE):
-    return facts(shares, labels, size, suspicions(shares, labels))
+    return find_facts(shares, labels, size, find_suspicions(shares, labels))
 
 
 @pytest.mark.parametrize("part", ["the outermost frame", "the border", FINE_DETAIL])
@@ -55,5 +55,5 @@ def test_of_parts_that_overlap_the_most_surprising_is_said():
 def test_what_is_suspicious_is_not_said_once_more():
     edge = {"the lower edge": 0.9, "the border": 0.9}
     some, labels = shares(**edge)
-    assert [one.place.name for one in suspicions(some, labels)] == ["the lower edge"]
+    assert [one.place.name for one in find_suspicions(some, labels)] == ["the lower edge"]
     assert found(some, labels) == []

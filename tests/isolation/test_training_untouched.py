@@ -436,6 +436,16 @@ def no_determinism_is_left():
     torch.use_deterministic_algorithms(False)
 
 
+DRAWN = ("dropout and batch norm", "no logger", "files written", "everything measured")
+
+
+@pytest.fixture(autouse=True)
+def draws_in_some_situations(request):
+    """Drawing is the same in all of them, and takes longer than the training."""
+    if request.node.name not in [f"test_training_is_the_same_to_the_bit[{one}]" for one in DRAWN]:
+        request.getfixturevalue("blank_pictures")
+
+
 class Witness(Callback):
     """Sees each batch, the modes it is trained in, and the generators after it."""
 

@@ -80,6 +80,27 @@ def test_a_texture_anywhere_is_fine_detail():
     assert (share(found, FINE_DETAIL) > 0.8).all()
 
 
+def test_fine_detail_is_what_a_blur_by_a_32nd_of_the_side_takes_away():
+    side, period = 65, 16
+    wave = torch.cos(2 * np.pi * torch.arange(side) / period).double()
+    images = torch.stack([wave, -wave]).view(2, 1, 1, side).expand(2, 1, side, side).clone()
+    model = Reads(lambda x: x * wave, lambda x: -x * wave)
+    found = measured(model, images, torch.arange(2))
+    kept = np.exp(-((2 * np.pi / period * side / 32) ** 2) / 2)  # of a wave by a Gaussian blur
+    assert np.allclose(share(found, FINE_DETAIL), 1 - kept, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("part", "width"),
+    [("the outermost frame", 1 / 16), ("the border", 1 / 8), ("all but the middle", 3 / 16)],
+)
+def test_what_runs_around_an_image_takes_the_stated_share_of_its_sides(part, width):
+    mask = MASKS[part](64, 128)
+    down, across = round(64 * width), round(128 * width)
+    assert mask.sum() == mask.size - (64 - 2 * down) * (128 - 2 * across)
+    assert not mask[down:-down, across:-across].any()
+
+
 def test_the_shares_of_an_additive_model_are_its_differences():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(SIDE**2, 3)).double()
@@ -134,6 +155,20 @@ def test_a_single_output_says_what_two_that_are_apart_by_it_say(output, labels, 
     for name in ("swaps", "swapped"):
         single, both = (getattr(record, name) for record in records)
         assert np.allclose(factor * single, both, atol=1e-5, equal_nan=True)
+
+
+def test_a_single_output_predicts_the_same_class_as_a_probability_and_as_its_logarithm():
+    torch.manual_seed(0)
+    images, one = torch.rand(24, 1, 8, 8) - 0.5, torch.nn.Linear(64, 1, bias=False)
+    labels = torch.arange(24) % 3 - 1
+    known = []
+    for ending in (torch.nn.Sigmoid(), torch.nn.LogSigmoid()):
+        model = torch.nn.Sequential(torch.nn.Flatten(), one, ending)
+        found = measured(model, images, labels, topk=1)
+        known.append(~np.isnan(found.record.swapped))
+    assert found.record.output == "log-probability"
+    assert np.array_equal(*known)
+    assert 0 < known[0].sum() < 24
 
 
 def test_images_that_are_taken_for_the_other_class_are_left_out_of_a_single_output_too():

@@ -21,7 +21,7 @@ from lightning_shap.analysis.class_summary.suspicions import (
 )
 from lightning_shap.analysis.class_summary.swaps import ROWS as SWAP_ROWS
 from lightning_shap.analysis.history.conclusion import RESEMBLES
-from lightning_shap.analysis.history.numbers import ROWS, numbers_of_maps
+from lightning_shap.analysis.history.numbers import ROWS, measure_maps
 from lightning_shap.command.options import GROUPS
 from lightning_shap.engine.methods.kernel.estimate import MOST_PAIRS
 from lightning_shap.engine.regions.image_tree import MOST_SQUARES
@@ -171,7 +171,7 @@ def test_every_number_that_is_logged_is_in_the_guide(method):
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
     found = explain(model, torch.rand(2, 1, 8, 8), method=method, max_evals=20, topk=1)
     maps = read_maps(found)
-    more = numbers_of_maps(found, maps, maps, ("settled", "learnt", "where", "sure"))
+    more = measure_maps(found, maps, maps, ("settled", "learnt", "where", "sure"))
     names = {name.removeprefix("shap/") for name in numbers_of("shap", found.record, more)}
     table = re.search(r"\| `shap/…` \|.*?\n\n", text_of(GUIDE), re.DOTALL)[0]
     rows = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)

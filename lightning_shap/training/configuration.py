@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from lightning_shap.analysis.class_summary.summary import ClassSummary, check_comparable
-from lightning_shap.analysis.history.numbers import MetricName, checked_metrics
+from lightning_shap.analysis.history.numbers import MetricName, check_metrics
 from lightning_shap.engine.methods.registry import MethodName, RegionsName
 from lightning_shap.engine.outputs import Output
 from lightning_shap.engine.question import Question
@@ -105,7 +105,7 @@ class Configuration:
             raise ArgumentError("save_dir", f"got {self.save_dir!r}; give a folder of this machine")
         self.samples = checked_samples(self.samples)
         self.labels = checked_which(self.labels)
-        self.metrics = checked_metrics(self.metrics)
+        self.metrics = check_metrics(self.metrics)
         TimeBudget(self.time_budget)
         # The first class is the true one, whose maps are not to change with those beside it.
         leading = None if self.targets is not None else 1

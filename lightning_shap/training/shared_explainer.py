@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 from lightning_shap.analysis.class_summary.swaps import measure_swaps
-from lightning_shap.analysis.history.numbers import faithfulness, means
+from lightning_shap.analysis.history.numbers import average, measure_faithfulness
 from lightning_shap.engine.answer import answer
 from lightning_shap.engine.question import Known, Question
 from lightning_shap.engine.regions.image_tree import ImageTrees
@@ -115,7 +115,7 @@ class SharedExplainer:
                     measure_swaps(classifier, explanation, mine.images, others, asked)
                 curves: dict[str, tuple[float, int]] = {}
                 if is_measured and "faithful" in (self.asked.metrics or ()):
-                    curves = faithfulness(classifier, explanation, mine.images, asked)
+                    curves = measure_faithfulness(classifier, explanation, mine.images, asked)
             return explanation, curves, seen
 
         before = len(self.returned.notes)
@@ -129,7 +129,7 @@ class SharedExplainer:
             warn(f"ShapCallback: {words}")
         explanation = interleave([part for part, _, _ in parts])
         self._take(explanation.record.returns, explanation.record.returns_guessed)
-        return explanation, means([sums for _, sums, _ in parts])
+        return explanation, average([sums for _, sums, _ in parts])
 
     def _gather(
         self,

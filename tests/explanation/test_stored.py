@@ -223,7 +223,7 @@ def test_the_page_has_what_its_reader_has_known_since_version_2(name):
 @pytest.mark.parametrize("name", [*METHODS, "cells"])
 def test_epochs_in_older_checkpoints_are_read(name):
     path = OLD / f"{name}.chapter.npz"
-    old, chapter = raw(path.name), Snapshot.unpacked(path.read_bytes())
+    old, chapter = raw(path.name), Snapshot.unpack(path.read_bytes())
     source = chapter.maps.source
     if "values" in old:
         np.testing.assert_array_equal(source, old["values"])
@@ -232,7 +232,7 @@ def test_epochs_in_older_checkpoints_are_read(name):
             np.testing.assert_array_equal(getattr(source, field), old.get(field))
     about = json.loads(str(old["about"]))
     assert (chapter.title, chapter.is_control) == (about["title"], about["is_control"])
-    again = Snapshot.unpacked(chapter.packed)
+    again = Snapshot.unpack(chapter.packed)
     np.testing.assert_array_equal(again.maps.values, chapter.maps.values)
     assert again.verdicts == chapter.verdicts
     assert again.packed == chapter.packed

@@ -206,7 +206,7 @@ def test_what_an_older_checkpoint_says_of_an_epoch_keeps_its_numbers_whole(older
     about = {**json.loads(str(arrays["about"])), "verdicts": [older, older]}
     file = io.BytesIO()
     np.savez(file, **{**arrays, "about": np.array(json.dumps(about))})
-    phrase, _ = Snapshot.unpacked(file.getvalue()).verdicts
+    phrase, _ = Snapshot.unpack(file.getvalue()).verdicts
     assert tuple(filter(None, phrase.parts)) == parts
     assert [type(part) is Name for part in phrase.parts][:1] == [True]
 

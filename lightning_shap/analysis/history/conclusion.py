@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lightning_shap.analysis.history.numbers import ALONE, numbers_of_maps
-from lightning_shap.analysis.history.snapshot import Snapshot, first_maps
+from lightning_shap.analysis.history.numbers import ALONE, measure_maps
+from lightning_shap.analysis.history.snapshot import Snapshot, pick_first_maps
 from lightning_shap.analysis.metrics.similarity import Similarity
 from lightning_shap.analysis.metrics.where import CORNERS, border_mask, corner_mask
 from lightning_shap.explanation.empty_images import find_empty_images
@@ -90,7 +90,7 @@ class Summary:
             return None
         return (
             "the final maps still resemble those of the untrained model "
-            f"(similarity {_written(self.control)}): unless it began with learnt weights, they "
+            f"(similarity {_say(self.control)}): unless it began with learnt weights, they "
             "show the network's shape, or the images', and not what it learnt"
         )
 
@@ -112,9 +112,9 @@ class Summary:
             return []
         if len(self.titles) == 1:
             return [f"settled: unknown, no epoch but {self.titles[0]} was explained"]
-        noise = f"noise alone leaves {_written(self.floor)}"
+        noise = f"noise alone leaves {_say(self.floor)}"
         if self.floor is None:
-            similar = f"similarity {_written(self.to_final[-2])} to the final ones"
+            similar = f"similarity {_say(self.to_final[-2])} to the final ones"
             return [
                 f"settled: unknown, the maps of {self.titles[-2]} have a {similar}; without "
                 "standard errors nobody knows what noise alone leaves"
@@ -125,14 +125,14 @@ class Summary:
             last = max(
                 place for place, alike in enumerate(self.to_final) if not alike >= self.floor
             )
-            similar = f"a similarity of {_written(self.to_final[last])} to the final ones"
+            similar = f"a similarity of {_say(self.to_final[last])} to the final ones"
             return [
                 "settled: no, maps still change when training ends: those of "
                 f"{self.titles[last]} have {similar}, {noise}"
             ]
         # Rounded down: whatever is said to be so much or more must be that.
         least = math.floor(100 * min(self.to_final[self.settled_at :]) + 1e-4) / 100
-        bound = f"{_written(least)}{' or more' * (least < 1)}"
+        bound = f"{_say(least)}{' or more' * (least < 1)}"
         return [
             f"settled: yes, from {self.titles[self.settled_at]} on: similarity to the final maps "
             f"{bound}, {noise}"
@@ -146,25 +146,25 @@ class Summary:
         if self._is_noise:
             verdict = "unknown, maps differ by noise alone"
         return [
-            f"learnt: {verdict}: the final maps have a similarity of {_written(self.control)} to "
+            f"learnt: {verdict}: the final maps have a similarity of {_say(self.control)} to "
             f"the untrained model's (1 the same, 0 nothing in common, {MINUS}1 the reverse)"
         ]
 
 
-def summary_of(
+def summarize_history(
     control: Snapshot | None,
     epochs: Sequence[Snapshot],
     final: "ImageExplanation",
     half: "ImageExplanation | None" = None,
 ) -> Summary:
     """Returns how a training ended; see :class:`.history.History`."""
-    maps = first_maps(final)
+    maps = pick_first_maps(final)
     compared = [_compare(maps, snapshot.maps) for snapshot in epochs]
     alike = [similarity for similarity, _ in compared]
     known = [floor for _, floor in compared if math.isfinite(floor)]
     floor = min(known) if known else None
     if floor is None and half is not None:
-        found = _compare(maps, first_maps(half))[0]
+        found = _compare(maps, pick_first_maps(half))[0]
         floor = found if math.isfinite(found) else None
     settled_at = None
     if floor is not None:
@@ -178,7 +178,7 @@ def summary_of(
         floor,
         None if against_control is None or math.isnan(against_control) else against_control,
         settled_at,
-        tuple(lines_of(final)),
+        tuple(write_lines(final)),
     )
 
 
@@ -190,22 +190,22 @@ def summarize(explanation: "ImageExplanation") -> str:
             its lines also say how the training got there.
     """
     training = explanation.training
-    return "\n".join(lines_of(explanation) if training is None else training.lines)
+    return "\n".join(write_lines(explanation) if training is None else training.lines)
 
 
-def lines_of(explanation: "ImageExplanation") -> list[str]:
+def write_lines(explanation: "ImageExplanation") -> list[str]:
     """Returns what one explanation says: what is right, where it looks, how sure it is."""
-    numbers = numbers_of_maps(explanation, None, None, ("where", "sure"))
+    numbers = measure_maps(explanation, None, None, ("where", "sure"))
     size = read_maps(explanation).images.shape[1:3]
     return [
-        _result(explanation),
-        _where(numbers, size),
-        *_sure(numbers, explanation),
-        *_empty(explanation),
+        _write_result(explanation),
+        _write_where(numbers, size),
+        *_write_sure(numbers, explanation),
+        *_write_empty(explanation),
     ]
 
 
-def _empty(explanation: "ImageExplanation") -> list[str]:
+def _write_empty(explanation: "ImageExplanation") -> list[str]:
     """Says that empty images are taken for their classes already, which makes maps blue."""
     found = {
         image: first
@@ -219,7 +219,7 @@ def _empty(explanation: "ImageExplanation") -> list[str]:
     return [f"empty: {first.words} (image {image}{also})"]
 
 
-def _written(similarity: float | None) -> str:
+def _say(similarity: float | None) -> str:
     """Returns a similarity in words, never as one that there is not."""
     return "unknown" if similarity is None else write_fixed(similarity, 2)
 
@@ -230,7 +230,7 @@ def _compare(maps: Maps, other: Maps) -> tuple[float, float]:
     return float(metric.compute()), float(metric.floor)
 
 
-def _result(explanation: "ImageExplanation") -> str:
+def _write_result(explanation: "ImageExplanation") -> str:
     record = explanation.record
     count = f"{len(record.outputs)} image{'s' * (len(record.outputs) != 1)} by {record.method}"
     verdicts = record.judge()
@@ -244,7 +244,7 @@ def _result(explanation: "ImageExplanation") -> str:
     return f"explained: {count}, {sum(judged)} of {len(judged)} right{mistakes}"
 
 
-def _where(numbers: dict[str, float], size: tuple[int, ...]) -> str:
+def _write_where(numbers: dict[str, float], size: tuple[int, ...]) -> str:
     """Says where maps of a height and a width lie, and how much of the image that is."""
     if "where_border" not in numbers:
         return "where: nowhere, all maps are zero"
@@ -261,7 +261,7 @@ def _where(numbers: dict[str, float], size: tuple[int, ...]) -> str:
     )
 
 
-def _sure(numbers: dict[str, float], explanation: "ImageExplanation") -> list[str]:
+def _write_sure(numbers: dict[str, float], explanation: "ImageExplanation") -> list[str]:
     record = explanation.record
     evaluations = f"{record.evaluations.mean():.0f} evaluations an image"
     parts = []

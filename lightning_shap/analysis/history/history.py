@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lightning_shap.analysis.history.conclusion import Summary, summary_of
-from lightning_shap.analysis.history.numbers import MetricName, numbers_of_maps
+from lightning_shap.analysis.history.conclusion import Summary, summarize_history
+from lightning_shap.analysis.history.numbers import MetricName, measure_maps
 from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.explanation.maps import Maps
 
@@ -48,7 +48,7 @@ class History:
         self, explanation: "ImageExplanation", title: str, *, is_control: bool = False
     ) -> dict[str, float]:
         """Keeps an epoch, or the control, and returns its numbers by name."""
-        if self._of != (of := _of(explanation)):
+        if self._of != (of := _identify(explanation)):
             self.begin()  # there are other samples now, as once a sanity check is over
             self._of = of
         numbers = self.numbers(explanation, self._latest)
@@ -72,9 +72,9 @@ class History:
         self, explanation: "ImageExplanation", previous: Maps | None = None
     ) -> dict[str, float]:
         """Returns the numbers of an explanation that is no epoch's, as the final one."""
-        same = self.control is not None and self._of == _of(explanation)
+        same = self.control is not None and self._of == _identify(explanation)
         control = self.control.maps if self.control is not None and same else None
-        return numbers_of_maps(explanation, previous, control, self.metrics)
+        return measure_maps(explanation, previous, control, self.metrics)
 
     def end(self, final: "ImageExplanation", half: "ImageExplanation | None" = None) -> Summary:
         """Returns how it ended.
@@ -83,7 +83,7 @@ class History:
             final: The explanation of the model that the training leaves behind.
             half: One of half the evaluations, for a method that knows no standard errors.
         """
-        return summary_of(self.control, self.epochs, final, half)
+        return summarize_history(self.control, self.epochs, final, half)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what a resumed run needs: the snapshots, fewer epochs where they are large."""
@@ -111,7 +111,7 @@ class History:
             return
         if state["version"] != VERSION:
             raise ValueError(f"version {state['version']}, not {VERSION}")
-        snapshots = [Snapshot.unpacked(one.numpy().tobytes()) for one in state["chapters"]]
+        snapshots = [Snapshot.unpack(one.numpy().tobytes()) for one in state["chapters"]]
         self._of, self._added, self._stride = state["of"], state["added"], state["stride"]
         self.control = next((one for one in snapshots if one.is_control), None)
         self.epochs = [one for one in snapshots if not one.is_control]
@@ -121,7 +121,7 @@ class History:
         return self.epochs[-1].maps if self.epochs else None
 
 
-def _of(explanation: "ImageExplanation") -> str:
+def _identify(explanation: "ImageExplanation") -> str:
     """Returns what tells explanations of other images, or made in another way, apart."""
     record, images = explanation.record, np.ascontiguousarray(explanation.data)
     return f"{record.method} {record.output} {images.shape} {zlib.crc32(images.data):08x}"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from lightning_shap.analysis.history.snapshot import first_maps
+from lightning_shap.analysis.history.snapshot import pick_first_maps
 from lightning_shap.analysis.metrics.faithfulness import DeletionAUC, InsertionAUC
 from lightning_shap.analysis.metrics.similarity import Similarity
 from lightning_shap.analysis.metrics.trust import (
@@ -38,7 +38,7 @@ ROWS = 2 * (2 + 2 * (STEPS - 1))  # of the model, that both curves cost an image
 ALONE: dict[str, Any] = {"sync_on_compute": False}
 
 
-def checked_metrics(metrics: Any) -> tuple[MetricName, ...]:
+def check_metrics(metrics: Any) -> tuple[MetricName, ...]:
     """Returns names of metrics, those that cost no model rows where None."""
     if metrics is None:
         return USUAL
@@ -53,7 +53,7 @@ def checked_metrics(metrics: Any) -> tuple[MetricName, ...]:
     return tuple(metrics)
 
 
-def numbers_of_maps(
+def measure_maps(
     explanation: "ImageExplanation",
     previous: Maps | None,
     control: Maps | None,
@@ -71,18 +71,20 @@ def numbers_of_maps(
     numbers: dict[str, float] = {}
     if "settled" in metrics and previous is not None:
         alike = Similarity(**ALONE)
-        alike.update(first_maps(explanation), previous)
+        alike.update(pick_first_maps(explanation), previous)
         numbers["similarity_to_previous"] = float(alike.compute())
         numbers["similarity_to_previous_floor"] = float(alike.floor)
     if "learnt" in metrics and control is not None:
         alike = Similarity(**ALONE)
-        alike.update(first_maps(explanation), control)
+        alike.update(pick_first_maps(explanation), control)
         numbers["similarity_to_untrained"] = float(alike.compute())
-    numbers |= {name: float(value) for name, value in _of_one(explanation, maps, metrics).items()}
+    numbers |= {
+        name: float(value) for name, value in _measure_alone(explanation, maps, metrics).items()
+    }
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
-def faithfulness(
+def measure_faithfulness(
     model: Any, explanation: "ImageExplanation", images: Any, question: "Question"
 ) -> dict[str, tuple[float, int]]:
     """Measures how much better than random maps of the same regions the first maps do, as sums.
@@ -119,7 +121,7 @@ def faithfulness(
     return sums
 
 
-def means(sums: Sequence[dict[str, tuple[float, int]]]) -> dict[str, float]:
+def average(sums: Sequence[dict[str, tuple[float, int]]]) -> dict[str, float]:
     """Returns the means of what several processes summed."""
     names = {name for of_rank in sums for name in of_rank}
     found = {}
@@ -129,7 +131,7 @@ def means(sums: Sequence[dict[str, tuple[float, int]]]) -> dict[str, float]:
     return found
 
 
-def _of_one(
+def _measure_alone(
     explanation: "ImageExplanation", maps: Maps, metrics: Sequence[MetricName]
 ) -> dict[str, Any]:
     wanted: dict[str, Any] = {}

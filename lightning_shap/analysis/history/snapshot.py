@@ -54,7 +54,7 @@ class Snapshot:
         return cls(
             title,
             is_control,
-            first_maps(explanation),
+            pick_first_maps(explanation),
             tuple(verdict.prediction for verdict in verdicts),
             tuple(verdicts.right),
             verdicts.predicted,
@@ -66,7 +66,7 @@ class Snapshot:
         about = {
             "title": self.title,
             "is_control": self.is_control,
-            "verdicts": [_packed_words(verdict) for verdict in self.verdicts],
+            "verdicts": [_pack_words(verdict) for verdict in self.verdicts],
             "right": self.right,
             "channels": self.maps.source.shape[3],
         }
@@ -75,7 +75,7 @@ class Snapshot:
         return pack({**arrays, "about": np.array(json.dumps(about, ensure_ascii=False))})
 
     @classmethod
-    def unpacked(cls, content: bytes) -> "Snapshot":
+    def unpack(cls, content: bytes) -> "Snapshot":
         """Returns the snapshot that was packed.
 
         Raises:
@@ -93,13 +93,13 @@ class Snapshot:
             about["title"],
             about["is_control"],
             maps,
-            tuple(map(_unpacked_words, about["verdicts"])),
+            tuple(map(_unpack_words, about["verdicts"])),
             tuple(about["right"]),
             arrays.get("predicted"),
         )
 
 
-def first_maps(explanation: "ImageExplanation") -> Maps:
+def pick_first_maps(explanation: "ImageExplanation") -> Maps:
     """Returns the maps that a snapshot keeps of an explanation, and by which it is compared."""
     maps = read_maps(explanation)
     source: Regions | np.ndarray
@@ -130,12 +130,12 @@ def _cells(maps: Maps) -> Regions | np.ndarray:
     return Regions(cells.labels, cells.per_pixel.astype(np.float32), 1)
 
 
-def _packed_words(phrase: Phrase) -> list[list[Any]]:
+def _pack_words(phrase: Phrase) -> list[list[Any]]:
     """Returns the parts of a phrase as JSON has them, each with whether it is a name."""
     return [[part, isinstance(part, Name)] for part in phrase.parts]
 
 
-def _unpacked_words(packed: Any) -> Phrase:
+def _unpack_words(packed: Any) -> Phrase:
     """Returns the phrase that was packed; one of an older checkpoint is plain text, "cat 93 %"."""
     if isinstance(packed, str):
         name, number = _OLDER.fullmatch(packed).groups("")  # type: ignore[union-attr]  # fits all

@@ -244,17 +244,8 @@ class DeletionAUC(_AreaUnderCurve):
     random maps minus that of the attributions, so that higher is better in both.
 
     Args:
-        steps: Steps in which the pixels disappear. An image costs ``2 + (steps - 1) * (1 +
-            random_maps)`` model rows.
-        masker: What absent pixels show, as in :func:`lightning_shap.explain`.
-        output: What is followed, as in ``explain``.
-        returns: What the model returns, as in ``explain``; what the explanation says where None.
-        multi_label: Probabilities are sigmoids, as in ``explain``.
-        random_maps: Random maps that each map is held against; 0 for none, and the plain area, of
-            which a lower one is better.
-        batch_size: Rows per model call.
-        seed: Seed of the random maps.
-        kwargs: See ``torchmetrics.Metric``.
+        kwargs: Those of :class:`InsertionAUC`, ``steps`` being those in which the pixels disappear.
+            With ``random_maps=0`` it is the plain area, of which a lower one is better.
 
     Example:
         >>> import torch

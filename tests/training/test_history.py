@@ -3,6 +3,7 @@
 import io
 import json
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -322,16 +323,44 @@ def test_a_logger_that_fails_at_the_end_is_warned_of(tmp_path, monkeypatch):
 
 
 def test_a_story_of_many_epochs_is_thinned_and_keeps_its_ends():
-    story, explanation = History(()), explained_alone()
+    story, explanation, counts = History(()), explained_alone(), []
     for epoch in range(3 * MOST):
         story.add(explanation, f"epoch {epoch}")
-        assert len(story.epochs) <= MOST
+        counts.append(len(story.epochs))
         assert story.epochs[-1].title == f"epoch {epoch}"
+    assert counts[:65] == [*range(1, 65), 33]
+    assert max(counts) == 64
     numbers = [int(one.title.split()[1]) for one in story.epochs]
     assert numbers == sorted(numbers)
     assert set(np.diff(numbers[:-1])) == {4}
     assert numbers[0] == 0
     assert len(numbers) > MOST / 2
+
+
+def test_a_checkpoint_keeps_a_mebibyte_of_epochs_the_first_and_the_last_among_them():
+    story = History(())
+    story.epochs = [SimpleNamespace(packed=bytes([epoch]) * 100_000) for epoch in range(20)]
+    chapters = story.state_dict()["chapters"]
+    assert 2**19 < sum(one.nbytes for one in chapters) <= 2**20
+    assert [chapters[0][0].item(), chapters[-1][0].item()] == [0, 19]
+
+
+def test_a_checkpoint_of_version_1_is_read():
+    story, other = History(()), History(())
+    story.add(explained_alone(), "epoch 0")
+    other.load_state_dict({**story.state_dict(), "version": 1})
+    assert [one.title for one in other.epochs] == ["epoch 0"]
+
+
+def test_three_mistakes_are_named_and_the_others_counted():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    torch.nn.init.zeros_(model[1].weight)
+    model[1].bias.data = torch.tensor([1.0, 0.0])
+    found = explain(model, torch.rand(5, 1, 4, 4), labels=[1] * 5, topk=1, max_evals=4)
+    (line,) = (line for line in found.summary().splitlines() if line.startswith("explained: "))
+    assert "0 of 5 right" in line
+    assert [f"image {image} " in line for image in range(5)] == [True, True, True, False, False]
+    assert line.endswith("; 2 more")
 
 
 def test_samples_that_have_become_more_begin_the_story_anew():

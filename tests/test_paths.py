@@ -63,11 +63,8 @@ SUMMARY = ["--summary", "--report", "--n_samples", "6"]
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_command_replaces_nothing_but_files(tmp_path, model, capsys, kind):
     out = tmp_path / "out"
-    main(flags(*model, *SUMMARY, "--output_dir", out))
-    written = sorted(os.listdir(out))
-    assert written == sorted(FILES)
-    for name in written:
-        (out / name).unlink()
+    out.mkdir()
+    for name in FILES:
         make_kind(kind, out / name, tmp_path)
         before = everything_below(tmp_path)
         said = sentence(capsys, *flags(*model, *SUMMARY, "--output_dir", out))
@@ -81,6 +78,8 @@ def test_the_command_replaces_nothing_but_files(tmp_path, model, capsys, kind):
             (out / name).unlink()
         (out / name).touch()
     main(flags(*model, *SUMMARY, "--output_dir", out))  # files of any content are replaced
+    assert sorted(os.listdir(out)) == sorted(FILES)
+    assert all((out / name).stat().st_size for name in FILES)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "link to a file"])

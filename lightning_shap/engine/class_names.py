@@ -6,7 +6,6 @@ Libraries are recognised by what their objects know, so that none of them needs 
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ PLACEHOLDER = re.compile(r"LABEL_\d+")  # what Hugging Face calls classes that h
 def find_class_names(model: Callable[..., Any], outputs: int) -> list[str] | None:
     """Returns the class names that a model carries, if they are known to be of its K outputs.
 
-    They are in the ``config.id2label`` of a Hugging Face classifier, the ``label_names`` of a timm
-    one, or the ``meta["categories"]`` of torchvision weights that a module keeps. A timm model of
-    ImageNet's thousand classes, whose configuration says so, has ImageNet's names.
+    They are in the ``config.id2label`` of a Hugging Face classifier, or the ``label_names`` of a
+    timm one. A timm model of ImageNet's thousand classes, whose configuration says so, has
+    ImageNet's names.
     """
     module = module_of(model)
     for part in () if module is None else module.modules():
@@ -60,9 +59,6 @@ def _list_names(part: torch.nn.Module) -> Iterator[list[str] | None]:
     of_imagenet = weights.get("num_classes") == 1000 and "in1k" in str(weights.get("tag"))
     if of_imagenet and own.get("num_classes") == 1000:
         yield _read_imagenet_names()
-    for kept in own.values():
-        if isinstance(kept, Enum) and isinstance(meta := getattr(kept, "meta", None), Mapping):
-            yield read_names(meta.get("categories"))  # of torchvision's weights
 
 
 def _is_hugging_face_head(part: torch.nn.Module) -> bool:

@@ -47,7 +47,7 @@ def explain(
     Args:
         model: ``nn.Module``, ``LightningModule`` or function from images (N, C, H, W) to (N, K), to
             a tuple that begins with that, or to an object with ``.logits``. If it has a place for
-            ``pixel_values``, or takes nothing but keywords, it gets the images by that name.
+            ``pixel_values``, it gets the images by that name.
         images: Float tensor (N, C, H, W), prepared as the model takes them; any C >= 1. A model in
             low precision gets them rounded: give them as they are.
         method: ``"partition"`` gives the Owen values of SHAP's PartitionExplainer, ``"kernel"``

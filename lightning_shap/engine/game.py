@@ -19,7 +19,6 @@ from lightning_shap.engine.outputs import (
     is_head,
     make_probabilities,
     make_scorer,
-    say_rows,
 )
 from lightning_shap.engine.returned import Returned
 from lightning_shap.errors import ArgumentError
@@ -43,10 +42,6 @@ class Coalitions(Protocol):
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
         """Returns some coalitions as booleans (rows, C or 1, H, W); True is present."""
-
-
-class NoGradientError(ArgumentError):
-    """The model cannot be followed from its outputs back to its images."""
 
 
 class CoalitionGame:
@@ -176,7 +171,7 @@ class CoalitionGame:
             (R, C, H, W), of the pictures' dtype and on their device.
 
         Raises:
-            NoGradientError: If the outputs do not follow from the pictures in a way that autograd
+            ArgumentError: If the outputs do not follow from the pictures in a way that autograd
                 knows of, or by gradients that are not finite.
             MemoryError: If not even one row fits into the memory.
         """
@@ -188,7 +183,7 @@ class CoalitionGame:
             broken = ~found.isfinite().flatten(1).all(1).cpu().numpy()
             if broken.any():
                 first = images[start:stop][broken][0]
-                raise NoGradientError("model", f"has NaN or infinite gradients for image {first}")
+                raise _refuse_gradients(f"has NaN or infinite gradients for image {first}")
             return found
 
         found = self._call_in_batches(len(pictures), slopes)
@@ -259,7 +254,7 @@ class CoalitionGame:
             if followed.requires_grad:
                 (gradients,) = torch.autograd.grad(followed, leaf, allow_unused=True)
         if gradients is None:
-            raise NoGradientError("model", "has no gradient from its images to its outputs")
+            raise _refuse_gradients("has no gradient from its images to its outputs")
         if gradients.device.type == "cuda":
             torch.cuda.synchronize(gradients.device)  # as the scores of :meth:`play` do
         self.model_seconds += time.perf_counter() - started
@@ -267,18 +262,19 @@ class CoalitionGame:
 
     def _scores(self, shown: torch.Tensor) -> torch.Tensor:
         """Returns all scores (R, K) of the model; nothing else calls it."""
-        seen = self._watched
-        scores = self._value(call_model(self.model, shown)) if seen else self._watch(shown)
+        scores = self._value(call_model(self.model, shown)) if self._watched else self._watch(shown)
         if len(scores) != len(shown):
-            raise ArgumentError("model", say_rows(len(scores), len(shown)))
+            raise ArgumentError(
+                "model",
+                f"returned {len(scores)} rows for {len(shown)} images; return one for each, or "
+                "give `output` a function that makes one of an ensemble's members, as their mean",
+            )
         return scores
 
     def _watch(self, shown: torch.Tensor) -> torch.Tensor:
         """Returns the scores of the first call, which also shows how they are made."""
         with LastOperation(shown) as watching:
-            raw = call_model(self.model, shown)
-            with watching.picking():
-                scores = self._value(raw)
+            scores = self._value(raw := call_model(self.model, shown))
         self._watched = True
         self.returned.operation = watching.made(scores)
         self.returned.is_head = self._picks and is_head(raw, scores)
@@ -291,6 +287,12 @@ class CoalitionGame:
         self.batch_size = max(1, rows // 2)
         if self.images.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _refuse_gradients(problem: str) -> ArgumentError:
+    return ArgumentError(
+        "model", f"{problem}; give method 'partition' or 'kernel', which need none"
+    )
 
 
 def _pick(scores: torch.Tensor, columns: np.ndarray) -> torch.Tensor:

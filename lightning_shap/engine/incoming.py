@@ -1,6 +1,6 @@
 """Models, images and other tensors as they come in: read, checked, and refused in one sentence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
@@ -10,13 +10,12 @@ import torch
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame, show
 from lightning_shap.isolation.modes import module_of
 
-LEAST_SIDE, MOST_ASPECT = 8, 4  # of two axes that could be the sides of a picture
 CHANNELS = (1, 3, 4)  # of what a last axis of so many is the channels, see `check_layout`
 
-WRAPPED = "explain a module whose forward takes images (N, C, H, W)"
-DETECTION = (
-    "a list with an entry for each image, as for detection, which is not supported; "
-    f"{WRAPPED} and returns scores (N, K), such as those of one object"
+NO_IMAGES = (
+    "no images (N, C, H, W): videos, volumes, waveforms, tables and lists for detection are none; "
+    "explain a module that takes a frame, a slice or a spectrogram in their place, or give "
+    "images[:, None] where the axis of channels is missing"
 )
 
 
@@ -37,29 +36,6 @@ def bring_to_host(given: Any) -> Any:
     return strip_class(given).detach().cpu() if isinstance(given, torch.Tensor) else given
 
 
-def say_kind(shape: Iterable[int]) -> str:
-    """Returns what a tensor of some shape may be that is no images, and what would do."""
-    axes = [*shape]
-    if len(axes) == 5:
-        return (
-            "seem to be videos or volumes, which are not supported; "
-            f"{WRAPPED} and puts such a frame or slice in its place"
-        )
-    if len(axes) == 3:
-        short, long = sorted(axes[1:])
-        if short >= LEAST_SIDE and long <= MOST_ASPECT * short:
-            return (
-                "seem to be images without an axis of channels; "
-                "give (N, 1, H, W), as in images[:, None], or one image as image[None]"
-            )
-    if len(axes) in (2, 3):
-        return (
-            "seem to be waveforms, series or rows of a table, which are not supported; "
-            f"{WRAPPED}, such as spectrograms, or give samples=(images, labels) if it does"
-        )
-    return "are no images (N, C, H, W); give such"
-
-
 def say_no_images(batch: Any, tensors: Iterable[torch.Tensor]) -> str:
     """Returns in one sentence what a batch holds in place of float images, and what would do."""
     numbers = [tensor for tensor in tensors if tensor.ndim > 1]
@@ -71,30 +47,12 @@ def say_no_images(batch: Any, tensors: Iterable[torch.Tensor]) -> str:
             "samples=(images / 255, labels) where the training step does, or make them floats in "
             "on_after_batch_transfer"
         )
-    if _is_detection(batch):
-        return f"found {DETECTION}"
     if not numbers:
         return (
             f"found no images in a batch of {type(batch).__name__}; give samples=(images, labels)"
         )
     largest = max(numbers, key=torch.Tensor.numel)
-    return f"found {tuple(largest.shape)} in the batch, which {say_kind(largest.shape)}"
-
-
-def _is_detection(batch: Any) -> bool:
-    """Returns whether a batch has a list of its images, or of what is in each of them."""
-    parts = batch.values() if isinstance(batch, Mapping) else batch
-    if not isinstance(batch, (Mapping, list, tuple)):
-        return False
-    return any(
-        isinstance(part, (list, tuple))
-        and len(part) > 0
-        and all(
-            isinstance(item, Mapping) or (isinstance(item, torch.Tensor) and item.ndim == 3)
-            for item in part
-        )
-        for part in [batch, *parts]
-    )
+    return f"found {tuple(largest.shape)} in the batch, {NO_IMAGES}"
 
 
 def read_images(images: Any) -> torch.Tensor:
@@ -106,7 +64,7 @@ def read_images(images: Any) -> torch.Tensor:
     images = strip_class(images)
     _check_stored("images", images)
     if images.ndim != 4:
-        raise ArgumentError("images", f"{tuple(images.shape)} {say_kind(images.shape)}")
+        raise ArgumentError("images", f"have shape {tuple(images.shape)}, {NO_IMAGES}")
     if 0 in images.shape:
         raise ArgumentError("images", f"are empty, shape {tuple(images.shape)}; give at least one")
     if not images.is_floating_point():
@@ -205,19 +163,14 @@ def is_unfinished(model: Any) -> bool:
 def check_layout(images: torch.Tensor, model: Any) -> None:
     """Refuses images whose channels come last.
 
-    They show by the sizes: a last axis of 1, 3 or 4 after two that could be the sides of a picture.
-    Such images may be what they seem, slivers of many channels, so a model that begins with a
-    convolution over just as many has the last word.
+    These are images whose last axis has 1, 3 or 4 places, as many as the model's first convolution
+    takes, and whose first has others.
     """
-    _, first, second, last = images.shape
+    _, first, _, last = images.shape
     module = module_of(model)
     parts = () if module is None else module.modules()
     takes = next((part.in_channels for part in parts if isinstance(part, torch.nn.Conv2d)), None)
-    sides = min(first, second) >= LEAST_SIDE and max(first, second) <= MOST_ASPECT * min(
-        first, second
-    )
-    seems = last in CHANNELS and first not in CHANNELS and (takes == last or sides)
-    if seems and takes != first:
+    if last in CHANNELS and takes == last != first:
         raise ArgumentError(
             "images",
             f"have shape {tuple(images.shape)}, with the channels last; give (N, C, H, W), "

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lightning_shap.engine.incoming import all_finite, strip_class
-from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame
+from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame, show
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
 """From images (N, C, H, W) to what their absent pixels show, in the same shape."""
@@ -18,8 +18,6 @@ MaskerLike = str | float | torch.Tensor | Masker
 
 # SHAP's image examples blur 224 px photographs with a kernel of 128: the same share of any image.
 BLUR_SHARE = 4 / 7
-# A window this many times the image's side sees each pixel as often as any other, to a percent.
-WIDEST = 50
 
 
 def paint_background(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
@@ -73,13 +71,9 @@ def check_masker(masker: Any) -> None:
     ):
         raise ArgumentTypeError(
             "masker",
-            f"got {_say_kind(masker)}; give 'blur', 'blur(kw,kh)', 'mean', a number, "
+            f"got {show(masker)}; give 'blur', 'blur(kw,kh)', 'mean', a number, "
             "a tensor (C, H, W) or (N, C, H, W), or a function of the images",
         )
-
-
-def _say_kind(masker: Any) -> str:
-    return f"the class {masker.__name__}" if isinstance(masker, type) else type(masker).__name__
 
 
 def describe(masker: Any, images: torch.Tensor) -> str:
@@ -118,13 +112,6 @@ def blur(images: torch.Tensor, kernel: tuple[int, int]) -> torch.Tensor:
 def _paint(masker: Any, images: torch.Tensor) -> Any:
     if isinstance(masker, str):
         kernel = _read_kernel(masker, images.shape[-2:])
-        if kernel is not None:
-            for length, side in zip(kernel, images.shape[:-3:-1], strict=True):
-                if length > WIDEST * side:
-                    raise ArgumentError(
-                        "masker",
-                        f"got {masker!r} for a side of {side}; give at most {WIDEST} of it",
-                    )
         return (
             images.mean((2, 3), keepdim=True).expand_as(images)
             if kernel is None
@@ -148,13 +135,12 @@ def _read_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
     if name == "blur":
         height, width = size
         return max(1, round(width * BLUR_SHARE)), max(1, round(height * BLUR_SHARE))
-    # A side of ten digits is no kernel, and one of ten thousand is not even a number to Python.
-    match = re.fullmatch(r"blur\(\s*([1-9]\d{0,8})\s*,\s*([1-9]\d{0,8})\s*\)", name)
+    match = re.fullmatch(r"blur\(\s*([1-9]\d{0,3})\s*,\s*([1-9]\d{0,3})\s*\)", name)
     if match is None:
         raise ArgumentError(
             "masker",
-            f"unknown {name!r}; give 'blur', 'blur(kw,kh)' with a kernel of whole pixels, "
-            "'mean', a number or a tensor",
+            f"unknown {name!r}; give 'blur', 'blur(kw,kh)' with a kernel of 1 to 9999 whole pixels "
+            "a side, 'mean', a number or a tensor",
         )
     return int(match[1]), int(match[2])
 

@@ -13,28 +13,16 @@ PIXELS = "pixel_values"  # what Hugging Face calls images
 
 
 def call_model(model: Callable[..., Any], images: torch.Tensor) -> Any:
-    """Returns what a model makes of images (N, C, H, W), called as its signature asks for.
+    """Returns what a model makes of images (N, C, H, W).
 
-    That is by position, unless it has a place for ``pixel_values``, as Hugging Face's models have,
-    or takes nothing but keywords.
+    They are given by position, or by keyword where its signature has a place for ``pixel_values``.
     """
-    name = _find_keyword(model)
-    return model(images) if name is None else model(**{name: images})
-
-
-def _find_keyword(model: Callable[..., Any]) -> str | None:
     forward = model.forward if isinstance(model, torch.nn.Module) else model
     try:
-        parameters = list(inspect.signature(forward).parameters.values())
+        by_name = PIXELS in inspect.signature(forward).parameters
     except (TypeError, ValueError):  # compiled code has none
-        return None
-    if any(parameter.name == PIXELS for parameter in parameters):
-        return PIXELS
-    if not parameters or any(p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters):
-        return None
-    named = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    required_first = sorted(named, key=lambda p: p.default is not p.empty)
-    return required_first[0].name if named else PIXELS
+        by_name = False
+    return model(**{PIXELS: images}) if by_name else model(images)
 
 
 def find_home(model: Callable[..., Any]) -> torch.Tensor | None:

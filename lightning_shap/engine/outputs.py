@@ -5,7 +5,7 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 
-from lightning_shap.engine.incoming import DETECTION, strip_class
+from lightning_shap.engine.incoming import strip_class
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame, show
 from lightning_shap.explanation.classes import Classes, Returns
 
@@ -14,11 +14,6 @@ from lightning_shap.explanation.classes import Classes, Returns
 Output = Literal["logit", "probability", "value"] | Callable[[Any], Any]
 
 OUTPUTS = "give 'logit', 'probability', 'value' or a function"
-
-Made = Returns | Literal["squashed"]
-"""Results of operations; "squashed" by arithmetic with probabilities or exponentials, as 1 - p or
-1 / (1 + exp(-x)), which are probabilities if they lie within zero and one.
-"""
 
 NAMES: dict[Returns, str] = {
     "logits": "logit",
@@ -56,8 +51,6 @@ def find_logits(raw: Any) -> torch.Tensor:
         return logits
     if isinstance(raw, (tuple, list)) and raw and isinstance(raw[0], torch.Tensor):
         return raw[0]
-    if isinstance(raw, (tuple, list)) and raw and all(isinstance(item, Mapping) for item in raw):
-        raise ArgumentTypeError("model", f"returned {DETECTION}")
     named = raw if isinstance(raw, Mapping) else getattr(raw, "__dict__", {})
     held = f" with {', '.join(map(repr, named))}" if named else ""
     raise ArgumentTypeError(
@@ -123,19 +116,6 @@ def is_head(raw: Any, scores: torch.Tensor) -> bool:
 
 def _is_head(part: Any) -> bool:
     return isinstance(part, torch.Tensor) and part.ndim in (1, 2) and part.is_floating_point()
-
-
-def say_rows(returned: int, images: int) -> str:
-    """Returns in one sentence that a model gave another number of rows than it got images."""
-    members, beyond = divmod(returned, images)
-    problem = f"returned {returned} rows for {images} images"
-    if beyond or not members:
-        return problem
-    return (
-        f"{problem}, {members} for each, as an ensemble does; give "
-        f"output=lambda o: o.view({members}, -1, o.shape[-1]).mean(0) where a member's rows follow "
-        f"one another, and o.view(-1, {members}, o.shape[-1]).mean(1) where an image's do"
-    )
 
 
 def _call(output: Callable[[Any], Any], raw: Any) -> Any:

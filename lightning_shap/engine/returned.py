@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.engine.outputs import Made
 from lightning_shap.explanation.classes import Returns
 
 SLACK = 1e-6  # beyond 0 and 1, for rounding
@@ -32,7 +31,7 @@ class Returned:
         notes: What a user should know of them.
     """
 
-    operation: Made | None = None
+    operation: Returns | None = None
     rows: int = 0
     least: float = np.inf
     most: float = -np.inf
@@ -84,8 +83,6 @@ class Returned:
             return "log-probabilities", False
         if self.operation == "logits":
             return "logits", False
-        if self.operation == "squashed" and inside:
-            return "probabilities", True
         several = self.outputs > 1
         if not inside:
             logarithms = several and self.off_exp <= OFF and self.most <= SLACK

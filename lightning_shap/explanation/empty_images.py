@@ -34,33 +34,24 @@ class Empty:
     @property
     def short(self) -> str:
         """Returns the words at the map of the class."""
-        return f"already {percent(self.probability)} {self._masked[0]}"
+        return f"already {percent(self.probability)} when masked"
 
     @property
     def words(self) -> str:
         """Returns the words without a map beside them, and what would do."""
         candidate = Candidate(0, self.name, self.probability)
         taken = f"taken for {self.name}{write_probability([candidate])}"
-        return f"{self._masked[1]} alone is {taken}: {self._advice}"
+        return f"the masked image alone is {taken}: {self._advice}"
 
     @property
     def remark(self) -> str:
         """Returns the words once for a picture whose maps have the short ones."""
-        return f"already taken for the class {self._masked[0]}: {self._advice}"
+        return f"already taken for the class when masked: {self._advice}"
 
     @property
     def _advice(self) -> str:
         another = "'mean'" if self.masker.startswith("blur") else "'blur'"
         return f"the map shows what the details change; try masker={another}"
-
-    @property
-    def _masked(self) -> tuple[str, str]:
-        """Says when an image shows what the masker does, and what it is then."""
-        if self.masker.startswith("blur"):
-            return "when blurred", "the blurred image"
-        if self.masker == "mean":
-            return "as mean colour", "the image's mean colour"
-        return "when masked", "the masked image"
 
 
 def find_empty_images(maps: Maps) -> list[list[Empty | None]]:

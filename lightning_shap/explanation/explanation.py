@@ -22,8 +22,8 @@ class ImageExplanation:
     """Holds what some outputs of a model were found to owe to each part of N images.
 
     It slices as an array of its ``values`` does: ``e[2:4]``, ``e[0]``, ``e[..., 1]``, and by name,
-    ``e[..., "cat"]``, where all images explain the same classes. Rows, columns and channels can be
-    cut with slices. Below, (N, H, W, C, K') loses an axis that was picked by a number.
+    ``e[..., "cat"]``, where all images explain the same classes. Below, (N, H, W, C, K') loses an
+    axis that was picked by a number.
 
     Values of regions are made into those of pixels when ``values`` or ``error_std`` is asked for.
     Until then they take four bytes a pixel, and not eight for each of its channels and outputs.
@@ -38,7 +38,6 @@ class ImageExplanation:
         data: The images, (N, H, W, C).
         output_indexes: Indices of the explained outputs, int (N, K').
         record: How the explanation came about.
-        error_std: Standard error of each pixel's value, or None; regions have their own.
 
     Attributes:
         record: Says how it came about; that of a slice is of its images and outputs.
@@ -54,11 +53,10 @@ class ImageExplanation:
         data: np.ndarray,
         output_indexes: np.ndarray,
         record: Record,
-        error_std: np.ndarray | None = None,
     ) -> None:
         # Every axis is there; those that were picked away are left out where somebody looks.
-        self._source, self._errors = values, error_std
-        self._base, self._images, self._indexes = base_values, data, output_indexes
+        self._source, self._base = values, base_values
+        self._images, self._indexes = data, output_indexes
         self.record = record
         self.training: Any = None
         self.is_one_image = self._is_one_output = False
@@ -80,8 +78,7 @@ class ImageExplanation:
     @cached_property
     def error_std(self) -> np.ndarray | None:
         """Returns the standard errors of ``values``, None where they are unknown."""
-        regions = self.regions
-        found = self._errors if regions is None else regions.dense_std()
+        found = None if self.regions is None else self.regions.dense_std()
         return None if found is None else _read_only(self._seen(found))
 
     @property
@@ -117,9 +114,7 @@ class ImageExplanation:
         """Returns it with all axes: an image or an output that was picked is the only one."""
         if not (self.is_one_image or self._is_one_output):
             return self
-        return ImageExplanation(
-            self._source, self._base, self._images, self._indexes, self.record, self._errors
-        )
+        return ImageExplanation(self._source, self._base, self._images, self._indexes, self.record)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -131,25 +126,21 @@ class ImageExplanation:
         asked_images, *pixels, asked_outputs = self._of_each_axis(item)
         images, is_one_image = _numbers(asked_images, len(self._base))
         outputs, is_one_output = self._output_numbers(asked_outputs)
-        for part in pixels:
-            if not isinstance(part, slice):
+        for pixel in pixels:
+            if pixel != slice(None):
                 raise IndexError(
-                    f"got {part!r} for rows, columns or channels, which are cut with slices, as in "
-                    "e[:, 8:24]; for single ones take e.values and e.data"
+                    f"got {pixel!r} for rows, columns or channels, and whole images are explained; "
+                    "cut e.values and e.data"
                 )
-
-        def cut(array: np.ndarray) -> np.ndarray:
-            picked: np.ndarray = array[images][(slice(None), *pixels)]
-            return picked[..., outputs] if array.ndim == 5 else picked
-
-        source, errors = self._source, self._errors
+        source = self._source
         part = ImageExplanation(
-            source.pick(images, outputs, *pixels) if isinstance(source, Regions) else cut(source),
+            source.pick(images, outputs)
+            if isinstance(source, Regions)
+            else source[images][..., outputs],
             self._base[images][:, outputs],
-            cut(self._images),
+            self._images[images],
             self._indexes[images][:, outputs],
             self.record.pick(images, outputs),
-            None if errors is None else cut(errors),
         )
         part.is_one_image = self.is_one_image or is_one_image
         part._is_one_output = self._is_one_output or is_one_output

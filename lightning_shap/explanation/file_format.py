@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_shap.explanation.coarse_maps import Layout, shrink
+from lightning_shap.explanation.coarse_maps import shrink
 from lightning_shap.explanation.eight_bit_images import from_levels, to_levels
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.npz import PICTURE, Container, Content, pack
@@ -103,28 +103,30 @@ def image_contents(explanation: ImageExplanation) -> Iterator[dict[str, Content]
         contents: dict[str, Content] = {"photograph": picture, "photograph_levels": levels}
         if regions is None:
             contents["values"] = _narrow(explanation.values[image])
-            if explanation.error_std is not None:
-                contents["error_std"] = _narrow(explanation.error_std[image])
         else:
             contents["region_map"] = shrink(regions.labels[image])
         yield contents
 
 
-def pack_for_page(explanation: ImageExplanation, layout: Layout, more: Mapping[str, Any]) -> bytes:
+def pack_for_page(
+    explanation: ImageExplanation, regions: Regions, cell: int, more: Mapping[str, Any]
+) -> bytes:
     """Packs an explanation in few bytes, without its images.
 
     Args:
         explanation: With the axes of its images and outputs.
-        layout: Its regions.
+        regions: Its regions.
+        cell: Their side in pixels where values of pixels were summed up, else 0.
         more: What else to keep, of what JSON can say.
     """
-    record, many = explanation.record, layout.values.shape[1] > MANY_REGIONS
-    largest = np.abs(layout.values).max(axis=1)
+    record, values, std = explanation.record, regions.values, regions.error_std
+    many = values.shape[1] > MANY_REGIONS
+    largest = np.abs(values).max(axis=1)
     scale = np.where(largest > 0, largest, 1) if many else np.ones_like(largest)
-    region_map, std = layout.region_map, layout.error_std
+    region_map = shrink(regions.labels)
     is_shared = bool((region_map == region_map[:1]).all())  # as with patches
     arrays = {
-        "region_values": (layout.values / scale[:, None]).astype("f2" if many else "f4"),
+        "region_values": (values / scale[:, None]).astype("f2" if many else "f4"),
         "value_scale": scale,
         "region_std": None if std is None else std.astype(np.float32),
         "region_map": region_map[:1] if is_shared else region_map,
@@ -135,7 +137,7 @@ def pack_for_page(explanation: ImageExplanation, layout: Layout, more: Mapping[s
     }
     if record.output == "logit":
         arrays["probabilities"] = None  # a softmax, or a sigmoid, makes them of the outputs
-    about = describe(record, more, cell=layout.cell)
+    about = describe(record, more, cell=cell)
     return pack({**arrays, ABOUT: about})
 
 
@@ -177,7 +179,7 @@ class Stored:
 
     def read(self, name: str) -> np.ndarray:
         """Returns an array."""
-        array = self._container.read(name, whole=name == "class_names")
+        array = self._container.read(name)
         if array is None:
             raise KeyError(name)
         return array
@@ -188,7 +190,7 @@ class Stored:
         known: dict[str, Any] = dict(self.about["record"])
         known["grid"] = None if known["grid"] is None else tuple(known["grid"])
         known |= {name: self._rows.get(name) for name in PER_IMAGE}
-        names = self._container.read("class_names", whole=True)
+        names = self._container.read("class_names")
         record = Record(**known, class_names=np.array([]) if names is None else names)
         if names is None:
             record = replace(record, class_names=record.classes.name(None))
@@ -207,26 +209,24 @@ class Stored:
     def __len__(self) -> int:
         return len(self._rows["output_indexes"])
 
-    def explanation(self, images: range | None = None) -> ImageExplanation:
-        """Returns an explanation of some images in a row, or of all where None."""
-        images = range(len(self)) if images is None else images
+    def explanation(self, images: range) -> ImageExplanation:
+        """Returns an explanation of some images in a row."""
         numbers, rows = np.arange(images.start, images.stop), slice(images.start, images.stop)
-        source, errors = self._source(images), None
-        if not isinstance(source, Regions) and self._has("error_std"):
-            errors = _widen(self._pixels("error_std", images))
-        outputs = np.arange(self._rows["output_indexes"].shape[1])
+        source, outputs = self._source(images), np.arange(self._rows["output_indexes"].shape[1])
         return ImageExplanation(
             source,
             self._rows["base_values"][rows],
             self._data(images, source.shape[:4]),
             self._rows["output_indexes"][rows],
             self.record.pick(numbers, outputs),
-            errors,
         )
 
     def _source(self, images: range) -> Regions | np.ndarray:
         if self._has("values"):
-            return _widen(self._pixels("values", images))
+            values = _widen(self._pixels("values", images))
+            if not self._has("error_std"):  # which versions before 3 kept for each pixel
+                return values
+            return Regions.separate(values, _widen(self._pixels("error_std", images)))
         arrays = {"region_map": self._pixels("region_map", images).astype(np.int32)}
         if "per_pixel" in self._rows:
             rows = {name: self._rows.get(name) for name in ("per_pixel", "per_pixel_std")}

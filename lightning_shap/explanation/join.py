@@ -39,5 +39,4 @@ def interleave(shares: Sequence[ImageExplanation]) -> ImageExplanation:
         together([share.data for share in shares]),
         together([share.output_indexes for share in shares]),
         record,
-        together([share.error_std for share in shares]) if by_pixel else None,
     )

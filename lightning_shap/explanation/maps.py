@@ -24,8 +24,6 @@ class Maps:
         indexes: int (N, K'), which outputs were explained, None if that is not known.
         base: float64 (N, K'), the base values, or None.
         record: How they came about, None for an explanation that is not ours.
-        errors: Standard errors of what they are made of, values (N, H, W, C, K'), where these are
-            no regions, which have their own; or None.
     """
 
     source: Regions | np.ndarray
@@ -33,7 +31,6 @@ class Maps:
     indexes: np.ndarray | None = None
     base: np.ndarray | None = None
     record: "Record | None" = None
-    errors: np.ndarray | None = None
 
     def get(self, image: int) -> np.ndarray:
         """Returns the maps of one image, attributions summed over channels, float64 (K', H, W)."""
@@ -53,14 +50,10 @@ class Maps:
         None where there are no standard errors. Those within a region are one error: over its
         pixels and channels they add up, as the values do.
         """
-        if isinstance(self.source, Regions):
-            if self.source.error_std is None:
-                return None
-            within = np.abs(self.source.values[image]) < 2 * self.source.error_std[image]
-            return within.T[:, self.source.labels[image]]
-        if self.errors is None:
+        if not isinstance(self.source, Regions) or self.source.error_std is None:
             return None
-        return np.abs(self.get(image)) < 2 * _sum_channels(self.errors[image])
+        within = np.abs(self.source.values[image]) < 2 * self.source.error_std[image]
+        return within.T[:, self.source.labels[image]]
 
     @cached_property
     def values(self) -> np.ndarray:
@@ -98,13 +91,10 @@ def read_maps(explanation: Any) -> Maps:
     explanation = getattr(explanation, "whole", explanation)
     images = np.asarray(explanation.data)
     source = getattr(explanation, "regions", None)
-    errors = None
     if source is None:
         source = np.asarray(explanation.values)
-        errors = _read_errors(explanation, source)
-    if isinstance(source, np.ndarray) and source.shape == images.shape:
-        source = source[..., None]  # a single output, or one that was picked
-        errors = None if errors is None else errors[..., None]
+        if source.shape == images.shape:
+            source = source[..., None]  # a single output, or one that was picked
     if images.ndim != 4 or source.shape[:-1] != images.shape or 0 in source.shape:
         raise ArgumentError(
             "explanation",
@@ -127,7 +117,7 @@ def read_maps(explanation: Any) -> Maps:
         )
     )
     record = getattr(explanation, "record", None)
-    return Maps(source, images, indexes, base, record, errors)
+    return Maps(source, images, indexes, base, record)
 
 
 def _sum_channels(values: np.ndarray) -> np.ndarray:
@@ -139,15 +129,6 @@ def _sum_channels(values: np.ndarray) -> np.ndarray:
     for channel in range(1, values.shape[2]):
         sums += values[:, :, channel]
     return sums.transpose(2, 0, 1)
-
-
-def _read_errors(explanation: Any, values: np.ndarray) -> np.ndarray | None:
-    """Returns standard errors, None where there are none that fit the values."""
-    errors = getattr(explanation, "error_std", None)
-    if errors is None:
-        return None
-    errors = np.asarray(errors)
-    return errors if errors.shape == values.shape and errors.dtype.kind == "f" else None
 
 
 def _add_axes(given: Any, shape: tuple[int, int]) -> np.ndarray | None:

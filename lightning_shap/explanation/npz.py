@@ -43,29 +43,21 @@ class Container:
 
     Args:
         file: Open to read.
-        rows: Only the first rows of arrays, and pictures and arrays of the first images, as
-            ``"name/7"``; all where None.
 
     Attributes:
         names: Of what it holds.
     """
 
-    def __init__(self, file: BinaryIO, rows: int | None = None) -> None:
-        self._archive, self._rows = zipfile.ZipFile(file), rows
-        found = [name.removesuffix(".npy") for name in self._archive.namelist()]
-        self.names = {name for name in found if rows is None or _row(name) < rows}
+    def __init__(self, file: BinaryIO) -> None:
+        self._archive = zipfile.ZipFile(file)
+        self.names = {name.removesuffix(".npy") for name in self._archive.namelist()}
 
-    def read(self, name: str, *, whole: bool = False) -> np.ndarray | None:
-        """Returns an array, None where there is none of this name.
-
-        Args:
-            name: Of the array.
-            whole: All of its rows.
-        """
+    def read(self, name: str) -> np.ndarray | None:
+        """Returns an array, None where there is none of this name."""
         if name not in self.names:
             return None
         with self._archive.open(f"{name}.npy") as file:
-            shape, dtype = _header(file, None if whole or "/" in name else self._rows)
+            shape, dtype = _read_header(file)
             content = bytearray(file.read(math.prod(shape) * dtype.itemsize))
         array: np.ndarray = np.frombuffer(content, dtype).reshape(shape)
         return array
@@ -87,23 +79,15 @@ class Container:
                     raise ValueError(f"{name} is larger than its pixels need")
             else:
                 with self._archive.open(f"{name}.npy") as file:
-                    shape, dtype = _header(file, None if "/" in name else self._rows)
+                    shape, dtype = _read_header(file)
                 shapes[name] = (*shape, -(-dtype.itemsize // 8))  # in numbers of eight bytes
         return shapes
 
 
-def _row(name: str) -> int:
-    """Returns the image that something is of, -1 if it is of all images."""
-    number = name.removesuffix(PICTURE).partition("/")[2]
-    return int(number) if number.isdecimal() else -1
-
-
-def _header(file: Any, rows: int | None) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Returns the shape and kind of an array, of its first rows if only these are wanted."""
+def _read_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Returns the shape and kind of an array."""
     np.lib.format.read_magic(file)
     shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
     if in_columns or dtype.kind not in KINDS:
         raise ValueError(f"it holds {dtype} in an order that was never written")
-    if shape and rows is not None:
-        shape = (min(rows, shape[0]), *shape[1:])
     return shape, dtype

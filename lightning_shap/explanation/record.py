@@ -1,6 +1,5 @@
 """The record of an explanation: how it came about, and what is known of it beside its values."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,21 +99,10 @@ class Record:
         values = self.returns == "values"
         return Classes(self.outputs.shape[1], values=values, multi_label=self.multi_label)
 
-    def judge(
-        self, labels: np.ndarray | None = None, names: Sequence[str] | np.ndarray | None = None
-    ) -> Verdicts:
-        """Judges the images: what is true of each, and what the model makes of it.
-
-        Args:
-            labels: The true classes, checked; those of the record where None.
-            names: Of the classes; those of the record where None.
-        """
+    def judge(self) -> Verdicts:
+        """Judges the images: what is true of each, and what the model makes of it."""
         return Verdicts(
-            self.classes,
-            self.outputs,
-            self.probabilities,
-            self.labels if labels is None else labels,
-            self.class_names if names is None else names,
+            self.classes, self.outputs, self.probabilities, self.labels, self.class_names
         )
 
     @property

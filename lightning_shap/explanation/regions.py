@@ -53,6 +53,19 @@ class Regions:
         assert per_pixel is not None
         return cls(labels, per_pixel, channels, std)
 
+    @classmethod
+    def separate(cls, values: np.ndarray, error_std: np.ndarray) -> "Regions":
+        """Makes a region of each pixel.
+
+        Args:
+            values: float64 (N, H, W, C, K').
+            error_std: Their standard errors.
+        """
+        images, height, width, channels, outputs = values.shape
+        numbers = np.arange(height * width, dtype=np.int32).reshape(height, width)
+        per_pixel, std = (a.reshape(images, -1, channels, outputs) for a in (values, error_std))
+        return cls(np.broadcast_to(numbers, (images, height, width)), per_pixel, channels, std)
+
     @cached_property
     def sizes(self) -> np.ndarray:
         """Counts the pixels of each region, int (N, R)."""
@@ -84,36 +97,23 @@ class Regions:
         sums = self._over_channels(self.per_pixel[image])
         return sums.T[:, self.labels[image]]
 
-    def dense(self, images: slice = slice(None)) -> np.ndarray:
+    def dense(self) -> np.ndarray:
         """Returns the value of every pixel, channel by channel, float64 (N, H, W, C, K')."""
-        return self._dense(self.per_pixel[images], self.labels[images])
+        return self._dense(self.per_pixel)
 
-    def dense_std(self, images: slice = slice(None)) -> np.ndarray | None:
+    def dense_std(self) -> np.ndarray | None:
         """Returns the standard error of every pixel's value, None where unknown."""
-        std = self.per_pixel_std
-        return None if std is None else self._dense(std[images], self.labels[images])
+        return None if self.per_pixel_std is None else self._dense(self.per_pixel_std)
 
-    def pick(
-        self,
-        images: np.ndarray,
-        outputs: np.ndarray,
-        rows: slice = slice(None),
-        columns: slice = slice(None),
-        channels: slice = slice(None),
-    ) -> "Regions":
-        """Returns the regions of some images with some outputs, by index, and of some pixels."""
-
-        def cut(per_pixel: np.ndarray) -> np.ndarray:
-            found: np.ndarray = per_pixel[images][..., outputs]
-            return found[:, :, channels] if found.shape[2] == self.channels else found
-
+    def pick(self, images: np.ndarray, outputs: np.ndarray) -> "Regions":
+        """Returns the regions of some images with some outputs, by index."""
         everything = np.array_equal(images, np.arange(len(self.labels)))
-        labels = self.labels if everything else self.labels[images]
+        std = self.per_pixel_std
         return Regions(
-            labels[:, rows, columns],
-            cut(self.per_pixel),
-            len(range(self.channels)[channels]),
-            None if self.per_pixel_std is None else cut(self.per_pixel_std),
+            self.labels if everything else self.labels[images],
+            self.per_pixel[images][..., outputs],
+            self.channels,
+            None if std is None else std[images][..., outputs],
         )
 
     def _whole(self, per_pixel: np.ndarray) -> np.ndarray:
@@ -124,11 +124,11 @@ class Regions:
             return per_pixel.sum(axis=-2)
         return self.channels * per_pixel[..., 0, :]
 
-    def _dense(self, per_pixel: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def _dense(self, per_pixel: np.ndarray) -> np.ndarray:
         images, regions, _, outputs = per_pixel.shape
-        dense = np.empty((*labels.shape, self.channels, outputs))
+        dense = np.empty(self.shape)
         by_channel = np.broadcast_to(per_pixel, (images, regions, self.channels, outputs))
-        for pixels, image, values in zip(dense, labels, by_channel, strict=True):
+        for pixels, image, values in zip(dense, self.labels, by_channel, strict=True):
             np.take(values, image, axis=0, out=pixels, mode="clip")  # a mode without a buffer
         return dense
 

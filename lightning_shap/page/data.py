@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap.engine.methods.registry import METHODS
-from lightning_shap.explanation.coarse_maps import Layout, lay_out
+from lightning_shap.explanation.coarse_maps import find_limit, lay_out
 from lightning_shap.explanation.empty_images import find_empty_images
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.file_format import FORMAT, pack_for_page, pack_samples
@@ -85,7 +85,7 @@ class PageWriter:
             title: What it is of.
         """
         maps = read_maps(explanation)
-        layout = lay_out(maps)
+        regions, cell = lay_out(maps)
         photographs = self._album.photographs(maps.images, mean=mean, std=std, channels=channels)
         samples, key = self._shared(photographs.cells, explanation.record, names)
         moment = {"step": step, "epoch": epoch, "title": title}
@@ -94,16 +94,16 @@ class PageWriter:
             "version": version("lightning-shap"),
             **moment,
             "samples": key,
-            "limit": layout.limit,
+            "limit": find_limit(regions),
             "unit": unit_of(explanation.record),
-            "cell": layout.cell,
+            "cell": cell,
             "area": maps.images.shape[1] * maps.images.shape[2],
-            "has_errors": layout.error_std is not None,
+            "has_errors": regions.error_std is not None,
             "notes": list(photographs.notes),
             **_settings(explanation.record),
-            "rows": _rows(explanation, layout),
+            "rows": _rows(explanation),
         }
-        return PageData(facts, pack_for_page(explanation, layout, moment), samples, key)
+        return PageData(facts, pack_for_page(explanation, regions, cell, moment), samples, key)
 
     def _shared(
         self, cells: Sequence[Image.Image], record: Record, names: Sequence[str]
@@ -135,7 +135,7 @@ def _settings(record: Record) -> dict[str, Any]:
     }
 
 
-def _rows(explanation: ImageExplanation, layout: Layout) -> list[dict[str, Any]]:
+def _rows(explanation: ImageExplanation) -> list[dict[str, Any]]:
     """Lists what is known of each image, classes by their numbers."""
     record = explanation.record
     classes, verdicts = record.classes, record.judge()

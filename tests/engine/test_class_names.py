@@ -1,6 +1,5 @@
 """What the classes are called, found in real data sets and models and in what looks like them."""
 
-from collections import OrderedDict
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageNet, VisionDataset
-from torchvision.models import ResNet18_Weights, resnet18
+from torchvision.models import resnet18
 
 from lightning_shap.engine.class_names import find_class_names, find_task
 from lightning_shap.training.samples.samples import class_names_of
@@ -109,13 +108,6 @@ def test_label_names_of_timms_hub_come_first():
     model = timm.create_model("test_vit", num_classes=2)
     model.pretrained_cfg = {**model.pretrained_cfg, "label_names": ("a", "b")}
     assert find_class_names(model, 2) == ["a", "b"]
-
-
-def test_weights_that_a_module_keeps_name_its_classes():
-    module = nn.Sequential(OrderedDict(net=nn.Linear(2, 1000)))
-    module.weights = ResNet18_Weights.DEFAULT
-    assert find_class_names(module, 1000)[0] == "tench"
-    assert find_class_names(module.forward, 1000)[0] == "tench"
 
 
 def test_a_function_knows_no_names():

@@ -68,14 +68,10 @@ def test_a_map_is_mainly_blue_up_to_a_tenth_more_red(total, noted):
     assert (find_empty_images(maps)[0][0] is not None) == noted
 
 
-def test_each_masker_has_words_of_its_own_and_another_to_try():
-    for masker, words, other in (
-        ("blur", "the blurred image alone", "'mean'"),
-        ("mean", "the image's mean colour alone", "'blur'"),
-        (0.25, "the masked image alone", "'blur'"),
-    ):
+def test_each_masker_has_another_to_try():
+    for masker, other in (("blur", "'mean'"), ("mean", "'blur'"), (0.25, "'blur'")):
         (empty,), _ = find_empty_images(read_maps(explained(5.0, 0.0, masker, max_evals=20)))
-        assert empty.words.startswith(words)
+        assert empty.words.startswith("the masked image alone")
         assert empty.words.endswith(f"try masker={other}")
 
 

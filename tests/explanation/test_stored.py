@@ -17,7 +17,6 @@ from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import ArchiveBlocks, merge, open_archive, read_look, save
 from lightning_shap.explanation.eight_bit_images import from_levels, to_levels
-from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.npz import write
 from lightning_shap.explanation.record import PER_IMAGE
@@ -77,21 +76,6 @@ def assert_same(one, other):
 def test_regions_values_and_images_are_loaded_as_they_were_saved(tmp_path, kind):
     explanation = explained(**KINDS[kind])
     assert_same(load(save(explanation, tmp_path / "e.npz")), explanation)
-
-
-def test_a_window_with_errors_is_loaded_as_it_was_saved(tmp_path):
-    window = explained("kernel", grid=(3, 2))[:, 1:5, 2:]
-    by_pixel = ImageExplanation(
-        window.values,
-        window.base_values,
-        window.data,
-        window.output_indexes,
-        window.record,
-        window.error_std,
-    )
-    assert by_pixel.error_std is not None
-    for each in (window, by_pixel):
-        assert_same(load(save(each, tmp_path / "e.npz")), each)
 
 
 def test_merged_archives_have_the_regions_of_all(tmp_path):

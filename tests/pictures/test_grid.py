@@ -17,6 +17,7 @@ from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.phrases import SEPARATOR, Name, Phrase, join, percent
 from lightning_shap.explanation.record import Record
+from lightning_shap.explanation.regions import Regions
 from lightning_shap.explanation.verdicts import Candidate, Verdict
 from lightning_shap.pictures import lettering, pixels, sheet
 from lightning_shap.pictures.captions import Captions, Heading, unit_of
@@ -81,7 +82,8 @@ def an_explanation(
         multi_label=multi_label,
     )
     record = replace(record, **known)
-    return ImageExplanation(values, np.zeros(indexes.shape), data, indexes, record, error_std)
+    source = values if error_std is None else Regions.separate(values, error_std)
+    return ImageExplanation(source, np.zeros(indexes.shape), data, indexes, record)
 
 
 def cell(picture, row, column, size=192):

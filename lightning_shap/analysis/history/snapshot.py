@@ -125,8 +125,7 @@ def _cells(maps: Maps) -> Regions | np.ndarray:
     pixels = np.moveaxis(summed, 1, -1)[:, :, :, None].astype(np.float32)
     if max(pixels.shape[1:3]) <= MOST_CELLS:
         return pixels
-    layout = lay_out(Maps(pixels, _no_images(pixels)))
-    cells = Regions.even(layout.region_map, layout.values, 1)
+    cells, _ = lay_out(Maps(pixels, _no_images(pixels)))
     return Regions(cells.labels, cells.per_pixel.astype(np.float32), 1)
 
 

@@ -16,9 +16,8 @@ axiomatic attribution priors and expected gradients", 2021.
 import numpy as np
 import torch
 
-from lightning_shap.engine.game import CoalitionGame, NoGradientError
+from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.methods.attribution import Attribution
-from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.errors import ArgumentError
 
 
@@ -62,12 +61,7 @@ def gradient_values(
     if backgrounds is not None:
         mean = np.tile(game.play_whole(backgrounds).mean(axis=0), (images, 1))
         base = np.take_along_axis(game.compare(mean, np.arange(images)), targets, axis=1)
-    try:
-        values = _average_gradients(game, targets, samples, backgrounds, seed)
-    except NoGradientError as error:
-        others = (name for name, method in METHODS.items() if not method.needs_gradients)
-        advice = f"give method {' or '.join(map(repr, others))}, which need none"
-        raise ArgumentError("model", f"{error.problem}; {advice}") from error
+    values = _average_gradients(game, targets, samples, backgrounds, seed)
     pixels = values[0, ..., 0].size
     return Attribution(values, np.full(images, pixels), base=base)
 

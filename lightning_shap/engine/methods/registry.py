@@ -38,7 +38,6 @@ class Method:
         summary: What it estimates, in a few words.
         home: Where its :data:`Estimator` is, ``"module:function"``.
         options: Arguments of :func:`lightning_shap.explain` that it takes and others do not.
-        needs_gradients: The model's outputs must be differentiable by its images.
         has_regions: Its evaluations separate regions; else every pixel is a region of its own.
         has_error_bars: It knows the standard error of each value.
         adds_up: Its values and the base add up to the output by construction.
@@ -47,7 +46,6 @@ class Method:
     summary: str
     home: str
     options: tuple[str, ...] = ()
-    needs_gradients: bool = False
     has_regions: bool = True
     has_error_bars: bool = False
     adds_up: bool = True
@@ -74,7 +72,6 @@ METHODS: Mapping[str, Method] = {
         "the expected gradients of SHAP's GradientExplainer",
         "lightning_shap.engine.methods.gradient:gradient_values",
         options=("backgrounds",),
-        needs_gradients=True,
         has_regions=False,
         adds_up=False,
     ),

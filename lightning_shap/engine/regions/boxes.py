@@ -95,43 +95,10 @@ class BoxCoalitions:
         # Channels are split only below single pixels, so almost always one mask serves them all.
         depth = self.whole.last - self.whole.first
         shared = all(box.last - box.first == depth for boxes in rows for box in boxes)
-        paint = _fill if device.type == "cpu" else _multiply
-        return paint(rows, self.whole, 1 if shared else depth, device)
-
-
-def _fill(
-    rows: Sequence[tuple[Box, ...]], whole: Box, depth: int, device: torch.device
-) -> torch.Tensor:
-    """Fills masks on the host, box by box: a row has two or three, and filling one is quick."""
-    masks = np.zeros((len(rows), depth, whole.bottom, whole.right), dtype=bool)
-    for mask, boxes in zip(masks, rows, strict=True):
-        for top, bottom, left, right, first, last in boxes:
-            mask[first:last, top:bottom, left:right] = True
-    return torch.from_numpy(masks).to(device)
-
-
-def _multiply(
-    rows: Sequence[tuple[Box, ...]], whole: Box, depth: int, device: torch.device
-) -> torch.Tensor:
-    """Multiplies masks on an accelerator, all boxes at once: only their edges travel there.
-
-    A box is an outer product of its rows, columns and channels, and disjoint boxes add up: one
-    small product paints a whole batch, however its boxes lie.
-    """
-    most = max(1, *(len(boxes) for boxes in rows))
-    edges = np.zeros((len(rows), most, 6), dtype=np.int64)
-    for row, boxes in zip(edges, rows, strict=True):
-        row[: len(boxes)] = np.reshape(boxes, (-1, 6))
-    on_device = torch.from_numpy(edges).to(device)
-    down = _mark_inside(on_device[..., 0:2], whole.bottom)
-    across = _mark_inside(on_device[..., 2:4], whole.right)
-    if depth == 1:
-        return torch.einsum("rbh,rbw->rhw", down, across)[:, None] > 0.5
-    through = _mark_inside(on_device[..., 4:6], depth)
-    return torch.einsum("rbc,rbh,rbw->rchw", through, down, across) > 0.5
-
-
-def _mark_inside(edges: torch.Tensor, length: int) -> torch.Tensor:
-    """Returns 1 between edges (R, B, 2) and 0 elsewhere, (R, B, length)."""
-    position = torch.arange(length, device=edges.device)
-    return ((position >= edges[..., :1]) & (position < edges[..., 1:])).float()
+        masks = np.zeros(
+            (len(rows), 1 if shared else depth, self.whole.bottom, self.whole.right), bool
+        )
+        for mask, boxes in zip(masks, rows, strict=True):
+            for top, bottom, left, right, first, last in boxes:
+                mask[first:last, top:bottom, left:right] = True
+        return torch.from_numpy(masks).to(device)

@@ -163,6 +163,11 @@ def test_a_missing_share_is_said_from_a_twentieth_on(words):  # noqa: F811
 # The scale
 
 
+def test_a_running_limit_begins_with_what_the_first_picture_asks_for():
+    limit = RunningLimit()
+    assert [limit.widen(found) for found in (0.01, 0.5, 0.2)] == [0.01, 0.5, 0.5]
+
+
 def test_a_running_limit_as_it_is_stays_so_whatever_is_drawn():
     limit = RunningLimit(0.5).as_it_is
     assert (limit.widen(2.0), limit.value) == (0.5, 0.5)
@@ -187,9 +192,10 @@ def test_a_running_limit_never_shrinks_and_is_said(words):  # noqa: F811
     assert not np.array_equal(cell(picture, 1), cell(plot(weak), 1))
 
 
-def test_the_limit_is_that_of_the_legend(words):  # noqa: F811
-    plot(with_values([half()]), limit=2.5)
-    assert "raises +2.5" in words
+@pytest.mark.parametrize("limit", [2.5, 0.5])
+def test_the_limit_is_that_of_the_legend(words, limit):  # noqa: F811
+    plot(with_values([half()]), limit=limit)
+    assert f"raises +{limit}" in words
 
 
 @pytest.mark.parametrize("grid", [None, (4, 4)])

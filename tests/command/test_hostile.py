@@ -193,7 +193,7 @@ def test_links_to_folders_inside_a_class_are_not_followed(tmp_path):
         (["--model_name", ""], "model_name: got ''"),
         (["--model_class", ".a.B"], "model_class: cannot import '.a.B'"),
         (["--model_class", "torch.nn.Identity"], "model_class: torch.nn.Identity has no weights"),
-        (["--masker", "blur(999999999,999999999)"], "masker: got 'blur(999999999,999999999)'"),
+        (["--masker", "blur(999999999,999999999)"], "masker: unknown 'blur(999999999,999999999)'"),
         (["--masker", f"blur({'9' * 5000},1)"], "masker: unknown"),
         (["--output_dir", "x" * 5000], "output_dir: cannot write into"),
         (["--dataset", "x" * 5000], "dataset: there is no"),

@@ -68,20 +68,6 @@ class OddBatches(Still):
         pass
 
 
-class ByPart(Still):
-    """Validates by a part of it."""
-
-    def validation_step(self, batch, batch_idx):
-        self.net(batch[0])
-
-
-class InHalves(Still):
-    """Validates by calling parts of its parts."""
-
-    def validation_step(self, batch, batch_idx):
-        self.net[5](self.net[:5](batch[0]))
-
-
 class Gathering(Still):
     """Asks the other ranks in its forward."""
 
@@ -248,8 +234,6 @@ CASES = {
     "samples given": (Still, {"samples": tiny_data(3, seed=4).tensors}, {}, 12),
     "no validation": (Still, {"n_samples": 4}, {}, 0),
     "mistakes": (Still, {"n_samples": 5, "samples": "mistakes"}, {"max_epochs": 2}, 13),
-    "mistakes of a part": (ByPart, {"n_samples": 5, "samples": "mistakes"}, {}, 13),
-    "mistakes predicted": (InHalves, {"n_samples": 5, "samples": "mistakes"}, {}, 13),
     "summary": (Still, {"n_samples": 4, "summary": 32}, {}, 40),
     "mixed": (Still, {"n_samples": 8, "samples": "mixed"}, {}, 40),
     "no sanity check": (Still, {"n_samples": 4}, {"num_sanity_val_steps": 0}, 12),

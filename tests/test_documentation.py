@@ -31,6 +31,7 @@ from lightning_shap.explanation.maps import read_maps
 from lightning_shap.page.data import numbers_of
 from lightning_shap.training.fixed_classes import USUAL_TOPK
 from lightning_shap.training.logs.disk import RESERVE
+from lightning_shap.training.samples.mistakes import MOST_ROWS
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -153,6 +154,7 @@ def test_commands_have_the_options_that_are_written(document):
         ("squares of pixels, {:,} at most", MOST_SQUARES),
         ("at most {0} x {0} cells", MOST_CELLS),
         ("the last {} MiB of a disk", RESERVE // 2**20),
+        ("predict up to {} rows of the validation set", MOST_ROWS),
     ],
 )
 def test_the_guide_states_the_limits_there_are(words, constant):

@@ -9,7 +9,7 @@ from lightning_shap.isolation.copying import Copy
 from lightning_shap.training.lightning import LightningModule, Trainer
 
 
-def best_model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
+def load_best_model(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
     """Returns a copy of the module with the weights that its trainer found best.
 
     Raises:

@@ -6,7 +6,7 @@ from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.lightning import EitherCallback, LightningModule, Trainer
 from lightning_shap.training.messages import warn
 from lightning_shap.training.moment import Moment
-from lightning_shap.training.ranks import why_declined
+from lightning_shap.training.ranks import find_obstacle
 from lightning_shap.training.session import Session
 
 
@@ -34,10 +34,11 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
             is no validation), the classes in turn and evenly spread, the same in every run, and
             prepares them as the validation would; the first batches where rows have no numbers. A
             list of indices picks these rows; a data set gives its first; a tensor (N, C, H, W), or
-            a pair of one and its labels (N,), is taken as it is. "mistakes" does as None until a
-            validation in an epoch to explain has mistakes, and keeps to these from then on, for the
-            control too: each confusion in turn, the surest mistakes first, then what the model is
-            least sure of. "mixed" exchanges a quarter of the rows for the least sure, likewise.
+            a pair of one and its labels (N,), is taken as it is. "mistakes"
+            chooses by predictions in the first epoch to explain, for the control too: each
+            confusion in turn, the surest mistakes first, then what the model is least sure of.
+            "mixed" exchanges a quarter of the rows for the least sure, likewise. Up to 1024 rows
+            are predicted for it, once, at two rows of the model each.
         labels: Which labels of the data are true of what is explained, where several could be: the
             name or the position of a part of the batch, or a function of the batch, in a
             configuration file by its import path. None for what is called labels, else what follows
@@ -96,7 +97,7 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
             others go on, and after three failures in a row it is left alone; with "raise" its error
             is raised, once all others have the explanation.
         seed: Seed of whatever is random.
-        progress: Show a bar while an explanation lasts, if the trainer shows bars.
+        progress: Show a bar while an explanation lasts, beside the trainer's tqdm bars.
         explain_checkpoint: "best" also explains the best checkpoint at the end, under
             ``<tag>_best``.
         time_budget: How much time explanations may take: "10%" of the training's, or so many
@@ -159,7 +160,7 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
         self._session = None
         if stage != "fit":
             return
-        reason = why_declined(trainer)
+        reason = find_obstacle(trainer)
         if reason is None:
             self._session = Session(self, trainer, pl_module)
         else:
@@ -182,23 +183,14 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
     ) -> None:
         """Looks at the first validation data set, from which samples may come."""
         if self._session is not None and dataloader_idx == 0:
-            self._session.see(batch, first=batch_idx == 0)
+            self._session.batch.offer(batch, first=batch_idx == 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Settles the samples: a checkpoint saved after this validation is to hold them."""
-        if self._session is not None:
-            self._session.mistakes.release()
-            if not trainer.sanity_checking:
-                self._session.settle()
-                if self._is_due(trainer):
-                    self._session.choose(looks_back=False)
-
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Leaves nothing on the module, whatever ends the fit."""
-        if self._session is not None:
-            self._session.mistakes.release()
+        if self._session is not None and not trainer.sanity_checking:
+            self._session.settle()
+            if self._is_due(trainer):
+                self._session.choose(looks_back=False)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Picks the samples, and explains the untrained model."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from lightning_shap.isolation.signals import came_from_explanation
 from lightning_shap.training.lightning import Trainer
@@ -40,20 +40,20 @@ class Failures:
         self.trainer = trainer
         self.ranks = ranks
         self.whole_module = whole_module
-        self._epochs: set[int] = set()  # that failed since the last success
+        self._warned: set[int | str] = set()  # epochs since the last success; then words
         self._declined = False
         self._succeeded = False
         self._is_over = False
-        self._warned: set[str] = set()  # since the training is over
 
     @property
     def gave_up(self) -> bool:
         """Returns whether to stop trying."""
-        return self._declined or len(self._epochs) >= MOST_FAILURES
+        return self._declined or (len(self._warned) >= MOST_FAILURES and not self._is_over)
 
     def end(self) -> None:
         """Notes that the training is over: no later epoch makes up for a failure."""
-        self._is_over = True
+        self._declined, self._is_over = self.gave_up, True
+        self._warned.clear()
 
     def decline(self) -> None:
         """Stops trying."""
@@ -61,17 +61,17 @@ class Failures:
 
     def note_success(self) -> None:
         """Notes that there is an explanation, whatever becomes of its picture."""
-        self._epochs.clear()
+        self._warned.clear()
         self._succeeded = True
 
     @contextmanager
-    def warning(self) -> Iterator[None]:
+    def warn_of_all(self) -> Iterator[None]:
         """Warns of what is raised inside, where ranks may meet."""
-        with self.ranks.together(), self._warning():
+        with self.ranks.hold_signals(), self._turn_into_warnings():
             yield
 
     @contextmanager
-    def _warning(self) -> Iterator[None]:
+    def _turn_into_warnings(self) -> Iterator[None]:
         epoch = self.trainer.current_epoch
         try:
             yield
@@ -84,38 +84,28 @@ class Failures:
             if self.trainer.received_sigterm:  # the run is about to end
                 return
             strange = isinstance(error, STRANGE) and not self._succeeded
-            hint = _hint(self.trainer) if strange and self.whole_module else ""
+            hint = _write_hint(self.trainer) if strange and self.whole_module else ""
             if self.on_error == "raise":
                 if hint:
                     error.add_note(hint)
                 raise
+            # The hooks of one epoch meet the same fault, and are one failure; so does all that is
+            # still to do once the training is over.
+            fault = str(error) if self._is_over else epoch
+            if fault in self._warned:
+                return
+            self._warned.add(fault)
             if self._is_over:
-                self._warn_at_end(error, hint)
-                return
-            # The hooks of one epoch meet the same fault, and are one failure.
-            if epoch in self._epochs:
-                return
-            self._epochs.add(epoch)
-            then = (
-                f"after {MOST_FAILURES} epochs in a row it stops trying"
-                if self.gave_up
-                else "the training goes on and the next explanation is a retry"
-            )
-            _warn(error, hint, then)
-
-    def _warn_at_end(self, error: Exception, hint: str) -> None:
-        """Warns once of a fault, which all that is still to do may meet one after the other."""
-        if str(error) not in self._warned:
-            self._warned.add(str(error))
-            _warn(error, hint, "the training is done, and what was logged before stays")
+                then = "the training is done, and what was logged before stays"
+            elif self.gave_up:
+                then = f"after {MOST_FAILURES} epochs in a row it stops trying"
+            else:
+                then = "the training goes on and the next explanation is a retry"
+            words = [f"{type(error).__name__}: {error}", hint, then]
+            warn(f"ShapCallback could not explain: {'; '.join(filter(None, words))}")
 
 
-def _warn(error: Exception, hint: str, then: str) -> None:
-    words = [f"{type(error).__name__}: {error}", hint, then]
-    warn(f"ShapCallback could not explain: {'; '.join(filter(None, words))}")
-
-
-def _hint(trainer: Any) -> str:
+def _write_hint(trainer: Any) -> str:
     module = trainer.lightning_module
     children = [name for name, _ in module.named_children()]
     return (
@@ -124,19 +114,12 @@ def _hint(trainer: Any) -> str:
     )
 
 
-class Resumed(Protocol):
-    """Describes a part of a fit that takes its state in a checkpoint as a whole or not at all."""
-
-    def load_state_dict(self, state: Any) -> None:
-        """Goes on as the run that is resumed."""
-
-
-def resume(name: str, part: Resumed, state: Any) -> None:
+def resume(name: str, part: Any, state: Any) -> None:
     """Has a part take its state in a checkpoint, or warns that it begins anew.
 
     Args:
         name: What messages call it.
-        part: As it begins.
+        part: As it begins; its ``load_state_dict`` takes a state as a whole or not at all.
         state: As the checkpoint has it, which may be anything.
     """
     try:

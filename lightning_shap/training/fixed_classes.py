@@ -46,18 +46,18 @@ class FixedClasses:
         if self.classes is None and (not is_control or record.against is not None):
             self.classes, self.against = np.asarray(explanation.output_indexes), record.against
 
-    def question(self, question: Question, samples: int) -> Question:
+    def narrow(self, question: Question, samples: int) -> Question:
         """Returns what to ask of all samples, so many: for the classes kept first, once known."""
         if self.classes is None or len(self.classes) != samples:
             return question
-        kept = self.classes[:, : _kept_of(self.classes.shape[1])]
+        kept = self.classes[:, : _count_kept(self.classes.shape[1])]
         return question.begin_with(kept, self.against)
 
     def mark(self, explanation: ImageExplanation, question: Question) -> None:
         """Notes in an explanation which of its maps are kept, where others are not."""
         indexes = np.asarray(explanation.output_indexes)
         record, (images, maps) = explanation.record, indexes.shape
-        kept = _kept_of(maps)
+        kept = _count_kept(maps)
         everything = maps in (kept, record.outputs.shape[1])
         if self.classes is None or question.topk is None or everything:
             return
@@ -82,6 +82,6 @@ class FixedClasses:
         self.classes, self.against, self.limit = classes, against, limit
 
 
-def _kept_of(maps: int) -> int:
+def _count_kept(maps: int) -> int:
     """Returns how many of so many maps are kept: one at least is each epoch's own."""
     return min(MOST_KEPT, max(1, maps - 1))

@@ -27,7 +27,7 @@ __all__ = ["EitherCallback", "LightningModule", "Trainer", "pl", "rank_zero_info
 NAMES = ("pytorch_lightning", "lightning.pytorch")
 
 
-def _copies() -> list[ModuleType]:
+def _import_copies() -> list[ModuleType]:
     """Returns the copies of Lightning that can be imported, the host's own first.
 
     Raises:
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     Trainer: TypeAlias = pl.Trainer | lightning.pytorch.Trainer
     LightningModule: TypeAlias = pl.LightningModule | lightning.pytorch.LightningModule
 else:
-    _found = _copies()
+    _found = _import_copies()
     pl = _found[0]
 
     class EitherCallback(*dict.fromkeys(copy.Callback for copy in _found)):

@@ -24,11 +24,6 @@ class Moment:
         begun = trainer.fit_loop.epoch_progress.current.ready
         return cls(epoch=max(begun - 1, 0), step=_batches_that_stepped(trainer) - 1)
 
-    @classmethod
-    def untrained(cls) -> "Moment":
-        """Returns the moment before the first step."""
-        return cls(epoch=0, step=-1)
-
     def __str__(self) -> str:
         return f"epoch {self.epoch} · step {self.step}"
 

@@ -67,9 +67,9 @@ class Ranks:
             end.start()
             end.join(PARTING)
 
-    def together(self) -> AbstractContextManager[None]:
+    def hold_signals(self) -> AbstractContextManager[None]:
         """Holds back, for a block in which ranks meet, the signals that are to end the run."""
-        return nullcontext() if self.peers is None else self.peers.holding_signals()
+        return nullcontext() if self.peers is None else self.peers.hold_signals()
 
     def begin_epoch(self) -> None:
         """Tells the others that this rank trains on."""
@@ -119,7 +119,7 @@ class Ranks:
                 raise RuntimeError(f"on rank {other}, {problem}")
         return [pickle.loads(part) for part, _ in outcomes]
 
-    def on_first(self, work: Callable[[], Result]) -> Result:
+    def run_on_first(self, work: Callable[[], Result]) -> Result:
         """Runs ``work`` on the first rank and gives all ranks its result. All must call it."""
         return self.gather(lambda: work() if self.rank == 0 else None)[0]  # type: ignore[return-value]
 
@@ -146,13 +146,13 @@ class Ranks:
         work.wait()  # which raises what went wrong
 
 
-def in_turn(shares: Sequence[Sequence[Any]]) -> list[Any]:
+def restore_order(shares: Sequence[Sequence[Any]]) -> list[Any]:
     """Returns items in their first order, from what was dealt out to each rank."""
     longest = max((len(share) for share in shares), default=0)
     return [share[row] for row in range(longest) for share in shares if row < len(share)]
 
 
-def why_declined(trainer: Any) -> str | None:
+def find_obstacle(trainer: Any) -> str | None:
     """Returns why the ranks cannot explain each on its own, None where they can.
 
     Strategies are known by name, for both of Lightning's packages.
@@ -165,7 +165,7 @@ def why_declined(trainer: Any) -> str | None:
 
 
 @contextmanager
-def no_collectives() -> Iterator[None]:
+def refuse_collectives() -> Iterator[None]:
     """Refuses collectives inside a model's forward.
 
     The ranks explain different samples in different numbers of calls, so one would wait for ever;

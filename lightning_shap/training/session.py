@@ -1,29 +1,32 @@
 """Explain the samples of one fit: choose, ask and log, and end with what was learnt."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
+
+import torch
 
 from lightning_shap.engine.incoming import is_unfinished
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.isolation.copying import Copy
+from lightning_shap.isolation.modes import move
 from lightning_shap.pictures.pixels import Look
-from lightning_shap.training.best_checkpoint import best_model
+from lightning_shap.training.best_checkpoint import load_best_model
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.failures import Failures, resume
 from lightning_shap.training.fixed_classes import FixedClasses
 from lightning_shap.training.lightning import LightningModule, Trainer
-from lightning_shap.training.logs.ending import half_of
-from lightning_shap.training.logs.logbook import CONTROL, Logbook
+from lightning_shap.training.logs.logbook import CONTROL, Logbook, choose_half
 from lightning_shap.training.messages import warn
 from lightning_shap.training.moment import Moment
 from lightning_shap.training.ranks import Ranks
 from lightning_shap.training.samples.fixed_batch import FixedBatch
-from lightning_shap.training.samples.loaders import validates
+from lightning_shap.training.samples.loaders import will_validate
 from lightning_shap.training.samples.mistakes import MistakesFirst
-from lightning_shap.training.samples.model_card import ModelCard, model_card
+from lightning_shap.training.samples.model_card import ModelCard, make_model_card
 from lightning_shap.training.samples.samples import Samples
-from lightning_shap.training.samples.untrained import Untrained
 from lightning_shap.training.shared_explainer import SharedExplainer
 from lightning_shap.training.summarizer import Summarizer, log_class_summary
 from lightning_shap.training.time_budget import TimeBudget
@@ -41,7 +44,7 @@ class Session:
         budget: The time that explanations may take, from the start of the training on.
         card: What is known of the model, once there are samples.
         validates: A validation will run, on some rank.
-        untrained: The first weights, where samples chosen later are to be explained by them.
+        untrained: The module before its first step, if samples chosen later are explained by it.
     """
 
     budget: TimeBudget
@@ -56,7 +59,7 @@ class Session:
         )
         self.card: ModelCard | None = None
         self.validates = True
-        self.untrained: Untrained | None = None
+        self.untrained: LightningModule | None = None
         self.classes = FixedClasses()
         self.batch = FixedBatch(
             trainer, pl_module, self.ranks, asked.n_samples, asked.samples, asked.seed, asked.labels
@@ -75,7 +78,7 @@ class Session:
             "pictures": self.classes.state_dict(),
             "story": self.logbook.history.state_dict(),
             "report": self.logbook.destinations.state_dict(),
-            "classifier": {} if self.card is None else self.card.as_dict(),
+            "classifier": {} if self.card is None else asdict(self.card),
             "outputs": self.explainer.state_dict() if explained else {},
         }
         return self.batch.state_dict() | {name: part for name, part in more.items() if part}
@@ -89,33 +92,21 @@ class Session:
         resume("history", self.logbook.history, parts.get("story", {}))
         resume("outputs", self.explainer, parts.get("outputs", {}))
 
-    def see(self, batch: Any, *, first: bool) -> None:
-        """Keeps a validation batch, should the data set have no rows to pick, and watches it.
-
-        Args:
-            batch: As the model receives it.
-            first: Of its validation.
-        """
-        self.batch.offer(batch, first=first)
-        self.mistakes.see(batch, first=first)
-
     def start(self) -> None:
         """Picks the samples, and explains the untrained model."""
         self.budget = TimeBudget(self.asked.time_budget)
         if self.failures.gave_up:
             return
-        self.settle(for_good=False)
+        self.settle()
         # Loaders may differ from rank to rank, but what follows from them must not.
-        with self.failures.warning():
-            self.validates = any(self.ranks.gather(lambda: validates(self.trainer)))
-        with self.failures.warning():
-            self.mistakes.look()
+        with self.failures.warn_of_all():
+            self.validates = any(self.ranks.gather(lambda: will_validate(self.trainer)))
         if self._is_control_due:
             if self.mistakes.is_due:
-                self.untrained = Untrained(self.pl_module)
+                self._keep_untrained()
             knows_samples = self.validates or self.batch.pick is not None
             if knows_samples and not self.mistakes.is_due:
-                self.explain(self.asked.tag, CONTROL, for_good=False)
+                self.explain(self.asked.tag, CONTROL)
 
     def see_training(self, batch: Any, *, first: bool) -> None:
         """Takes samples from training batches where there is nothing else.
@@ -128,13 +119,13 @@ class Session:
             return
         self.batch.offer(batch)
         if first and self._is_control_due:
-            self.explain(self.asked.tag, CONTROL, for_good=False)
+            self.explain(self.asked.tag, CONTROL)
 
-    def settle(self, *, for_good: bool = True) -> None:
+    def settle(self) -> None:
         """Picks the samples, if that is possible yet. All ranks must call it."""
         if not self.failures.gave_up and self.batch.pick is None:
-            with self.failures.warning():
-                self._take_samples(for_good=for_good)
+            with self.failures.warn_of_all():
+                self._take_samples()
 
     def choose(self, *, looks_back: bool = True) -> None:
         """Keeps to the mistakes from now on.
@@ -144,20 +135,18 @@ class Session:
         """
         if self.failures.gave_up:
             return
-        with self.failures.warning(), self.budget.spending():
-            if self.mistakes.choose():
+        with self.failures.warn_of_all(), self.budget.spending():
+            glance = self.mistakes.choose()
+            if glance is not None:
                 self.card = None
                 # The untrained model, which is explained first, must not settle the classes.
                 self.classes = FixedClasses()
-                glance = self.mistakes.glance()
-                if glance is not None:
-                    self.classes.keep(glance)
+                self.classes.keep(glance)
                 self._take_samples()
         untrained = self.untrained
-        if looks_back and untrained is not None and untrained.is_due(self.batch.pick):
-            if not self.mistakes.is_due:
-                self.untrained = None
-            self.explain(self.asked.tag, CONTROL, untrained.model)
+        if looks_back and untrained is not None and not self.mistakes.is_due:
+            self.untrained = None
+            self.explain(self.asked.tag, CONTROL, lambda: untrained)
 
     def explain(
         self,
@@ -165,7 +154,6 @@ class Session:
         title: str,
         model: Callable[[], LightningModule] | None = None,
         *,
-        for_good: bool = True,
         needed: bool = False,
     ) -> ImageExplanation | None:
         """Explains the samples and logs the result; a failure is a warning at most.
@@ -177,24 +165,23 @@ class Session:
             tag: Under which it is logged.
             title: Over its picture.
             model: Gives the model, None for the one in training.
-            for_good: Keep to the samples from now on, even if there are fewer than wanted.
             needed: Explain with the least evaluations where there is no time.
         """
         if self.failures.gave_up:
             return None
-        with self.failures.warning(), self.budget.spending() as spending:
-            samples = self._take_samples(for_good=for_good)
+        with self.failures.warn_of_all(), self.budget.spending() as spending:
+            samples = self._take_samples()
             if samples is None:
-                self.batch.offers.say_lack(title, expected=for_good)
+                self.batch.offers.say_lack(title, expected=title != CONTROL)
                 return None
             mine = len(self.ranks.share(samples))
             wanted, allow = self.asked.question, self.budget.allow
-            allowed = self.ranks.on_first(
+            allowed = self.ranks.run_on_first(
                 lambda: allow(wanted.max_evals, mine, title, needed=needed)
             )
             if allowed == 0:
                 return None
-            question = self.classes.question(wanted.shorten(allowed), len(samples))
+            question = self.classes.narrow(wanted.shorten(allowed), len(samples))
             found = self._ask(samples, question, model)
             if found is None:
                 return None
@@ -204,10 +191,9 @@ class Session:
             self.asked.explanation = explanation
             self.failures.note_success()
             control = title == CONTROL
-            if self.batch.pick is not None:
-                if tag == self.asked.tag:
-                    self.classes.keep(explanation, is_control=control)
-                self.classes.mark(explanation, question)
+            if tag == self.asked.tag:
+                self.classes.keep(explanation, is_control=control)
+            self.classes.mark(explanation, question)
             limit = None if control else self.classes.limit
             self.ranks.gather(
                 lambda: self.logbook.log(explanation, tag, title, self.look, limit, faithful)
@@ -228,9 +214,9 @@ class Session:
             if asked.summary is not None:
                 self._summarise(asked.summary)
         if asked.explain_checkpoint is not None:
-            best = partial(best_model, self.trainer, self.pl_module)
+            best = partial(load_best_model, self.trainer, self.pl_module)
             self.explain(f"{asked.tag}_best", "best checkpoint", best, needed=True)
-        with self.failures.warning():
+        with self.failures.warn_of_all():
             if self.trainer.is_global_zero:
                 self.logbook.destinations.finish()
 
@@ -246,12 +232,26 @@ class Session:
         begins = self.asked.explain_untrained and self.trainer.global_step == 0
         return begins and not is_unfinished(self.pl_module)
 
-    def _take_samples(self, *, for_good: bool = True) -> Samples | None:
+    def _keep_untrained(self) -> None:
+        """Keeps the module as it begins, on the CPU and on all ranks or none."""
+        copies: list[LightningModule] = []
+
+        def copy() -> None:
+            copies.append(Copy(self.pl_module).root)
+            move(copies[0], torch.device("cpu"))
+
+        with self.failures.warn_of_all():
+            self.ranks.gather(copy)
+            self.untrained = copies[0]
+
+    def _take_samples(self) -> Samples | None:
         """Returns the samples, and reads the card of the model that they are explained with."""
-        samples = self.batch.take(for_good=for_good)
+        samples = self.batch.take()
         if samples is not None and self.card is None:
-            self.card = self.ranks.on_first(
-                lambda: model_card(self.asked, self.trainer, self.pl_module, samples, self.batch)
+            self.card = self.ranks.run_on_first(
+                lambda: make_model_card(
+                    self.asked, self.trainer, self.pl_module, samples, self.batch
+                )
             )
             self.batch.warn_of_one_class(samples)
         return samples
@@ -275,11 +275,11 @@ class Session:
 
     def _conclude(self, final: ImageExplanation) -> None:
         """Logs how the training ended."""
-        with self.failures.warning(), self.budget.spending():
+        with self.failures.warn_of_all(), self.budget.spending():
             samples = self._take_samples()
             assert samples is not None  # they have just been explained
             half, history = None, self.logbook.history
-            evaluations = self.ranks.on_first(lambda: half_of(final, history, self.budget))
+            evaluations = self.ranks.run_on_first(lambda: choose_half(final, history, self.budget))
             if evaluations:
                 question = self.asked.question.shorten(evaluations)
                 question = question.pick_classes(final.output_indexes, final.record.against)
@@ -290,8 +290,8 @@ class Session:
     def _summarise(self, most: int) -> None:
         """Logs what the model looks at in each class, over so many images at most."""
         assert self.card is not None  # the samples have just been explained
-        with self.failures.warning(), self.budget.spending() as spending:
-            batch = self.batch.of_size(most)
+        with self.failures.warn_of_all(), self.budget.spending() as spending:
+            batch = self.batch.resize(most)
             summary = Summarizer(self.asked.question, self.explainer, batch)
             found = summary.explain(self.budget, spending, self.card.class_names)
             if found is not None:

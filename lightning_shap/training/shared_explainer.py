@@ -18,13 +18,13 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.join import interleave
 from lightning_shap.isolation.isolated import isolated
-from lightning_shap.isolation.modes import evaluation_mode, move, silence
+from lightning_shap.isolation.modes import move, silence
 from lightning_shap.isolation.stand_ins import CopyError
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.lightning import LightningModule, Trainer
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.progress_bar import report_progress
-from lightning_shap.training.ranks import CollectiveInForwardError, Ranks, no_collectives
+from lightning_shap.training.ranks import CollectiveInForwardError, Ranks, refuse_collectives
 from lightning_shap.training.samples.samples import Samples
 
 Result = TypeVar("Result")
@@ -141,7 +141,7 @@ class SharedExplainer:
         alone = self._forward_checked or self.ranks.size == 1
 
         def work(classifier: torch.nn.Module) -> Share:
-            with nullcontext() if alone else no_collectives():
+            with nullcontext() if alone else refuse_collectives():
                 return explain_share(classifier)
 
         def share() -> Share | str | None:
@@ -179,18 +179,6 @@ class SharedExplainer:
             )
         self._taken = returns or self._taken
 
-    def call(self, work: Callable[[torch.nn.Module], Result]) -> Result:
-        """Runs some work with a copy of the classifier, ready to be called without gradients."""
-
-        def call_work(classifier: torch.nn.Module) -> Result:
-            with (
-                evaluation_mode(classifier),
-                nullcontext() if self.ranks.size == 1 else no_collectives(),
-            ):
-                return work(classifier)
-
-        return self._with_copy(self.pl_module, call_work)
-
     def _with_copy(
         self, pl_module: LightningModule, work: Callable[[torch.nn.Module], Result]
     ) -> Result:
@@ -208,13 +196,15 @@ class SharedExplainer:
                 return work(classifier(twin))
 
         try:
-            return isolated(pl_module, lambda twin: in_place(twin, self.classifier))
+            return isolated(pl_module, lambda twin: in_place(twin, self.find_classifier))
         except CopyError:
             if self.asked.module is None:
                 raise
-            return isolated(self.classifier(pl_module), lambda twin: in_place(twin, lambda t: t))
+            return isolated(
+                self.find_classifier(pl_module), lambda twin: in_place(twin, lambda t: t)
+            )
 
-    def classifier(self, pl_module: LightningModule) -> torch.nn.Module:
+    def find_classifier(self, pl_module: LightningModule) -> torch.nn.Module:
         """Returns what is explained of a module: itself, or one of its parts."""
         module = self.asked.module
         if module is None:

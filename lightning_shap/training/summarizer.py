@@ -15,8 +15,7 @@ from lightning_shap.pictures.class_sheet import draw_class_sheet
 from lightning_shap.pictures.pixels import Look
 from lightning_shap.training.configuration import FEWEST
 from lightning_shap.training.logs.logbook import Logbook
-from lightning_shap.training.logs.loggers import CLASSES
-from lightning_shap.training.logs.texts import Ending
+from lightning_shap.training.logs.loggers import CLASSES, SUMMARY, Text
 from lightning_shap.training.messages import inform
 from lightning_shap.training.samples.fixed_batch import FixedBatch
 from lightning_shap.training.samples.samples import Samples
@@ -53,14 +52,16 @@ class Summarizer:
             spending: Of this explanation.
             found_names: What the data or the model calls the classes.
         """
-        samples, ranks = self.batch.take(for_good=False), self.explainer.ranks
+        samples, ranks = self.batch.take(), self.explainer.ranks
         if samples is None:
             inform("ShapCallback has no summary of the classes: rows of a stream have no numbers")
             return None
-        counts = _fewer(len(samples))
+        counts = _halve_counts(len(samples))
         shares = [len(ranks.share(samples[:count])) for count in counts]
         wanted = self.question.max_evals + ROWS
-        allowed = ranks.on_first(lambda: [budget.evaluations(wanted, share) for share in shares])
+        allowed = ranks.run_on_first(
+            lambda: [budget.choose_evaluations(wanted, share) for share in shares]
+        )
         # Swaps take their rows whatever the regions take, of which too few say nothing.
         least = min(LEAST, self.question.max_evals) + ROWS
         affordable = [pair for pair in zip(counts, allowed, strict=True) if pair[1] >= least]
@@ -71,7 +72,7 @@ class Summarizer:
             return None
         count, rows = affordable[0]
         some = samples[:count]
-        swapped = choose_partners(_classes(some), count, self.question.seed)
+        swapped = choose_partners(_read_classes(some), count, self.question.seed)
         found = self.explainer.explain(
             some,
             self.question.shorten(rows - ROWS),
@@ -106,11 +107,12 @@ def log_class_summary(logbook: Logbook, explanation: ImageExplanation, look: Loo
     asked.class_summary = summary
     inform("\n  ".join(["ShapCallback, the classes:", *summary.lines]))
     picture = draw_class_sheet(summary, **look, title="the classes, final model")
-    ending = Ending(asked.tag, summary.markdown, summary.plain, name=f"{CLASSES}_summary")
-    logbook.destinations.end({CLASSES: picture}, ending)
+    name = f"{CLASSES}_{SUMMARY}"
+    words = Text(tag=asked.tag, name=name, table=summary.markdown, plain=summary.plain)
+    logbook.destinations.end({CLASSES: picture}, words)
 
 
-def _classes(samples: Samples) -> np.ndarray | None:
+def _read_classes(samples: Samples) -> np.ndarray | None:
     """Returns the class of each image, where each is known to have one."""
     labels = samples.labels
     if labels is None or labels.ndim != 1 or labels.is_floating_point():
@@ -118,7 +120,7 @@ def _classes(samples: Samples) -> np.ndarray | None:
     return labels.numpy()
 
 
-def _fewer(count: int) -> list[int]:
+def _halve_counts(count: int) -> list[int]:
     """Returns so many, half as many and so on; the first images are always the classes in turn."""
     counts = [count]
     while counts[-1] // 2 >= FEWEST:

@@ -37,8 +37,8 @@ class TimeBudget:
         self._fixed: float | None = None  # drawing, logging: what no evaluation saves
 
     def allow(self, wanted: int, samples: int, title: str, *, needed: bool) -> int:
-        """Returns :meth:`evaluations`, and says so where they are fewer than wanted."""
-        allowed = self.evaluations(wanted, samples, needed=needed)
+        """Returns :meth:`choose_evaluations`, and says so where they are fewer than wanted."""
+        allowed = self.choose_evaluations(wanted, samples, needed=needed)
         if allowed < wanted:
             inform(
                 f"ShapCallback: {allowed or 'no'} evaluations of {wanted} for {title!r}, "
@@ -46,7 +46,7 @@ class TimeBudget:
             )
         return allowed
 
-    def evaluations(self, wanted: int, samples: int, *, needed: bool = False) -> int:
+    def choose_evaluations(self, wanted: int, samples: int, *, needed: bool = False) -> int:
         """Returns how many of the wanted evaluations a sample may take; 0 for none at all.
 
         Args:
@@ -59,7 +59,7 @@ class TimeBudget:
             return wanted
         if self._fixed is None:
             return least
-        left = self._left() - self._fixed
+        left = self._count_left() - self._fixed
         allowed = wanted
         while allowed > least and allowed * samples * self._per_row > left:
             allowed = max(allowed // 2, least)
@@ -80,7 +80,7 @@ class TimeBudget:
                 self._per_row = spending.model_seconds / spending.rows
                 self._fixed = seconds - spending.model_seconds
 
-    def _left(self) -> float:
+    def _count_left(self) -> float:
         if self._seconds is not None:
             return self._seconds
         assert self._share is not None

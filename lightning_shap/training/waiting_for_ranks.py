@@ -85,7 +85,7 @@ class Peers:
                 self._part(f"rank {self._rank} stops, and rank {other} trains on")
 
     @contextmanager
-    def holding_signals(self) -> Iterator[None]:
+    def hold_signals(self) -> Iterator[None]:
         """Holds back the signals that Lightning answers, until no other rank waits for this one.
 
         From the first block on they are answered through this object. Lightning puts back what was
@@ -95,7 +95,7 @@ class Peers:
             yield
             return
         for number in signal.valid_signals():
-            if handler := _handler(number):
+            if handler := _find_handler(number):
                 self._handlers[number] = handler
                 signal.signal(number, self._answer)
         held, self._holds = self._holds, True
@@ -124,7 +124,7 @@ class Peers:
         self._store.set(f"{self._rank}", f"{self._epochs} {self._meetings}")
 
 
-def _handler(number: int) -> Any:
+def _find_handler(number: int) -> Any:
     """Returns the handler of a signal if it is Lightning's, under either of its names."""
     handler = signal.getsignal(number)
     package = type(handler).__module__.partition(".")[0]

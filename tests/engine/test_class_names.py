@@ -11,7 +11,7 @@ from torchvision.datasets import ImageNet, VisionDataset
 from torchvision.models import resnet18
 
 from lightning_shap.engine.class_names import find_class_names, find_task
-from lightning_shap.training.samples.samples import class_names_of
+from lightning_shap.training.samples.samples import find_data_names
 
 
 class Head(nn.Linear):
@@ -31,13 +31,13 @@ class Head(nn.Linear):
 @pytest.mark.parametrize("wrap", ["dataset", "subset"])
 def test_class_names_are_found_behind_wrappers(wrap):
     inner = SimpleNamespace(classes=["a", "b"])
-    assert class_names_of([SimpleNamespace(**{wrap: inner})]) == ["a", "b"]
+    assert find_data_names([SimpleNamespace(**{wrap: inner})]) == ["a", "b"]
 
 
 def test_class_names_are_found_behind_loaders_and_subsets():
     dataset = VisionDataset("")
     dataset.classes = ("a", "b")
-    assert class_names_of([DataLoader(Subset(dataset, [0]))]) == ["a", "b"]
+    assert find_data_names([DataLoader(Subset(dataset, [0]))]) == ["a", "b"]
 
 
 def test_of_several_names_for_a_class_the_first_will_do_where_it_is_its_own(tmp_path, monkeypatch):
@@ -53,13 +53,13 @@ def test_of_several_names_for_a_class_the_first_will_do_where_it_is_its_own(tmp_
         (tmp_path / "val" / wnid / "1.jpeg").write_bytes(b"")
     torch.save((wnids, []), tmp_path / "meta.bin")
     monkeypatch.setattr(ImageNet, "parse_archives", lambda _: None)
-    names = class_names_of([ImageNet(tmp_path, "val")])
+    names = find_data_names([ImageNet(tmp_path, "val")])
     assert names == ["tench", "maillot", "maillot, tank suit", "crane"]
 
 
 @pytest.mark.parametrize("classes", [[0, 1], [], None, "ab", [["a", "b"]], [()]])
 def test_what_are_no_names_are_not_taken_for_names(classes):
-    assert class_names_of([SimpleNamespace(classes=classes)]) is None
+    assert find_data_names([SimpleNamespace(classes=classes)]) is None
 
 
 # Models
@@ -149,4 +149,4 @@ def test_a_real_hugging_face_data_set_says_its_names():
     datasets = pytest.importorskip("datasets")
     features = datasets.Features({"label": datasets.ClassLabel(names=["cat", "dog"])})
     rows = datasets.Dataset.from_dict({"label": [0, 1, 0]}, features=features)
-    assert class_names_of([DataLoader(rows)]) == ["cat", "dog"]
+    assert find_data_names([DataLoader(rows)]) == ["cat", "dog"]

@@ -19,7 +19,7 @@ from torchvision.ops import Permute
 
 from lightning_shap import AttributionShare, InsertionAUC, ShapCallback, explain
 from lightning_shap.errors import ArgumentTypeError
-from lightning_shap.training.samples.samples import samples_in
+from lightning_shap.training.samples.samples import find_samples
 
 pytestmark = ours_raise
 SHAPE = (3, 9, 8)
@@ -99,7 +99,7 @@ def test_metrics_of_them_are_those_of_plain_tensors(disguise):
 @disguises
 def test_a_batch_of_them_is_one_of_plain_tensors(disguise):
     images, labels = torch.rand(4, 1, 8, 8), torch.tensor([[0.0], [1], [2], [1]])
-    found = samples_in({"image": disguise(images), "label": disguise(labels)})
+    found = find_samples({"image": disguise(images), "label": disguise(labels)})
     assert type(found.images) is type(found.labels) is torch.Tensor
     assert torch.equal(found.images, images)
     assert found.labels.tolist() == [0, 1, 2, 1]
@@ -151,7 +151,7 @@ labels = torch.zeros(2, dtype=torch.int64)
 )
 def test_a_batch_without_images_is_said_in_one_sentence(batch, words):
     with pytest.raises(ValueError, match=f"^samples: found .*{words}") as raised:
-        samples_in(batch)
+        find_samples(batch)
     assert len(str(raised.value)) < 300
 
 

@@ -1,7 +1,6 @@
 """The callback from configuration files and command lines: both LightningCLIs, and Hydra."""
 
 import re
-from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
 from typing import get_args
 
@@ -16,7 +15,6 @@ from torch.utils.data import IterableDataset
 from lightning_shap import ShapCallback
 from lightning_shap.engine.methods.registry import MethodName
 from lightning_shap.errors import ArgumentError
-from lightning_shap.training.configuration import read_strings
 
 pytestmark = lightning_warns
 
@@ -180,11 +178,11 @@ def test_hydra_configures_it(monkeypatch):
         """
         samples: [0, 5]
         method: kernel
-        grid: ["${oc.env:GRID}", 5]
+        grid: ["${oc.decode:${oc.env:GRID}}", 5]
         targets: [1, 0]
-        masker: "0.5"
+        masker: 0.5
         mean: [0.5]
-        std: ["0.25"]
+        std: [0.25]
         class_names: ["1", "2", "3"]
         """
     )
@@ -197,60 +195,28 @@ def test_hydra_configures_it(monkeypatch):
     assert all(type(names) is list for names in (ours.class_names, ours.mean, ours.std))
 
 
-# What is read, and what is not
-
-
-@dataclass
-class Anything:
-    """Takes each kind of argument."""
-
-    count: int | None = 0
-    _: KW_ONLY
-    share: float | str = 0.5
-    name: str = ""
-    names: list[str] | None = None
-    numbers: tuple[float, ...] | list[int] = ()
-    switch: bool = False
-
-    def __post_init__(self):
-        read_strings(self)
-
-
 @pytest.mark.parametrize(
-    ("argument", "given", "expected"),
+    ("name", "given"),
     [
-        ("count", "5", 5),
-        ("count", " 5 ", 5),
-        ("count", "5.0", 5.0),
-        ("count", "five", "five"),
-        ("count", None, None),
-        ("share", "1e-1", 0.1),
-        ("share", "-2", -2),
-        ("share", "10%", "10%"),
-        ("share", "nan", "nan"),
-        ("share", "inf", "inf"),
-        ("name", "5", "5"),
-        ("names", ["5", "0.5"], ["5", "0.5"]),
-        ("numbers", ["5", 0.5, "1.5"], [5, 0.5, 1.5]),
-        ("numbers", (1, 2), (1, 2)),
-        ("numbers", OmegaConf.create(["5", 6]), [5, 6]),
-        ("switch", "False", False),
-        ("switch", "true", True),
-        ("switch", "no", "no"),
+        *(
+            ("targets", "2"),
+            ("targets", ["1"]),
+            ("channels", "1"),
+            ("mean", "0.5"),
+            ("std", ["0.5"]),
+        ),
+        *(("n_samples", "5"), ("masker", "0.5"), ("grid", "4")),
+        *(("time_budget", "3.5"), ("multi_label", "true"), ("topk", "2"), ("against", "1")),
     ],
 )
-def test_numbers_and_switches_in_strings_are_read_where_there_may_be_such(
-    argument, given, expected
-):
-    value = getattr(Anything(**{argument: given}), argument)
-    assert value == expected
-    assert type(value) is type(expected)
+def test_numbers_and_switches_in_strings_are_refused_by_name(name, given):
+    more = {"mean": [0.5], "std": [0.5]} if name in ("mean", "std") else {}
+    method = "kernel" if name == "grid" else "partition"
+    with pytest.raises(ArgumentError, match=f"{name}: .*{re.escape(repr(given))}"):
+        ShapCallback(method=method, **{**more, name: given})
 
 
-def test_arguments_by_position_are_read_too_and_too_many_refused_as_ever():
-    assert Anything("5").count == 5
-    with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
-        Anything(5, 0.5)
+def test_too_many_arguments_by_position_and_unknown_names_are_refused_as_ever():
     with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
         ShapCallback(8, [0, 5])
     with pytest.raises(TypeError, match="unexpected keyword argument 'max_eval'"):
@@ -266,7 +232,7 @@ class Stream(IterableDataset):
     ("samples", "words"),
     [
         (5, "got 5, which may be how many or which one; give n_samples=5 or samples=[5]"),
-        ("5", "got 5, which may be how many or which one; give n_samples=5 or samples=[5]"),
+        ("5", "got '5'; give indices of"),
         (True, "got True; give indices of the validation set such as [0, 5], a data set"),
         ("val/cat", "got 'val/cat'; give indices of"),
         ([], "got none; give indices of"),
@@ -284,7 +250,7 @@ def test_samples_of_another_kind_are_refused_with_what_would_do(samples, words):
 
 @pytest.mark.parametrize(
     "samples",
-    [[0, 5], (0, 5), ["0", "5"], np.array([0, 5]), [np.int64(0), 5], torch.tensor([0, 5])],
+    [[0, 5], (0, 5), np.array([0, 5]), [np.int64(0), 5], torch.tensor([0, 5])],
     ids=repr,
 )
 def test_rows_may_be_named_by_any_whole_numbers(samples):

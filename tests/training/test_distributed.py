@@ -15,7 +15,7 @@ from distributed_fits import CASES, PARTING
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from tiny_training import same
 
-from lightning_shap.training.ranks import why_declined
+from lightning_shap.training.ranks import find_obstacle
 
 HERE = Path(__file__).parents[1]
 
@@ -71,8 +71,6 @@ SAME_PICTURES = (
     "sparse validation",
     "no validation",
     "mistakes",
-    "mistakes of a part",
-    "mistakes predicted",
     "mixed",
     "summary",
     "stream",
@@ -271,13 +269,13 @@ def test_distributed_training_is_the_same_to_the_bit(fits, request):
     ids=lambda value: type(value).__name__,
 )
 def test_strategies_that_shard_the_model_are_declined(strategy, reason):
-    found = why_declined(SimpleNamespace(strategy=strategy, world_size=1))
+    found = find_obstacle(SimpleNamespace(strategy=strategy, world_size=1))
     assert found is None if reason is None else reason in found
 
 
 def test_ranks_that_meet_elsewhere_are_declined():
     strategy = SimpleNamespace()
-    assert "torch.distributed" in why_declined(SimpleNamespace(strategy=strategy, world_size=8))
+    assert "torch.distributed" in find_obstacle(SimpleNamespace(strategy=strategy, world_size=8))
 
 
 @pytest.mark.slow

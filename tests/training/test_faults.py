@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import warnings
 from functools import partial
 from pathlib import Path
@@ -230,90 +229,6 @@ def test_an_event_writer_closed_early_opens_again(tmp_path):
     )
     assert not messages
     assert trainer.current_epoch == 2
-
-
-class DiskFills(Callback):
-    """Ahead of ours: no event can be written from here on."""
-
-    def on_train_epoch_end(self, trainer, pl_module):
-        for path in Path(trainer.logger.log_dir).glob("events*"):
-            path.rename(path.with_name(f"full-{path.name}"))
-            path.symlink_to("/dev/full")
-
-
-class DiskHasRoomAgain(Callback):
-    """Behind ours."""
-
-    def on_train_epoch_end(self, trainer, pl_module):
-        for path in Path(trainer.logger.log_dir).glob("full-*"):
-            path.replace(path.with_name(path.name.removeprefix("full-")))
-
-
-def logged(folder):
-    """The scalars of the training's own, and how many pictures, that TensorBoard finds."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder)).Reload()
-    tags = events.Tags()
-    own = [tag for tag in tags["scalars"] if not tag.startswith("shap")]
-    scalars = {tag: sorted((one.step, one.value) for one in events.Scalars(tag)) for tag in own}
-    return scalars, sum(len(events.Images(tag)) for tag in tags["images"])
-
-
-def fit_with_events(folder, *callbacks):
-    logger = TensorBoardLogger(folder)
-    torch.manual_seed(0)
-    module = TinyClassifier()
-    trainer, messages = fit_and_hear(folder, module, *callbacks, logger=logger, max_epochs=3)
-    assert trainer.current_epoch == 3
-    return module.state_dict(), *logged(logger.log_dir), messages
-
-
-@pytest.fixture
-def writers_may_die(monkeypatch):
-    """The thread that writes events ends with its error, of which pytest is not to hear later."""
-    before = set(threading.enumerate())
-    monkeypatch.setattr(threading, "excepthook", lambda args: None)
-    yield
-    for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=5)
-
-
-@pytest.mark.usefixtures("writers_may_die")
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
-def test_a_disk_full_of_events_for_a_moment_costs_only_the_pictures_of_that_moment(tmp_path):
-    disk = DiskFills(), DiskHasRoomAgain()
-    weights, scalars, _, _ = fit_with_events(tmp_path / "without", *disk)
-    ours = callback(explain_untrained=True, every_n_epochs=2)
-    found = fit_with_events(tmp_path / "with", disk[0], ours, disk[1])
-    assert same(found[0], weights)
-    assert found[1] == scalars
-    assert found[2] == 2  # before and after
-    assert len(found[3]) == 1
-    assert "No space left" in found[3][0]
-
-
-@pytest.mark.usefixtures("writers_may_die")
-def test_events_that_a_disk_has_no_room_for_leave_room_for_the_trainings_own(tmp_path, monkeypatch):
-    from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
-
-    def write(self, filename, content, mode):
-        used = sum(path.stat().st_size for path in tmp_path.rglob("events*"))
-        with open(filename, mode) as file:
-            file.write(content[: max(room - used, 0)])
-        if used + len(content) > room:
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(LocalFileSystem, "_write", write)
-    room = 10**7
-    weights, scalars, _, _ = fit_with_events(tmp_path / "without")
-    room = 2 * sum(path.stat().st_size for path in tmp_path.rglob("events*")) + 5000
-    found = fit_with_events(tmp_path / "with", callback())
-    assert same(found[0], weights)
-    assert found[1] == scalars
-    assert found[2] == 0
-    assert len(found[3]) == 1
-    assert "No space left" in found[3][0]
 
 
 class Killed(Dataset):

@@ -27,7 +27,7 @@ from lightning_shap.analysis.history.history import MOST, History
 from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.explanation.phrases import Name
 from lightning_shap.training.logs import destinations as results
-from lightning_shap.training.logs.ending import half_of
+from lightning_shap.training.logs.logbook import choose_half
 from lightning_shap.training.logs.loggers import EVOLUTION
 from lightning_shap.training.time_budget import TimeBudget
 
@@ -98,7 +98,7 @@ def test_metrics_that_there_are_not_are_named(wrong):
 
 def test_the_summary_is_logged_once_and_kept_with_the_explanation(tmp_path, monkeypatch):
     lines = []
-    monkeypatch.setattr("lightning_shap.training.logs.ending.inform", lines.append)
+    monkeypatch.setattr("lightning_shap.training.logs.logbook.inform", lines.append)
     ours, trainer = follow(tmp_path, max_evals=32)
     (said,) = lines
     text = trainer.logger.texts["shap/summary"]
@@ -249,12 +249,12 @@ def test_the_final_model_is_explained_again_with_half_the_budget_if_that_resolve
 ):
     story = History(("settled",))
     story.add(explained_alone(max_evals=20), "epoch 0")
-    assert half_of(explained_alone(max_evals=max_evals), story, TimeBudget(None)) == half
+    assert choose_half(explained_alone(max_evals=max_evals), story, TimeBudget(None)) == half
 
 
 def test_kernel_takes_its_noise_floor_from_its_errors_and_is_not_explained_again(tmp_path):
     ours, _ = follow(tmp_path, method="kernel", max_evals=24, grid=4)
-    assert half_of(ours.explanation, session_of(ours).logbook.history, TimeBudget(None)) == 0
+    assert choose_half(ours.explanation, session_of(ours).logbook.history, TimeBudget(None)) == 0
     assert ours.explanation.training.floor < 1
 
 

@@ -1,9 +1,11 @@
 """Write explanations to every logger of a trainer, to a folder, and to the run's report."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,14 +20,20 @@ from lightning_shap.training.lightning import Trainer
 from lightning_shap.training.logs.disk import (
     NoRoomError,
     check_room,
-    folder_of,
-    name_of,
-    picture_path,
-    place_in,
-    place_of,
+    find_folder,
+    find_name,
+    find_place,
+    find_place_in,
+    name_picture,
 )
-from lightning_shap.training.logs.loggers import EVOLUTION, Entry, is_dummy, log_entry
-from lightning_shap.training.logs.texts import Ending, Settings
+from lightning_shap.training.logs.loggers import (
+    EVOLUTION,
+    SETTINGS,
+    Entry,
+    Text,
+    is_dummy,
+    log_entry,
+)
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.moment import Moment
 
@@ -40,7 +48,7 @@ class _Place:
         name: What messages call it.
         folder: Returns where it writes on this machine, None if nowhere.
         write: Takes an entry; returns what it has no place for.
-        has_settings: It need not get the settings any more.
+        settings: What it was last told of the settings.
         failures: How many explanations in a row it has failed to take.
         warned: A message has named what is wrong with it.
     """
@@ -48,7 +56,7 @@ class _Place:
     name: str
     folder: Callable[[], Path | None]
     write: Callable[[Entry], str | None]
-    has_settings: bool = False
+    settings: str = ""
     failures: int = 0
     warned: bool = False
 
@@ -67,9 +75,7 @@ class Destinations:
     def __init__(self, asked: Configuration, trainer: Trainer) -> None:
         self.asked = asked
         self.trainer = trainer
-        self.settings = Settings(asked.tag, asked.settings)
         self._report = RunReport(asked.tag, inform)
-        self._returns: str | None = None  # what the model's outputs were taken for, as logged
 
     def state_dict(self) -> dict[str, str]:
         """Returns where the report of this run is, for one that resumes it."""
@@ -92,18 +98,12 @@ class Destinations:
         """
         guess = " (a guess)" if record.returns_guessed else ""
         returns = f"{record.returns or 'unknown'}{guess}"
-        values = {**self.settings.values, "isolation": record.isolation, "returns": returns}
-        if self._returns not in (None, returns):
-            for place in self._places:
-                place.has_settings = False
-        self._returns = returns
-        settings = replace(self.settings, values=values)
+        values = {**self.asked.settings, "isolation": record.isolation, "returns": returns}
+        settings = _put_in_words(self.asked.tag, values)
 
         def write_all(place: _Place) -> str | None:
-            # A place that fails twice may fail for the settings' sake: the third time goes without.
-            spare = place.has_settings or place.failures == MOST_FAILURES - 1
-            lack = place.write(entry if spare else replace(entry, text=settings))
-            place.has_settings = True
+            told, place.settings = place.settings, settings.table  # once, even if it fails
+            lack = place.write(entry if told == settings.table else replace(entry, text=settings))
             for number, picture in enumerate(single):
                 alone = replace(entry, picture=picture, name=f"sample_{number}", numbers={})
                 place.write(replace(alone, page=None))
@@ -112,7 +112,7 @@ class Destinations:
         self._write_to(self._places, write_all)
 
     def end(
-        self, pictures: Mapping[str, np.ndarray], ending: Ending, animation: bytes | None = None
+        self, pictures: Mapping[str, np.ndarray], ending: Text, animation: bytes | None = None
     ) -> None:
         """Writes how a training ended to all places.
 
@@ -162,7 +162,7 @@ class Destinations:
         places = []
         for number, (logger, kind) in enumerate(zip(loggers, kinds, strict=True)):
             name = kind if kinds.count(kind) == 1 else f"{kind} (loggers[{number}])"
-            places.append(_Place(name, partial(folder_of, logger), partial(log_entry, logger)))
+            places.append(_Place(name, partial(find_folder, logger), partial(log_entry, logger)))
         if self.asked.save_dir is not None:
             folder = Path(self.asked.save_dir)
             places.append(_Place("save_dir", lambda: folder, partial(_save, folder)))
@@ -193,10 +193,10 @@ class Destinations:
         """Returns where a run keeps its report, a path or an address, and the run's name."""
         first = [logger for logger in self.trainer.loggers if not is_dummy(logger)][:1]
         root = str(self.trainer.default_root_dir)
-        places = [self.asked.save_dir, *map(place_of, first)]
-        places += [*(place_in(root, logger) for logger in first), root]
+        places = [self.asked.save_dir, *map(find_place, first)]
+        places += [*(find_place_in(root, logger) for logger in first), root]
         place = next(place for place in places if place is not None)
-        name = "".join(map(name_of, first)) or Path(place).absolute().name
+        name = "".join(map(find_name, first)) or Path(place).absolute().name
         return place, name or "a training"
 
     def _write_to(self, places: Sequence[_Place], attempt: Callable[[_Place], str | None]) -> None:
@@ -236,6 +236,14 @@ class Destinations:
         return None
 
 
+def _put_in_words(tag: str, settings: Mapping[str, Any]) -> Text:
+    """Returns settings as a markdown table, and as JSON has them: what it lacks is in words."""
+    rows = [f"| {name} | {value} |" for name, value in settings.items()]
+    table = "\n".join(["| setting | value |", "| --- | --- |", *rows])
+    plain = json.loads(json.dumps(dict(settings), default=str))
+    return Text(tag=tag, name=SETTINGS, table=table, plain=plain)
+
+
 def _warn_once(place: _Place, problem: str) -> None:
     if not place.warned:
         place.warned = True
@@ -243,4 +251,4 @@ def _warn_once(place: _Place, problem: str) -> None:
 
 
 def _save(folder: Path, entry: Entry) -> None:
-    save(entry.picture, picture_path(folder, entry.key, entry.step))
+    save(entry.picture, name_picture(folder, entry.key, entry.step))

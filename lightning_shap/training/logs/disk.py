@@ -12,7 +12,7 @@ from lightning_shap.page.run_report import path_of
 RESERVE = 32 * 2**20
 
 
-def place_of(logger: Any) -> str | None:
+def find_place(logger: Any) -> str | None:
     """Returns where a logger keeps the files of this run, a path or an address.
 
     Returns:
@@ -22,34 +22,34 @@ def place_of(logger: Any) -> str | None:
     log_dir, save_dir = getattr(logger, "log_dir", None), getattr(logger, "save_dir", None)
     if log_dir is not None:
         return str(log_dir)
-    return None if save_dir is None else place_in(str(save_dir), logger)
+    return None if save_dir is None else find_place_in(str(save_dir), logger)
 
 
-def place_in(folder: str, logger: Any) -> str:
+def find_place_in(folder: str, logger: Any) -> str:
     """Returns the place of a logger's run in a folder, as Lightning's ``ModelCheckpoint`` does."""
-    return os.path.join(folder, *_names_of(logger))
+    return os.path.join(folder, *_find_names(logger))
 
 
-def name_of(logger: Any) -> str:
+def find_name(logger: Any) -> str:
     """Returns what a logger calls its run, such as ``"lightning_logs/version_3"``."""
     called = getattr(getattr(logger, "experiment", None), "name", None)  # Weights & Biases' own
-    return called if called and isinstance(called, str) else "/".join(_names_of(logger))
+    return called if called and isinstance(called, str) else "/".join(_find_names(logger))
 
 
-def _names_of(logger: Any) -> list[str]:
+def _find_names(logger: Any) -> list[str]:
     """Returns the logger's name and version, without those that it does not have."""
     name, version = getattr(logger, "name", None), getattr(logger, "version", None)
     version = f"version_{version}" if isinstance(version, int) else version
     return [str(part) for part in (name, version) if part not in (None, "")]
 
 
-def folder_of(logger: Any) -> Path | None:
+def find_folder(logger: Any) -> Path | None:
     """Returns where on this machine a logger keeps the files of this run, None if nowhere."""
-    place = place_of(logger)
+    place = find_place(logger)
     return None if place is None else path_of(place)
 
 
-def picture_path(folder: str | Path, key: str, step: int) -> Path:
+def name_picture(folder: str | Path, key: str, step: int) -> Path:
     """Returns where a picture is kept as a file."""
     return Path(folder) / f"{key}-step={step}.png"
 

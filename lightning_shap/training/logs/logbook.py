@@ -1,10 +1,17 @@
 """Log an explanation: a picture, numbers, the page's data; in the end, how the training went."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from lightning_shap.analysis.history.conclusion import Summary
 from lightning_shap.analysis.history.history import History
+from lightning_shap.analysis.history.snapshot import Snapshot
+from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.page.data import PageWriter, numbers_of
+from lightning_shap.pictures.evolution import MOST_ROWS, draw_animation, draw_evolution
 from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.limits import RunningLimit
 from lightning_shap.pictures.photographs import Album
@@ -12,11 +19,15 @@ from lightning_shap.pictures.pixels import Look
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.lightning import Trainer
 from lightning_shap.training.logs.destinations import Destinations
-from lightning_shap.training.logs.ending import conclude
-from lightning_shap.training.logs.loggers import Entry
+from lightning_shap.training.logs.loggers import EVOLUTION, SUMMARY, Entry, Text
+from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.moment import Moment
+from lightning_shap.training.time_budget import TimeBudget
 
 CONTROL = "before training"  # the title of the untrained model's picture
+CHANGED = f"{EVOLUTION}_changed"
+LEAST_HALF = 8  # evaluations; fewer resolve nothing that could be compared
+SAME = 0.9999  # a similarity, where no noise is known
 
 
 class Logbook:
@@ -59,7 +70,7 @@ class Logbook:
             return
         # The untrained model's values are of another size, and would pale all others or be paled.
         control = title == CONTROL
-        moment = Moment.untrained() if control else Moment.of(self.trainer)
+        moment = Moment(0, -1) if control else Moment.of(self.trainer)
         if tag == self.asked.tag:
             snapshot = title if control else f"epoch {moment.epoch}"
             numbers = self.history.add(explanation, snapshot, is_control=control)
@@ -97,14 +108,62 @@ class Logbook:
             half: The same from half the evaluations, or None.
             look: How images are shown.
         """
-        if self.trainer.is_global_zero:
-            conclude(
-                self.destinations,
-                self.history,
-                final,
-                half,
-                tag=self.asked.tag,
-                drawn=self.asked.evolution,
-                look=look,
-                album=self._album,
-            )
+        history, drawn = self.history, self.asked.evolution
+        samples = len(final.record.outputs)
+        if not self.trainer.is_global_zero or not history.snapshots:
+            return
+        if len(history.snapshots[0].verdicts) != samples:
+            return
+        if not history.metrics and drawn is None:  # nobody asked for a history
+            return
+        summary = history.end(final, half)
+        final.training = summary
+        inform("\n  ".join(["ShapCallback, this training:", *summary.lines]))
+        if summary.warning is not None and "learnt" in history.metrics:
+            warn(f"ShapCallback: {summary.warning}")
+        if drawn is None:
+            return
+        snapshots, title = _add_final(history.snapshots, final, summary), "how the maps changed"
+        given: dict[str, Any] = {**look, "album": self._album}
+        pictures = {EVOLUTION: draw_evolution(snapshots, final, **given, title=title)}
+        if changed := _find_most_changed(snapshots):
+            most = f"{title}, of the images whose prediction changed most"
+            pictures[CHANGED] = draw_evolution(snapshots, final, **given, title=most, rows=changed)
+        film = None
+        if drawn == "animated":
+            film = draw_animation(snapshots, final, **given, title=title)
+        words = Text(tag=self.asked.tag, name=SUMMARY, table=summary.markdown, plain=summary.plain)
+        self.destinations.end(pictures, words, film)
+
+
+def choose_half(final: ImageExplanation, history: History, budget: TimeBudget) -> int:
+    """Returns with how many evaluations to explain the final model again, 0 for not at all.
+
+    Where a method knows no standard errors, half of the evaluations show how much of a difference
+    between two maps is that of a budget and not of a model, if there is time for them.
+    """
+    method, half = METHODS[final.record.method], final.record.max_evals // 2
+    wanted = "settled" in history.metrics and bool(history.epochs) and not method.has_error_bars
+    if not wanted or half < LEAST_HALF:
+        return 0
+    return half if budget.choose_evaluations(half, len(final.record.outputs)) == half else 0
+
+
+def _add_final(
+    snapshots: Sequence[Snapshot], final: ImageExplanation, summary: Summary
+) -> list[Snapshot]:
+    """Adds the final model as a snapshot where its maps are not those of the last epoch."""
+    bound = SAME if summary.floor is None else min(summary.floor, SAME)
+    same = bool(summary.to_final) and summary.to_final[-1] >= bound
+    return [*snapshots] if same else [*snapshots, Snapshot.of(final, "final model")]
+
+
+def _find_most_changed(snapshots: Sequence[Snapshot]) -> list[int]:
+    """Returns the images whose prediction changed most often, where not all are shown anyway."""
+    predicted = [one.predicted for one in snapshots if one.predicted is not None]
+    if not predicted or len(predicted[0]) <= MOST_ROWS:
+        return []
+    classes = np.stack(predicted)
+    changes = (classes[1:] != classes[:-1]).any(axis=2).sum(axis=0)
+    most = np.argsort(-changes, kind="stable")[:MOST_ROWS]
+    return sorted(most[changes[most] > 0].tolist())

@@ -17,13 +17,40 @@ from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.page.data import PageData
 from lightning_shap.page.tensorboard import add_explanation, add_picture, samples_written
 from lightning_shap.pictures.saving import save
-from lightning_shap.training.logs.disk import folder_of, picture_path
-from lightning_shap.training.logs.event_files import writer_kept
-from lightning_shap.training.logs.texts import Text
+from lightning_shap.training.logs.disk import find_folder, name_picture
 
 PICTURE = "attributions"
 EVOLUTION = "evolution"
 CLASSES = "classes"
+SETTINGS = "settings"
+SUMMARY = "summary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Holds words that are logged once: what was asked for, or how a training ended.
+
+    Attributes:
+        tag: The callback's.
+        name: Of the words, under the tag.
+        table: The words, in markdown.
+        plain: As JSON has it.
+    """
+
+    tag: str
+    name: str
+    table: str
+    plain: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Returns the name that it is logged under."""
+        return f"{self.tag}/{self.name}"
+
+    @property
+    def group(self) -> str:
+        """Returns its name among all that is known of a run, as settings have the tag's."""
+        return self.tag if self.name == SETTINGS else f"{self.tag}_{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +128,13 @@ def _log_numbers(logger: Any, numbers: Mapping[str, float], step: int) -> None:
 def _to_tensorboard(logger: Any, entry: Entry) -> None:
     # The training's own scalar "epoch" is left alone: TensorBoard has no rows to add it to.
     experiment = logger.experiment
-    with writer_kept(experiment):
-        _log_numbers(logger, entry.numbers, entry.step)
-        add_picture(experiment, entry.key, entry.picture, entry.step)
-        if entry.text is not None:
-            experiment.add_text(entry.text.key, entry.text.table, entry.step)
-        if entry.page is not None:
-            add_explanation(experiment, entry.tag, entry.page, entry.step, entry.numbers)
+    _log_numbers(logger, entry.numbers, entry.step)
+    add_picture(experiment, entry.key, entry.picture, entry.step)
+    if entry.text is not None:
+        experiment.add_text(entry.text.key, entry.text.table, entry.step)
+    if entry.page is not None:
+        add_explanation(experiment, entry.tag, entry.page, entry.step, entry.numbers)
+    experiment.flush()
     if entry.page is not None:  # only now is it sure that they are in the file
         samples_written.setdefault(experiment, set()).add(entry.page.key)
 
@@ -148,7 +175,7 @@ def _to_litlogger(logger: Any, entry: Entry) -> None:
     _log_numbers(logger, entry.numbers, step)
     with TemporaryDirectory() as folder:
         # A file: of an array it would keep every picture in memory as long as the run lasts.
-        path = save(entry.picture, picture_path(folder, "picture", step))
+        path = save(entry.picture, name_picture(folder, "picture", step))
         experiment[entry.key].append(Image(str(path), description=entry.title or ""), step=step)
     if entry.text is not None:
         experiment[entry.text.key] = Words(entry.text.table)
@@ -156,10 +183,10 @@ def _to_litlogger(logger: Any, entry: Entry) -> None:
 
 def _to_files(logger: Any, entry: Entry) -> str | None:
     _log_numbers(logger, entry.row, entry.step)
-    folder = folder_of(logger)
+    folder = find_folder(logger)
     if folder is None:
         return "has no folder on this machine for pictures"
-    save(entry.picture, picture_path(folder, entry.key, entry.step))
+    save(entry.picture, name_picture(folder, entry.key, entry.step))
     if entry.text is not None:
         text = json.dumps(entry.text.plain, indent=2)
         with replace_whole(folder / f"{entry.text.key}.json") as partial:

@@ -11,23 +11,22 @@ import torch
 from torch.utils.data import Dataset
 
 from lightning_shap.engine.regions.image_tree import ImageTrees
-from lightning_shap.errors import ArgumentError
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.ranks import Ranks
 from lightning_shap.training.samples.labels import (
     WhichLabels,
-    highest_class,
+    find_highest_class,
 )
-from lightning_shap.training.samples.loaders import loaders_of, rows_of, validates
+from lightning_shap.training.samples.loaders import find_loaders, find_rows, will_validate
 from lightning_shap.training.samples.offers import Offers
 from lightning_shap.training.samples.reading_process import check_rows, prepare, read
 from lightning_shap.training.samples.samples import (
     ByPredictions,
     Samples,
-    samples_in,
-    tensors_in,
+    find_samples,
+    find_tensors,
 )
-from lightning_shap.training.samples.selection import labels_of, look_up_labels, spread
+from lightning_shap.training.samples.selection import find_all_labels, look_up_labels, spread
 
 if TYPE_CHECKING:
     SamplesLike: TypeAlias = (
@@ -109,11 +108,11 @@ class FixedBatch:
         self.datasets: list[Any] = []
         self.loaders: list[Any] = []
         self._resumed: dict[str, Any] = {}
-        self.offers = Offers(trainer, ranks, size, labels)
+        self.offers = Offers(ranks, size, labels)
         self._unreadable = False
         self.trees = ImageTrees()
 
-    def of_size(self, size: int) -> "FixedBatch":
+    def resize(self, size: int) -> "FixedBatch":
         """Returns another batch of the same fit, of so many rows, the classes in turn."""
         return FixedBatch(
             self.trainer, self.pl_module, self.ranks, size, None, self.seed, self.labels
@@ -142,23 +141,21 @@ class FixedBatch:
         if self.pick is None and self.given is None:
             self.offers.add(batch, first=first)
 
-    def take(self, *, for_good: bool = True) -> Samples | None:
-        """Returns the samples so far, None if there are none yet. All ranks must call it.
+    def take(self) -> Samples | None:
+        """Returns the samples, None if there are none yet. All ranks must call it.
 
-        Args:
-            for_good: Keep to these from now on, even if there are fewer than wanted.
+        From the first call that finds some on they stay, even if there are fewer than wanted.
         """
         if self.pick is None:
             # Loaders may differ from rank to rank. The first one decides for all.
-            self.pick = self.ranks.on_first(self._find_pick)
-        if self.pick is not None:
-            self.offers.clear()
-            return self.pick.samples
-        samples = self.offers.gather()
-        if samples is not None and (for_good or len(samples) >= self.size):
-            self.pick = Pick(samples)
-            self.offers.clear()
-        return samples
+            self.pick = self.ranks.run_on_first(self._find_pick)
+        if self.pick is None:
+            samples = self.offers.gather()
+            self.pick = None if samples is None else Pick(samples)
+        if self.pick is None:
+            return None
+        self.offers.clear()
+        return self.pick.samples
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what leads a resumed run to the same samples: their rows, else themselves."""
@@ -197,20 +194,22 @@ class FixedBatch:
         """Returns the samples that have numbers, or that the user gave; None without either."""
         given = self.given
         if isinstance(given[0] if isinstance(given, tuple) else given, torch.Tensor):
-            return Pick(samples_in(given))
-        loaders = loaders_of(self.trainer)
+            return Pick(find_samples(given))
+        loaders = find_loaders(self.trainer)
         self.loaders = [loader for loader in loaders if loader is not None]
         self.datasets = [loader.dataset for loader in self.loaders]
         loader = loaders[0] if loaders else None
         if given is None or _are_indices(given):
-            if not loaders and validates(self.trainer):
+            if not loaders and will_validate(self.trainer):
                 return None  # its loaders are Lightning's to ask for
         else:
             self.datasets.insert(0, given)
             return self._read(loader, given, range(self.size))
-        rows = None if loader is None else rows_of(loader)
+        rows = None if loader is None else find_rows(loader)
         if given is not None:
-            return self._read_given(loader, rows)
+            if not will_validate(self.trainer):
+                inform("ShapCallback: there is no validation, so samples are training rows")
+            return self._read(loader, getattr(loader, "dataset", None), list(given))  # type: ignore[arg-type]
         if loader is None or not rows or self._unreadable:
             return None
         try:
@@ -220,16 +219,6 @@ class FixedBatch:
             self._unreadable = True
             return None
 
-    def _read_given(self, loader: Any, rows: Sequence[int] | None) -> Pick:
-        given: Any = self.given
-        if rows is None:
-            raise ArgumentError(
-                "samples", "got indices, but the loader has no data set to index; give images"
-            )
-        if not validates(self.trainer):
-            inform("ShapCallback: there is no validation, so samples are rows of the training set")
-        return self._read(loader, loader.dataset, list(given))
-
     def _read_spread(self, loader: Any, rows: Sequence[int]) -> Pick:
         dataset, kept = loader.dataset, self._resumed.get("samples", {})
         if "indices" in kept and max(kept["indices"]) < len(dataset):
@@ -238,17 +227,22 @@ class FixedBatch:
                 return replace(pick, chosen="chosen" in self._resumed)
         if kept:
             warn("ShapCallback: the data set is not that of the checkpoint; it picks new samples")
-        known = labels_of(dataset, self.labels)
+        known = find_all_labels(dataset, self.labels)
         if known is not None:
             pick = self._read(loader, dataset, spread(known, rows, self.size))
             if not _differ(pick, known):
-                return _with_highest(pick, known)
+                return _add_highest(pick, known)
         # Without labels of all rows, or with others than its rows have, as of a target_transform.
         known = None
         if len(rows) > self.size:
             known = look_up_labels(loader, rows, self.size, self.labels, self.seed)
         pick = self._read(loader, dataset, spread(known, rows, self.size))
-        return pick if known is None else _with_highest(pick, known)
+        return pick if known is None else _add_highest(pick, known)
+
+    def spread_rows(self, most: int) -> list[int]:
+        """Returns rows of the data set that samples come from, so many, the classes in turn."""
+        loader = find_loaders(self.trainer)[0]
+        return spread(find_all_labels(loader.dataset, self.labels), find_rows(loader) or (), most)
 
     def read(self, rows: Sequence[int]) -> Pick:
         """Returns rows of the data set that samples come from, prepared as the validation would.
@@ -256,7 +250,7 @@ class FixedBatch:
         Raises:
             ValueError: If there are no such rows.
         """
-        loader = next(iter(loaders_of(self.trainer)), None)
+        loader = next(iter(find_loaders(self.trainer)), None)
         return self._read(loader, getattr(loader, "dataset", None), rows)
 
     def _read(self, loader: Any, dataset: Any, rows: Sequence[int]) -> Pick:
@@ -268,20 +262,20 @@ class FixedBatch:
         rows = check_rows(dataset, rows)
         batch = read(loader, dataset, rows, self.seed)
         digest = 0
-        for _, tensor in tensors_in(batch):
+        for _, tensor in find_tensors(batch):
             plain = tensor.detach().cpu().contiguous()
             digest = zlib.crc32(plain.flatten().view(torch.uint8).numpy().data, digest)
-        take = partial(samples_in, labels=self.labels)
+        take = partial(find_samples, labels=self.labels)
         samples = prepare(self.trainer, self.pl_module, batch, self.seed, take)
         return Pick(samples, [int(row) for row in rows], digest)
 
 
-def _with_highest(pick: Pick, known: np.ndarray) -> Pick:
+def _add_highest(pick: Pick, known: np.ndarray) -> Pick:
     """Returns the samples, with what is known of all labels where they are of the same kind."""
     labels = pick.samples.labels
     if labels is None or labels.dtype != torch.int64 or _differ(pick, known):
         return pick
-    return replace(pick, samples=replace(pick.samples, highest=highest_class(known)))
+    return replace(pick, samples=replace(pick.samples, highest=find_highest_class(known)))
 
 
 def _differ(pick: Pick, known: np.ndarray) -> bool:

@@ -18,7 +18,7 @@ LABEL_STEMS, LABELS = ("label", "target", "class", "categor"), {"y", "cls"}
 ROW_NUMBERS = {"index", "idx", "id", "ids", "indices"}
 
 
-def checked_which(labels: Any) -> WhichLabels:
+def read_which(labels: Any) -> WhichLabels:
     """Returns which labels of the data are meant.
 
     Raises:
@@ -50,9 +50,9 @@ def find_labels(parts: Sequence[tuple[str, Any]], rows: int) -> torch.Tensor | N
         none.
     """
     candidates = [
-        (not _is_label(name), labels.is_floating_point(), _counts(labels), labels)
+        (not _is_label(name), labels.is_floating_point(), _is_count(labels), labels)
         for name, values in parts
-        if not _is_row_number(name) and (labels := as_labels(values, rows)) is not None
+        if not _is_row_number(name) and (labels := make_labels(values, rows)) is not None
     ]
     best = min(candidates, key=lambda candidate: candidate[:3], default=None)
     return None if best is None else best[-1]
@@ -81,7 +81,7 @@ def pick_labels(
         items = list(batch.values()) if isinstance(batch, Mapping) else batch
         there = isinstance(items, (tuple, list)) and -len(items) <= which < len(items)
         values = items[which] if there else None
-    labels = None if values is None else as_labels(values, rows)
+    labels = None if values is None else make_labels(values, rows)
     if labels is None:
         names = sorted({name for name, _ in parts if name})
         held = f"whose parts are {', '.join(map(repr, names))}" if names else "without names"
@@ -91,7 +91,7 @@ def pick_labels(
     return labels
 
 
-def as_labels(values: Any, rows: int) -> torch.Tensor | None:
+def make_labels(values: Any, rows: int) -> torch.Tensor | None:
     """Returns labels in the one form that ``Samples`` has.
 
     Whole numbers or booleans, (N,) or (N, 1), in any type, are classes, as are rows (N, K) of
@@ -124,7 +124,7 @@ def as_labels(values: Any, rows: int) -> torch.Tensor | None:
     return numbers if values.is_floating_point() else None
 
 
-def class_numbers(labels: torch.Tensor | None) -> np.ndarray | None:
+def number_classes(labels: torch.Tensor | None) -> np.ndarray | None:
     """Returns an int (N,) for each label, of which equal ones are of one kind; None for numbers."""
     if labels is None or labels.is_floating_point():
         return None
@@ -134,13 +134,13 @@ def class_numbers(labels: torch.Tensor | None) -> np.ndarray | None:
     return kinds
 
 
-def highest_class(labels: np.ndarray) -> int | None:
+def find_highest_class(labels: np.ndarray) -> int | None:
     """Returns the highest class number among labels (N,), None where all are unknown."""
     known = labels[labels != IGNORED]
     return int(known.max()) if len(known) else None
 
 
-def joined_labels(parts: Sequence[torch.Tensor]) -> torch.Tensor | None:
+def join_labels(parts: Sequence[torch.Tensor]) -> torch.Tensor | None:
     """Returns the labels of several batches in one form, None if there is none."""
     several = next((part for part in parts if part.dtype == torch.bool), None)
     if several is not None:  # where each image happened to have one class, they look like numbers
@@ -165,16 +165,16 @@ def _as_tensor(values: Any, rows: int) -> torch.Tensor | None:
 
 
 def _is_label(name: str) -> bool:
-    return bool(_words(name) & LABELS) or any(stem in name.lower() for stem in LABEL_STEMS)
+    return bool(_split_words(name) & LABELS) or any(stem in name.lower() for stem in LABEL_STEMS)
 
 
 def _is_row_number(name: str) -> bool:
-    return bool(_words(name) & ROW_NUMBERS) and not _is_label(name)
+    return bool(_split_words(name) & ROW_NUMBERS) and not _is_label(name)
 
 
-def _words(name: str) -> set[str]:
+def _split_words(name: str) -> set[str]:
     return set(re.split(r"[^a-z]+", name.lower()))
 
 
-def _counts(labels: torch.Tensor) -> bool:
+def _is_count(labels: torch.Tensor) -> bool:
     return labels.ndim == 1 and len(labels) > 1 and bool((labels.diff() == 1).all())

@@ -1,69 +1,28 @@
 """Find the loader that samples come from, and which rows it deals out."""
 
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from typing import Any
 
 from torch.utils.data import BatchSampler, IterableDataset
-
-from lightning_shap.training.samples.reading_process import call_apart
 
 # Samplers that deal out every row, each in an order of its own.
 OF_ALL_ROWS = {"SequentialSampler", "RandomSampler", "DistributedSampler"}
 
 
-@dataclass(frozen=True)
-class Deal:
-    """Says which rows of its data a process gets, where these are dealt out in their order.
-
-    Attributes:
-        stride: How far apart they lie.
-        offset: Which one is the first.
-        rows: How many there are; what is dealt out beyond them was dealt out before.
-    """
-
-    stride: int = 1
-    offset: int = 0
-    rows: int = sys.maxsize
-
-    @classmethod
-    def of(cls, loader: Any) -> "Deal":
-        """Returns how a loader of this process deals."""
-        sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
-        sampler = getattr(loader, "sampler", None) if sampler is None else sampler
-        stride, offset = getattr(sampler, "num_replicas", 1), getattr(sampler, "rank", 0)
-        return cls(stride, offset, length_of(loader))
-
-    def place(self, number: int) -> int:
-        """Returns where in the data this process's row of a number lies."""
-        return self.offset + self.stride * number
-
-
-def length_of(loader: Any) -> int:
-    """Returns how many rows a loader's data set has, very many where it does not say."""
-    try:
-        return len(loader.dataset)
-    except (TypeError, AttributeError, NotImplementedError):
-        return sys.maxsize
-
-
-def loaders_of(trainer: Any) -> list[Any]:
+def find_loaders(trainer: Any) -> list[Any]:
     """Returns a training's loaders, its validation's first; None for one without a data set.
 
     A validation whose loaders Lightning has not asked for yet is waited for: there are no loaders
     then. A sparse validation is no reason to explain training images, nor to call anybody's hook.
     """
-    validation = _validation_loaders(trainer) if validates(trainer) else None
-    if validation is None and validates(trainer):
+    validation = _find_validation_loaders(trainer) if will_validate(trainer) else None
+    if validation is None and will_validate(trainer):
         return []
-    leaves = _leaves([validation, trainer.train_dataloader])
+    leaves = _find_leaves([validation, trainer.train_dataloader])
     return [loader if hasattr(loader, "dataset") else None for loader in leaves]
 
 
-def validates(trainer: Any) -> bool:
+def will_validate(trainer: Any) -> bool:
     """Returns whether a validation will ever run, as far as this rank can see."""
     if not trainer.enable_validation:
         return False
@@ -73,7 +32,7 @@ def validates(trainer: Any) -> bool:
     return any(count > 0 for count in (batches if isinstance(batches, list) else [batches]))
 
 
-def rows_of(loader: Any) -> Sequence[int] | None:
+def find_rows(loader: Any) -> Sequence[int] | None:
     """Returns the rows that a loader deals out, ascending; None if they have no numbers.
 
     Not all rows, where a sampler picks: the others may be what the model trains on.
@@ -87,13 +46,13 @@ def rows_of(loader: Any) -> Sequence[int] | None:
         return None
     batches = getattr(loader, "batch_sampler", None)
     if batches is not None and type(batches) is not BatchSampler:
-        return _dealt_out(batches, everything)
+        return _find_picked(batches, everything)
     sampler = getattr(batches, "sampler", getattr(loader, "sampler", None))
     # Lightning wraps a sampler in one that deals its rows out to the ranks.
     sampler = getattr(getattr(sampler, "dataset", None), "_sampler", sampler)
     if sampler is None or _is_of_all_rows(sampler):
         return everything
-    return _dealt_out(sampler, everything)
+    return _find_picked(sampler, everything)
 
 
 def _is_of_all_rows(sampler: Any) -> bool:
@@ -101,44 +60,30 @@ def _is_of_all_rows(sampler: Any) -> bool:
     return bool(kinds & OF_ALL_ROWS) and not getattr(sampler, "replacement", False)
 
 
-def _dealt_out(sampler: Any, everything: range) -> Sequence[int] | None:
-    """Returns what a sampler deals out in one pass, called apart, as it may count or draw."""
-    indices = getattr(sampler, "indices", None)
-    if indices is None:
-        try:
-            indices = call_apart((sampler,), partial(_pass_of, len(everything)), 0)
-        except Exception:  # somebody else's code
-            return None
+def _find_picked(sampler: Any, everything: range) -> Sequence[int] | None:
+    """Returns the rows that a sampler names, as ``SubsetRandomSampler`` does, and None else.
+
+    It is not asked for them in a pass of its own, since it may count or draw.
+    """
     try:
+        indices = getattr(sampler, "indices", ())
         rows = sorted({row for index in indices if (row := int(index)) == index})
     except (TypeError, ValueError):
         return None
     return rows if rows and rows[0] >= 0 and rows[-1] < len(everything) else None
 
 
-def _pass_of(most: int, samplers: tuple[Any]) -> list[Any]:
-    return list(islice(_flat(samplers[0]), most))
-
-
-def _flat(batches: Any) -> Iterator[Any]:
-    for item in batches:
-        if isinstance(item, (list, tuple)):
-            yield from item
-        else:
-            yield item
-
-
-def _leaves(loaders: Any) -> Iterator[Any]:
+def _find_leaves(loaders: Any) -> Iterator[Any]:
     if isinstance(loaders, dict):
         loaders = list(loaders.values())
     if isinstance(loaders, (list, tuple)):
         for loader in loaders:
-            yield from _leaves(loader)
+            yield from _find_leaves(loader)
     elif loaders is not None:
         yield loaders
 
 
-def _validation_loaders(trainer: Any) -> Any:
+def _find_validation_loaders(trainer: Any) -> Any:
     """Returns those that Lightning has asked for, or was given: hooks are its to call."""
     if trainer.val_dataloaders is not None:
         return trainer.val_dataloaders

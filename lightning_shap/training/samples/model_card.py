@@ -5,7 +5,7 @@ as plain values that load without running code.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ from lightning_shap.engine.class_names import read_timm_config
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.lightning import LightningModule, Trainer
 from lightning_shap.training.samples.fixed_batch import FixedBatch
-from lightning_shap.training.samples.normalisation import by_channel, normalisation_of, steps_of
-from lightning_shap.training.samples.samples import Samples, class_names_of, layers_of
+from lightning_shap.training.samples.normalisation import (
+    find_normalisation,
+    find_steps,
+    repeat_by_channel,
+)
+from lightning_shap.training.samples.samples import Samples, find_data_names, find_layers
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,8 @@ class ModelCard:
     multi_label: bool = False
     shown_channels: list[int] | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns plain values, for a checkpoint."""
-        return asdict(self)
 
-
-def model_card(
+def make_model_card(
     asked: Configuration,
     trainer: Trainer,
     pl_module: LightningModule,
@@ -87,39 +87,39 @@ def model_card(
     images, labels = samples.images, samples.labels
     sides: tuple[Any, Any] = asked.mean, asked.std
     if asked.mean is None:
-        found = normalisation_of([*datasets, *batch.loaders], pl_module, images)
+        found = find_normalisation([*datasets, *batch.loaders], pl_module, images)
         sides = found or sides
-    mean, std = (by_channel(side, images.shape[1]) for side in sides)
-    transform = next((t for dataset in datasets[:1] for t in _transforms(dataset)), None)
-    files = None if rows is None or not datasets else _files(datasets[0], rows)
-    crop_pct, interpolation = _resized(transform, images.shape[-1])
+    mean, std = (repeat_by_channel(side, images.shape[1]) for side in sides)
+    transform = next((t for dataset in datasets[:1] for t in _find_transforms(dataset)), None)
+    files = None if rows is None or not datasets else _find_files(datasets[0], rows)
+    crop_pct, interpolation = _find_resize(transform, images.shape[-1])
     names, channels = asked.class_names, asked.channels
     sources = [*datasets, getattr(trainer, "datamodule", None)]
     return ModelCard(
         input_size=list(images.shape[1:]),
-        module_class=f"{_module_name(kind)}.{kind.__qualname__}",
+        module_class=f"{_find_module_name(kind)}.{kind.__qualname__}",
         module=asked.module,
-        architecture=_architecture(pl_module),
-        class_names=[*map(str, names)] if names else class_names_of(datasets),
+        architecture=_find_architecture(pl_module),
+        class_names=[*map(str, names)] if names else find_data_names(datasets),
         mean=None if mean is None else [*mean],
         std=None if std is None else [*std],
         crop_pct=crop_pct,
         interpolation=interpolation,
         transform=None if transform is None else repr(transform),
-        dataset=None if files is None else _root(datasets[0]),
+        dataset=None if files is None else _find_root(datasets[0]),
         files=files,
         labels=labels.tolist() if labels is not None and labels.dtype == torch.int64 else None,
         returns=asked.question.returns,
         multi_label=asked.multi_label,
         shown_channels=(
-            _rgb_channels(sources, images.shape[1])
+            _find_rgb_channels(sources, images.shape[1])
             if channels is None
             else np.atleast_1d(channels).tolist()
         ),
     )
 
 
-def _rgb_channels(sources: Sequence[Any], count: int) -> list[int] | None:
+def _find_rgb_channels(sources: Sequence[Any], count: int) -> list[int] | None:
     """Returns the places of ``rgb_bands`` among the bands of images, as torchgeo names them.
 
     Args:
@@ -129,9 +129,13 @@ def _rgb_channels(sources: Sequence[Any], count: int) -> list[int] | None:
     Returns:
         Three places; None where no names, or several that do not agree, say where they are.
     """
-    layers = [layer for source in sources for layer in layers_of(source)]
+    layers = [layer for source in sources for layer in find_layers(source)]
     wanted, *orders = (
-        [names for layer in layers if (names := _names(getattr(layer, name, None))) is not None]
+        [
+            names
+            for layer in layers
+            if (names := _read_names(getattr(layer, name, None))) is not None
+        ]
         for name in ("rgb_bands", "bands", "all_bands")
     )
     places = {
@@ -143,13 +147,13 @@ def _rgb_channels(sources: Sequence[Any], count: int) -> list[int] | None:
     return [*places.pop()] if len(places) == 1 else None
 
 
-def _names(given: Any) -> list[str] | None:
+def _read_names(given: Any) -> list[str] | None:
     """Returns different names in their order, None for anything else."""
     listed = isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given)
     return [*given] if listed and len({*given}) == len(given) else None
 
 
-def _module_name(kind: type) -> str:
+def _find_module_name(kind: type) -> str:
     """Returns the module that a class can be imported from; of a script, its file's name."""
     if kind.__module__ != "__main__":
         return kind.__module__
@@ -158,22 +162,22 @@ def _module_name(kind: type) -> str:
     return Path(getattr(__main__, "__file__", None) or "__main__").stem
 
 
-def _architecture(pl_module: torch.nn.Module) -> str | None:
+def _find_architecture(pl_module: torch.nn.Module) -> str | None:
     """Returns timm's name of the first of its networks inside."""
     named = (read_timm_config(part).get("architecture") for part in pl_module.modules())
     return next((name for name in named if isinstance(name, str)), None)
 
 
-def _transforms(dataset: Any) -> Iterator[Any]:
-    for layer in layers_of(dataset):
+def _find_transforms(dataset: Any) -> Iterator[Any]:
+    for layer in find_layers(dataset):
         transform = getattr(layer, "transform", None)
         if transform is not None:
             yield transform
 
 
-def _resized(transform: Any, side: int) -> tuple[float | None, str | None]:
+def _find_resize(transform: Any, side: int) -> tuple[float | None, str | None]:
     """Returns timm's ``crop_pct`` and ``interpolation`` of a Resize before a centre crop."""
-    for step in steps_of(transform):
+    for step in find_steps(transform):
         if type(step).__name__ == "Resize":
             size = getattr(step, "size", None)
             size = size[0] if isinstance(size, Sequence) and len(set(size)) == 1 else size
@@ -183,10 +187,10 @@ def _resized(transform: Any, side: int) -> tuple[float | None, str | None]:
     return None, None
 
 
-def _files(dataset: Any, rows: Sequence[int]) -> list[str] | None:
+def _find_files(dataset: Any, rows: Sequence[int]) -> list[str] | None:
     """Returns the files of some rows of an image folder, or of a subset of one."""
     if isinstance(dataset, Subset):
-        return _files(dataset.dataset, [int(dataset.indices[row]) for row in rows])
+        return _find_files(dataset.dataset, [int(dataset.indices[row]) for row in rows])
     pairs = getattr(dataset, "samples", getattr(dataset, "imgs", None))
     if not isinstance(pairs, Sequence):
         return None
@@ -197,8 +201,8 @@ def _files(dataset: Any, rows: Sequence[int]) -> list[str] | None:
     return [str(Path(path).absolute()) for path in paths]
 
 
-def _root(dataset: Any) -> str | None:
-    for layer in layers_of(dataset):
+def _find_root(dataset: Any) -> str | None:
+    for layer in find_layers(dataset):
         root = getattr(layer, "root", None)
         if isinstance(root, (str, Path)) and Path(root).is_dir():
             return str(Path(root).absolute())

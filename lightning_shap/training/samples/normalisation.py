@@ -16,11 +16,10 @@ import numpy as np
 import torch
 
 from lightning_shap.engine.class_names import read_timm_config
-from lightning_shap.training.samples.samples import layers_of
+from lightning_shap.training.samples.samples import find_layers
 
-FILLED = (
-    0.7  # of [0, 1]: what photographs reach, and images in [-1, 1] by ImageNet's numbers do not
-)
+# Of [0, 1]: what photographs reach, and images in [-1, 1] by ImageNet's numbers do not.
+FILLED = 0.7
 DEPTH = 12  # of lists in objects in functions
 MANY = 64  # items are data, not the steps of a transform
 STDLIB = sysconfig.get_path("stdlib")
@@ -40,15 +39,14 @@ class Normalisation(NamedTuple):
     sure: bool
 
 
-def normalisation_of(
+def find_normalisation(
     datasets: Sequence[Any], module: torch.nn.Module, images: torch.Tensor
 ) -> tuple[list[float], list[float]] | None:
     """Returns mean and std by which images were normalised, None if nothing says so.
 
     Looked for in what the data sets call to prepare their images: torchvision's, timm's and
-    albumentations' ``Normalize``, torchvision's presets, Hugging Face's image processors. Where no
-    attribute of theirs is one, in what their ``__getitem__`` takes by name from the class or the
-    module, as long as these agree. Then,
+    albumentations' ``Normalize``, torchvision's presets, Hugging Face's image processors, in their
+    attributes and in what their ``__getitem__`` takes by name from the class or the module. Then,
     unless the images lie in [0, 1] already, in what the module says of its inputs, as by timm's
     ``pretrained_cfg``.
 
@@ -61,20 +59,20 @@ def normalisation_of(
         module: The model, or what holds it.
         images: Float tensor (N, C, H, W), as the model takes them.
     """
-    layers = [layer for dataset in datasets for layer in layers_of(dataset)]
+    layers = [layer for dataset in datasets for layer in find_layers(dataset)]
     found = [
         normalisation
         for layer in layers
-        for step in _callables_of(layer)
-        for normalisation in _said_by(step)
-    ] or _said_by_name(layers)
-    if not _within_unit(images):
+        for step in _find_callables(layer)
+        for normalisation in _read_step(step)
+    ]
+    if not _is_within_unit(images):
         found += [
-            normalisation for part in module.modules() for normalisation in _said_by_module(part)
+            normalisation for part in module.modules() for normalisation in _read_module(part)
         ]
     candidates: dict[tuple[tuple[float, ...], tuple[float, ...]], bool] = {}
     for one in found:
-        mean, std = (by_channel(side, images.shape[1]) for side in (one.mean, one.std))
+        mean, std = (repeat_by_channel(side, images.shape[1]) for side in (one.mean, one.std))
         if mean is not None and std is not None:
             candidates[mean, std] = one.sure or candidates.get((mean, std), False)
     believed = []
@@ -82,7 +80,7 @@ def normalisation_of(
         factor, offset = (images.new_tensor(side)[:, None, None] for side in (std, mean))
         pixels = images * factor + offset
         width = float(pixels.max() - pixels.min())
-        if _within_unit(pixels) and (sure or width > FILLED):
+        if _is_within_unit(pixels) and (sure or width > FILLED):
             believed.append((sure, width, list(mean), list(std)))
     if not believed:
         return None
@@ -91,12 +89,12 @@ def normalisation_of(
     return best[0], best[1]
 
 
-def steps_of(transform: Any) -> Iterator[Any]:
+def find_steps(transform: Any) -> Iterator[Any]:
     """Yields a transform and whatever it calls in turn, such as the steps of a composition."""
-    yield from _callables_in(transform, set(), DEPTH)
+    yield from _walk_callables(transform, set(), DEPTH)
 
 
-def _said_by(step: Any) -> Iterator[Normalisation]:
+def _read_step(step: Any) -> Iterator[Normalisation]:
     """Yields what a step of a transform says of the mean and std it works with."""
     mean, std = getattr(step, "mean", None), getattr(step, "std", None)
     # albumentations has a Normalize that goes by each image's own mean, and knows others.
@@ -105,24 +103,10 @@ def _said_by(step: Any) -> Iterator[Normalisation]:
         # Others have such numbers, too: noise that is added, for one.
         yield Normalisation(mean, std, type(step).__name__ == "Normalize")
     if hasattr(step, "image_mean") and hasattr(step, "image_std"):
-        yield from _said_by_processor(step)
+        yield from _read_processor(step)
 
 
-def _said_by_name(layers: Sequence[Any]) -> list[Normalisation]:
-    """Returns what the ``__getitem__`` of some data sets says by names, if that is one thing."""
-    seen: set[int] = {id(layer) for layer in layers}
-    said = [
-        normalisation
-        for layer in layers
-        for part in _named_in_getitem(type(layer))
-        for step in _callables_in(part, seen, DEPTH)
-        for normalisation in _said_by(step)
-    ]
-    different = {(repr(one.mean), repr(one.std)) for one in said}
-    return said if len(different) == 1 else []
-
-
-def _said_by_processor(processor: Any) -> Iterator[Normalisation]:
+def _read_processor(processor: Any) -> Iterator[Normalisation]:
     """Yields what one of Hugging Face's image processors does to pixels."""
     mean, std = np.zeros(1), np.ones(1)
     if getattr(processor, "do_normalize", False):
@@ -137,16 +121,16 @@ def _said_by_processor(processor: Any) -> Iterator[Normalisation]:
         yield Normalisation(mean / (255 * scale), std / (255 * scale), True)
 
 
-def _said_by_module(part: torch.nn.Module) -> Iterator[Normalisation]:
+def _read_module(part: torch.nn.Module) -> Iterator[Normalisation]:
     config = read_timm_config(part)
     if "mean" in config and "std" in config:
         yield Normalisation(config["mean"], config["std"], False)
     # A preset or a Normalize that a module keeps: it may be part of the model or come before it.
-    for mean, std, _ in _said_by(part):
+    for mean, std, _ in _read_step(part):
         yield Normalisation(mean, std, False)
 
 
-def by_channel(numbers: Any, channels: int) -> tuple[float, ...] | None:
+def repeat_by_channel(numbers: Any, channels: int) -> tuple[float, ...] | None:
     """Returns finite numbers, one for each channel, None if these are none."""
     try:
         flat = torch.as_tensor(numbers, dtype=torch.double).flatten()
@@ -156,22 +140,22 @@ def by_channel(numbers: Any, channels: int) -> tuple[float, ...] | None:
     return tuple(flat.expand(channels).tolist()) if fits else None
 
 
-def _within_unit(images: torch.Tensor) -> bool:
+def _is_within_unit(images: torch.Tensor) -> bool:
     return bool(images.min() >= -0.01 and images.max() <= 1.01)
 
 
-def _callables_of(layer: Any) -> Iterator[Any]:
+def _find_callables(layer: Any) -> Iterator[Any]:
     """Yields whatever a data set or loader calls: its attributes, and what these call in turn."""
     seen: set[int] = {id(layer)}
     held = [*getattr(layer, "__dict__", {}).values()]
     custom = getattr(layer, "format", None)  # datasets.Dataset.set_transform
     if isinstance(custom, Mapping):
         held.append(custom.get("format_kwargs"))
-    for part in held:
-        yield from _callables_in(part, seen, DEPTH)
+    for part in [*held, *_find_named(type(layer))]:
+        yield from _walk_callables(part, seen, DEPTH)
 
 
-def _named_in_getitem(kind: type) -> Iterator[Any]:
+def _find_named(kind: type) -> Iterator[Any]:
     """Yields a class's ``__getitem__``, and what it and other methods so named take by name."""
     seen: set[str] = set()
     waiting = ["__getitem__"]
@@ -185,10 +169,10 @@ def _named_in_getitem(kind: type) -> Iterator[Any]:
             yield part
         elif not _is_a_librarys(part.__code__):
             yield part
-            waiting += _names_in(part.__code__)
+            waiting += _find_names(part.__code__)
 
 
-def _callables_in(part: Any, seen: set[int], depth: int) -> Iterator[Any]:
+def _walk_callables(part: Any, seen: set[int], depth: int) -> Iterator[Any]:
     if depth == 0 or id(part) in seen or part is None:
         return
     seen.add(id(part))
@@ -196,27 +180,27 @@ def _callables_in(part: Any, seen: set[int], depth: int) -> Iterator[Any]:
         if len(part) > MANY:
             return
         inner: Iterator[Any] = iter(part.values() if isinstance(part, dict) else part)
-    elif not callable(part) or isinstance(part, (type, ModuleType)) or _learns(part):
+    elif not callable(part) or isinstance(part, (type, ModuleType)) or _is_model(part):
         return
     else:
         yield part
-        inner = _held_by(part)
+        inner = _find_held(part)
     for item in inner:
-        yield from _callables_in(item, seen, depth - 1)
+        yield from _walk_callables(item, seen, depth - 1)
 
 
-def _held_by(step: Callable[..., Any]) -> Iterator[Any]:
+def _find_held(step: Callable[..., Any]) -> Iterator[Any]:
     """Yields what a function or an object may call when it is called."""
     if isinstance(step, MethodType):
         owner = step.__self__
         yield from [owner] if callable(owner) else getattr(owner, "__dict__", {}).values()
         yield step.__func__
     elif isinstance(step, FunctionType):
-        yield from (_content(cell) for cell in step.__closure__ or ())
+        yield from (_read_cell(cell) for cell in step.__closure__ or ())
         yield from step.__defaults__ or ()
         yield from (step.__kwdefaults__ or {}).values()
         if not _is_a_librarys(step.__code__):
-            yield from (step.__globals__.get(name) for name in _names_in(step.__code__))
+            yield from (step.__globals__.get(name) for name in _find_names(step.__code__))
     elif isinstance(step, partial):
         yield from (step.func, *step.args, *step.keywords.values())
     else:
@@ -229,21 +213,21 @@ def _is_a_librarys(code: CodeType) -> bool:
     return "site-packages" in parts or "dist-packages" in parts or STDLIB in code.co_filename
 
 
-def _names_in(code: CodeType) -> Iterator[str]:
+def _find_names(code: CodeType) -> Iterator[str]:
     """Yields the global names a function uses, also in comprehensions before Python 3.12."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names_in(constant)
+            yield from _find_names(constant)
 
 
-def _content(cell: Any) -> Any:
+def _read_cell(cell: Any) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # assigned later than it is asked for
         return None
 
 
-def _learns(part: Any) -> bool:
+def _is_model(part: Any) -> bool:
     """Returns whether it is a model, which knows mean and std in other ways than a transform."""
     return isinstance(part, torch.nn.Module) and next(part.parameters(), None) is not None

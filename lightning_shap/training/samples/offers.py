@@ -1,27 +1,23 @@
 """Take samples from the first batches, where the rows of a data set have no numbers."""
 
-import sys
 from typing import Any
 
 from lightning_shap.training.messages import inform, warn
-from lightning_shap.training.ranks import Ranks, in_turn
+from lightning_shap.training.ranks import Ranks, restore_order
 from lightning_shap.training.samples.labels import WhichLabels
-from lightning_shap.training.samples.loaders import length_of, loaders_of
-from lightning_shap.training.samples.samples import Samples, joined, samples_in
+from lightning_shap.training.samples.samples import Samples, find_samples, join_samples
 
 
 class Offers:
     """Keeps the first rows of the batches that a rank sees, as many as are wanted.
 
     Args:
-        trainer: The trainer.
         ranks: The trainer's.
         wanted: How many samples all ranks need.
         labels: Which labels of the data are true, None for those that are found.
     """
 
-    def __init__(self, trainer: Any, ranks: Ranks, wanted: int, labels: WhichLabels) -> None:
-        self.trainer = trainer
+    def __init__(self, ranks: Ranks, wanted: int, labels: WhichLabels) -> None:
         self.ranks = ranks
         self.wanted = wanted
         self.labels = labels
@@ -43,7 +39,7 @@ class Offers:
         if missing <= 0:
             return
         try:
-            self._offered.append(samples_in(batch, self.labels)[:missing])
+            self._offered.append(find_samples(batch, self.labels)[:missing])
         except Exception as error:  # raised when the samples are needed, on all ranks alike
             self._problem = error
 
@@ -54,19 +50,14 @@ class Offers:
     def gather(self) -> Samples | None:
         """Returns the first rows that all ranks have, in the order of the data; None for none."""
 
-        def mine() -> tuple[Samples | None, int]:
+        def mine() -> Samples | None:
             if not self._offered and self._problem is not None:
                 raise self._problem
-            rows = _rows_there_are(self.trainer)
-            return joined(self._offered) if self._offered else None, rows
+            return join_samples(self._offered) if self._offered else None
 
         offers = self.ranks.gather(mine)
-        rows = [[offer[i : i + 1] for i in range(len(offer))] for offer, _ in offers if offer]
-        if not rows:
-            return None
-        # A distributed sampler repeats some rows to deal evenly.
-        there_are = self.wanted if self.ranks.size == 1 else max(count for _, count in offers)
-        return joined(in_turn(rows)[: min(self.wanted, there_are)])
+        rows = [[offer[i : i + 1] for i in range(len(offer))] for offer in offers if offer]
+        return join_samples(restore_order(rows)[: self.wanted]) if rows else None
 
     def say_lack(self, title: str, *, expected: bool) -> None:
         """Says once that there are no samples yet, as a warning where some were expected."""
@@ -76,10 +67,3 @@ class Offers:
                 f"ShapCallback has no samples yet for {title!r}, and waits for the first "
                 "validation batch; give samples=, or num_sanity_val_steps=1 to the Trainer"
             )
-
-
-def _rows_there_are(trainer: Any) -> int:
-    for loader in loaders_of(trainer)[:1]:
-        if getattr(loader, "batch_size", None) is not None:
-            return length_of(loader)
-    return sys.maxsize

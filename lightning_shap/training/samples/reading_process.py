@@ -72,23 +72,14 @@ def read(loader: Any, dataset: Any, rows: Sequence[int], seed: int) -> Any:
         Exception: Whatever the data set raises.
     """
     collate = getattr(loader, "collate_fn", None)
-    prepare = getattr(loader, "worker_init_fn", None) if getattr(loader, "num_workers", 0) else None
 
-    def batch(owners: tuple[Any, Any, Any]) -> Any:
-        dataset, collate, prepare = owners
-        if prepare is not None:
-            _pose_as_worker(dataset, seed)
-            prepare(0)
+    def batch(owners: tuple[Any, Any]) -> Any:
+        data, collate = owners
         generator = torch.Generator().manual_seed(seed)
-        return next(
-            iter(
-                DataLoader(
-                    dataset, batch_sampler=[list(rows)], collate_fn=collate, generator=generator
-                )
-            )
-        )
+        ways = {"batch_sampler": [list(rows)], "collate_fn": collate, "generator": generator}
+        return next(iter(DataLoader(data, **ways)))
 
-    return call_apart((dataset, collate, prepare), batch, seed)
+    return call_apart((dataset, collate), batch, seed)
 
 
 def check_rows(dataset: Any, rows: Sequence[int]) -> list[int]:
@@ -262,13 +253,6 @@ def _answer(sender: Any, work: Callable[[], Any], seed: int) -> None:
         words = None if worked else RuntimeError(f"{type(cause).__name__}: {cause}")
         parcel = pickle.dumps((False, words))
     sender.send_bytes(parcel)
-
-
-def _pose_as_worker(dataset: Any, seed: int) -> None:
-    """Lets a loader's own start of a worker find what it asks torch for."""
-    worker = torch.utils.data._utils.worker
-    with suppress(AttributeError, TypeError):
-        worker._worker_info = worker.WorkerInfo(id=0, num_workers=1, seed=seed, dataset=dataset)
 
 
 def _is_written(owner: Any, name: str) -> bool:

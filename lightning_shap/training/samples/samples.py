@@ -13,9 +13,9 @@ from lightning_shap.engine.incoming import bring_to_host, say_no_images, strip_c
 from lightning_shap.errors import ArgumentError, ArgumentTypeError
 from lightning_shap.training.samples.labels import (
     WhichLabels,
+    find_highest_class,
     find_labels,
-    highest_class,
-    joined_labels,
+    join_labels,
     pick_labels,
 )
 
@@ -47,7 +47,7 @@ class Samples:
         if self.binary is None:
             object.__setattr__(self, "binary", _could_be_binary(self.labels))
         if self.highest is None and self.labels is not None and self.labels.dtype == torch.int64:
-            object.__setattr__(self, "highest", highest_class(self.labels.numpy()))
+            object.__setattr__(self, "highest", find_highest_class(self.labels.numpy()))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -64,7 +64,7 @@ class Samples:
         return Samples(self.images[rows], labels, self.binary, self.highest)
 
 
-def samples_in(batch: Any, labels: WhichLabels = None) -> Samples:
+def find_samples(batch: Any, labels: WhichLabels = None) -> Samples:
     """Returns the images and labels of a batch, on the CPU, whatever holds them.
 
     The first floating tensor with four axes is the images. Labels are found by their names, else
@@ -77,17 +77,17 @@ def samples_in(batch: Any, labels: WhichLabels = None) -> Samples:
     Raises:
         ValueError: If there are no images, or no such labels.
     """
-    found = seen_in(batch, labels)
+    found = view_samples(batch, labels)
     return Samples(found.images.detach().cpu().clone(), found.labels)
 
 
-def seen_in(batch: Any, labels: WhichLabels = None) -> Samples:
+def view_samples(batch: Any, labels: WhichLabels = None) -> Samples:
     """Returns the labels of a batch with its own images, wherever these are.
 
     Raises:
         ValueError: If there are no images, or no such labels.
     """
-    parts = list(tensors_in(batch))
+    parts = list(find_tensors(batch))
     place = next((i for i, (_, tensor) in enumerate(parts) if are_images(tensor)), None)
     if place is None:
         raise ArgumentError("samples", say_no_images(batch, (tensor for _, tensor in parts)))
@@ -102,7 +102,7 @@ def are_images(tensor: torch.Tensor) -> bool:
     return tensor.ndim == 4 and tensor.is_floating_point()
 
 
-def joined(parts: Sequence[Samples]) -> Samples:
+def join_samples(parts: Sequence[Samples]) -> Samples:
     """Returns several batches as one; with labels only if all of them have some.
 
     Raises:
@@ -117,11 +117,11 @@ def joined(parts: Sequence[Samples]) -> Samples:
     labels = [part.labels for part in parts if part.labels is not None]
     return Samples(
         torch.cat([part.images for part in parts]),
-        joined_labels(labels) if len(labels) == len(parts) else None,
+        join_labels(labels) if len(labels) == len(parts) else None,
     )
 
 
-def layers_of(dataset: Any) -> Iterator[Any]:
+def find_layers(dataset: Any) -> Iterator[Any]:
     """Yields a data set or loader, and what it wraps as ``dataset``, ``subset`` or ``datasets``."""
     seen: list[Any] = []
     while dataset is not None and not any(dataset is layer for layer in seen):
@@ -132,20 +132,20 @@ def layers_of(dataset: Any) -> Iterator[Any]:
         dataset = getattr(dataset, "dataset", getattr(dataset, "subset", inner))
 
 
-def tensors_in(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+def find_tensors(batch: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """Yields the tensors in a batch, made plain, each with the name that it is kept under."""
     if isinstance(batch, torch.Tensor):
         yield name, strip_class(batch)
     elif isinstance(batch, Mapping):
         for key, part in batch.items():
-            yield from tensors_in(part, str(key))
+            yield from find_tensors(part, str(key))
     elif isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        yield from tensors_in(dict(zip(batch._fields, batch, strict=True)))
+        yield from find_tensors(dict(zip(batch._fields, batch, strict=True)))
     elif isinstance(batch, (tuple, list)):
         for part in batch:
-            yield from tensors_in(part, name)
+            yield from find_tensors(part, name)
     elif is_dataclass(batch):
-        yield from tensors_in({field.name: getattr(batch, field.name) for field in fields(batch)})
+        yield from find_tensors({field.name: getattr(batch, field.name) for field in fields(batch)})
 
 
 def _could_be_binary(labels: torch.Tensor | None) -> bool:
@@ -155,7 +155,7 @@ def _could_be_binary(labels: torch.Tensor | None) -> bool:
     return bool(((labels >= least) & (labels <= 1)).all())
 
 
-def checked_samples(samples: Any) -> Any:
+def read_samples(samples: Any) -> Any:
     """Returns which samples to explain: row numbers as a list of int, all else as it is."""
     kinds = (
         "give indices of the validation set such as [0, 5], a data set, a tensor (N, C, H, W), a "
@@ -187,14 +187,14 @@ def checked_samples(samples: Any) -> Any:
     return samples
 
 
-def class_names_of(datasets: Sequence[Any]) -> list[str] | None:
+def find_data_names(datasets: Sequence[Any]) -> list[str] | None:
     """Returns the class names that a data set knows, as torchvision's and Hugging Face's do.
 
     Args:
         datasets: Data sets, or loaders of some; the first that knows names is asked.
     """
     for dataset in datasets:
-        for layer in layers_of(dataset):
+        for layer in find_layers(dataset):
             names = read_names(getattr(layer, "classes", None))
             if names is not None:
                 return names

@@ -72,7 +72,7 @@ def test_a_data_sets_own_bands_are_shown(tmp_path, attributes, shown):
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
     trainer.fit(OnFiveChannels(), DataLoader(data, 4), DataLoader(Subset(data, range(8)), 4))
     assert session_of(ours).look["channels"] == shown
-    assert session_of(ours).card.as_dict()["shown_channels"] == shown
+    assert session_of(ours).card.shown_channels == shown
 
 
 class BandsModule(pl.LightningDataModule):
@@ -93,7 +93,7 @@ def test_a_data_modules_own_bands_are_shown_if_its_data_sets_agree(tmp_path, kin
     ours = ShapCallback(3, max_evals=12, on_error="raise")
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
     trainer.fit(OnFiveChannels(), datamodule=BandsModule(data))
-    assert session_of(ours).card.as_dict()["shown_channels"] == shown
+    assert session_of(ours).card.shown_channels == shown
 
 
 def test_what_the_user_gives_is_shown_and_goes_into_the_card(tmp_path):
@@ -102,7 +102,7 @@ def test_what_the_user_gives_is_shown_and_goes_into_the_card(tmp_path):
     trainer = tiny_trainer(tmp_path, ours, max_epochs=1)
     trainer.fit(OnFiveChannels(), DataLoader(data, 4), DataLoader(data, 4))
     assert session_of(ours).look["channels"] == [4]
-    assert session_of(ours).card.as_dict()["shown_channels"] == [4]
+    assert session_of(ours).card.shown_channels == [4]
 
 
 @pytest.mark.parametrize("channels", [[0, 1], [], -1, [0, 1, -2]])

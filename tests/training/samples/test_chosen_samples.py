@@ -1,6 +1,5 @@
-"""Mistakes first: samples that the validation's own predictions choose, once and for good."""
+"""Mistakes first: samples that the model's predictions choose, once and for good."""
 
-import pickle
 from functools import partial
 
 import numpy as np
@@ -23,7 +22,7 @@ from tiny_training import (
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_shap import ShapCallback
-from lightning_shap.training.samples.validation_hook import _watched
+from lightning_shap.training.samples import mistakes
 from lightning_shap.training.session import Session
 
 pytestmark = [
@@ -38,14 +37,11 @@ pytestmark = [
 class BySecondPixel(TinyClassifier):
     """Says what the second pixel of an image says, as surely as the third one does."""
 
-    calls = 0
-
     def __init__(self):
         super().__init__()
         self.factor = torch.nn.Parameter(torch.ones(()))
 
     def forward(self, images):
-        BySecondPixel.calls += 1
         answers = torch.nn.functional.one_hot(images[:, 0, 0, 1].long(), CLASSES)
         return answers * images[:, 0, 0, 2:3] * (1 + 0 * self.factor) + 0 * self.net(images)
 
@@ -102,17 +98,6 @@ def test_mixed_keeps_the_classes_in_turn_and_adds_what_is_least_sure(tmp_path):
     assert rows_of(ours) == [*rows_of(usual)[:6], 10, 5]
 
 
-def test_the_validation_is_asked_and_not_the_model(tmp_path):
-    def calls(**options):
-        BySecondPixel.calls = 0
-        fit_answered(
-            tmp_path, callback(every_n_epochs=0, explain_untrained=False, **options), epochs=2
-        )
-        return BySecondPixel.calls
-
-    assert calls() == calls(samples=None)
-
-
 class CallsAPart(TinyClassifier):
     """Validates by a part of it."""
 
@@ -159,19 +144,9 @@ class Keywords(TinyClassifier):
 
 
 @pytest.mark.parametrize(
-    ("kind", "passes"),
-    [
-        (TinyClassifier, 0),
-        (CallsAPart, 0),
-        (Keywords, 0),
-        (CallsNoClassifier, 1),
-        (Compiled, 1),
-    ],
-    ids=lambda value: getattr(value, "__name__", value),
+    "kind", [TinyClassifier, CallsAPart, Keywords, CallsNoClassifier, Compiled]
 )
-def test_mistakes_are_those_of_the_classifier_however_it_is_validated(
-    kind, passes, tmp_path, monkeypatch
-):
+def test_mistakes_are_those_of_the_classifier_however_it_is_validated(kind, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr("lightning_shap.training.samples.mistakes.inform", said.append)
     torch.manual_seed(0)
@@ -185,39 +160,46 @@ def test_mistakes_are_those_of_the_classifier_however_it_is_validated(
     assert len(wrong) >= 4
     assert set(session_of(ours).batch.pick.rows) <= set(wrong)
     assert ours.explanation.record.right == [False] * 4
-    assert sum("makes those of 30 images" in words for words in said) == passes
-    assert f"4 of the {len(wrong)} mistakes among 30 images" in said[-1]
+    assert "explains, from now on, 4 mistakes among 30 images" in said[-1]
 
 
-class Improving(BySecondPixel):
-    """Right in its first validations, wrong later."""
+class Faultless(BySecondPixel):
+    """Always right, of row 3 least surely."""
 
     def forward(self, images):
-        scores = super().forward(images)
-        late = self._trainer is None or self.trainer.current_epoch > 1
-        return scores if late else 0 * scores + torch.tensor([1.0, 0, 0])
+        sure = 5 - (images[:, 0, 0, 0:1] == 3).float()
+        return super().forward(images) * 0 + torch.tensor([1.0, 0, 0]) * sure
 
 
-def test_before_there_are_mistakes_it_explains_the_classes_in_turn_and_says_so(
-    tmp_path, monkeypatch
-):
-    said, seen = [], []
+def test_where_there_are_no_mistakes_it_explains_what_is_least_sure(tmp_path, monkeypatch):
+    said = []
     monkeypatch.setattr("lightning_shap.training.samples.mistakes.inform", said.append)
-    ours, usual = callback(n_samples=4), callback(n_samples=4, samples=None)
-    ask = Session._ask
+    ours = callback(n_samples=3)
+    fit_answered(tmp_path, ours, module=Faultless(), epochs=2)
+    assert rows_of(ours) == [3, 0, 1]
+    assert len(said) == 1
+    assert "3 images that the model is least sure of among 12 images" in said[0]
 
-    def keep(session, *given):
-        if session.asked is ours:
-            seen.append(session.batch.pick.rows)
-        return ask(session, *given)
 
-    monkeypatch.setattr(Session, "_ask", keep)
-    fit_answered(tmp_path, ours, module=Improving(), epochs=4)
-    fit_answered(tmp_path, usual, module=Improving())
-    before, after = session_of(usual).batch.pick.rows, [9, 6, 3, 5]
-    # the control, two epochs without mistakes, the control of the mistakes, two epochs, the end
-    assert seen == [before] * 3 + [after] * 4
-    assert "found no mistakes among 12 images yet, and explains the classes in turn" in said[0]
+def test_no_more_rows_are_predicted_than_the_guide_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(mistakes, "MOST_ROWS", 6)
+    monkeypatch.setattr(mistakes, "AT_ONCE", 4)
+    said = []
+    monkeypatch.setattr(mistakes, "inform", said.append)
+    ours = callback(n_samples=2)
+    fit_answered(tmp_path, ours)
+    assert "among 6 images" in said[0]
+    assert {*rows_of(ours)} <= {1, 3, 5, 7, 9, 11}
+
+
+def test_a_stream_has_no_rows_to_choose_and_is_explained_as_it_comes(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(mistakes, "inform", said.append)
+    ours = callback(n_samples=4)
+    loader = DataLoader(Stream(answered_data(ANSWERS, SURENESS)), 5)
+    fit_answered(tmp_path, ours, loader=loader)
+    assert rows_of(ours) == [0, 1, 2, 3]
+    assert "rows of a stream have no numbers" in said[-1]
 
 
 def test_mistakes_have_a_control_and_a_story_of_their_own(tmp_path):
@@ -259,44 +241,18 @@ def test_the_control_of_mistakes_is_of_the_weights_before_training(tmp_path, mon
     np.testing.assert_allclose(control[0].record.outputs, expected, atol=1e-5)
 
 
-def test_nothing_is_left_on_a_module_whatever_ends_its_validation(tmp_path):
-    class Failing(BySecondPixel):
-        def validation_step(self, batch, batch_idx):
-            super().validation_step(batch, batch_idx)
-            if not self.trainer.sanity_checking:
-                assert self._forward_hooks
-                pickle.dumps(self.net)  # as it could be without hooks
-                raise KeyError("of its own")
-
-    module, ours = Failing(), callback()
-    with pytest.raises(KeyError, match="of its own"):
-        fit_answered(tmp_path, ours, module=module)
-    assert not any(part._forward_hooks for part in module.modules())
-    assert not _watched
-    module, ours = BySecondPixel(), callback(n_samples=40)
-    fit_answered(tmp_path, ours, module=module)
-    assert not any(part._forward_hooks for part in module.modules())
-    assert not _watched
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_resume_goes_on_with_the_same_mistakes(tmp_path, stream):
-    data = answered_data(ANSWERS, SURENESS)
-    loader = DataLoader(Stream(data) if stream else data, 5)
+def test_a_resume_goes_on_with_the_same_mistakes(tmp_path):
+    loader = DataLoader(answered_data(ANSWERS, SURENESS), 5)
     keeper = ModelCheckpoint(tmp_path, filename="kept")
     begun = callback(n_samples=4)
     fit_answered(tmp_path, begun, keeper, loader=loader, enable_checkpointing=True)
     assert rows_of(begun) == [9, 6, 3, 5]
     kept = torch.load(tmp_path / "kept.ckpt", weights_only=True)["callbacks"][begun.state_key]
-    assert ("images" in kept["samples"]) == stream
-
-    class Faultless(BySecondPixel):
-        def forward(self, images):
-            return super().forward(images) * 0 + torch.tensor([1.0, 0, 0])
+    assert "images" not in kept["samples"]
 
     for ours, expected in {
         callback(n_samples=4): [9, 6, 3, 5],
-        callback(n_samples=3): [2, 6, 10],  # other samples are asked for
+        callback(n_samples=3): [3, 0, 1],  # other samples are asked for, and there are no mistakes
         callback(n_samples=4, samples=None): [1, 4, 7, 10],
     }.items():
         trainer = tiny_trainer(tmp_path, ours, max_epochs=2)
@@ -307,8 +263,7 @@ def test_a_resume_goes_on_with_the_same_mistakes(tmp_path, stream):
             ckpt_path=tmp_path / "kept.ckpt",
             weights_only=True,
         )
-        if not stream or expected == [9, 6, 3, 5]:
-            assert rows_of(ours) == expected
+        assert rows_of(ours) == expected
 
 
 def test_images_of_a_shuffled_validation_are_found_and_kept(tmp_path):
@@ -349,5 +304,5 @@ def test_a_regression_has_no_mistakes(tmp_path, monkeypatch):
     ours = callback(n_samples=3, output="value")
     fit_answered(tmp_path, ours)
     assert len(ours.explanation) == 3
-    assert "sees no predictions" in said[-1]
+    assert "cannot choose samples by predictions of classes: there are none" in said[-1]
     assert same(rows_of(ours), [2, 6, 10])

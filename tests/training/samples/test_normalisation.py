@@ -13,7 +13,7 @@ from torchvision.datasets import FakeData
 from torchvision.models import ResNet18_Weights
 from torchvision.transforms import v2
 
-from lightning_shap.training.samples.normalisation import normalisation_of, steps_of
+from lightning_shap.training.samples.normalisation import find_normalisation, find_steps
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.3, 0.2, 0.1]
 
@@ -89,7 +89,7 @@ class Wrapped:
 def test_a_normalize_is_found_wherever_a_data_set_calls_it(prepare, wrap):
     rows = Rows(prepare)
     images = torch.stack([rows[row] for row in range(6)])
-    assert normalisation_of([wrap(rows)], nn.Identity(), images) == (MEAN, STD)
+    assert find_normalisation([wrap(rows)], nn.Identity(), images) == (MEAN, STD)
 
 
 half = v2.Normalize([0.5] * 3, [0.5] * 3)
@@ -133,23 +133,23 @@ class OfEither:
         (OfItsClass(), (MEAN, STD)),
         (ByAMethod(), ([0.5] * 3, [0.5] * 3)),
         (OfItsModule(), (MEAN, STD)),
-        (OfEither(), None),
+        (OfEither(), (MEAN, STD)),  # the other leads beyond photographs
     ],
 )
-def test_what_getitem_takes_by_name_is_found_if_it_is_one_thing(rows, found):
+def test_what_getitem_takes_by_name_is_found(rows, found):
     images = torch.stack([rows[row] for row in range(6)])
-    assert normalisation_of([Subset(rows, [0])], nn.Identity(), images) == found
+    assert find_normalisation([Subset(rows, [0])], nn.Identity(), images) == found
 
 
-def test_what_getitem_takes_by_name_is_asked_after_what_a_data_set_holds():
+def test_what_a_data_set_holds_is_found_beside_what_its_getitem_takes_by_name():
     rows = OfItsModule()
     rows.transform = half
-    assert normalisation_of([rows], nn.Identity(), pixels * 2 - 1) == ([0.5] * 3, [0.5] * 3)
+    assert find_normalisation([rows], nn.Identity(), pixels * 2 - 1) == ([0.5] * 3, [0.5] * 3)
 
 
 def test_what_a_loader_collates_with_is_asked_too():
     loader = DataLoader(pixels, 6, collate_fn=lambda rows: normalise(torch.stack(rows)))
-    assert normalisation_of([loader], nn.Identity(), next(iter(loader))) == (MEAN, STD)
+    assert find_normalisation([loader], nn.Identity(), next(iter(loader))) == (MEAN, STD)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_a_loader_collates_with_is_asked_too():
 def test_the_transforms_of_libraries_are_read(transform, mean):
     rows = FakeData(4, (3, 20, 20), transform=transform)
     images = torch.stack([rows[row][0] for row in range(4)])
-    found = normalisation_of([rows], nn.Identity(), images)
+    found = find_normalisation([rows], nn.Identity(), images)
     np.testing.assert_allclose(found[0], mean, atol=1e-6)
 
 
@@ -171,34 +171,34 @@ def test_other_things_with_a_mean_are_not_believed():
     noise = SimpleNamespace(mean=0.0, std=0.1)
     noise_too = type("Noise", (), {"mean": 0.0, "std": 0.1, "__call__": lambda _, image: image})()
     for prepare in (noise_too, v2.Compose([lambda image: noise_too(image)]), lambda _: noise):
-        assert normalisation_of([Rows(prepare)], nn.Identity(), pixels) is None
+        assert find_normalisation([Rows(prepare)], nn.Identity(), pixels) is None
 
 
 def test_one_that_was_not_applied_is_passed_over():
     other = v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     for applied in (other, half):
         rows = SimpleNamespace(train=other, transform=half)
-        found = normalisation_of([rows], nn.Identity(), applied(pixels))
+        found = find_normalisation([rows], nn.Identity(), applied(pixels))
         assert found == (applied.mean, applied.std)
 
 
 @pytest.mark.parametrize("width", [1, 2])
 def test_numbers_must_fit_the_channels(width):
     rows = SimpleNamespace(transform=v2.Normalize([0.5] * width, [0.5] * width))
-    found = normalisation_of([rows], nn.Identity(), pixels * 2 - 1)
+    found = find_normalisation([rows], nn.Identity(), pixels * 2 - 1)
     assert found == (([0.5] * 3, [0.5] * 3) if width == 1 else None)
 
 
 def test_a_model_among_a_data_sets_attributes_is_not_searched():
     teacher = nn.Sequential(nn.Linear(2, 2), v2.Normalize([0.5] * 3, [0.5] * 3))
-    assert list(steps_of(teacher)) == []
-    assert normalisation_of([SimpleNamespace(f=teacher)], nn.Identity(), pixels * 2 - 1) is None
+    assert list(find_steps(teacher)) == []
+    assert find_normalisation([SimpleNamespace(f=teacher)], nn.Identity(), pixels * 2 - 1) is None
 
 
 def test_cycles_have_an_end():
     first, second = Wrapped(None), Wrapped(normalise)
     first.inner["eval"], second.back = [second], first
-    assert normalise in list(steps_of(first))
+    assert normalise in list(find_steps(first))
 
 
 # Image processors
@@ -235,7 +235,7 @@ def test_image_processors_are_undone(settings):
     images = torch.stack([rows[row] for row in range(6)])
     mean, std = (
         torch.tensor(side)[:, None, None]
-        for side in normalisation_of([rows], nn.Identity(), images)
+        for side in find_normalisation([rows], nn.Identity(), images)
     )
     torch.testing.assert_close(images * std + mean, pixels)
 
@@ -245,7 +245,7 @@ def test_a_transform_that_is_set_on_a_data_set_is_found():
     rows = SimpleNamespace(
         format={"type": "custom", "format_kwargs": {"transform": closure(Processor())}}
     )
-    found = normalisation_of([rows], nn.Identity(), prepared)
+    found = find_normalisation([rows], nn.Identity(), prepared)
     np.testing.assert_allclose(found, (MEAN, STD))
 
 
@@ -261,16 +261,16 @@ def with_config(mean, std):
 def test_the_networks_own_statistics_are_used_only_where_they_lead_back_to_photographs():
     module = with_config((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     images = v2.functional.normalize(pixels, *map(list, module.pretrained_cfg.values()))
-    found = normalisation_of([], module, images)
+    found = find_normalisation([], module, images)
     assert found == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    assert normalisation_of([], module, pixels * 2 - 1) is None
-    assert normalisation_of([], module, pixels) is None
+    assert find_normalisation([], module, pixels * 2 - 1) is None
+    assert find_normalisation([], module, pixels) is None
 
 
 def test_a_normalize_that_a_module_keeps_is_used_only_if_it_was_applied():
     module = nn.Sequential(normalise, nn.Linear(2, 2))
-    assert normalisation_of([], module, prepared) == (MEAN, STD)
-    assert normalisation_of([], module, pixels) is None
+    assert find_normalisation([], module, prepared) == (MEAN, STD)
+    assert find_normalisation([], module, pixels) is None
 
 
 # The real ones
@@ -297,7 +297,7 @@ def test_real_image_processors_set_on_real_data_sets_are_undone(kind, settings):
 
     rows = datasets.Dataset.from_dict({"picture": pictures}).with_transform(prepare)
     images = torch.stack([torch.as_tensor(rows[row]["pixel_values"]) for row in range(6)])
-    found = normalisation_of([DataLoader(rows)], nn.Identity(), images)
+    found = find_normalisation([DataLoader(rows)], nn.Identity(), images)
     mean, std = (torch.tensor(side)[:, None, None] for side in found)
     torch.testing.assert_close(images * std + mean, pixels, atol=0.003, rtol=0)
 
@@ -315,4 +315,4 @@ def test_real_albumentations_are_read():
 
         rows = Rows(prepare)
         images = torch.stack([rows[row].movedim(-1, 0) for row in range(6)])
-        assert normalisation_of([rows], nn.Identity(), images) == expected
+        assert find_normalisation([rows], nn.Identity(), images) == expected

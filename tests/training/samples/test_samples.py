@@ -9,8 +9,8 @@ from torch.nn.functional import one_hot
 
 from lightning_shap.training.samples.samples import (
     Samples,
-    joined,
-    samples_in,
+    find_samples,
+    join_samples,
 )
 
 images = torch.rand(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -55,7 +55,7 @@ class Batch:
     ],
 )
 def test_labels_are_found_wherever_a_batch_keeps_them(batch):
-    found = samples_in(batch)
+    found = find_samples(batch)
     assert torch.equal(found.images, images)
     assert found.labels.tolist() == labels.tolist()
 
@@ -70,7 +70,7 @@ def test_labels_are_found_wherever_a_batch_keeps_them(batch):
     ],
 )
 def test_what_says_nothing_of_each_image_is_not_taken_for_labels(other):
-    assert samples_in((images, other)).labels is None
+    assert find_samples((images, other)).labels is None
 
 
 several = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
@@ -78,13 +78,13 @@ several = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
 
 @pytest.mark.parametrize("batch", [(images, several), (images, several.float(), rows)])
 def test_rows_of_zeros_and_ones_are_several_classes(batch):
-    found = samples_in(batch).labels
+    found = find_samples(batch).labels
     assert found.dtype == torch.bool
     assert found.int().tolist() == several.tolist()
 
 
 def test_booleans_are_two_classes():
-    found = samples_in((images, torch.tensor([True, False, False, True]))).labels
+    found = find_samples((images, torch.tensor([True, False, False, True]))).labels
     assert (found.dtype, found.tolist()) == (torch.int64, [1, 0, 0, 1])
 
 
@@ -92,7 +92,7 @@ def test_booleans_are_two_classes():
 @pytest.mark.parametrize("other", ["id", "weight"])
 def test_numbers_that_are_no_classes_are_kept_as_numbers(form, other):
     ages = torch.tensor([18.5, 70.0, 33.0, 41.0])
-    found = samples_in({other: torch.rand(4), "image": images, "target": form(ages)})
+    found = find_samples({other: torch.rand(4), "image": images, "target": form(ages)})
     assert found.labels.is_floating_point()
     assert found.labels.tolist() == ages.tolist()
     assert not found.binary
@@ -100,7 +100,7 @@ def test_numbers_that_are_no_classes_are_kept_as_numbers(form, other):
 
 def test_classes_come_before_other_numbers():
     weights = torch.tensor([0.5, 1.5, 1.0, 1.0])
-    assert samples_in((images, weights, labels)).labels.tolist() == labels.tolist()
+    assert find_samples((images, weights, labels)).labels.tolist() == labels.tolist()
 
 
 @pytest.mark.parametrize(
@@ -117,28 +117,28 @@ def test_labels_beyond_zero_and_one_are_not_of_two_classes(found, binary):
     whole = Samples(images[:3], found)
     assert whole.binary == binary
     assert whole[:1].binary == binary, "each share knows it of the whole"
-    assert joined([whole[:1], whole[1:]]).binary == binary
+    assert join_samples([whole[:1], whole[1:]]).binary == binary
 
 
 def test_batches_in_which_each_image_has_one_class_join_those_where_some_have_several():
-    parts = [samples_in((images, rows)) for rows in (several, single)]
-    assert joined(parts).labels.int().tolist() == [*several.tolist(), *single.tolist()]
+    parts = [find_samples((images, rows)) for rows in (several, single)]
+    assert join_samples(parts).labels.int().tolist() == [*several.tolist(), *single.tolist()]
     numbers = [torch.tensor([30.0, 40.0, 50.0, 60.0]), torch.tensor([30.5, 40.5, 50.5, 60.5])]
-    whole, fractions = (samples_in((images, part)) for part in numbers)
-    assert joined([whole, fractions]).labels.tolist() == torch.cat(numbers).tolist()
-    assert joined([parts[0], fractions]).labels is None
+    whole, fractions = (find_samples((images, part)) for part in numbers)
+    assert join_samples([whole, fractions]).labels.tolist() == torch.cat(numbers).tolist()
+    assert join_samples([parts[0], fractions]).labels is None
 
 
 @pytest.mark.parametrize("name", ["index", "image_id", "row_idx"])
 def test_what_is_called_a_row_number_is_never_a_label(name):
-    assert samples_in({"image": images, name: labels}).labels is None
+    assert find_samples({"image": images, name: labels}).labels is None
 
 
 def test_a_batch_without_float_images_is_refused_with_what_would_do():
     with pytest.raises(ValueError, match=r"torch.uint8 \(4, 3, 6, 6\).*give samples="):
-        samples_in((images.byte(), labels))
+        find_samples((images.byte(), labels))
 
 
 def test_images_of_different_sizes_are_no_batch():
     with pytest.raises(ValueError, match=r"different sizes.*\(3, 6, 5\), \(3, 6, 6\)"):
-        joined([Samples(images), Samples(images[..., :5])])
+        join_samples([Samples(images), Samples(images[..., :5])])

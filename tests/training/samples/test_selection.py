@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from lightning_shap.training.samples.samples import samples_in
-from lightning_shap.training.samples.selection import labels_of, spread
+from lightning_shap.training.samples.samples import find_samples
+from lightning_shap.training.samples.selection import find_all_labels, spread
 
 labels = st.lists(st.integers(-1, 5), min_size=1, max_size=60).map(np.array)
 
@@ -71,12 +71,15 @@ def test_labels_are_found_where_data_sets_keep_them():
     ]
     for one in kept:
         dataset = type("Kept", (SimpleNamespace,), {"__len__": lambda self: 5})(**vars(one))
-        assert labels_of(dataset).tolist() == truth
-        assert labels_of(Subset(dataset, [4, 0])).tolist() == [1, 3]
-        assert labels_of(ConcatDataset([dataset, dataset])).tolist() == truth * 2
-    assert labels_of(TensorDataset(plain, torch.tensor(truth))).tolist() == truth
-    assert labels_of(TensorDataset(plain, torch.tensor(truth), torch.arange(5))).tolist() == truth
-    assert labels_of(TensorDataset(plain)) is None
+        assert find_all_labels(dataset).tolist() == truth
+        assert find_all_labels(Subset(dataset, [4, 0])).tolist() == [1, 3]
+        assert find_all_labels(ConcatDataset([dataset, dataset])).tolist() == truth * 2
+    assert find_all_labels(TensorDataset(plain, torch.tensor(truth))).tolist() == truth
+    assert (
+        find_all_labels(TensorDataset(plain, torch.tensor(truth), torch.arange(5))).tolist()
+        == truth
+    )
+    assert find_all_labels(TensorDataset(plain)) is None
 
 
 FORMS = {
@@ -95,13 +98,13 @@ def test_rows_are_chosen_by_the_labels_that_are_read(form):
     """One rule finds labels, for the choice of rows and in the batches that are read."""
     kept = SimpleNamespace(targets=FORMS[form])
     dataset = type("Kept", (SimpleNamespace,), {"__len__": lambda self: 5})(**vars(kept))
-    assert labels_of(dataset).tolist() == [1, 0, 1, 1, 0]
+    assert find_all_labels(dataset).tolist() == [1, 0, 1, 1, 0]
     if isinstance(FORMS[form], torch.Tensor):
         images, labels = torch.zeros(5, 1, 4, 4), FORMS[form]
         patients = torch.tensor([7, 7, 3, 9, 9])
         for columns in ((images, labels), (images, labels, patients), (labels, images)):
-            assert labels_of(TensorDataset(*columns)).tolist() == [1, 0, 1, 1, 0]
-            assert samples_in(columns).labels.tolist() == [1, 0, 1, 1, 0]
+            assert find_all_labels(TensorDataset(*columns)).tolist() == [1, 0, 1, 1, 0]
+            assert find_samples(columns).labels.tolist() == [1, 0, 1, 1, 0]
 
 
 def test_labels_that_somebody_named_are_taken():
@@ -109,29 +112,29 @@ def test_labels_that_somebody_named_are_taken():
     sexes = torch.tensor([0, 1, 1, 0])
     data = TensorDataset(images, kinds, sexes)
     for which in (2, -1):
-        assert labels_of(data, which).tolist() == sexes.tolist()
-        assert samples_in((images, kinds, sexes), which).labels.tolist() == sexes.tolist()
+        assert find_all_labels(data, which).tolist() == sexes.tolist()
+        assert find_samples((images, kinds, sexes), which).labels.tolist() == sexes.tolist()
     named = (images, {"species": kinds, "sex": sexes})
-    assert samples_in(named, "sex").labels.tolist() == sexes.tolist()
-    assert samples_in(named, lambda batch: batch[1]["sex"] + 1).labels.tolist() == [1, 2, 2, 1]
+    assert find_samples(named, "sex").labels.tolist() == sexes.tolist()
+    assert find_samples(named, lambda batch: batch[1]["sex"] + 1).labels.tolist() == [1, 2, 2, 1]
     kept = type("Kept", (SimpleNamespace,), {"__len__": lambda self: 4})(sex=sexes, y=kinds)
-    assert labels_of(kept, "sex").tolist() == sexes.tolist()
-    assert labels_of(Subset(kept, [1, 0]), "sex").tolist() == [1, 0]
+    assert find_all_labels(kept, "sex").tolist() == sexes.tolist()
+    assert find_all_labels(Subset(kept, [1, 0]), "sex").tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("which", ["sax", 7, lambda batch: None])
 def test_a_name_without_labels_is_refused_with_the_names_there_are(which):
     batch = (torch.zeros(4, 1, 4, 4), {"sex": torch.tensor([0, 1, 1, 0])})
     with pytest.raises(ValueError, match=r"labels: .*gives no labels of 4 images.*'sex'"):
-        samples_in(batch, which)
+        find_samples(batch, which)
 
 
 def test_several_classes_are_spread_over_by_what_is_true_together():
     several = torch.tensor([[1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 1, 1]]).float()
-    found = labels_of(TensorDataset(torch.zeros(4, 1, 4, 4), several))
+    found = find_all_labels(TensorDataset(torch.zeros(4, 1, 4, 4), several))
     assert found[0] == found[2]
     assert len({*found}) == 3
 
 
 def test_no_labels_are_known_of_what_has_no_rows():
-    assert labels_of(SimpleNamespace(targets=[3, 1, 2])) is None
+    assert find_all_labels(SimpleNamespace(targets=[3, 1, 2])) is None

@@ -213,7 +213,7 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
         """Explains the model as trained so far."""
         if self._session is not None and self._is_due(trainer):
             self._session.choose()
-            self._session.explain(self.tag, str(Moment.of(trainer)))
+            self._session.explain(self.tag, str(Moment.find(trainer)))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the weights that ``fit`` leaves behind, and those of the best checkpoint.

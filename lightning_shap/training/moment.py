@@ -18,17 +18,17 @@ class Moment:
     step: int
 
     @classmethod
-    def of(cls, trainer: Trainer) -> "Moment":
+    def find(cls, trainer: Trainer) -> "Moment":
         """Returns the moment at which a trainer is, the same in all hooks after an epoch's end."""
         # At the end of ``fit`` the trainer's ``current_epoch`` is their number.
         begun = trainer.fit_loop.epoch_progress.current.ready
-        return cls(epoch=max(begun - 1, 0), step=_batches_that_stepped(trainer) - 1)
+        return cls(epoch=max(begun - 1, 0), step=_count_batches(trainer) - 1)
 
     def __str__(self) -> str:
         return f"epoch {self.epoch} · step {self.step}"
 
 
-def _batches_that_stepped(trainer: Trainer) -> int:
+def _count_batches(trainer: Trainer) -> int:
     """Returns how many batches have stepped, by the count that Lightning gives to its loggers.
 
     ``trainer.global_step`` is another one: it adds the steps of all optimizers. Lightning logs a

@@ -43,7 +43,7 @@ class Ranks:
     peers: Peers | None = None
 
     @classmethod
-    def of(cls, trainer: Any) -> "Ranks":
+    def meet(cls, trainer: Any) -> "Ranks":
         """Returns a trainer's own ranks: a process group may span several trainers.
 
         All ranks must call it.

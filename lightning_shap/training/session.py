@@ -53,7 +53,7 @@ class Session:
         self.asked = asked
         self.trainer = trainer
         self.pl_module = pl_module
-        self.ranks = Ranks.of(trainer)
+        self.ranks = Ranks.meet(trainer)
         self.failures = Failures(
             asked.on_error, trainer, self.ranks, whole_module=asked.module is None
         )
@@ -135,7 +135,7 @@ class Session:
         """
         if self.failures.gave_up:
             return
-        with self.failures.warn_of_all(), self.budget.spending():
+        with self.failures.warn_of_all(), self.budget.spend():
             glance = self.mistakes.choose()
             if glance is not None:
                 self.card = None
@@ -169,7 +169,7 @@ class Session:
         """
         if self.failures.gave_up:
             return None
-        with self.failures.warn_of_all(), self.budget.spending() as spending:
+        with self.failures.warn_of_all(), self.budget.spend() as spending:
             samples = self._take_samples()
             if samples is None:
                 self.batch.offers.say_lack(title, expected=title != CONTROL)
@@ -207,7 +207,7 @@ class Session:
         asked = self.asked
         if asked.every_n_epochs == 0:
             self.choose()
-        title = f"final model · {Moment.of(self.trainer)}"
+        title = f"final model · {Moment.find(self.trainer)}"
         final = self.explain(f"{asked.tag}_final", title, needed=True)
         if final is not None:
             self._conclude(final)
@@ -275,7 +275,7 @@ class Session:
 
     def _conclude(self, final: ImageExplanation) -> None:
         """Logs how the training ended."""
-        with self.failures.warn_of_all(), self.budget.spending():
+        with self.failures.warn_of_all(), self.budget.spend():
             samples = self._take_samples()
             assert samples is not None  # they have just been explained
             half, history = None, self.logbook.history
@@ -290,7 +290,7 @@ class Session:
     def _summarise(self, most: int) -> None:
         """Logs what the model looks at in each class, over so many images at most."""
         assert self.card is not None  # the samples have just been explained
-        with self.failures.warn_of_all(), self.budget.spending() as spending:
+        with self.failures.warn_of_all(), self.budget.spend() as spending:
             batch = self.batch.resize(most)
             summary = Summarizer(self.asked.question, self.explainer, batch)
             found = summary.explain(self.budget, spending, self.card.class_names)

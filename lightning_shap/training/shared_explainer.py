@@ -146,7 +146,7 @@ class SharedExplainer:
 
         def share() -> Share | str | None:
             try:
-                return self._with_copy(model(), work) if samples else None
+                return self._run_with_copy(model(), work) if samples else None
             except (CollectiveInForwardError, CopyError) as error:
                 return str(error)
 
@@ -179,7 +179,7 @@ class SharedExplainer:
             )
         self._taken = returns or self._taken
 
-    def _with_copy(
+    def _run_with_copy(
         self, pl_module: LightningModule, work: Callable[[torch.nn.Module], Result]
     ) -> Result:
         """Runs some work with the classifier of a copy of the module.

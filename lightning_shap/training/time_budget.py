@@ -67,7 +67,7 @@ class TimeBudget:
         return allowed if affordable or needed else 0
 
     @contextmanager
-    def spending(self) -> Iterator["Spending"]:
+    def spend(self) -> Iterator["Spending"]:
         """Counts the time of an explanation, whether it succeeds or not."""
         spending = Spending()
         started = time.perf_counter()

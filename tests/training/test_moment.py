@@ -170,4 +170,4 @@ def test_without_that_count_the_steps_of_the_optimizers_are_taken():
     progress = SimpleNamespace(current=SimpleNamespace(ready=3))
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(), epoch_progress=progress)
     trainer = SimpleNamespace(fit_loop=loop, global_step=15)
-    assert Moment.of(trainer) == Moment(epoch=2, step=14)
+    assert Moment.find(trainer) == Moment(epoch=2, step=14)

@@ -47,7 +47,7 @@ def explained(budget, clock, wanted, samples, per_row=0.001, fixed=0.1, **argume
     if not allowed:
         return 0, 0.0
     began = clock.now
-    with budget.spending() as spending:
+    with budget.spend() as spending:
         spending.rows, spending.model_seconds = allowed * samples, allowed * samples * per_row
         clock.now += fixed + spending.model_seconds
     return allowed, clock.now - began
@@ -119,7 +119,7 @@ def test_a_failure_spends_time_too(clock):
     explained(budget, clock, 100, 1)
 
     def fail():
-        with budget.spending():
+        with budget.spend():
             clock.now += 1000
             raise RuntimeError
 

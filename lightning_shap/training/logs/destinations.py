@@ -124,7 +124,7 @@ class Destinations:
         Raises:
             Exception: The first error of a place, with ``on_error="raise"`` alone.
         """
-        moment, tag = Moment.of(self.trainer), ending.tag
+        moment, tag = Moment.find(self.trainer), ending.tag
         words = [ending, *[None] * (len(pictures) - 1)]  # once
         entries = [
             Entry(
@@ -168,7 +168,7 @@ class Destinations:
             places.append(_Place("save_dir", lambda: folder, partial(_save, folder)))
         is_trial = len(loggers) < len(self.trainer.loggers)
         if self.asked.report and not is_trial:
-            places.append(_Place(REPORT, lambda: path_of(self._home()[0]), self._report_entry))
+            places.append(_Place(REPORT, lambda: path_of(self._find_home()[0]), self._report_entry))
         if not places:
             say, why = (
                 (inform, "keeps no logs of a trial run") if is_trial else (warn, "has no logger")
@@ -183,13 +183,13 @@ class Destinations:
         if entry.page is not None:
             metrics = self.trainer.callback_metrics
             own = {name: float(value) for name, value in metrics.items() if value.numel() == 1}
-            folder, name = self._home()
+            folder, name = self._find_home()
             numbers = {**own, **entry.numbers}
             self._report.add(
                 folder=folder, name=name, tag=entry.tag, page=entry.page, numbers=numbers
             )
 
-    def _home(self) -> tuple[str, str]:
+    def _find_home(self) -> tuple[str, str]:
         """Returns where a run keeps its report, a path or an address, and the run's name."""
         first = [logger for logger in self.trainer.loggers if not is_dummy(logger)][:1]
         root = str(self.trainer.default_root_dir)
@@ -201,12 +201,12 @@ class Destinations:
 
     def _write_to(self, places: Sequence[_Place], attempt: Callable[[_Place], str | None]) -> None:
         """Has places take something; the first error is raised once all others have it."""
-        errors = [self._error_of(place, attempt) for place in places]
+        errors = [self._try(place, attempt) for place in places]
         for error in errors:
             if error is not None:
                 raise error
 
-    def _error_of(self, place: _Place, attempt: Callable[[_Place], str | None]) -> Exception | None:
+    def _try(self, place: _Place, attempt: Callable[[_Place], str | None]) -> Exception | None:
         """Writes to one place; returns an error that is to be raised in the end."""
         if place.failures == MOST_FAILURES:
             return None

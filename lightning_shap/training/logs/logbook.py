@@ -70,7 +70,7 @@ class Logbook:
             return
         # The untrained model's values are of another size, and would pale all others or be paled.
         control = title == CONTROL
-        moment = Moment(0, -1) if control else Moment.of(self.trainer)
+        moment = Moment(0, -1) if control else Moment.find(self.trainer)
         if tag == self.asked.tag:
             snapshot = title if control else f"epoch {moment.epoch}"
             numbers = self.history.add(explanation, snapshot, is_control=control)

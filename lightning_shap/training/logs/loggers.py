@@ -111,7 +111,7 @@ def log_entry(logger: Any, entry: Entry) -> str | None:
         Exception: Whatever the logger raises.
     """
     names = [kind.__name__ for kind in type(logger).__mro__]
-    write = next((_BY_NAME[name] for name in names if name in _BY_NAME), _to_stranger)
+    write = next((_BY_NAME[name] for name in names if name in _BY_NAME), _log_to_stranger)
     return write(logger, entry)
 
 
@@ -125,7 +125,7 @@ def _log_numbers(logger: Any, numbers: Mapping[str, float], step: int) -> None:
         logger.log_metrics(numbers, step=step)
 
 
-def _to_tensorboard(logger: Any, entry: Entry) -> None:
+def _log_to_tensorboard(logger: Any, entry: Entry) -> None:
     # The training's own scalar "epoch" is left alone: TensorBoard has no rows to add it to.
     experiment = logger.experiment
     _log_numbers(logger, entry.numbers, entry.step)
@@ -139,7 +139,7 @@ def _to_tensorboard(logger: Any, entry: Entry) -> None:
         samples_written.setdefault(experiment, set()).add(entry.page.key)
 
 
-def _to_wandb(logger: Any, entry: Entry) -> None:
+def _log_to_wandb(logger: Any, entry: Entry) -> None:
     import wandb
 
     picture = wandb.Image(entry.picture, caption=entry.title)
@@ -149,7 +149,7 @@ def _to_wandb(logger: Any, entry: Entry) -> None:
         logger.experiment.config.update(config, allow_val_change=True)
 
 
-def _to_mlflow(logger: Any, entry: Entry) -> None:
+def _log_to_mlflow(logger: Any, entry: Entry) -> None:
     _log_numbers(logger, entry.numbers, entry.step)
     client, run = logger.experiment, logger.run_id
     key = re.sub(r"[^a-zA-Z0-9_\-./ ]", "_", entry.key)  # it refuses others
@@ -158,7 +158,7 @@ def _to_mlflow(logger: Any, entry: Entry) -> None:
         client.log_text(run, entry.text.table, f"{entry.text.key}.md")
 
 
-def _to_comet(logger: Any, entry: Entry) -> None:
+def _log_to_comet(logger: Any, entry: Entry) -> None:
     step, experiment = entry.step_from_0, logger.experiment
     _log_numbers(logger, entry.row, step)
     about = {"title": entry.title, "epoch": entry.epoch}
@@ -167,7 +167,7 @@ def _to_comet(logger: Any, entry: Entry) -> None:
         experiment.log_text(entry.text.table, step=step, metadata={"name": entry.text.key})
 
 
-def _to_litlogger(logger: Any, entry: Entry) -> None:
+def _log_to_litlogger(logger: Any, entry: Entry) -> None:
     from litlogger import Image
     from litlogger import Text as Words
 
@@ -181,7 +181,7 @@ def _to_litlogger(logger: Any, entry: Entry) -> None:
         experiment[entry.text.key] = Words(entry.text.table)
 
 
-def _to_files(logger: Any, entry: Entry) -> str | None:
+def _log_to_files(logger: Any, entry: Entry) -> str | None:
     _log_numbers(logger, entry.row, entry.step)
     folder = find_folder(logger)
     if folder is None:
@@ -194,7 +194,7 @@ def _to_files(logger: Any, entry: Entry) -> str | None:
     return None
 
 
-def _to_stranger(logger: Any, entry: Entry) -> str | None:
+def _log_to_stranger(logger: Any, entry: Entry) -> str | None:
     """Logs to a logger of the user's own, by the methods that it shares with Lightning's."""
     if hasattr(logger, "log_image"):
         _log_numbers(logger, entry.row, entry.step)
@@ -204,21 +204,21 @@ def _to_stranger(logger: Any, entry: Entry) -> str | None:
             logger.log_text(key=entry.text.key, columns=["text"], data=text, step=entry.step)
         return None
     if hasattr(getattr(logger, "experiment", None), "add_image"):
-        _to_tensorboard(logger, entry)
+        _log_to_tensorboard(logger, entry)
         return None
     if getattr(logger, "log_dir", None) is not None:
-        return _to_files(logger, entry)
+        return _log_to_files(logger, entry)
     _log_numbers(logger, entry.row, entry.step)
     return "takes numbers, but no pictures"
 
 
 _BY_NAME: dict[str, Callable[[Any, Entry], str | None]] = {
-    "TensorBoardLogger": _to_tensorboard,
-    "WandbLogger": _to_wandb,
-    "MLFlowLogger": _to_mlflow,
-    "CometLogger": _to_comet,
-    "LitLogger": _to_litlogger,
-    "LightningLogger": _to_litlogger,  # its name in litlogger's own package
-    "CSVLogger": _to_files,
+    "TensorBoardLogger": _log_to_tensorboard,
+    "WandbLogger": _log_to_wandb,
+    "MLFlowLogger": _log_to_mlflow,
+    "CometLogger": _log_to_comet,
+    "LitLogger": _log_to_litlogger,
+    "LightningLogger": _log_to_litlogger,  # its name in litlogger's own package
+    "CSVLogger": _log_to_files,
     "DummyLogger": lambda logger, entry: None,
 }

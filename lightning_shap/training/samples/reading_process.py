@@ -128,7 +128,7 @@ def prepare(
     if not any(_is_written(owners[place], name) for name, place in hooks.items()):
         return take(trainer.strategy.batch_to_device(batch))
 
-    def prepared(twins: tuple[Any, Any]) -> Result:
+    def run_hooks(twins: tuple[Any, Any]) -> Result:
         given, stage = batch, trainer.state.stage
         seed_all(seed)
         silence(twins[0])
@@ -142,7 +142,7 @@ def prepare(
         finally:
             trainer.state.stage = stage
 
-    return with_copy(owners, prepared)
+    return with_copy(owners, run_hooks)
 
 
 def call_apart(owners: Owners, work: Callable[[Owners], Result], seed: int) -> Result:
@@ -160,13 +160,13 @@ def call_apart(owners: Owners, work: Callable[[Owners], Result], seed: int) -> R
     _check_private(owners)
     if sys.platform == "linux":
         with suppress(_NoProcessError):
-            return _in_a_process(partial(work, owners), seed)
+            return _run_in_process(partial(work, owners), seed)
 
-    def seeded(twins: Owners) -> Result:
+    def run_seeded(twins: Owners) -> Result:
         seed_all(seed)
         return work(twins)
 
-    return with_copy(owners, seeded, with_data=True)
+    return with_copy(owners, run_seeded, with_data=True)
 
 
 def _check_private(owners: tuple[Any, ...]) -> None:
@@ -209,7 +209,7 @@ def _is_in_shared_memory(tensor: torch.Tensor) -> bool:
     return False
 
 
-def _in_a_process(work: Callable[[], Result], seed: int) -> Result:
+def _run_in_process(work: Callable[[], Result], seed: int) -> Result:
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(sender, work, seed), daemon=True)

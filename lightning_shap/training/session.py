@@ -97,7 +97,7 @@ class Session:
         self.budget = TimeBudget(self.asked.time_budget)
         if self.failures.gave_up:
             return
-        self.settle()
+        self.settle(fewer_will_do=False)
         # Loaders may differ from rank to rank, but what follows from them must not.
         with self.failures.warn_of_all():
             self.validates = any(self.ranks.gather(lambda: will_validate(self.trainer)))
@@ -121,11 +121,11 @@ class Session:
         if first and self._is_control_due:
             self.explain(self.asked.tag, CONTROL)
 
-    def settle(self) -> None:
+    def settle(self, *, fewer_will_do: bool = True) -> None:
         """Picks the samples, if that is possible yet. All ranks must call it."""
         if not self.failures.gave_up and self.batch.pick is None:
             with self.failures.warn_of_all():
-                self._take_samples()
+                self._take_samples(fewer_will_do=fewer_will_do)
 
     def choose(self, *, looks_back: bool = True) -> None:
         """Keeps to the mistakes from now on.
@@ -170,9 +170,10 @@ class Session:
         if self.failures.gave_up:
             return None
         with self.failures.warn_of_all(), self.budget.spend() as spending:
-            samples = self._take_samples()
+            control = title == CONTROL
+            samples = self._take_samples(fewer_will_do=not control)
             if samples is None:
-                self.batch.offers.say_lack(title, expected=title != CONTROL)
+                self.batch.offers.say_lack(title, expected=not control)
                 return None
             mine = len(self.ranks.share(samples))
             wanted, allow = self.asked.question, self.budget.allow
@@ -190,7 +191,6 @@ class Session:
             spending.model_seconds = explanation.record.model_seconds
             self.asked.explanation = explanation
             self.failures.note_success()
-            control = title == CONTROL
             if tag == self.asked.tag:
                 self.classes.keep(explanation, is_control=control)
             self.classes.mark(explanation, question)
@@ -244,9 +244,9 @@ class Session:
             self.ranks.gather(copy)
             self.untrained = copies[0]
 
-    def _take_samples(self) -> Samples | None:
+    def _take_samples(self, *, fewer_will_do: bool = True) -> Samples | None:
         """Returns the samples, and reads the card of the model that they are explained with."""
-        samples = self.batch.take()
+        samples = self.batch.take(fewer_will_do=fewer_will_do)
         if samples is not None and self.card is None:
             self.card = self.ranks.run_on_first(
                 lambda: make_model_card(

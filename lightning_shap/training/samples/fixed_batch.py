@@ -141,17 +141,21 @@ class FixedBatch:
         if self.pick is None and self.given is None:
             self.offers.add(batch, first=first)
 
-    def take(self) -> Samples | None:
-        """Returns the samples, None if there are none yet. All ranks must call it.
+    def take(self, *, fewer_will_do: bool = True) -> Samples | None:
+        """Returns the samples, which stay from then on, None if there are none yet.
 
-        From the first call that finds some on they stay, even if there are fewer than wanted.
+        All ranks must call it.
+
+        Args:
+            fewer_will_do: Of a stream, what was seen so far, even if it is less than wanted.
         """
         if self.pick is None:
             # Loaders may differ from rank to rank. The first one decides for all.
             self.pick = self.ranks.run_on_first(self._find_pick)
         if self.pick is None:
             samples = self.offers.gather()
-            self.pick = None if samples is None else Pick(samples)
+            if samples is not None and (fewer_will_do or len(samples) >= self.size):
+                self.pick = Pick(samples)
         if self.pick is None:
             return None
         self.offers.clear()

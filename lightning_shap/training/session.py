@@ -97,7 +97,7 @@ class Session:
         self.budget = TimeBudget(self.asked.time_budget)
         if self.failures.gave_up:
             return
-        self.settle(fewer_will_do=False)
+        self.settle(for_good=False)
         # Loaders may differ from rank to rank, but what follows from them must not.
         with self.failures.warn_of_all():
             self.validates = any(self.ranks.gather(lambda: will_validate(self.trainer)))
@@ -121,11 +121,11 @@ class Session:
         if first and self._is_control_due:
             self.explain(self.asked.tag, CONTROL)
 
-    def settle(self, *, fewer_will_do: bool = True) -> None:
+    def settle(self, *, for_good: bool = True) -> None:
         """Picks the samples, if that is possible yet. All ranks must call it."""
         if not self.failures.gave_up and self.batch.pick is None:
             with self.failures.warn_of_all():
-                self._take_samples(fewer_will_do=fewer_will_do)
+                self._take_samples(for_good=for_good)
 
     def choose(self, *, looks_back: bool = True) -> None:
         """Keeps to the mistakes from now on.
@@ -171,7 +171,7 @@ class Session:
             return None
         with self.failures.warn_of_all(), self.budget.spend() as spending:
             control = title == CONTROL
-            samples = self._take_samples(fewer_will_do=not control)
+            samples = self._take_samples(for_good=not control)
             if samples is None:
                 self.batch.offers.say_lack(title, expected=not control)
                 return None
@@ -191,9 +191,10 @@ class Session:
             spending.model_seconds = explanation.record.model_seconds
             self.asked.explanation = explanation
             self.failures.note_success()
-            if tag == self.asked.tag:
-                self.classes.keep(explanation, is_control=control)
-            self.classes.mark(explanation, question)
+            if self.batch.pick is not None:
+                if tag == self.asked.tag:
+                    self.classes.keep(explanation, is_control=control)
+                self.classes.mark(explanation, question)
             limit = None if control else self.classes.limit
             self.ranks.gather(
                 lambda: self.logbook.log(explanation, tag, title, self.look, limit, faithful)
@@ -244,9 +245,9 @@ class Session:
             self.ranks.gather(copy)
             self.untrained = copies[0]
 
-    def _take_samples(self, *, fewer_will_do: bool = True) -> Samples | None:
+    def _take_samples(self, *, for_good: bool = True) -> Samples | None:
         """Returns the samples, and reads the card of the model that they are explained with."""
-        samples = self.batch.take(fewer_will_do=fewer_will_do)
+        samples = self.batch.take(for_good=for_good)
         if samples is not None and self.card is None:
             self.card = self.ranks.run_on_first(
                 lambda: make_model_card(

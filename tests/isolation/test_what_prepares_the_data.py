@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:ShapCallback has no samples yet"),
     pytest.mark.filterwarnings("ignore:ShapCallback logs nothing"),
+    pytest.mark.filterwarnings("ignore:ShapCallback. all 2 samples are of one class"),
 ]
 
 GENERATOR = torch.Generator()  # everybody's who imports this module

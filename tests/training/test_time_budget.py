@@ -43,7 +43,7 @@ def clock(monkeypatch):
 
 def explained(budget, clock, wanted, samples, per_row=0.001, fixed=0.1, **arguments):
     """One explanation: the evaluations it had and the seconds it took."""
-    allowed = budget.evaluations(wanted, samples, **arguments)
+    allowed = budget.choose_evaluations(wanted, samples, **arguments)
     if not allowed:
         return 0, 0.0
     began = clock.now

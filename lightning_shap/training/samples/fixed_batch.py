@@ -141,23 +141,20 @@ class FixedBatch:
         if self.pick is None and self.given is None:
             self.offers.add(batch, first=first)
 
-    def take(self, *, fewer_will_do: bool = True) -> Samples | None:
-        """Returns the samples, which stay from then on, None if there are none yet.
-
-        All ranks must call it.
+    def take(self, *, for_good: bool = True) -> Samples | None:
+        """Returns the samples so far, None if there are none yet. All ranks must call it.
 
         Args:
-            fewer_will_do: Of a stream, what was seen so far, even if it is less than wanted.
+            for_good: Keep to these from now on, even if there are fewer than wanted.
         """
         if self.pick is None:
             # Loaders may differ from rank to rank. The first one decides for all.
             self.pick = self.ranks.run_on_first(self._find_pick)
         if self.pick is None:
             samples = self.offers.gather()
-            if samples is not None and (fewer_will_do or len(samples) >= self.size):
-                self.pick = Pick(samples)
-        if self.pick is None:
-            return None
+            if samples is None or (len(samples) < self.size and not for_good):
+                return samples
+            self.pick = Pick(samples)
         self.offers.clear()
         return self.pick.samples
 

@@ -59,7 +59,7 @@ class Allows:
     def __init__(self, rows):
         self.rows = rows
 
-    def evaluations(self, wanted, samples):
+    def choose_evaluations(self, wanted, samples):
         return wanted if wanted * samples <= self.rows else 16
 
 

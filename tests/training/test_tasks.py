@@ -325,7 +325,7 @@ def test_labels_that_the_user_names_judge_one_of_several_heads(tmp_path):
         assert record.right == (record.outputs.argmax(1) == record.labels).tolist()
         assert {*record.labels.tolist()} == {0, 1}
         name = labels if isinstance(labels, str) else labels.__name__
-        table = session_of(ours).logbook.destinations.settings.table
+        table = session_of(ours).logbook.destinations._places[0].settings
         assert name in table.partition("| labels | ")[2].splitlines()[0]
 
 

@@ -147,15 +147,15 @@ def test_fewer_samples_are_asked_anew():
     steady = FixedClasses()
     steady.load_state_dict({"classes": [[1, 2], [0, 1]], "against": None, "limit": 2.0})
     question = ShapCallback(topk=2).question
-    assert steady.question(question, 3) == question
-    assert steady.question(question, 2).first.tolist() == [[1], [0]]
+    assert steady.narrow(question, 3) == question
+    assert steady.narrow(question, 2).first.tolist() == [[1], [0]]
     assert steady.state_dict() == {"classes": [[1, 2], [0, 1]], "against": None, "limit": 2.0}
 
 
 def test_a_checkpoint_that_pinned_three_classes_leaves_room_for_what_is_predicted():
     steady = FixedClasses()
     steady.load_state_dict({"classes": [[4, 2, 6], [0, 1, 5]], "against": None, "limit": 2.0})
-    assert steady.question(ShapCallback().question, 2).first.tolist() == [[4, 2], [0, 1]]
+    assert steady.narrow(ShapCallback().question, 2).first.tolist() == [[4, 2], [0, 1]]
 
 
 @pytest.mark.draws

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import count
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -191,21 +190,18 @@ def streamed(rows=8, batch_size=4, **options):
     return tiny_loaders()[0], DataLoader(Stream(tiny_data(rows, seed=1)), batch_size, **options)
 
 
-SESSIONS = WeakKeyDictionary()
-
-
 class KeepsSessions(pl.Callback):
     """Keeps what a ShapCallback throws away at the end of a fit, for tests to look at."""
 
     def setup(self, trainer, pl_module, stage):
         for callback in trainer.callbacks:
             if getattr(callback, "_session", None) is not None:
-                SESSIONS[callback] = callback._session
+                callback.kept_session = callback._session  # a global would keep the whole run
 
 
 def session_of(callback):
     """The session of a callback's latest fit."""
-    return SESSIONS[callback]
+    return callback.kept_session
 
 
 def tiny_trainer(tmp_path, *callbacks, logger=None, **options):

@@ -11,6 +11,7 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 # The networks are too small for more, the tests share the cores among them, and so may others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis  # noqa: F401, before the freeze below: it asks the collector for generators
 import numpy as np
 import pytest
 import torch

@@ -28,7 +28,7 @@ from lightning_shap.engine.regions.image_tree import MOST_SQUARES
 from lightning_shap.engine.regions.patches import EVALUATIONS_PER_PATCH, choose_grid
 from lightning_shap.explanation.coarse_maps import MOST_CELLS
 from lightning_shap.explanation.maps import read_maps
-from lightning_shap.page.data import numbers_of
+from lightning_shap.page.data import list_numbers
 from lightning_shap.training.fixed_classes import USUAL_TOPK
 from lightning_shap.training.logs.disk import RESERVE
 from lightning_shap.training.samples.mistakes import MOST_ROWS
@@ -174,7 +174,7 @@ def test_every_number_that_is_logged_is_in_the_guide(method):
     found = explain(model, torch.rand(2, 1, 8, 8), method=method, max_evals=20, topk=1)
     maps = read_maps(found)
     more = measure_maps(found, maps, maps, ("settled", "learnt", "where", "sure"))
-    names = {name.removeprefix("shap/") for name in numbers_of("shap", found.record, more)}
+    names = {name.removeprefix("shap/") for name in list_numbers("shap", found.record, more)}
     table = re.search(r"\| `shap/…` \|.*?\n\n", text_of(GUIDE), re.DOTALL)[0]
     rows = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
     described = {name for row in rows for name in re.findall(r"`([\w…]+)`", row)}

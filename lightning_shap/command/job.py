@@ -160,7 +160,6 @@ def prepare_job(options: Options, places: Places) -> Job:
         model.module,
         model.channels,
         model.description,
-        one_size=model.one_size,
         crop_size=data.crop_size,
         grayscale=data.grayscale,
         mean=data.mean,

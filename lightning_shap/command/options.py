@@ -15,7 +15,7 @@ MOST_IMAGES = 10**9
 MOST_THREADS = 256
 
 
-def limits(least: int, most: int | None = None) -> dict[str, int | None]:
+def set_limits(least: int, most: int | None = None) -> dict[str, int | None]:
     """Returns the bounds of an option of whole numbers, for its metadata."""
     return {"least": least, "most": most}
 
@@ -65,12 +65,14 @@ class Data:
     """
 
     dataset: str | None = None
-    n_samples: int | Literal["all"] | None = field(default=None, metadata=limits(1, MOST_IMAGES))
-    crop_size: int | None = field(default=None, metadata=limits(1, MOST_SIDE))
+    n_samples: int | Literal["all"] | None = field(
+        default=None, metadata=set_limits(1, MOST_IMAGES)
+    )
+    crop_size: int | None = field(default=None, metadata=set_limits(1, MOST_SIDE))
     grayscale: bool = False
     mean: list[float] | None = None
     std: list[float] | None = None
-    num_workers: int = field(default=4, metadata=limits(0, MOST_THREADS))
+    num_workers: int = field(default=4, metadata=set_limits(0, MOST_THREADS))
 
 
 @dataclass(frozen=True)
@@ -107,20 +109,22 @@ class Explanation:
     """
 
     method: MethodName = "partition"
-    max_evals: int = field(default=500, metadata=limits(2, MOST_EVALUATIONS))
-    targets: int | list[int] | None = field(default=None, metadata=limits(0))
-    topk: int | None = field(default=None, metadata=limits(1))
-    against: Literal["runner-up"] | int | list[int] | None = field(default=None, metadata=limits(0))
+    max_evals: int = field(default=500, metadata=set_limits(2, MOST_EVALUATIONS))
+    targets: int | list[int] | None = field(default=None, metadata=set_limits(0))
+    topk: int | None = field(default=None, metadata=set_limits(1))
+    against: Literal["runner-up"] | int | list[int] | None = field(
+        default=None, metadata=set_limits(0)
+    )
     masker: float | str = "blur"
-    grid: int | tuple[int, int] | None = field(default=None, metadata=limits(1, MOST_SIDE))
+    grid: int | tuple[int, int] | None = field(default=None, metadata=set_limits(1, MOST_SIDE))
     regions: RegionsName | None = None
     backgrounds: Literal["samples"] | None = None
     output: Literal["logit", "probability", "value"] = "logit"
     returns: Literal["logits", "probabilities", "log-probabilities", "values"] | None = None
     multi_label: bool = False
-    batch_size: int = field(default=64, metadata=limits(1))
+    batch_size: int = field(default=64, metadata=set_limits(1))
     class_names: list[str] | None = None
-    seed: int = field(default=0, metadata=limits(0, MOST_SEED))
+    seed: int = field(default=0, metadata=set_limits(0, MOST_SEED))
     progress: bool = True
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from lightning_shap.command.data.folders import ImageSet, find_images
 from lightning_shap.command.model.find import Weights, find_weights
 from lightning_shap.command.options import Options
-from lightning_shap.command.untrusted import clean, reason
+from lightning_shap.command.untrusted import clean, describe_error
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.atomic import check_writable
 
@@ -47,7 +47,7 @@ def find_places(options: Options) -> Places:
     except (OSError, ValueError) as error:
         raise ArgumentError(
             "output_dir",
-            f"cannot write into {clean(repr(str(output)))} ({reason(error)}); "
+            f"cannot write into {clean(repr(str(output)))} ({describe_error(error)}); "
             "give another as --output_dir",
         ) from error
     return Places(weights, images, output)

@@ -10,7 +10,7 @@ from lightning_shap.command.paths import FILES, Places
 from lightning_shap.command.processes import find_rank
 from lightning_shap.command.results import Results, write_results
 from lightning_shap.command.shards import explain_in_shards
-from lightning_shap.command.untrusted import clean, reason
+from lightning_shap.command.untrusted import clean, describe_error
 from lightning_shap.errors import escape
 from lightning_shap.explanation.archive import NAME, merge
 from lightning_shap.explanation.atomic import publish
@@ -43,7 +43,7 @@ def run(options: Options, places: Places) -> None:
     _print_summary(job, results)
     if results.failure is not None:
         raise RuntimeError(
-            f"{NAME} is written, but not all that is made of it ({reason(results.failure)})"
+            f"{NAME} is written, but not all that is made of it ({describe_error(results.failure)})"
         ) from results.failure
 
 

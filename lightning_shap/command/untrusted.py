@@ -9,7 +9,7 @@ an impossible value.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,10 @@ def blame(argument: str, what: str) -> Iterator[None]:
     except ArgumentError:
         raise
     except (Exception, SystemExit) as error:
-        raise ArgumentError(argument, f"{what} ({reason(error)})") from error
+        raise ArgumentError(argument, f"{what} ({describe_error(error)})") from error
 
 
-def reason(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Returns an error in a few words."""
     text = str(getattr(error, "strerror", None) or error).strip()
     if not text or isinstance(error, (KeyError, SystemExit)):  # whose text alone says little
@@ -78,7 +78,7 @@ def find_path(argument: str, path: str, wanted: str) -> Path:
         place.stat()
     except (OSError, ValueError) as error:  # a ValueError for characters that no path has
         missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
-        why = "" if missing else f" that can be read ({reason(error)})"
+        why = "" if missing else f" that can be read ({describe_error(error)})"
         raise ArgumentError(argument, f"there is no {clean(repr(path))}{why}; {wanted}") from error
     return place
 
@@ -117,12 +117,17 @@ def read_choice(value: Any, choices: Sequence[str]) -> str | None:
     return value if isinstance(value, str) and value in choices else None
 
 
-def read_words(value: Any) -> list[str] | None:
-    """Returns short texts, one after the other."""
+def read_list(value: Any, read: Callable[[Any], Any]) -> list[Any] | None:
+    """Returns values that are each read by a function, one after the other."""
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= MAX_ITEMS:
         return None
-    found = [clean(item) for item in value if isinstance(item, (str, int))]
-    return found if len(found) == len(value) else None
+    found = [read(item) for item in value]
+    return None if None in found else found
+
+
+def read_words(value: Any) -> list[str] | None:
+    """Returns short texts, one after the other."""
+    return read_list(value, lambda item: clean(item) if isinstance(item, (str, int)) else None)
 
 
 def read_whole(value: Any, most: int = MOST_SIDE, least: int = 1) -> int | None:
@@ -134,10 +139,7 @@ def read_whole(value: Any, most: int = MOST_SIDE, least: int = 1) -> int | None:
 
 def read_wholes(value: Any, most: int = MOST_SIDE, least: int = 1) -> list[int] | None:
     """Returns whole numbers within their bounds, one after the other."""
-    if not isinstance(value, (list, tuple)) or not 0 < len(value) <= MAX_ITEMS:
-        return None
-    found = [item for item in value if read_whole(item, most, least) is not None]
-    return found if len(found) == len(value) else None
+    return read_list(value, lambda item: read_whole(item, most, least))
 
 
 def read_number(value: Any) -> float | None:
@@ -151,18 +153,19 @@ def read_numbers(value: Any) -> tuple[float, ...] | None:
     """Returns finite numbers, from one or several or a small tensor."""
     if hasattr(value, "numel") and value.numel() <= MAX_ITEMS:
         value = value.flatten().tolist()
-    items = value if isinstance(value, (list, tuple)) else [value]
-    found = [read_number(item) for item in items[:MAX_ITEMS]]
-    return None if not found or None in found else tuple(item for item in found if item is not None)
+    found = read_list(value if isinstance(value, (list, tuple)) else [value], read_number)
+    return None if found is None else tuple(found)
 
 
-def is_plain(value: Any, *, names: bool = True, depth: int = MAX_DEPTH) -> bool:
-    """Returns True for a number, a switch, a name (if names will do), or a few of them.
+def is_plain(
+    value: Any, *, names: bool = True, most: float = math.inf, depth: int = MAX_DEPTH
+) -> bool:
+    """Returns True for a number up to a bound, a switch, a name if these will do, or a few of them.
 
     A name has no slash and no colon: it can be neither a path nor an address.
     """
     if value is None or isinstance(value, (bool, int, float)):
-        return True
+        return value is None or abs(value) <= most
     if isinstance(value, str):
         return names and NAME.fullmatch(value) is not None
     if depth == 0 or not isinstance(value, (list, tuple, Mapping)) or len(value) > MAX_ITEMS:
@@ -171,13 +174,4 @@ def is_plain(value: Any, *, names: bool = True, depth: int = MAX_DEPTH) -> bool:
         if not all(isinstance(name, str) for name in value):
             return False
         value = [*value.values()]
-    return all(is_plain(item, names=names, depth=depth - 1) for item in value)
-
-
-def find_largest(value: Any) -> float:
-    """Returns the largest number in a plain value."""
-    if isinstance(value, Mapping):
-        value = [*value.values()]
-    if isinstance(value, (list, tuple)):
-        return max(map(find_largest, value), default=0.0)
-    return abs(value) if isinstance(value, (int, float)) else 0.0
+    return all(is_plain(item, names=names, most=most, depth=depth - 1) for item in value)

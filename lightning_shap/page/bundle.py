@@ -37,18 +37,20 @@ _EXPORT = re.compile(r"^export (?=(async )?(function|class|const)\b)", re.MULTIL
 
 
 @cache
-def asset(name: str) -> str:
+def read_asset(name: str) -> str:
     """Returns one of the page's own files."""
     return files("lightning_shap.page").joinpath("static", name).read_text(encoding="utf-8")
 
 
 @cache
-def script() -> str:
+def join_modules() -> str:
     """Joins all modules to one, for a file that can import nothing."""
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", asset(name))) for name in (*MODULES, FILE))
+    return "\n".join(
+        _EXPORT.sub("", _IMPORT.sub("", read_asset(name))) for name in (*MODULES, FILE)
+    )
 
 
-def html(data: str, title: str, run: str | None = None) -> str:
+def make_html(data: str, title: str, run: str | None = None) -> str:
     """Returns the page with its data.
 
     Nothing in it can reach out, and nothing runs but the script that is named by its hash.
@@ -58,7 +60,7 @@ def html(data: str, title: str, run: str | None = None) -> str:
         title: Plain text.
         run: The id of the run that it is the report of, if it is one's.
     """
-    code, style = script(), asset(STYLE)
+    code, style = join_modules(), read_asset(STYLE)
     policy = (
         f"default-src 'none'; script-src '{_hash(code)}'; style-src '{_hash(style)}'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -82,7 +84,7 @@ def html(data: str, title: str, run: str | None = None) -> str:
     )
 
 
-def owner_in(page: str) -> str | None:
+def find_owner(page: str) -> str | None:
     """Returns the id of the run whose report a page is, None if it is none's.
 
     Args:
@@ -92,8 +94,8 @@ def owner_in(page: str) -> str | None:
     return None if found is None else found[1]
 
 
-def data_in(page: str) -> str:
-    """Returns the JSON that a page of :func:`html` was made with.
+def find_data(page: str) -> str:
+    """Returns the JSON that a page of :func:`make_html` was made with.
 
     Raises:
         ValueError: If it is none.

@@ -39,13 +39,15 @@ class PageData:
     samples: bytes
     key: str
 
-    def facts_with(self, numbers: Mapping[str, float]) -> bytes:
-        """Returns the facts as JSON, with numbers that were logged beside them."""
-        kept = {name: _number(value) for name, value in numbers.items()}
-        facts = {**self.facts, "numbers": kept}
-        return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "backslashreplace"
-        )
+    def add_numbers(self, numbers: Mapping[str, float]) -> dict[str, Any]:
+        """Returns the facts, with numbers that were logged beside them."""
+        kept = {name: _shorten(value) for name, value in numbers.items()}
+        return {**self.facts, "numbers": kept}
+
+
+def dump_json(content: Any) -> str:
+    """Returns short JSON."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
 class PageWriter:
@@ -60,7 +62,7 @@ class PageWriter:
         self._made_of: tuple[Any, ...] = ()
         self._samples: tuple[bytes, str] = (b"", "")
 
-    def data(
+    def make(
         self,
         explanation: ImageExplanation,
         *,
@@ -87,7 +89,7 @@ class PageWriter:
         maps = read_maps(explanation)
         regions, cell = lay_out(maps)
         photographs = self._album.photographs(maps.images, mean=mean, std=std, channels=channels)
-        samples, key = self._shared(photographs.cells, explanation.record, names)
+        samples, key = self._share(photographs.cells, explanation.record, names)
         moment = {"step": step, "epoch": epoch, "title": title}
         facts = {
             "format": FORMAT,
@@ -100,12 +102,12 @@ class PageWriter:
             "area": maps.images.shape[1] * maps.images.shape[2],
             "has_errors": regions.error_std is not None,
             "notes": list(photographs.notes),
-            **_settings(explanation.record),
-            "rows": _rows(explanation),
+            **_list_settings(explanation.record),
+            "rows": _list_rows(explanation),
         }
         return PageData(facts, pack_for_page(explanation, regions, cell, moment), samples, key)
 
-    def _shared(
+    def _share(
         self, cells: Sequence[Image.Image], record: Record, names: Sequence[str]
     ) -> tuple[bytes, str]:
         made_of = (id(cells), record.class_names.tolist(), list(names))
@@ -120,7 +122,7 @@ class PageWriter:
         return self._samples
 
 
-def _settings(record: Record) -> dict[str, Any]:
+def _list_settings(record: Record) -> dict[str, Any]:
     return {
         "method": record.method,
         "max_evals": record.max_evals,
@@ -130,12 +132,12 @@ def _settings(record: Record) -> dict[str, Any]:
         "seed": record.seed,
         "multi_label": record.multi_label,
         "isolation": record.isolation,
-        "seconds": _number(record.seconds),
-        "model_seconds": _number(record.model_seconds),
+        "seconds": _shorten(record.seconds),
+        "model_seconds": _shorten(record.model_seconds),
     }
 
 
-def _rows(explanation: ImageExplanation) -> list[dict[str, Any]]:
+def _list_rows(explanation: ImageExplanation) -> list[dict[str, Any]]:
     """Lists what is known of each image, classes by their numbers."""
     record = explanation.record
     classes, verdicts = record.classes, record.judge()
@@ -156,7 +158,7 @@ def _rows(explanation: ImageExplanation) -> list[dict[str, Any]]:
     empty = find_empty_images(read_maps(explanation))
     for image, verdict in enumerate(verdicts):
         outputs = {
-            int(number): _number(value)
+            int(number): _shorten(value)
             for number, value in zip(numbers, record.outputs[image], strict=True)
             if number in tracked
         }
@@ -169,28 +171,28 @@ def _rows(explanation: ImageExplanation) -> list[dict[str, Any]]:
             "verdict": verdict.words,
             "note": "; ".join(each.words for each in empty[image] if each is not None),
             "outputs": outputs,
-            "base": [_number(value) for value in explanation.base_values[image]],
-            "gap": [_number(value) for value in record.additivity_gap[image]],
+            "base": [_shorten(value) for value in explanation.base_values[image]],
+            "gap": [_shorten(value) for value in record.additivity_gap[image]],
             "evaluations": int(record.evaluations[image]),
             "regions": int(record.regions[image]),
         }
         if by_class is not None:
-            row["probabilities"] = {int(k): _number(by_class[image, k]) for k in tracked}
+            row["probabilities"] = {int(k): _shorten(by_class[image, k]) for k in tracked}
         if record.against is not None:
             row["against"] = int(classes.find(record.against[image]))
         if record.clear is not None:
-            row["clear"] = [_number(value) for value in record.clear[image]]
+            row["clear"] = [_shorten(value) for value in record.clear[image]]
         rows.append(row)
     return rows
 
 
-def _number(value: Any) -> float | None:
+def _shorten(value: Any) -> float | None:
     """Returns a number short enough to send, None for what JSON has no number for."""
     number = float(value)
     return float(f"{number:.7g}") if np.isfinite(number) else None
 
 
-def numbers_of(
+def list_numbers(
     tag: str, record: Record, more: Mapping[str, float] | None = None
 ) -> dict[str, float]:
     """Returns how far to trust an explanation: numbers, by the names they are logged under.
@@ -200,11 +202,8 @@ def numbers_of(
         record: Of the explanation.
         more: What else is known of it, by names without the tag.
     """
+    known = {"evaluations": float(record.evaluations.sum()), "seconds": record.seconds}
     method = METHODS.get(record.method)
-    gap = {} if method is not None and method.adds_up else {"additivity_gap": _largest_gap(record)}
-    known = {**gap, "evaluations": float(record.evaluations.sum()), "seconds": record.seconds}
+    if method is None or not method.adds_up:
+        known["additivity_gap"] = float(record.additivity_gap.max())
     return {f"{tag}/{name}": value for name, value in {**known, **(more or {})}.items()}
-
-
-def _largest_gap(record: Record) -> float:
-    return float(record.additivity_gap.max())

@@ -15,7 +15,7 @@ from tensorboard.data import provider
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from lightning_shap.page.bundle import MODULES, STYLE, TAB, asset
+from lightning_shap.page.bundle import MODULES, STYLE, TAB, read_asset
 
 # Those of the data, see lightning_shap.page.tensorboard, which is not loaded for them alone.
 NAME, EXPLANATION, FACTS = "shap", "explanation", "facts"
@@ -64,126 +64,116 @@ class ShapPlugin(base_plugin.TBPlugin):
 
     def get_plugin_apps(self) -> Mapping[str, Callable[..., Any]]:
         """Lists what is served by its path: files of the page by their exact names, and data."""
-        pages = {f"/{name}": _file(name) for name in (*MODULES, STYLE, TAB)}
+        pages = {f"/{name}": _serve_file(name) for name in (*MODULES, STYLE, TAB)}
         return {
             **pages,
-            "/runs": _answer(self._runs),
-            "/series": _answer(self._series),
-            "/values": _answer(self._values),
-            "/samples": _answer(self._samples),
-            "/scalars": _answer(self._scalars),
+            "/runs": _serve(self._list_runs),
+            "/series": _serve(self._read_series),
+            "/values": _serve(self._read_values),
+            "/samples": _serve(self._find_samples),
+            "/scalars": _serve(self._read_scalars),
         }
 
-    def _runs(self, request: wrappers.Request) -> Any:
+    def _list_runs(self, request: wrappers.Request) -> Any:
         """Returns which runs have which tags, and when each of these grew last."""
-        known = self._known(request)
+        known = self._list_known(request)
         return {
             run: {tag: tags[tag].max_wall_time for tag in sorted(tags)}
             for run, tags in sorted(known.items())
         }
 
-    def _series(self, request: wrappers.Request) -> Any:
+    def _read_series(self, request: wrappers.Request) -> Any:
         """Returns the facts of all explanations of a tag, step by step."""
-        run, tag = self._run_and_tag(request)
-        return list(self._facts(request, run, tag).values())
+        run, tag = self._read_run_and_tag(request)
+        return list(self._read_facts(request, run, tag).values())
 
-    def _values(self, request: wrappers.Request) -> bytes:
+    def _read_values(self, request: wrappers.Request) -> bytes:
         """Returns the values of one explanation."""
-        run, tag = self._run_and_tag(request)
-        step = _whole(_argument(request, "step"))
-        for datum in self._data(request, run, [tag]).get(tag, ()):
+        run, tag = self._read_run_and_tag(request)
+        step = _read_whole(_read_argument(request, "step"))
+        for datum in self._read_data(request, run, [tag]).get(tag, ()):
             if datum.step == step:
-                return self._blob(request, datum, 0)
+                return self._read_blob(request, datum, 0)
         raise errors.NotFoundError(f"step: there is no {step}")
 
-    def _samples(self, request: wrappers.Request) -> bytes:
+    def _find_samples(self, request: wrappers.Request) -> bytes:
         """Returns what explanations of the same images share; it came with the first of them."""
-        run, key = self._run(request), _argument(request, "key")
-        found = self._data(request, run, self._known(request)[run])
+        run, key = self._read_run(request), _read_argument(request, "key")
+        found = self._read_data(request, run, self._list_known(request)[run])
         for tag, data in found.items():
             holding = [datum for datum in data if len(datum.values) > 1]
-            facts = self._facts(request, run, tag) if holding else {}
+            facts = self._read_facts(request, run, tag) if holding else {}
             for datum in holding:
                 if facts.get(datum.step, {}).get("samples") == key:
-                    return self._blob(request, datum, 1)
+                    return self._read_blob(request, datum, 1)
         raise errors.NotFoundError("key: there are no such samples")
 
-    def _scalars(self, request: wrappers.Request) -> Any:
+    def _read_scalars(self, request: wrappers.Request) -> Any:
         """Returns the training's curves, [[step, value], ...] by their tags."""
-        run = self._run(request)
-        where = {"experiment_id": plugin_util.experiment_id(request.environ)}
-        chosen = self._provider.list_scalars(
-            plugin_util.context(request.environ),
-            plugin_name="scalars",
-            run_tag_filter=_filter([run], None),
-            **where,
-        ).get(run, {})
-        tags = sorted(chosen)[:MOST_SCALARS]
+        run, wanted = self._read_run(request), {"plugin_name": "scalars"}
+        known = self._ask(request, "list_scalars", [run], **wanted)
+        tags = sorted(known.get(run, {}))[:MOST_SCALARS]
         if not tags:
             return {}
-        found = self._provider.read_scalars(
-            plugin_util.context(request.environ),
-            plugin_name="scalars",
-            downsample=SCALAR_POINTS,
-            run_tag_filter=_filter([run], tags),
-            **where,
-        )
+        found = self._ask(request, "read_scalars", [run], tags, downsample=SCALAR_POINTS, **wanted)
         return {
             tag: [[point.step, point.value] for point in points if math.isfinite(point.value)]
             for tag, points in sorted(found.get(run, {}).items())
         }
 
-    def _known(self, request: wrappers.Request) -> Series:
-        """Lists what TensorBoard has read of ours, by run and tag."""
-        known: Series = self._provider.list_blob_sequences(
+    def _ask(
+        self,
+        request: wrappers.Request,
+        what: str,
+        runs: Iterable[str] | None = None,
+        tags: Iterable[str] | None = None,
+        **more: Any,
+    ) -> Any:
+        """Returns an answer of TensorBoard's readers, of ours unless another plugin is named."""
+        return getattr(self._provider, what)(
             plugin_util.context(request.environ),
             experiment_id=plugin_util.experiment_id(request.environ),
-            plugin_name=NAME,
+            run_tag_filter=provider.RunTagFilter(runs=runs, tags=tags),
+            **{"plugin_name": NAME, **more},
         )
+
+    def _list_known(self, request: wrappers.Request) -> Series:
+        """Lists what TensorBoard has read of ours, by run and tag."""
+        known: Series = self._ask(request, "list_blob_sequences")
         return known
 
-    def _run(self, request: wrappers.Request) -> str:
-        run = _argument(request, "run")
-        if run not in self._known(request):
+    def _read_run(self, request: wrappers.Request) -> str:
+        run = _read_argument(request, "run")
+        if run not in self._list_known(request):
             raise errors.NotFoundError("run: there is none of this name with explanations")
         return run
 
-    def _run_and_tag(self, request: wrappers.Request) -> tuple[str, str]:
-        run, tag = _argument(request, "run"), _argument(request, "tag")
-        if tag not in self._known(request).get(run, {}):
+    def _read_run_and_tag(self, request: wrappers.Request) -> tuple[str, str]:
+        run, tag = _read_argument(request, "run"), _read_argument(request, "tag")
+        if tag not in self._list_known(request).get(run, {}):
             raise errors.NotFoundError("run, tag: there is no such run with such a tag")
         return run, tag
 
-    def _data(self, request: wrappers.Request, run: str, tags: Iterable[str]) -> Mapping[str, Any]:
-        found = self._provider.read_blob_sequences(
-            plugin_util.context(request.environ),
-            experiment_id=plugin_util.experiment_id(request.environ),
-            plugin_name=NAME,
-            downsample=EVERY_STEP,
-            run_tag_filter=_filter([run], tags),
-        )
+    def _read_data(
+        self, request: wrappers.Request, run: str, tags: Iterable[str]
+    ) -> Mapping[str, Any]:
+        found = self._ask(request, "read_blob_sequences", [run], tags, downsample=EVERY_STEP)
         # A step may come again, as the control does for samples chosen later: the last one counts.
         return {
             tag: list({datum.step: datum for datum in data}.values())
             for tag, data in found.get(run, {}).items()
         }
 
-    def _blob(self, request: wrappers.Request, datum: Any, number: int) -> bytes:
+    def _read_blob(self, request: wrappers.Request, datum: Any, number: int) -> bytes:
         if len(datum.values) <= number:
             raise errors.NotFoundError("the explanation is not whole")
         context, key = plugin_util.context(request.environ), datum.values[number].blob_key
         return bytes(self._provider.read_blob(context, blob_key=key))
 
-    def _facts(self, request: wrappers.Request, run: str, tag: str) -> dict[int, Any]:
+    def _read_facts(self, request: wrappers.Request, run: str, tag: str) -> dict[int, Any]:
         """Reads the facts of a tag's explanations at once, by their steps."""
         beside = f"{tag.removesuffix(EXPLANATION)}{FACTS}"
-        found = self._provider.read_tensors(
-            plugin_util.context(request.environ),
-            experiment_id=plugin_util.experiment_id(request.environ),
-            plugin_name=NAME,
-            downsample=EVERY_STEP,
-            run_tag_filter=_filter([run], [beside]),
-        )
+        found = self._ask(request, "read_tensors", [run], [beside], downsample=EVERY_STEP)
         facts = {}
         for datum in found.get(run, {}).get(beside, ()):
             known = json.loads(datum.numpy[0])
@@ -191,11 +181,7 @@ class ShapPlugin(base_plugin.TBPlugin):
         return facts
 
 
-def _filter(runs: Iterable[str], tags: Iterable[str] | None) -> Any:
-    return provider.RunTagFilter(runs=runs, tags=tags)
-
-
-def _argument(request: wrappers.Request, name: str) -> str:
+def _read_argument(request: wrappers.Request, name: str) -> str:
     """Returns what a request gives, once, and no longer than a name may be."""
     given = request.args.getlist(name)
     if len(given) != 1 or len(given[0]) > LONGEST:
@@ -203,20 +189,20 @@ def _argument(request: wrappers.Request, name: str) -> str:
     return str(given[0])
 
 
-def _whole(text: str) -> int:
+def _read_whole(text: str) -> int:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18):
         raise errors.InvalidArgumentError("step: give a whole number")
     return int(text)
 
 
-def _file(name: str) -> Callable[..., Any]:
+def _serve_file(name: str) -> Callable[..., Any]:
     kind = "text/css" if name.endswith(".css") else "text/javascript"
 
-    return _route(lambda request: http_util.Respond(request, asset(name), kind))
+    return _make_route(lambda request: http_util.Respond(request, read_asset(name), kind))
 
 
-def _answer(work: Callable[[wrappers.Request], Any]) -> Callable[..., Any]:
+def _serve(work: Callable[[wrappers.Request], Any]) -> Callable[..., Any]:
     """Makes a route whose answer is JSON, or bytes as they are; errors are TensorBoard's."""
 
     def serve(request: wrappers.Request) -> wrappers.Response:
@@ -225,10 +211,10 @@ def _answer(work: Callable[[wrappers.Request], Any]) -> Callable[..., Any]:
             return http_util.Respond(request, answer, "application/octet-stream")
         return http_util.Respond(request, json.dumps(answer), "application/json")
 
-    return _route(serve)
+    return _make_route(serve)
 
 
-def _route(serve: Callable[[wrappers.Request], wrappers.Response]) -> Callable[..., Any]:
+def _make_route(serve: Callable[[wrappers.Request], wrappers.Response]) -> Callable[..., Any]:
     def respond(request: wrappers.Request) -> wrappers.Response:
         if request.method not in ("GET", "HEAD"):
             return http_util.Respond(request, "GET alone", "text/plain", code=405)

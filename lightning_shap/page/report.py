@@ -10,20 +10,17 @@ from typing import Any
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.page.bundle import data_in, html
-from lightning_shap.page.data import PageData, PageWriter, numbers_of
+from lightning_shap.page.bundle import find_data, make_html
+from lightning_shap.page.data import PageData, PageWriter, dump_json, list_numbers
 
 ARCHIVE = "explanation"  # the name of the run and of the tag where there is no training
 
 
 class Pages:
-    """Explanations of any number of runs, as the page has them.
-
-    Each is kept as text of JSON, which is put together when a file is written.
-    """
+    """Explanations of any number of runs, as the page has them."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, dict[str, dict[int, str]]] = {}
+        self._runs: dict[str, dict[str, dict[int, Any]]] = {}
         self._samples: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -31,10 +28,9 @@ class Pages:
 
     def add(self, run: str, tag: str, page: PageData, numbers: Mapping[str, float]) -> None:
         """Adds an explanation; one of the same run, tag and step goes."""
-        self._samples.setdefault(page.key, _text(page.samples))
-        values = json.dumps(_text(page.values))
-        one = f'{{"facts":{page.facts_with(numbers).decode()},"values":{values}}}'
-        self._keep(run, tag, page.facts["step"], one)
+        self._samples.setdefault(page.key, _encode(page.samples))
+        shown = {"facts": page.add_numbers(numbers), "values": _encode(page.values)}
+        self._find_steps(run, tag)[page.facts["step"]] = shown
 
     def read(self, page: str, run: str, before: int) -> None:
         """Adds what the page of a run holds that another one resumes at a step.
@@ -47,41 +43,36 @@ class Pages:
         Raises:
             ValueError: If the page is none of ours.
         """
-        data = json.loads(data_in(page))
+        data = json.loads(find_data(page))
         for known in data["runs"].values():
             for tag, explanations in known.items():
-                for one in explanations:
-                    step = one["facts"]["step"]
+                for shown in explanations:
+                    step = shown["facts"]["step"]
                     if step < before:
-                        self._keep(run, tag, step, json.dumps(one, ensure_ascii=False))
+                        self._find_steps(run, tag)[step] = shown
         self._samples = {**data["samples"], **self._samples}
 
-    def _keep(self, run: str, tag: str, step: int, text: str) -> None:
-        self._runs.setdefault(run, {}).setdefault(tag, {})[step] = text
-
-    def html(self, title: str, run: str | None = None) -> str:
-        """Returns them as one HTML page.
+    def write(self, path: str | os.PathLike[str], title: str, run: str | None = None) -> Path:
+        """Writes them as one HTML file, which appears whole or not at all.
 
         Args:
+            path: Where to.
             title: Of the page.
             run: The id of the run that they are of, if they are one's.
         """
-        runs = _object(
-            {
-                name: _object({tag: f"[{','.join(steps.values())}]" for tag, steps in tags.items()})
-                for name, tags in self._runs.items()
-            }
-        )
-        return html(f'{{"runs":{runs},"samples":{json.dumps(self._samples)}}}', title, run)
-
-    def write(self, path: str | os.PathLike[str], title: str) -> Path:
-        """Writes them as one HTML file, which appears whole or not at all."""
         path = Path(path)
-        text = self.html(title)
+        runs = {
+            name: {tag: [*steps.values()] for tag, steps in tags.items()}
+            for name, tags in self._runs.items()
+        }
+        text = make_html(dump_json({"runs": runs, "samples": self._samples}), title, run)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_whole(path) as partial:
-            partial.write_text(text, encoding="utf-8", errors="replace")
+            partial.write_bytes(text.encode("utf-8", "backslashreplace"))
         return path
+
+    def _find_steps(self, run: str, tag: str) -> dict[int, Any]:
+        return self._runs.setdefault(run, {}).setdefault(tag, {})
 
 
 def report(
@@ -128,18 +119,18 @@ def report(
     for run, given in runs.items():
         writer = PageWriter()
         steps = given if isinstance(given, (list, tuple)) else [given]
-        for step, one in enumerate(steps):
-            explanation, known = _explanation_of(one)
+        for step, item in enumerate(steps):
+            explanation, known = _read_explanation(item)
             look: dict[str, Any] = {"mean": mean, "std": std, "channels": channels, "names": names}
             look |= {key: value for key, value in known.items() if not _is_given(look[key])}
-            page = writer.data(explanation, **look, step=step, title=str(run))
-            pages.add(str(run), ARCHIVE, page, numbers_of("shap", explanation.record))
+            page = writer.make(explanation, **look, step=step, title=str(run))
+            pages.add(str(run), ARCHIVE, page, list_numbers("shap", explanation.record))
     if not len(pages):
         raise ArgumentError("explanations", "there are none; give at least one")
     return pages.write(path, title)
 
 
-def _explanation_of(given: Any) -> tuple[ImageExplanation, dict[str, Any]]:
+def _read_explanation(given: Any) -> tuple[ImageExplanation, dict[str, Any]]:
     """Returns an explanation, and what an archive knows of how it looks."""
     known: dict[str, Any] = {}
     if isinstance(given, (str, os.PathLike)):
@@ -158,10 +149,5 @@ def _is_given(value: Any) -> bool:
     return value is not None and not (isinstance(value, (tuple, list)) and not len(value))
 
 
-def _object(texts: Mapping[str, str]) -> str:
-    """Joins values that are JSON already to a JSON object."""
-    return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in texts.items()) + "}"
-
-
-def _text(content: bytes) -> str:
+def _encode(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")

@@ -10,15 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from fsspec.core import url_to_fs
-
-from lightning_shap.explanation.atomic import is_free, open_regular, replace_whole
-from lightning_shap.page.bundle import HEAD_BYTES, owner_in
+from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.atomic import is_free, open_regular
+from lightning_shap.page.bundle import HEAD_BYTES, find_owner
 from lightning_shap.page.data import PageData
 from lightning_shap.page.report import Pages
 
 GROWTH = 1.1  # a report is written anew once it has so many times the explanations
 RUN_ID = re.compile(r"[0-9a-f]{32}")
+LOCAL = re.compile(r"(file|local):(//)?")  # Lightning normalises file:///logs to file:/logs
 
 
 class RunReport:
@@ -34,7 +34,7 @@ class RunReport:
 
     Attributes:
         run: The run's id, which a resumed one keeps.
-        place: Where the file is, a path or an address; None before it is written.
+        place: Where the file is; None before it is written.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class RunReport:
         self._resumed = dict(resumed or {})
         known = self._resumed.get("run", "")
         self.run = known if RUN_ID.fullmatch(known) else uuid4().hex
-        self.place: str | None = None
+        self.place: Path | None = None
         self._title = ""
         self._pages = Pages()
         self._written = 0
 
     def state_dict(self) -> dict[str, str]:
         """Returns what a run that resumes this one finds the file by."""
-        return self._resumed if self.place is None else {"path": self.place, "run": self.run}
+        return self._resumed if self.place is None else {"path": str(self.place), "run": self.run}
 
     def add(
         self, *, folder: str, name: str, tag: str, page: PageData, numbers: Mapping[str, float]
@@ -63,13 +63,19 @@ class RunReport:
         """Adds an explanation.
 
         Args:
-            folder: Where the run keeps its files, a path or an address.
+            folder: Where the run keeps its files.
             name: The run's.
             tag: Under which it is logged.
             page: What is shown of the explanation.
             numbers: What is known of it and of the training then, by the names to log it under.
+
+        Raises:
+            ArgumentError: If the folder is the address of another machine.
         """
-        self._folder, self._title = folder, name
+        place = find_path(folder)
+        if place is None:
+            raise ArgumentError("report", f"{folder} is no folder of this machine; give save_dir=")
+        self._folder, self._title = place, name
         if "path" in self._resumed and self.place is None:
             self._go_on(name, page.facts["step"])
         self._pages.add(name, tag, page, numbers)
@@ -80,8 +86,8 @@ class RunReport:
         """Writes what is not written yet."""
         if len(self._pages) == self._written:
             return
-        place = self._own_place()
-        _write(place, self._pages.html(f"SHAP · {self._title}", self.run))
+        place = self._choose_place()
+        self._pages.write(place, f"SHAP · {self._title}", self.run)
         if place != self.place:
             self._say(f"ShapCallback writes its report to {place}")
         self.place, self._written = place, len(self._pages)
@@ -89,65 +95,38 @@ class RunReport:
     def _go_on(self, name: str, before: int) -> None:
         """Begins with what the resumed run's report holds, if that is still its own."""
         place = self._resumed.pop("path")
-        with suppress(OSError, ValueError, LookupError, TypeError, ImportError):
-            if _owner_of(place) == self.run:
-                self._pages.read(_read(place), name, before)
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            if _read_owner(Path(place)) == self.run:
+                self._pages.read(_read(Path(place)), name, before)
                 return
         self._say(
             f"ShapCallback begins its report anew: {place} is not that of the run that is resumed"
         )
 
-    def _own_place(self) -> str:
+    def _choose_place(self) -> Path:
         """Returns the first name in the folder that is free, or this run's already."""
-        folder, number = self._folder.rstrip("/"), 0
+        number = 0
         while True:
             version = f"-v{number}" if number else ""  # as Lightning names a second checkpoint
-            place = f"{folder}/{self.tag}{version}.html"
-            if _is_free(place) or _owner_of(place) == self.run:
+            place = self._folder / f"{self.tag}{version}.html"
+            if is_free(place) or _read_owner(place) == self.run:
                 return place
             number += 1
 
 
-def _is_free(place: str) -> bool:
-    path = path_of(place)
-    if path is not None:
-        return is_free(path)
-    files, name = url_to_fs(place)
-    return not files.exists(name)
+def find_path(place: str) -> Path | None:
+    """Returns the path of a place on this machine, None for an address of elsewhere."""
+    place = LOCAL.sub("", place, count=1) if LOCAL.match(place) else place
+    return None if "://" in place else Path(place)
 
 
-def _owner_of(place: str) -> str | None:
+def _read_owner(place: Path) -> str | None:
     """Returns the id of the run that a report is of, None for what is no run's report."""
     with suppress(OSError):  # what cannot be read is nobody's, and is left alone
-        return owner_in(_read(place, HEAD_BYTES))
+        return find_owner(_read(place, HEAD_BYTES))
     return None
 
 
-def _read(place: str, most: int | None = None) -> str:
-    path = path_of(place)
-    if path is None:
-        files, name = url_to_fs(place)
-        content = files.cat_file(name, start=0, end=most)
-    else:
-        with open_regular(path) as file:
-            content = file.read(-1 if most is None else most)
-    return content.decode("utf-8", errors="replace")
-
-
-def _write(place: str, text: str) -> None:
-    content, path = text.encode("utf-8", errors="replace"), path_of(place)
-    if path is None:
-        files, name = url_to_fs(place)
-        files.makedirs(name.rpartition("/")[0], exist_ok=True)
-        files.pipe_file(name, content)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replace_whole(path) as partial:
-        partial.write_bytes(content)
-
-
-def path_of(place: str) -> Path | None:
-    """Returns the path of a place on this machine, None for an address of elsewhere."""
-    if place.startswith(("file:", "local:")):  # Lightning normalises file:///logs to file:/logs
-        return Path(url_to_fs(place)[1])
-    return None if "://" in place else Path(place)
+def _read(place: Path, most: int = -1) -> str:
+    with open_regular(place) as file:
+        return file.read(most).decode("utf-8", errors="replace")

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import google_crc32c
 import numpy as np
 
-from lightning_shap.page.data import PageData
+from lightning_shap.page.data import PageData, dump_json
 from lightning_shap.pictures.encoded import encode
 
 PLUGIN = "shap"
@@ -73,15 +73,15 @@ def add_explanation(
     blobs = [page.values]
     if page.key not in samples_written.get(experiment, ()):
         blobs.append(page.samples)
-    facts = [page.facts_with(numbers)]
+    text = dump_json(page.add_numbers(numbers)).encode("utf-8", "backslashreplace")
     values = [
-        _value(f"{tag}/{FACTS}", facts, DATA_CLASS_TENSOR),
-        _value(f"{tag}/{EXPLANATION}", blobs, DATA_CLASS_BLOB_SEQUENCE),
+        _make_value(f"{tag}/{FACTS}", [text], DATA_CLASS_TENSOR),
+        _make_value(f"{tag}/{EXPLANATION}", blobs, DATA_CLASS_BLOB_SEQUENCE),
     ]
     write_summary(experiment, Summary(value=values), step)
 
 
-def _value(tag: str, texts: list[bytes], data_class: int) -> Any:
+def _make_value(tag: str, texts: list[bytes], data_class: int) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
@@ -103,13 +103,13 @@ def is_tensorboards(experiment: Any) -> bool:
 def write_summary(experiment: Any, summary: Any, step: int) -> None:
     """Has a ``Summary`` written by a writer of TensorBoard's own."""
     writer = experiment._get_file_writer()
-    with _quick_checksums(writer):
+    with _checksum_quickly(writer):
         writer.add_summary(summary, step)
         writer.flush()  # while the checksums are quick
 
 
 @contextmanager
-def _quick_checksums(writer: Any) -> Iterator[None]:
+def _checksum_quickly(writer: Any) -> Iterator[None]:
     """Has this one writer's records checksummed by us; the same bytes reach its file.
 
     A writer that is made otherwise than we know goes on by itself.
@@ -132,10 +132,10 @@ def _quick_checksums(writer: Any) -> Iterator[None]:
 
 def _write_record(file: Any, data: bytes) -> None:
     length = struct.pack("<Q", len(data))
-    file.write(length + _masked(length) + data + _masked(data))
+    file.write(length + _mask(length) + data + _mask(data))
 
 
-def _masked(data: bytes) -> bytes:
+def _mask(data: bytes) -> bytes:
     """Returns a checksum that may itself stand in checksummed data, as TensorFlow masks it."""
     checksum = google_crc32c.value(data)
     rotated = checksum >> 15 | checksum << 17

@@ -64,7 +64,6 @@ def test_a_configuration_fetches_nothing_and_writes_no_file(tmp_path, server):
         "pretrained_cfg_overlay": fetching,
         "cache_dir": str(cache),
         "checkpoint_path": url,
-        "features_only": True,
         "drop_rate": 0.1,
     }
     config = {
@@ -274,7 +273,7 @@ assert not {"torch", "timm", "shap", "matplotlib", "pandas", "scipy"} & {*sys.mo
 @pytest.mark.parametrize(
     "config",
     [
-        {"model_args": {"drop_rate": "x", "depths": ["x"], "no_such_thing": 1}},
+        {"model_args": {"drop_rate": "x", "depths": ["x"]}},
         {"pretrained_cfg": {"interpolation": "x", "crop_mode": "x", "crop_pct": "x"}},
     ],
 )
@@ -289,6 +288,18 @@ def test_a_configuration_that_says_what_cannot_be_is_not_heard(tmp_path, config)
     ours, expected = lightning_shap.load(tmp_path / "out"), lightning_shap.load(plain)
     assert np.array_equal(ours.values, expected.values)
     assert np.array_equal(ours.data, expected.data)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"no_such_thing": 1}, {"features_only": True}, {"act_layer": "os.system"}],
+)
+def test_an_architecture_that_cannot_be_built_so_is_refused(tmp_path, arguments):
+    torch.save(network().state_dict(), tmp_path / "weights.pth")
+    config = {"architecture": ARCHITECTURE, "model_args": arguments}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ArgumentError, match=r"model_name: .* cannot be built|keys differ"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize("change", [torch.flatten, torch.sum, torch.Tensor.item])

@@ -38,7 +38,7 @@ def test_a_class_that_the_empty_image_has_already_is_said_so(method):
     (empty,), _ = find_empty_images(read_maps(blue))
     assert empty.words == f"{said}; try masker='blur'"
     assert empty.words in blue.summary()
-    (row, _) = PageWriter().data(blue).facts["rows"]
+    (row, _) = PageWriter().make(blue).facts["rows"]
     assert row["note"] == empty.words
     captions = Captions(blue)
     assert "already 99.3 % when masked" in captions.output(0, 0).note
@@ -56,7 +56,7 @@ def test_a_map_that_says_what_was_predicted_has_no_note(bias, weight):
     assert find_empty_images(read_maps(red)) == [[None], [None]]
     assert "empty:" not in red.summary()
     assert not Captions(red).output(0, 0).note
-    assert PageWriter().data(red).facts["rows"][0]["note"] == ""
+    assert PageWriter().make(red).facts["rows"][0]["note"] == ""
 
 
 @pytest.mark.parametrize(("total", "noted"), [(BALANCED - 0.01, True), (BALANCED + 0.01, False)])

@@ -195,7 +195,7 @@ def test_version_2_is_read(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_the_page_has_what_its_reader_has_known_since_version_2(name):
     explanation = load(OLD / f"{name}.1.npz")
-    page = PageWriter().data(explanation)
+    page = PageWriter().make(explanation)
     arrays = {}
     for part in (page.values, page.samples):
         with np.load(io.BytesIO(part)) as known:

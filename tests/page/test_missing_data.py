@@ -51,10 +51,10 @@ def opened(chrome, path):
 def with_data(logs, tmp_path, change):
     """The report of the run, of which something is changed."""
     text = next((logs / "whole").glob("*.html")).read_text(encoding="utf-8")
-    data = json.loads(bundle.data_in(text))
+    data = json.loads(bundle.find_data(text))
     change(data)
     path = tmp_path / "page.html"
-    path.write_text(bundle.html(json.dumps(data), "changed"), encoding="utf-8")
+    path.write_text(bundle.make_html(json.dumps(data), "changed"), encoding="utf-8")
     return path
 
 

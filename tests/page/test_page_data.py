@@ -14,7 +14,7 @@ from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.npz import pack
 from lightning_shap.explanation.regions import Regions
-from lightning_shap.page.data import PageWriter
+from lightning_shap.page.data import PageWriter, dump_json
 from lightning_shap.pictures.limits import PERCENTILE
 
 
@@ -34,7 +34,7 @@ def explained(rows=3, side=12, **given):
 
 def loaded(explanation, folder, **look):
     """As it comes back from what the page has, both parts of it together."""
-    page = PageWriter().data(explanation, **look)
+    page = PageWriter().make(explanation, **look)
     path = folder / "both.npz"
     with zipfile.ZipFile(path, "w") as both:
         for part in (page.values, page.samples):
@@ -84,7 +84,7 @@ def test_regions_of_any_shape_are_kept(data):
         like.output_indexes,
         like.record,
     )
-    page = PageWriter().data(explanation)
+    page = PageWriter().make(explanation)
     with np.load(io.BytesIO(page.values)) as kept:
         there = [np.unique(one) for one in labels]
         maps = np.broadcast_to(kept["region_map"], labels.shape)
@@ -98,13 +98,13 @@ def test_an_epoch_takes_few_bytes():
     explanation = lightning_shap.explain(
         network(224), images(8, 224), topk=3, max_evals=500, labels=[0] * 8
     )
-    page = PageWriter().data(explanation)
-    assert len(page.values) + len(page.facts_with({})) < 40_000
+    page = PageWriter().make(explanation)
+    assert len(page.values) + len(dump_json(page.add_numbers({}))) < 40_000
 
 
 def test_values_of_pixels_are_summed_up_over_cells(tmp_path):
     explanation = explained(side=150, method="gradient", max_evals=4)
-    page = PageWriter().data(explanation)
+    page = PageWriter().make(explanation)
     assert page.facts["cell"] == 3
     same = loaded(explanation, tmp_path)
     totals, kept = (one.values.sum((1, 2, 3)) for one in (explanation, same))
@@ -116,22 +116,22 @@ def test_values_of_pixels_are_summed_up_over_cells(tmp_path):
 
 def test_all_epochs_share_photographs_and_names():
     writer, explanation = PageWriter(), explained()
-    one, other = (writer.data(explanation, step=step) for step in (1, 2))
+    one, other = (writer.make(explanation, step=step) for step in (1, 2))
     assert one.samples is other.samples
     assert one.key == other.key
-    assert writer.data(explained(class_names=[*"abcde"])).key != one.key
+    assert writer.make(explained(class_names=[*"abcde"])).key != one.key
 
 
 def test_the_limit_is_that_of_the_pixels():
     explanation = explained(rows=4, side=40)
     density = np.abs(explanation.values.sum(axis=3))
-    limit = PageWriter().data(explanation).facts["limit"]
+    limit = PageWriter().make(explanation).facts["limit"]
     assert limit == pytest.approx(np.percentile(density, PERCENTILE, method="inverted_cdf"))
 
 
 def test_a_row_says_what_was_explained_predicted_and_true():
     explanation = explained(class_names=[*"abcde"])
-    facts = PageWriter().data(explanation).facts
+    facts = PageWriter().make(explanation).facts
     record = explanation.record
     for row, output, right in zip(facts["rows"], record.outputs, record.right, strict=True):
         assert row["true"] == [0]
@@ -142,7 +142,7 @@ def test_a_row_says_what_was_explained_predicted_and_true():
 
 
 def archive_of(folder, **changes):
-    page = PageWriter().data(explained())
+    page = PageWriter().make(explained())
     with np.load(io.BytesIO(page.values)) as arrays:
         path = folder / "changed.npz"
         path.write_bytes(pack({**arrays, **changes}))

@@ -69,7 +69,7 @@ def test_no_name_ends_the_script(tmp_path):
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     path = lightning_shap.report(explained(), tmp_path / "page.html")
     before = path.read_bytes()
-    monkeypatch.setattr("lightning_shap.page.report.html", lambda *_: 1 / 0)
+    monkeypatch.setattr("lightning_shap.page.report.make_html", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         lightning_shap.report(explained(), path)
     assert path.read_bytes() == before
@@ -105,16 +105,18 @@ def test_twenty_epochs_fit_into_ten_megabytes(tmp_path):
         indexes = np.tile(np.arange(4), (8, 1))
         record = like.record
         explanation = ImageExplanation(regions, np.zeros((8, 4)), photographs, indexes, record)
-        pages.add("run", "tag", writer.data(explanation, step=step), {})
+        pages.add("run", "tag", writer.make(explanation, step=step), {})
     size = pages.write(tmp_path / "page.html", "title").stat().st_size
     assert size < 10e6
 
 
 def test_the_modules_are_joined_without_a_clash():
     """In one file they share their top level, and can import nothing."""
-    names = re.findall(r"^(?:async )?(?:function|class|const) (\w+)", bundle.script(), re.MULTILINE)
+    names = re.findall(
+        r"^(?:async )?(?:function|class|const) (\w+)", bundle.join_modules(), re.MULTILINE
+    )
     assert len({*names}) == len(names)
-    assert not re.search(r"^\s*(import|export)\b", bundle.script(), re.MULTILINE)
+    assert not re.search(r"^\s*(import|export)\b", bundle.join_modules(), re.MULTILINE)
     everything = [*bundle.MODULES, bundle.TAB, bundle.FILE, bundle.STYLE]
     folder = bundle.files("lightning_shap.page").joinpath("static")
     assert sorted(everything) == sorted(one.name for one in folder.iterdir())
@@ -123,13 +125,13 @@ def test_the_modules_are_joined_without_a_clash():
 def test_modules_import_only_those_before_them():
     known = []
     for name in (*bundle.MODULES, bundle.FILE):
-        imported = re.findall(r'from "\./(\w+\.js)"', bundle.asset(name))
+        imported = re.findall(r'from "\./(\w+\.js)"', bundle.read_asset(name))
         assert {*imported} <= {*known}, name
         known.append(name)
 
 
 def test_the_colours_are_those_of_the_pictures():
-    script = bundle.asset("colours.js")
+    script = bundle.read_asset("colours.js")
     known = {name: json.loads(value) for name, value in re.findall(r"(\w+) = (\[.*\]);", script)}
     assert (tuple(known["RAISES"]), tuple(known["LOWERS"])) == (pixels.RAISES, pixels.LOWERS)
     inks = tuple(known["RAISING"]), tuple(known["LOWERING"])
@@ -138,7 +140,7 @@ def test_the_colours_are_those_of_the_pictures():
 
 def test_nothing_is_fetched_from_elsewhere_and_no_text_becomes_markup():
     for name in (*bundle.MODULES, bundle.TAB, bundle.FILE, bundle.STYLE):
-        text = bundle.asset(name).replace("http://www.w3.org/2000/svg", "")
+        text = bundle.read_asset(name).replace("http://www.w3.org/2000/svg", "")
         assert "http" not in text.replace("https?", ""), name
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
         assert not re.search(r"@import|url\(", text), name

@@ -130,7 +130,7 @@ def test_what_the_facts_note_of_an_image_is_said(chrome, tmp_path):
     images = shapes(1, seed=1).tensors[0]
     given = {"max_evals": 8, "topk": 1, "masker": 0, "class_names": NAMES}
     explanation = lightning_shap.explain(model, images, **given)
-    (row,) = PageWriter().data(explanation).facts["rows"]
+    (row,) = PageWriter().make(explanation).facts["rows"]
     assert row["note"]
     page = opened(chrome, tmp_path, {"one": explanation})
     assert row["note"] in page.one(".verdict").text

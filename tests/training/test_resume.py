@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from lightning_shap import ShapCallback, explain
 from lightning_shap.analysis.history.history import MOST, History
-from lightning_shap.page.bundle import data_in
+from lightning_shap.page.bundle import find_data
 
 pytestmark = lightning_warns
 
@@ -209,7 +209,7 @@ def test_a_resumed_run_goes_on_with_its_story(tmp_path, method):
 
 def steps_in(folder):
     """The steps that a run's report holds, by tags."""
-    page = json.loads(data_in((folder / "kept" / "version_0" / "shap.html").read_text()))
+    page = json.loads(find_data((folder / "kept" / "version_0" / "shap.html").read_text()))
     (run,) = page["runs"].values()
     steps = {tag: [one["facts"]["step"] for one in known] for tag, known in run.items()}
     assert len(page["samples"]) == 1

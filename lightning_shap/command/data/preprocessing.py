@@ -74,7 +74,6 @@ def choose_preprocessing(
     channels: int,
     description: Description,
     *,
-    one_size: bool = False,
     crop_size: int | None = None,
     grayscale: bool = False,
     mean: Sequence[float] | None = None,
@@ -87,7 +86,6 @@ def choose_preprocessing(
             that timm trained: a guess for others.
         channels: That it takes.
         description: That of the checkpoint, of the images of its training.
-        one_size: The module takes images of the size that it says, and no other.
         crop_size: Side of the images, instead of the training's.
         grayscale: Show the model grey images.
         mean: Instead of the training's.
@@ -121,7 +119,7 @@ def choose_preprocessing(
     config = resolve_data_config({"in_chans": channels, **known}, pretrained_cfg=own)
     size = (crop_size, crop_size) if crop_size else tuple(config["input_size"][-2:])
     guessed: dict[str, str] = {}
-    if not crop_size and description.size is None and not one_size:
+    if not crop_size and description.size is None:
         guessed["size"] = f"{size[0]} x {size[1]} pixels{whose}"
     if description.crop_pct is None:
         guessed["crop"] = f"the middle {config['crop_pct']:.4g} of the image{whose}"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lightning_shap.command.data.files import open_image
 from lightning_shap.command.data.folders import ImageSet
-from lightning_shap.command.untrusted import clean, reason
+from lightning_shap.command.untrusted import clean, describe_error
 from lightning_shap.errors import ArgumentError
 
 
@@ -58,7 +58,7 @@ def read_samples(
         try:
             return prepare(open_image(images.names[index]))
         except Exception as error:  # the decoders of ten formats raise anything on damaged files
-            return reason(error)
+            return describe_error(error)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(max(1, threads)) as pool:
         warnings.simplefilter("ignore")  # of decoders, about damaged files

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
-import torch
 
 from lightning_shap.command.model.checkpoints import Checkpoint, refuse
 from lightning_shap.command.model.offline import stay_offline
-from lightning_shap.command.model.timm_config import TimmConfig
+from lightning_shap.command.model.settings import TimmConfig
 from lightning_shap.command.untrusted import blame, clean
 from lightning_shap.errors import ArgumentError
 
@@ -99,11 +98,6 @@ def build_architecture(
         width = width * width // made.shape[1]
         network = _create(name, arguments | {"in_chans": width}, size)
     return network, width
-
-
-def takes_one_size(network: torch.nn.Module) -> bool:
-    """Returns True for a network whose weights are for one size of images, and no other."""
-    return any(getattr(part, "strict_img_size", False) is True for part in network.modules())
 
 
 def _create(name: str, arguments: Mapping[str, Any], size: int | None) -> Any:

@@ -13,13 +13,7 @@ from typing import Any, NoReturn
 import torch
 
 from lightning_shap.command.model.description import Description, describe_checkpoint, is_stored
-from lightning_shap.command.untrusted import (
-    blame,
-    clean,
-    list_few,
-    read_mapping,
-    read_whole,
-)
+from lightning_shap.command.untrusted import blame, clean, list_few, read_mapping
 from lightning_shap.errors import ArgumentError
 
 MOST_NESTED = 8
@@ -38,7 +32,6 @@ class Checkpoint:
             dots, and they.
         hyper_parameters: The arguments of the LightningModule, as its training saved them.
         description: Of the classifier and its images.
-        step: Optimiser steps of the training, 0 where the file does not say.
         model: The model itself where the file holds a whole pickled one.
     """
 
@@ -46,7 +39,6 @@ class Checkpoint:
     weights: Mapping[str, torch.Tensor]
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
     description: Description = field(default_factory=Description)
-    step: int = 0
     model: torch.nn.Module | None = None
 
 
@@ -141,7 +133,6 @@ def _unwrap(path: Path, content: Any) -> Checkpoint:
         _check_sizes(path, weights),
         read_mapping(whole_file.get("hyper_parameters")),
         describe_checkpoint(whole_file),
-        read_whole(whole_file.get("global_step"), most=2**62) or 0,
         model,
     )
 

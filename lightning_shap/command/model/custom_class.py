@@ -4,7 +4,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,11 @@ import torch
 
 from lightning_shap.command.model.checkpoints import Checkpoint
 from lightning_shap.command.model.offline import stay_offline
-from lightning_shap.command.untrusted import blame, clean, is_plain, list_few
+from lightning_shap.command.model.settings import fetches, is_harmless
+from lightning_shap.command.untrusted import blame, clean, list_few
 from lightning_shap.errors import ArgumentError
 
 PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-# Words in the names of arguments that fetch weights. The checkpoint has them already.
-FETCHING = {"pretrained", "weights", "checkpoint", "ckpt", "download", "hub"}
-# Words in the names of arguments that say where things are, which is not for a file to say.
-PLACES = {"cache", "dir", "directory", "file", "folder", "path", "root", "url", "uri", "token"}
 
 
 def import_builder(path: str) -> Callable[..., Any]:
@@ -95,30 +92,24 @@ def _choose_arguments(
     with blame("model_class", f"{called} does not say what it takes"):
         taken = inspect.signature(build).parameters
     saved = {name: v for name, v in checkpoint.hyper_parameters.items() if takes(build, name)}
-    defaults = {
-        name: parameter.default
-        for name, parameter in taken.items()
-        if parameter.default is not parameter.empty
-    }
-    arguments: dict[str, Any] = {
-        name: False if isinstance(value, bool) else None
-        for name, value in (*defaults.items(), *saved.items())
-        if _fetches(name, value)
-    }
-    arguments |= {
-        name: value
-        for name, value in saved.items()
-        if not _fetches(name, value) and (trusted or _is_harmless(name, value))
-    }
-    withheld = [name for name in saved if name not in arguments]
+    empty, several = inspect.Parameter.empty, ("VAR_KEYWORD", "VAR_POSITIONAL")
+    defaults = {name: entry.default for name, entry in taken.items() if entry.default is not empty}
     needed = [
         name
-        for name, parameter in taken.items()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        for name, entry in taken.items()
+        if name not in defaults and entry.kind.name not in several
     ]
-    # A path that must be given: the classifier has no use for it.
-    arguments |= {name: None for name in needed if name in withheld}
+    arguments: dict[str, Any] = {}
+    withheld = []
+    for name, value in {**defaults, **saved}.items():
+        if fetches(name, value):
+            arguments[name] = False if isinstance(value, bool) else None
+        elif name in saved and (trusted or is_harmless(name, value)):
+            arguments[name] = value
+        elif name in saved:
+            withheld.append(name)
+            if name in needed:  # a path that must be given: the classifier has no use for it
+                arguments[name] = None
     if missing := [name for name in needed if name not in arguments]:
         raise ArgumentError(
             "model_class",
@@ -126,17 +117,3 @@ def _choose_arguments(
             "not hold; save them in training with self.save_hyperparameters(), or give defaults",
         )
     return arguments, withheld
-
-
-def _fetches(name: str, value: Any) -> bool:
-    """Returns True for an argument that would fetch weights, which the checkpoint holds already."""
-    return bool(FETCHING & set(name.lower().split("_"))) and isinstance(value, (bool, str))
-
-
-def _is_harmless(name: str, value: Any) -> bool:
-    """Returns True for an argument that a file may set: numbers, switches and names, no places."""
-    if not is_plain(value):
-        return False
-    if isinstance(value, Mapping):
-        return all(_is_harmless(key, value[key]) for key in value)
-    return not (isinstance(value, str) and PLACES & set(name.lower().split("_")))

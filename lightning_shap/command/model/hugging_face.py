@@ -16,7 +16,7 @@ from lightning_shap.command.model.description import Description, read_settings
 from lightning_shap.command.model.offline import stay_offline
 from lightning_shap.command.untrusted import (
     blame,
-    find_largest,
+    is_plain,
     list_few,
     read_mapping,
     read_number,
@@ -51,7 +51,7 @@ def build_transformers(config: Mapping[str, Any], checkpoint: Checkpoint) -> tor
             "`pip install transformers`, or give --model_class",
         ) from error
     counts = {name: config[name] for name in config if COUNTS & set(name.lower().split("_"))}
-    if find_largest(counts) > len(checkpoint.weights):
+    if not is_plain(counts, most=len(checkpoint.weights)):
         refuse(checkpoint.path, "holds fewer weights than config.json has layers")
     known = {name: config[name] for name in config if name != "auto_map"}  # code of its own
     with (

@@ -1,7 +1,6 @@
 """Loads a file of weights into a classifier that is ready to run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, TypeVar
@@ -12,16 +11,14 @@ from lightning_shap.command.model.architecture import (
     build_architecture,
     find_architecture,
     find_ends,
-    takes_one_size,
 )
 from lightning_shap.command.model.checkpoints import Checkpoint, read_checkpoint
 from lightning_shap.command.model.custom_class import build_own, import_builder, takes
 from lightning_shap.command.model.description import Description, read_settings
 from lightning_shap.command.model.find import Weights
 from lightning_shap.command.model.hugging_face import build_transformers, describe_processor
-from lightning_shap.command.model.timm_config import TimmConfig, read_timm_config
+from lightning_shap.command.model.settings import TimmConfig, read_timm_config
 from lightning_shap.command.model.weights import (
-    check_no_adapter,
     compare_shapes,
     find_prefixes,
     is_below,
@@ -33,8 +30,6 @@ from lightning_shap.command.untrusted import blame, clean, read_json
 from lightning_shap.errors import ArgumentError
 
 Loaded = TypeVar("Loaded")
-
-SIDES = ("image_size", "img_size")  # by which architectures know the images' side
 
 
 @dataclass(frozen=True)
@@ -48,8 +43,6 @@ class TrainedModel:
         channels: Number of input channels.
         classes: Number of outputs, None where only a run would show it.
         description: That of its checkpoint, of it and its images.
-        one_size: Its weights are for one size of images.
-        step: Optimiser steps of its training, 0 where unknown.
         guessed: Guesses where nothing says for sure, by what they are about.
         notes: Sentences about it for the user.
     """
@@ -60,8 +53,6 @@ class TrainedModel:
     channels: int
     classes: int | None = None
     description: Description = field(default_factory=Description)
-    one_size: bool = False
-    step: int = 0
     guessed: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -94,8 +85,6 @@ def load_model(
     """
     path = weights.path
     checkpoint = read_checkpoint(path, allow_pickle=allow_pickle)
-    if model_class is None:
-        check_no_adapter(checkpoint)
     if module is not None and not any(is_below(name, module) for name in checkpoint.weights):
         raise ArgumentError("module", f"{clean(path.name)} has no weights of {module!r}")
     config = read_json(path.parent / "config.json")
@@ -143,22 +132,14 @@ class _Loading:
     def load_own(self, path: str, trusted: bool) -> TrainedModel:
         """Loads the weights into what a class or function of the user's builds."""
         build = import_builder(path)
-
-        def build_with(known: Mapping[str, int]) -> torch.nn.Module:
-            return build_own(build, self.checkpoint, trusted=trusted, **known)
-
-        model = build_with({})
+        model = build_own(build, self.checkpoint, trusted=trusted)
 
         def load(place: str) -> torch.nn.Module:
             found, network = take_below(self.checkpoint, place), model
-            known: dict[str, int] = {}
-            for side in [] if self.crop_size is None else [{n: self.crop_size} for n in SIDES]:
-                if compare_shapes(network, found) and takes(build, *side):
-                    with suppress(ArgumentError):  # where any argument may be given, and no such
-                        network, known = build_with(side), side
             heads = [found[key].shape[:1] for key in compare_shapes(network, found)]
             if len(set(heads)) == 1 and takes(build, "num_classes"):
-                network = build_with({**known, "num_classes": int(heads[0][0])})  # the weights rule
+                classes = int(heads[0][0])  # the weights rule
+                network = build_own(build, self.checkpoint, trusted=trusted, num_classes=classes)
             load_weights(network, path, self.checkpoint, place)
             return network
 
@@ -198,7 +179,6 @@ class _Loading:
             place,
             channels=channels,
             classes=network.num_classes,
-            one_size=takes_one_size(network),
             guessed=guessed,
         )
 
@@ -249,7 +229,6 @@ class _Loading:
             name,
             f"{file}{below}, {origin}",
             description=self.description,
-            step=self.checkpoint.step,
             notes=note_others(file, self.checkpoint, place, [*network.state_dict()]),
             **more,
         )

@@ -6,7 +6,6 @@ before these in the file is the place.
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -16,7 +15,6 @@ from lightning_shap.command.untrusted import blame, clean, list_few
 from lightning_shap.errors import ArgumentError
 
 AVERAGED = {"ema", "swa", "avg", "average", "averaged"}  # words of names, whose weights come first
-ADAPTER = re.compile(r"(^|\.)lora_")  # in the names of peft's weights and others'
 MOST_PLACES = 8  # that are tried
 
 
@@ -77,22 +75,6 @@ def load_weights(network: torch.nn.Module, name: str, checkpoint: Checkpoint, pl
         network.load_state_dict({key: found[key] for key in expected})
 
 
-def check_no_adapter(checkpoint: Checkpoint) -> None:
-    """Makes sure that a file's weights are a network's, and not changes to those of one.
-
-    Raises:
-        ArgumentError: If they are changes.
-    """
-    changes = [name for name in checkpoint.weights if ADAPTER.search(name)]
-    if changes:
-        refuse(
-            checkpoint.path,
-            f"holds LoRA's changes to a network's weights "
-            f"({list_few(changes, 1)}); save the merged model instead, with peft "
-            "torch.save(model.merge_and_unload().state_dict(), 'best_model.pth')",
-        )
-
-
 def take_below(checkpoint: Checkpoint, place: str) -> dict[str, torch.Tensor]:
     """Returns the weights below a prefix, by their names without it."""
     named = checkpoint.weights.items()
@@ -106,10 +88,7 @@ def compare_shapes(network: torch.nn.Module, found: Mapping[str, torch.Tensor]) 
 
 
 def note_others(source: str, checkpoint: Checkpoint, place: str, keys: Sequence[str]) -> list[str]:
-    """Returns a sentence about other networks in a file, or none.
-
-    They are at least half as large as the one that is taken, and not the same. Tensors that are
-    kept of a weight, by its name and one of their own, are no network: an optimiser's moments.
+    """Returns a sentence about other weights for the same network in a file, or none.
 
     Args:
         source: The file, in words.
@@ -117,29 +96,24 @@ def note_others(source: str, checkpoint: Checkpoint, place: str, keys: Sequence[
         place: Of the network that is taken.
         keys: Names of its weights.
     """
-    parts, weights = place.split("."), checkpoint.weights
-    sizes: Counter[str] = Counter()
-    for name in weights:
-        names = name.split(".")
-        of_weight = {".".join(names[start:-1]) for start in range(len(names) - 1)}
-        if not name.startswith(place) and of_weight.isdisjoint(keys):
-            pairs = enumerate(zip(parts, names, strict=False))
-            shared = next((depth for depth, (ours, theirs) in pairs if ours != theirs), 0)
-            sizes[".".join(names[: shared + 1]) + "."] += 1
-    others, advice = [], ""
-    for group in (group for group, size in sizes.items() if 2 * size >= len(keys)):
-        inside = {name: value for name, value in weights.items() if name.startswith(group)}
-        start = find_prefixes(inside, keys)[0]
-        is_whole = all(start + key in inside for key in keys)
-        if is_whole and all(torch.equal(inside[start + k], weights[place + k]) for k in keys):
-            continue
-        others.append(repr(group))
-        if is_whole and not advice:
-            attribute = group.removesuffix(".").rpartition(".")[2]
-            advice = f"; --module {clean(attribute)} takes the other"
-    return others and [
-        f"{source} holds several networks: that below {clean(place)!r} is explained, "
-        f"not that below {list_few(others)}{advice}"
+    weights = checkpoint.weights
+    whole = [
+        start
+        for start in (place, *find_prefixes(weights, keys))
+        if all(start + key in weights for key in keys)
+    ]
+    others = [
+        start
+        for start in whole
+        if any(not torch.equal(weights[start + key], weights[whole[0] + key]) for key in keys)
+    ]
+    if not others:
+        return []
+    attribute = others[0].removesuffix(".").rpartition(".")[2]
+    return [
+        f"{source} holds several networks: that below {clean(place)!r} is explained, not that "
+        f"below {list_few([repr(start) for start in others])}; --module {clean(attribute)} takes "
+        "the other"
     ]
 
 

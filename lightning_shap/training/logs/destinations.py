@@ -12,7 +12,7 @@ import numpy as np
 from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.explanation.record import Record
 from lightning_shap.isolation.signals import came_from_explanation
-from lightning_shap.page.run_report import RunReport, path_of
+from lightning_shap.page.run_report import RunReport, find_path
 from lightning_shap.pictures.saving import save
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.failures import MOST_FAILURES
@@ -168,7 +168,9 @@ class Destinations:
             places.append(_Place("save_dir", lambda: folder, partial(_save, folder)))
         is_trial = len(loggers) < len(self.trainer.loggers)
         if self.asked.report and not is_trial:
-            places.append(_Place(REPORT, lambda: path_of(self._find_home()[0]), self._report_entry))
+            places.append(
+                _Place(REPORT, lambda: find_path(self._find_home()[0]), self._report_entry)
+            )
         if not places:
             say, why = (
                 (inform, "keeps no logs of a trial run") if is_trial else (warn, "has no logger")

@@ -10,7 +10,7 @@ from lightning_shap.analysis.history.history import History
 from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.page.data import PageWriter, numbers_of
+from lightning_shap.page.data import PageWriter, list_numbers
 from lightning_shap.pictures.evolution import MOST_ROWS, draw_animation, draw_evolution
 from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.limits import RunningLimit
@@ -93,8 +93,8 @@ class Logbook:
             tag=tag,
             picture=picture,
             title=title,
-            numbers=numbers_of(tag, record, {**numbers, **faithful}),
-            page=self._page.data(explanation, **look, step=step, epoch=epoch, title=title),
+            numbers=list_numbers(tag, record, {**numbers, **faithful}),
+            page=self._page.make(explanation, **look, step=step, epoch=epoch, title=title),
             step=step,
             epoch=epoch,
         )

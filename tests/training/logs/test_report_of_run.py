@@ -4,7 +4,6 @@ import json
 import os
 from types import SimpleNamespace
 
-import fsspec
 import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -14,7 +13,7 @@ from tiny_training import NO_STORY, KeepingLogger, fit, lightning_warns, tiny_ca
 import lightning_shap
 from lightning_shap import ShapCallback
 from lightning_shap.errors import ArgumentError
-from lightning_shap.page.bundle import data_in, owner_in
+from lightning_shap.page.bundle import find_data, find_owner
 from lightning_shap.page.data import PageWriter
 from lightning_shap.page.run_report import RunReport
 
@@ -48,7 +47,7 @@ def fit_reported(folder, logger=None, epochs=1, ckpt_path=None, keeper=None, **a
 def page_in(text):
     """The runs of a report, and its title."""
     title = text.split("<title>")[1].split("</title>")[0]
-    return json.loads(data_in(text))["runs"], title
+    return json.loads(find_data(text))["runs"], title
 
 
 def steps_in(path):
@@ -66,7 +65,7 @@ def test_a_report_is_written_as_it_grows_and_whole_at_the_end(tmp_path):
     explanation, writer = lightning_shap.explain(model, torch.rand(2, 1, 8, 8), max_evals=10), None
     writer, report, writes = PageWriter(), RunReport("shap"), []
     for step in range(60):
-        page = writer.data(explanation, step=step)
+        page = writer.make(explanation, step=step)
         given = {"folder": str(tmp_path / "run"), "name": "a run", "numbers": {"loss": 1.0}}
         report.add(**given, tag="shap", page=page)
         writes.append((tmp_path / "run" / "shap.html").read_bytes())
@@ -92,7 +91,7 @@ def test_the_report_lies_beside_the_logs_and_is_called_as_the_run(tmp_path):
     assert {tag: len(steps) for tag, steps in tags.items()} == {"shap": 3, "shap_final": 1}
     numbers = tags["shap"][-1]["facts"]["numbers"]
     assert {"train/loss", "val/loss", "shap/seconds"} <= {*numbers}
-    samples = json.loads(data_in(text))["samples"]
+    samples = json.loads(find_data(text))["samples"]
     assert [*samples] == [tags["shap"][-1]["facts"]["samples"]]
 
 
@@ -117,18 +116,18 @@ def test_runs_in_one_folder_leave_one_another_alone(tmp_path, arguments):
     folder = tmp_path / "pictures" if "save_dir" in arguments else tmp_path
     names = ["shap-v1.html", "shap-v2.html", "shap.html"]
     assert reports_in(folder) == names
-    assert len({owner_in((folder / name).read_text()) for name in names}) == 3
+    assert len({find_owner((folder / name).read_text()) for name in names}) == 3
 
 
 def test_runs_that_begin_at_once_in_one_folder_both_have_theirs_in_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightning_shap.page.run_report._is_free", lambda place: True)
+    monkeypatch.setattr("lightning_shap.page.run_report.is_free", lambda place: True)
     first, second = (ReportOf(tmp_path) for _ in range(2))
     first.add(0)
     second.add(0)  # at a path that it, too, has found to be free
     monkeypatch.undo()
     first.add(1)
     second.add(1)
-    owners = {name: owner_in((tmp_path / name).read_text()) for name in os.listdir(tmp_path)}
+    owners = {name: find_owner((tmp_path / name).read_text()) for name in os.listdir(tmp_path)}
     assert owners == {"shap.html": second.report.run, "shap-v1.html": first.report.run}
     assert steps_in(tmp_path / "shap.html") == steps_in(tmp_path / "shap-v1.html") == [0, 1]
 
@@ -142,7 +141,7 @@ class ReportOf:
         self.report, self.given = RunReport("shap"), {"folder": str(folder), "name": "run"}
 
     def add(self, step):
-        page = PageWriter().data(self.explanation, step=step)
+        page = PageWriter().make(self.explanation, step=step)
         self.report.add(**self.given, tag="shap", page=page, numbers={})
         self.report.finish()
 
@@ -156,7 +155,7 @@ def test_a_file_that_is_no_report_is_left_alone(tmp_path):
     assert (tmp_path / "shap.html").read_text() == "<title>of somebody else</title>"
     assert (tmp_path / "shap-v1.html").is_dir()
     assert not (tmp_path / "nowhere").exists()
-    assert owner_in((tmp_path / "shap-v4.html").read_text())
+    assert find_owner((tmp_path / "shap-v4.html").read_text())
 
 
 def test_a_resumed_run_never_shows_another_ones_maps_as_its_own(tmp_path, caplog):
@@ -187,20 +186,11 @@ def test_a_run_that_is_resumed_before_it_explains_still_finds_its_report(tmp_pat
     assert steps_in(tmp_path / "shap.html") == [-1, 14, 29]
 
 
-def test_a_report_goes_beside_logs_that_are_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folder = "memory://reports"
-    first = fit_reported(tmp_path, Service(folder), keeper=tmp_path / "kept")
-    place = f"{folder}/project/k3x9/shap.html"
-    with fsspec.open(place, "rt", encoding="utf-8") as file:
-        assert page_in(file.read())[1] == "SHAP · project/k3x9"
-    path = tmp_path / "kept" / "epoch=0.ckpt"
-    resumed = fit_reported(tmp_path, Service(folder), 2, path)
-    assert resumed.state_dict()["report"] == first.state_dict()["report"]
-    with fsspec.open(place, "rt", encoding="utf-8") as file:
-        (tags,) = page_in(file.read())[0].values()
-    assert [one["facts"]["step"] for one in tags["shap"]] == [-1, 4, 9]
-    assert reports_in(tmp_path) == []
+def test_logs_that_are_elsewhere_have_no_report_and_one_sentence_says_what_to_give(tmp_path):
+    with pytest.warns(UserWarning, match="memory://reports/.* is no folder of this machine; give"):
+        fit_reported(tmp_path, Service("memory://reports"), on_error="warn")
+    fit_reported(tmp_path, Service("memory://reports"), save_dir=str(tmp_path / "here"))
+    assert reports_in(tmp_path) == ["here/shap.html"]
 
 
 def test_logs_at_an_address_of_this_machine_have_it_there(tmp_path, monkeypatch):

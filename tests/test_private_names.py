@@ -75,6 +75,11 @@ def thread_of(experiment):
 
 # Whether each is still what it was.
 KNOWN = {
+    "_modules": lambda e: "_modules" in vars(torch.nn.Module()),
+    # Lightning: the step at which it logs what an epoch ends with
+    "_batches_that_stepped": lambda _: hasattr(
+        pl.Trainer(logger=False).fit_loop.epoch_loop, "_batches_that_stepped"
+    ),
     # torch: a copied tensor keeps the class that its owner gave it
     "_make_subclass": lambda e: isinstance(
         torch.Tensor._make_subclass(torch.nn.Parameter, torch.zeros(1)), torch.nn.Parameter

@@ -3,10 +3,11 @@
 Everything the package writes goes through here: one file through :func:`replace_whole`, a set of
 files that belong together through :func:`publish`. A name proves nothing: what it stands for is
 looked at without following a link. Only a regular file is replaced, and of what else is there only
-what carries our mark is ever removed, file by file.
+what carries our mark, or is a file that we have begun, is ever removed, file by file.
 """
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ except ImportError:  # Windows has no such locks: there, only one process may pu
 
 WORK = ".explanation."  # how names of unfinished work begin
 MARK = "made by lightning-shap"  # a file in a folder of unfinished work, all of which may go
+BEGUN = re.compile(re.escape(WORK) + r"[0-9a-f]{32}\.part")
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -29,6 +31,7 @@ _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
 }
+_cleared: set[Path] = set()  # folders that this process has looked for leftovers in
 
 Pathlike = str | os.PathLike[str]
 
@@ -98,12 +101,17 @@ def replace_whole(path: Pathlike) -> Iterator[Path]:
     """
     path = Path(path)
     check_replaceable(path)
+    if (folder := path.parent.absolute()) not in _cleared:
+        _cleared.add(folder)
+        _clear_leftovers(folder)
     partial = path.with_name(f"{WORK}{uuid4().hex}.part")  # short, however long the name is
+    descriptor = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
     try:
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))
+        _lock(descriptor)  # so that nobody takes it for a leftover
         yield partial
         os.replace(partial, path)
     finally:
+        os.close(descriptor)
         partial.unlink(missing_ok=True)
 
 
@@ -145,7 +153,7 @@ def work_folder(directory: Path, name: str, *, shared: bool = False) -> Iterator
     """Yields a folder for unfinished work, which is this process's alone while it lasts.
 
     It stays where it is. What is left of such folders by processes that ended early goes when the
-    next set of files is written beside them.
+    next file or set of files is written beside them.
 
     Args:
         directory: In which it is.
@@ -208,6 +216,10 @@ def _clear_leftovers(directory: Path) -> None:
                 with _hold_lock(path, wait=False) as held:
                     if held:
                         remove_work(path)
+            elif BEGUN.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+                with open_regular(path) as file:
+                    if _lock(file.fileno(), wait=False):
+                        path.unlink()
 
 
 def _is_folder(path: Path) -> bool:

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -120,6 +122,26 @@ def test_leftovers_of_ended_processes_are_cleared_and_work_that_goes_on_is_not(t
         write_set(tmp_path, "1")
         assert going_on.is_dir()
         assert sorted(os.listdir(tmp_path)) == [going_on.name, *FILES]
+
+
+@pytest.mark.integration
+def test_a_killed_process_leaves_a_file_that_the_next_one_clears(tmp_path):
+    code = """
+import os, signal, sys
+from lightning_shap.explanation.atomic import replacing
+with replacing(sys.argv[1] + "/x.png") as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
+    atomic._cleared.clear()  # as in another process
+    with replace_whole(tmp_path / "y.png") as partial:
+        partial.write_text("whole")
+        atomic._cleared.clear()
+        with replace_whole(tmp_path / "z.png") as other:  # whose process leaves ours alone
+            other.write_text("whole")
+    assert contents(tmp_path) == {"y.png": "whole", "z.png": "whole"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

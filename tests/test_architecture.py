@@ -5,6 +5,7 @@ they are called. Imports for type checkers alone count as neither.
 """
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -254,3 +255,15 @@ def test_what_is_imported_is_a_declared_dependency():
     found -= {*sys.stdlib_module_names, "lightning_shap", "__main__"}
     used = {others.get(name, name.replace("_", "-")) for name in found - OPTIONAL}
     assert used | {"pytorch-lightning"} == declared  # under either of its names, by both
+
+
+EXAMPLES = sorted((ROOT.parent / "examples").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_and_benchmarks_use_names_that_there_are(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(ROOT.name):
+            module = importlib.import_module(node.module)
+            missing = [name.name for name in node.names if not hasattr(module, name.name)]
+            assert not missing, node.module

@@ -27,7 +27,7 @@ from torchvision.transforms import v2
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
 from lightning_shap.engine.maskers import paint_background
-from lightning_shap.pictures.pixels import map_cell
+from lightning_shap.pictures.pixels import reduce_map
 
 Explained = Callable[[nn.Module, torch.Tensor, int, int], np.ndarray]
 
@@ -141,7 +141,7 @@ METHODS: dict[str, Explained] = {
 def smoothed(found: np.ndarray, part: int) -> np.ndarray:
     """A map (H, W), averaged over a part of its side as :func:`lightning_shap.plot` does."""
     height, width = found.shape
-    return map_cell(found, (width, height), max(height, width) / part)
+    return reduce_map(found, (width, height), max(height, width) / part)
 
 
 def gain(

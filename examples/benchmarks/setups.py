@@ -153,9 +153,9 @@ DATA["a data module that counts"] = (of_module(unusual.CountedData), {})
 def alone() -> Iterator[tuple[str, Any]]:
     """Yields each model, each training and each kind of data by itself."""
     yield from untouched.SITUATIONS.items()
-    for name, more in untouched.WATCHED.items():
+    for name, more in untouched.CHOSEN.items():
         yield (
-            f"{name}, watched",
+            f"{name}, for its mistakes",
             replace(untouched.SITUATIONS[name], shap=[{"samples": "mistakes", **more}]),
         )
     yield from ((name, Setup(kind)) for name, kind in MODELS.items())

@@ -51,9 +51,7 @@ def test_an_error_names_the_argument(explanation, tmp_path):
         save(explanation, tmp_path / "e.npz", style="tiles")
 
 
-@pytest.mark.parametrize(
-    "item", [np.s_[:], np.s_[1:2], 0, np.s_[..., 1], np.s_[0, ..., 1], np.s_[:, 2:5, 2:5]]
-)
+@pytest.mark.parametrize("item", [np.s_[:], np.s_[1:2], 0, np.s_[..., 1], np.s_[0, ..., 1]])
 def test_a_notebook_shows_an_explanation_and_each_slice(explanation, item):
     piece = explanation[item]
     np.testing.assert_array_equal(pixels(BytesIO(piece._repr_png_())), plot(piece))

@@ -121,7 +121,7 @@ def test_one_file_alone_says_where_lightning_comes_from():
                 named = [node.module]
             if {name.partition(".")[0] for name in named} & LIGHTNINGS:
                 importing.add(path.relative_to(package).as_posix())
-    assert importing == {"training/lightning.py", "command/shards.py"}
+    assert importing == {"training/lightning.py"}
 
 
 ALONE = """
@@ -187,7 +187,7 @@ def copies(tmp_path, monkeypatch):
                 (tmp_path / f"{name}.py").write_text(claims + fault)
         for name in host:
             import_module(name)
-        return [copy.__name__ for copy in lightning._copies()]
+        return [copy.__name__ for copy in lightning._import_copies()]
 
     yield found
     for name in lightning.NAMES:

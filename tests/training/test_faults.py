@@ -292,7 +292,8 @@ def test_batches_without_images_are_a_warning_that_says_what_would_do(tmp_path):
         return DataLoader(data, 4), DataLoader(data, 4)
 
     trainer, messages = fit_and_hear(tmp_path, Flat(), callback(), loaders=loaders())
-    assert "give samples=(images, labels)" in messages[0]
+    assert "found (4, 64) in the batch, no images" in messages[0]
+    assert "explain a module that takes a frame" in messages[0]
     assert trainer.current_epoch == 2
 
 

@@ -170,7 +170,7 @@ def prepare_job(options: Options, places: Places) -> Job:
         outputs = _count_outputs(model.module, prepare)
     told = _complete_explanation(options.explanation, model.description)
     question = replace(question, returns=told.returns, multi_label=told.multi_label)
-    images, guess, note = _number_classes(source.images, model, outputs, question)
+    images, guess, note = _number_classes(source.images, model, outputs, question, prepare)
     question = replace(question, class_names=images.class_names)
     question = _choose_classes(question, outputs, options.results.summary)
     everything = data.n_samples == "all" or source.chosen
@@ -253,7 +253,7 @@ def _count_outputs(module: torch.nn.Module, prepare: Preprocessing) -> int:
 
 
 def _number_classes(
-    images: ImageSet, model: TrainedModel, outputs: int, asked: Question
+    images: ImageSet, model: TrainedModel, outputs: int, asked: Question, prepare: Preprocessing
 ) -> tuple[ImageSet, str | None, list[str]]:
     """Returns the images, classes numbered as the outputs; what of that is a guess; and notes."""
     found, notes = model.description.class_names or find_class_names(model.module, outputs), []
@@ -264,7 +264,17 @@ def _number_classes(
     names = found if asked.class_names is None else [*asked.class_names]
     if values:  # no classes, so folders of them mean nothing
         return replace(images, labels=None, class_names=names), None, notes
-    images, guess = find_order(images, names, model.description.sorts_naturally is True)
+
+    def predict(numbers: Sequence[int]) -> tuple[Sequence[int], np.ndarray]:
+        read = read_samples(images, numbers, prepare)
+        if not read.indices:
+            return [], np.zeros(0, int)
+        question = Question(returns=asked.returns, topk=1, progress=False).glance()
+        predicted = answer(model.module, read.images, question).record.predicted
+        assert predicted is not None  # as outputs are no values
+        return read.indices, predicted.argmax(1)
+
+    images, guess = find_order(images, names, model.description.sorts_naturally is True, predict)
     return number_as(images, outputs, names), guess, notes
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from lightning_shap.command.data import files
 from lightning_shap.command.data.folders import ImageSet, find_images
-from lightning_shap.command.data.numbering import find_order, number_as
+from lightning_shap.command.data.numbering import ASKED, find_order, number_as
 from lightning_shap.command.data.preprocessing import Preprocessing, choose_preprocessing
 from lightning_shap.command.data.reading import draw_order, read_samples
 from lightning_shap.command.model.description import Description, read_settings
@@ -118,21 +118,23 @@ def folders(*names):
     return labelled([*range(len(names))] * 20, list(names))
 
 
+def never(numbers):
+    raise AssertionError("asked the model")
+
+
 def test_folders_of_the_models_names_need_no_order():
-    assert find_order(folders("Zebra", "apple"), ["apple", "Zebra"], False)[1] is None
+    assert find_order(folders("Zebra", "apple"), ["apple", "Zebra"], False, never)[1] is None
 
 
-def test_an_assumed_order_is_a_guess_that_names_the_other():
+def test_an_assumed_order_is_a_guess():
     for names in (None, ["x", "y"]):
-        assert find_order(folders("a1", "a2"), names, False)[1] == "that of the folders (a1, a2)"
-    images, guess = find_order(folders("Zebra", "apple"), None, False)
-    assert images.class_names == ["Zebra", "apple"]
-    assert guess.endswith("as torchvision sorts them; timm would sort them apple, Zebra")
-    assert find_order(ImageSet(["a", "b"], np.array([0, 1])), None, False)[1] is None
+        guess = find_order(folders("a1", "a2"), names, False, never)[1]
+        assert guess == "that of the folders (a1, a2)"
+    assert find_order(ImageSet(["a", "b"], np.array([0, 1])), None, False, never)[1] is None
 
 
 def test_of_timms_training_folders_are_number_as_timm_does():
-    images, guess = find_order(folders("Zebra", "a10", "a2", "apple"), None, True)
+    images, guess = find_order(folders("Zebra", "a10", "a2", "apple"), None, True, never)
     assert images.class_names == ["a2", "a10", "apple", "Zebra"]
     assert images.labels[:4].tolist() == [3, 1, 0, 2]
     assert guess is None
@@ -143,8 +145,29 @@ def test_timm_sorts_folders_so(tmp_path):
 
     found = find_images(class_folders(tmp_path, ["Zebra", "a10", "a2", "apple"], each=1))
     theirs = find_images_and_targets(str(tmp_path))[1]
-    images, _ = find_order(found, None, True)
+    images, _ = find_order(found, None, True, never)
     assert {name: number for number, name in enumerate(images.class_names)} == theirs
+
+
+@pytest.mark.parametrize("natural", [False, True])
+def test_where_orders_differ_that_in_which_the_model_is_right_is_taken(natural):
+    found, asked = folders("Zebra", "apple", "bee", "zoo"), []
+    # As text: Zebra, apple, bee, zoo; naturally: apple, bee, Zebra, zoo.
+    numbers = np.array([2, 0, 1, 3] if natural else [0, 1, 2, 3])
+
+    def predict(rows):
+        asked.extend(rows)
+        return rows, numbers[found.labels[rows]]
+
+    images, guess = find_order(found, None, False, predict)
+    assert images.class_names[0] == ("apple" if natural else "Zebra")
+    assert images.labels[:4].tolist() == numbers.tolist()
+    rights = (0, 32) if natural else (32, 0)
+    assert guess.startswith("that of timm" if natural else "that of torchvision")
+    assert f"(Zebra, apple, bee, zoo) the model is right on {rights[0]} of 32" in guess
+    assert f"on {rights[1]}" in guess
+    assert len(asked) == ASKED == 32
+    assert not (found.labels[asked] == 3).any()  # zoo has the same number in both
 
 
 # --- which images --------------------------------------------------------------------------------

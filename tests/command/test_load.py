@@ -209,6 +209,13 @@ def test_parts_of_one_file_of_weights_are_met_with_what_to_save(saved_pretrained
         load_model(directory)
 
 
+def test_changes_by_lora_are_refused_with_what_to_save(tmp_path):
+    name = "base_model.model.layer1.0.conv1.lora_A.weight"
+    save_file({name: torch.ones(2, 3)}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(ArgumentError, match=r"LoRA.*merge_and_unload\(\)\.state_dict\(\)"):
+        load_model(tmp_path)
+
+
 @pytest.fixture
 def saved_pretrained(tmp_path):
     """A network of transformers, and the directory that it saved itself into."""

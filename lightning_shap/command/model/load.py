@@ -19,6 +19,7 @@ from lightning_shap.command.model.find import Weights
 from lightning_shap.command.model.hugging_face import build_transformers, describe_processor
 from lightning_shap.command.model.settings import TimmConfig, read_timm_config
 from lightning_shap.command.model.weights import (
+    check_no_adapter,
     compare_shapes,
     find_prefixes,
     is_below,
@@ -85,6 +86,7 @@ def load_model(
     """
     path = weights.path
     checkpoint = read_checkpoint(path, allow_pickle=allow_pickle)
+    check_no_adapter(checkpoint)
     if module is not None and not any(is_below(name, module) for name in checkpoint.weights):
         raise ArgumentError("module", f"{clean(path.name)} has no weights of {module!r}")
     config = read_json(path.parent / "config.json")

@@ -15,6 +15,7 @@ from lightning_shap.command.untrusted import blame, clean, list_few
 from lightning_shap.errors import ArgumentError
 
 AVERAGED = {"ema", "swa", "avg", "average", "averaged"}  # words of names, whose weights come first
+ADAPTER = re.compile(r"(^|\.)lora_")  # in the names of peft's weights and others'
 MOST_PLACES = 8  # that are tried
 
 
@@ -73,6 +74,21 @@ def load_weights(network: torch.nn.Module, name: str, checkpoint: Checkpoint, pl
         )
     with blame("model_output_dir", f"the weights do not fit {name}"):
         network.load_state_dict({key: found[key] for key in expected})
+
+
+def check_no_adapter(checkpoint: Checkpoint) -> None:
+    """Makes sure that a file's weights are a network's, and not changes to those of one.
+
+    Raises:
+        ArgumentError: If they are changes.
+    """
+    if changes := [name for name in checkpoint.weights if ADAPTER.search(name)]:
+        refuse(
+            checkpoint.path,
+            f"holds LoRA's changes to a network's weights ({list_few(changes, 1)}); save the "
+            "merged model instead, with peft "
+            "torch.save(model.merge_and_unload().state_dict(), 'best_model.pth')",
+        )
 
 
 def take_below(checkpoint: Checkpoint, place: str) -> dict[str, torch.Tensor]:

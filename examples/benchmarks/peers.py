@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from games import Game
 
-from lightning_shap.engine.methods.kernel.estimate import ShapleyEstimate, estimate
-from lightning_shap.engine.methods.kernel.search import Search
+from lightning_shap.engine.methods.kernel.estimate import ShapleyEstimate, estimate, spend
 from lightning_shap.engine.regions.boxes import Box
 
 Estimator = Callable[[Game, int, int], np.ndarray | None]
@@ -23,11 +22,15 @@ Estimator = Callable[[Game, int, int], np.ndarray | None]
 def ours(game: Game, budget: int, seed: int) -> ShapleyEstimate:
     """This package's `method="kernel"`."""
     base, full = game.value(np.stack([np.zeros(game.players, bool), np.ones(game.players, bool)]))
-    ends = np.array([base]), np.array([full])
-    search = Search(game.grid, *ends, max_evals=budget, seed=seed)
-    while len(asked := search.ask()):
-        search.answer(asked, game.value(asked)[:, None])
-    return estimate(search.coalitions, search.values, *ends, game.grid)
+    ends = np.array([[base]]), np.array([[full]])
+    (spent,) = spend(
+        game.grid,
+        *ends,
+        lambda chosen: [game.value(each)[:, None] for each in chosen],
+        max_evals=budget,
+        seed=seed,
+    )
+    return estimate(*spent, ends[0][0], ends[1][0], game.grid)
 
 
 def shap_kernel(game: Game, budget: int, seed: int) -> np.ndarray:

@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 from references import check_reference
 
 from lightning_shap.engine.game import CoalitionGame
-from lightning_shap.engine.methods.descent import Descent
-from lightning_shap.engine.methods.kernel.design import (
-    coalitions_of_boxes,
-    every_coalition,
-    tree_of,
-)
-from lightning_shap.engine.methods.kernel.estimate import design, estimate
+from lightning_shap.engine.methods.kernel.design import every_coalition, is_nearly_additive
+from lightning_shap.engine.methods.kernel.estimate import design, estimate, spend
 from lightning_shap.engine.methods.kernel.estimator import kernel_values
 from lightning_shap.engine.methods.kernel.prior import NOISE, PatchKernel
-from lightning_shap.engine.methods.kernel.search import Search
 from lightning_shap.engine.regions.patches import LabelledCoalitions, choose_grid, label_patches
 
 GRID = (3, 4)
@@ -35,19 +29,23 @@ def rough_game(present, outputs=2, seed=5):
     return hidden @ rng.standard_normal((24, outputs)) + 3.0
 
 
-def search(value, max_evals, grid=GRID, seed=0):
+def spend_on(value, max_evals, grid=GRID, seed=0):
     players = grid[0] * grid[1]
     ends = value(np.stack([np.zeros(players, bool), np.ones(players, bool)]))
-    found = Search(grid, *ends, max_evals=max_evals, seed=seed)
-    while len(asked := found.ask()):
-        found.answer(asked, value(asked))
-    assert len(found.coalitions) + 2 <= max_evals
+    (found,) = spend(
+        grid,
+        *ends[:, None],
+        lambda chosen: [value(each) for each in chosen],
+        max_evals=max_evals,
+        seed=seed,
+    )
+    assert len(found[0]) + 2 <= max_evals
     return found, ends
 
 
 def solve(value, max_evals, grid=GRID, seed=0):
-    found, ends = search(value, max_evals, grid, seed)
-    return estimate(found.coalitions, found.values, *ends, grid), ends
+    found, ends = spend_on(value, max_evals, grid, seed)
+    return estimate(*found, *ends, grid), ends
 
 
 def relative_error(found, exact):
@@ -117,24 +115,26 @@ def test_error_bars_cover_the_exact_values_and_shrink_with_the_budget():
     assert sizes[0] > 1.5 * sizes[1] > 2 * sizes[2]
 
 
-def test_half_of_all_errors_are_within_the_middle_half_of_their_distribution():
-    """Neither too wide nor too narrow, from budgets of one evaluation a player on."""
-    squares = []
-    for seed in range(16):
+def test_intervals_hold_nearly_all_values_of_few_evaluations_and_narrow_with_more():
+    """Medians of squares: 0.455 of a normal distribution; 0.2 are twice as wide as need be."""
+    for budgets, lowest in (((12, 16, 24), 0.12), ((40, 60, 100), 0.25), ((200, 400), 0.4)):
+        squares = []
+        for seed in range(8):
 
-        def game(present, seed=seed):
-            return rough_game(present, seed=seed)
+            def game(present, seed=seed):
+                return rough_game(present, seed=seed)
 
-        exact, _ = solve(game, 2**PLAYERS)
-        runs = [solve(game, max_evals)[0] for max_evals in (12, 16, 24, 40, 60, 100)]
-        squares += [((run.values - exact.values) / run.std) ** 2 for run in runs]
-    assert 0.43 < np.median(squares) < 0.52  # of a normal distribution it is 0.455
+            exact, _ = solve(game, 2**PLAYERS)
+            runs = [solve(game, max_evals)[0] for max_evals in budgets]
+            squares += [((run.values - exact.values) / run.std) ** 2 for run in runs]
+        assert lowest < np.median(squares) < 0.52
+        assert np.mean(np.less(squares, 1.96**2)) > 0.9
 
 
 def test_values_and_errors_of_a_known_game_are_what_they_were():
     """Whoever tunes the prior, or a limit on which an estimate turns, changes results."""
     found = {}
-    for max_evals in (24, 60, 200, 300):  # searched for, designed, whole, by its odd part
+    for max_evals in (24, 60, 200, 300):  # few, more, whole, by its odd part
         run, _ = solve(rough_game, max_evals)
         found[f"values{max_evals}"], found[f"std{max_evals}"] = run.values, run.std
     check_reference(Path(__file__).parent / "references" / "kernel.npz", found, 1e-3)
@@ -156,21 +156,6 @@ def test_the_summary_of_errors_is_that_of_the_patches():
     assert not exact.relative_error.any()
 
 
-def test_few_evaluations_are_spent_on_coalitions_of_all_sizes_and_of_patches_that_hang_together():
-    def game(present):
-        return np.tanh(present.reshape(-1, 4, 4)[:, 1:3, :2].sum((1, 2)))[:, None]
-
-    for max_evals, largest in ((16, 11), (32, 12)):
-        chosen = search(game, max_evals, (4, 4))[0].coalitions
-        sizes = chosen.sum(1)
-        assert sizes.max() >= largest
-        assert sizes.min() <= 16 - largest + 1
-        maps = chosen.reshape(-1, 4, 4)
-        borders = np.diff(maps, axis=1).sum((1, 2)) + np.diff(maps, axis=2).sum((1, 2))
-        scattered = 24 * 2 * sizes * (16 - sizes) / (16 * 15)  # what is expected of random patches
-        assert borders.mean() < 0.9 * scattered.mean()
-
-
 def test_a_fine_grid_needs_little_memory():
     tracemalloc.start()
     grid, players = (28, 28), 784
@@ -185,39 +170,6 @@ def test_a_budget_of_four_evaluations_a_patch_chooses_that_grid(players_a_side):
     assert choose_grid(4 * players_a_side**2, (224, 224)) == (players_a_side, players_a_side)
 
 
-def test_few_evaluations_go_where_the_output_changes():
-    def game(present):  # the upper left quarter matters most, and most where little else is
-        maps = present.reshape(-1, 4, 4)
-        return np.sqrt(5 * maps[:, :2, :2].sum((1, 2)) + maps.sum((1, 2)))[:, None]
-
-    maps = search(game, 32, (4, 4))[0].coalitions.reshape(-1, 4, 4)
-    quarters = [
-        maps[:, down : down + 2, across : across + 2] for down in (0, 2) for across in (0, 2)
-    ]
-    first, *others = [(each.any((1, 2)) & ~each.all((1, 2))).sum() for each in quarters]
-    assert first > 1.5 * max(others)
-
-
-@pytest.mark.parametrize(("max_evals", "scale"), [(16, 2.0), (32, 2.0), (32, 4.0), (32, 6.0)])
-def test_few_evaluations_are_hardly_worse_than_owen_values_of_the_same(max_evals, scale):
-    weights = np.full(16, 0.5)
-    weights[[4, 5]] = 1.5, 2.5
-
-    def game(present):  # as a network's: it saturates, and one part of the image matters most
-        return 20 * np.tanh((present @ weights)[:, None] / scale) ** 2
-
-    exact, ends = solve(game, 2**16, grid=(4, 4))
-    found, _ = solve(game, max_evals, grid=(4, 4))
-    descent = Descent(tree_of((4, 4)), *ends, max_rows=max_evals - 2, rows_per_round=10)
-    while boxes := descent.ask():
-        descent.answer(game(coalitions_of_boxes((4, 4), boxes)))
-    owen = np.empty((4, 4, 1, 1))
-    for box, value in descent.leaves():
-        owen[box.slices] = value
-    owen_error = relative_error(owen.reshape(16, 1), exact.values)
-    assert relative_error(found.values, exact.values) < 1.5 * owen_error
-
-
 def test_a_nearly_additive_game_is_resolved_patch_by_patch():
     effects = np.random.default_rng(3).standard_normal((64, 1))
 
@@ -227,6 +179,122 @@ def test_a_nearly_additive_game_is_resolved_patch_by_patch():
     exact = effects + 0.01 * np.sin(effects.sum()) / 64
     found, _ = solve(game, 128, grid=(8, 8))
     assert relative_error(found.values, exact) < 0.01
+
+
+def test_a_nearly_additive_game_is_looked_at_in_a_quarter_more_directions_than_players():
+    """After two pairs, which show that it is nearly additive, and before any complement."""
+    present = design((4, 4), 24, 0, nearly_additive=True)
+    np.testing.assert_array_equal(present[:4:2], ~present[1:4:2])
+    directions = np.unique(present ^ present[:, -1:], axis=0)
+    assert len(present) - 2 == len(directions) == 1.25 * 16
+    more = design((4, 4), 25, 0, nearly_additive=True)
+    np.testing.assert_array_equal(more[-1], ~present[4])
+
+
+@pytest.mark.parametrize("players_a_side", [4, 5])
+def test_an_additive_game_is_solved_at_three_evaluations_for_two_players(players_a_side):
+    grid = (players_a_side, players_a_side)
+    effects = np.random.default_rng(4).standard_normal((players_a_side**2, 1))
+    for seed in range(3):
+        found, _ = solve(lambda s: s @ effects, 3 * len(effects) // 2, grid, seed)
+        assert relative_error(found.values, effects) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("most", "largest_error"), [(60, 4e-4), pytest.param(200, 5e-5, marks=pytest.mark.slow)]
+)
+def test_no_budget_is_worse_than_one_less(most, largest_error):
+    """In the mean of games from nearly additive to rough; of rounding, errors count as equal.
+
+    Hyper-parameters are found anew for each budget, and move an error by a tenth or two. A change
+    of method at a budget, where it does not suit, has moved it by a factor of two to ten.
+    """
+    errors = []
+    for scale in (0.05, 0.3, 1.0, 2.0):
+        rng = np.random.default_rng(int(100 * scale))
+        inner, shift = rng.standard_normal((9, 12)) * scale / 3, rng.standard_normal(12) / 3
+        outer = rng.standard_normal((12, 1)) / scale
+
+        def game(present, inner=inner, shift=shift, outer=outer):
+            return np.tanh(np.where(present, 1.0, -1.0) @ inner + shift) @ outer
+
+        exact, _ = solve(game, 512, (3, 3))
+        last, row = -1, []
+        for max_evals in range(4, most + 1):
+            found, ends = spend_on(game, max_evals, (3, 3))
+            if len(found[0]) > last:
+                error = relative_error(estimate(*found, *ends, (3, 3)).values, exact.values)
+            last = len(found[0])
+            row.append(max(error, 1e-6))
+        errors.append(row)
+    mean = np.log(errors).mean(0)
+    assert np.exp(np.diff(mean)).max() < 1.4
+    assert np.exp(mean[12]) < 0.05  # 16 evaluations of 9 players
+    assert np.exp(mean[-1]) < largest_error
+
+
+@pytest.mark.parametrize(("seed", "largest_error"), [(1, 1.6e-4), (8, 6.5e-5)])
+def test_no_search_ends_where_all_players_are_alike(seed, largest_error):
+    """A search that begins at long lengths takes for noise what sets these players apart."""
+    rng = np.random.default_rng(seed)
+    inner = rng.standard_normal((16, 24))
+    inner *= rng.random(inner.shape) < 0.2
+    outer, shift = rng.standard_normal((24, 1)), rng.standard_normal(24) / 2
+
+    def game(present):
+        return np.maximum(present @ inner + shift, 0) @ outer
+
+    exact, _ = solve(game, 2**16, (4, 4))
+    found, _ = solve(game, 256, (4, 4))
+    assert relative_error(found.values, exact.values) < largest_error
+
+
+def test_a_game_is_nearly_additive_where_its_even_part_varies_little_in_every_output():
+    odd = np.array([1.0, -1.0, 1.0])
+    even = np.array([1.0, 0.0, -1.0, 0.0])  # of the ends, then of the pairs; its variance is 2 / 3
+    for share, expected in ((0.079, True), (0.081, False)):
+        spread = even * np.sqrt(share * 1.5)
+        values = np.stack([spread[1:] + odd, spread[1:] - odd], 1).reshape(-1, 1) + 5
+        ends = np.full((2, 1), spread[0] + 5)
+        assert is_nearly_additive(values, *ends) is expected
+        both = np.hstack([values, 3 * np.array([odd, -odd]).T.reshape(-1, 1)])
+        assert is_nearly_additive(both, *np.hstack([ends, [[0], [0]]])) is expected
+
+
+@pytest.mark.parametrize("nearly_additive", [False, True])
+def test_with_more_to_spend_all_coalitions_of_less_come_again(nearly_additive):
+    known = set()
+    for max_evals in range(4, 201):
+        if max_evals - 2 == 2.5 * 16:  # all later ones are picked otherwise
+            known = set()
+        chosen = design((4, 4), max_evals, 1, nearly_additive=nearly_additive)
+        now = {row.tobytes() for row in chosen}
+        assert known <= now
+        assert len(now) == len(chosen) >= max_evals - 3
+        known = now
+
+
+def test_few_pairs_tell_neighbours_apart():
+    """Nothing is lost in a game in which neighbours have nothing in common."""
+    effects = (-1.0) ** np.indices((4, 4)).sum(0).reshape(16, 1)
+    errors = [
+        relative_error(solve(lambda s: s @ effects, 22, (4, 4), seed)[0].values, effects)
+        for seed in range(6)
+    ]
+    assert max(errors) < 0.01
+
+
+def test_few_coalitions_without_complements_favour_no_player():
+    present = design((4, 4), 20, 0, nearly_additive=True)[4:]
+    assert not present.all(0).any()
+    assert present.any(0).all()
+
+
+def test_of_more_than_400_coalitions_all_have_complements():
+    for max_evals, paired in ((401, False), (402, True)):
+        present = design((15, 15), max_evals, 0, nearly_additive=True)
+        alike = len(present) % 2 == 0 and np.array_equal(present[::2], ~present[1::2])
+        assert alike is paired
 
 
 def test_the_seed_alone_chooses_the_coalitions_of_a_design():
@@ -243,11 +311,11 @@ def test_the_seed_alone_chooses_the_coalitions_of_a_design():
 def test_coalitions_are_distinct_and_in_pairs_once_these_outnumber_players(grid, max_evals, seed):
     players = grid[0] * grid[1]
     effects = np.linspace(-1, 2, players)
-    coalitions = search(lambda s: np.exp(s @ effects)[:, None], max_evals, grid, seed)[0].coalitions
+    coalitions = spend_on(lambda s: np.exp(s @ effects)[:, None], max_evals, grid, seed)[0][0]
     assert coalitions.shape[1] == players
     assert len(np.unique(coalitions, axis=0)) == len(coalitions) <= max_evals - 2
     assert not (coalitions.all(1) | ~coalitions.any(1)).any()
-    if 2 * players + 3 < len(coalitions) < 2**players - 2:
+    if 2 * players <= len(coalitions) < 2**players - 2:
         np.testing.assert_array_equal(coalitions[::2], ~coalitions[1::2])
 
 

@@ -9,7 +9,7 @@ which are linear in the game, and their covariance:
 C is the prior covariance (m, m) of the evaluated values, Q (n, m) that of the n Shapley values with
 these, and P (n, n) that of the Shapley values among themselves. The hyper-parameters maximise the
 marginal likelihood (:mod:`.process`), and coalitions are chosen for what they tell of phi
-(:mod:`.design`, :mod:`.search`). Where the budget covers all 2^n coalitions, phi is exact
+(:mod:`.design`). Where the budget covers all 2^n coalitions, phi is exact
 (:mod:`.estimate`).
 
 Sources: Lundberg & Lee, "A unified approach to interpreting model predictions" (NeurIPS 2017) for

@@ -7,39 +7,51 @@ network's output says more, but of other coalitions than those that Shapley valu
 The prior is fixed beforehand, so a design depends on grid, budget and seed alone and serves every
 model, image, output and epoch.
 
-Coalitions come in pairs with their complements, which show the odd part of a game, all that Shapley
-values are made of, from the even part. Where they are hardly more than players and the game is
-nearly additive, single coalitions in twice as many directions are worth more.
+Coalitions come in pairs with their complements, which tell the odd part of a game, all that Shapley
+values are made of, from the even part. Below two and a half evaluations a player pairs leave some
+directions unseen, or badly seen. Where the even part hardly varies, a coalition says nearly all of
+its pair, and complements wait until there are more coalitions than players. Either order only ever
+appends: with more to spend the coalitions of less come again, so that more is not worse by chance.
+Few are picked as if neighbours had less in common than they are expected to; else what sets them
+apart is left for last, and in some networks that is most of it.
 
 Sources: Covert & Lee, "Improving KernelSHAP" (AISTATS 2021) for pairs; Krause et al., "Near-optimal
 sensor placements in Gaussian processes" (JMLR 9, 2008) for greedy designs.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from lightning_shap.engine.methods.descent import Descent
-from lightning_shap.engine.methods.kernel.prior import PatchKernel, shapley_of_noise
-from lightning_shap.engine.regions.boxes import Box, BoxTree
+from lightning_shap.engine.methods.kernel.prior import OWN, PatchKernel, shapley_of_noise
 
 POOL_PER_PAIR = 4
 SMALLEST_POOL, LARGEST_POOL = 800, 3000
+FIRST_PAIRS = 2  # which show how far the even part varies
+NEARLY_ADDITIVE = 0.08  # of the odd part's square the even part's variance may be
+DIRECTIONS = 1.25  # a player; hardly more than one leave some sum of players badly known
+FEW_OWN = -2.0  # for the prior's "own": else few pairs leave what sets neighbours apart unseen
 MOST_PICKED = 1024  # pairs; beyond, picking takes minutes and most of the pool is taken anyway
-LOOKS = 10  # coalitions of the first two rounds of a descent: two halves, and eight with quarters
 
 
 @lru_cache(maxsize=16)
-def coalition_pairs(grid: tuple[int, int], pairs: int, seed: int) -> np.ndarray:
+def coalition_pairs(
+    grid: tuple[int, int], pairs: int, seed: int, *, few: bool = False
+) -> np.ndarray:
     """Returns a coalition of each of ``pairs`` pairs, as +-1 (pairs, n); the other is its negative.
 
     No pair comes twice, and none is the pair of the full and the empty coalition. The pairs come in
-    the order in which they were picked, so that a beginning of them is a good design too.
+    the order in which they were picked, so that a beginning of them is a good design too. A
+    ``few`` are picked for players that hang together less than the prior expects.
     """
+    kernel = PatchKernel(grid)
+    if few:
+        kernel.centres[OWN] = FEW_OWN
     known = np.ones((1, grid[0] * grid[1]))
     pool = _draw_pool(grid, pairs, np.random.default_rng(seed))
-    picked = _pick_greedily(PatchKernel(grid), known, pool, min(pairs, MOST_PICKED))
+    with threadpool_limits(limits=1, user_api="blas"):
+        picked = _pick_greedily(kernel, known, pool, min(pairs, MOST_PICKED))
     if len(picked) < pairs:
         taken = {row.tobytes() for row in picked}
         rest = [row for row in pool if row.tobytes() not in taken]
@@ -48,47 +60,38 @@ def coalition_pairs(grid: tuple[int, int], pairs: int, seed: int) -> np.ndarray:
     return picked
 
 
-@lru_cache(maxsize=16)
-def single_coalitions(grid: tuple[int, int], count: int, seed: int) -> np.ndarray:
-    """Returns coalitions as +-1 (count, n), each without its complement, for the odd part alone.
+def order_in_pairs(pairs: np.ndarray) -> np.ndarray:
+    """Returns coalitions (2 P, n), each of the pairs (P, n) with its complement after it."""
+    return np.stack([pairs, ~pairs], 1).reshape(-1, pairs.shape[1])
 
-    They complete the :func:`first_looks` of a descent, of which none comes again.
+
+def count_directions(players: int) -> int:
+    """Returns in how many directions a nearly additive game is looked at before any complement."""
+    return int(DIRECTIONS * players)
+
+
+def order_directions_first(pairs: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the same coalitions as :func:`order_in_pairs`, as suits a nearly additive game.
+
+    After the first pairs comes one coalition of each other, by chance this or that, and then the
+    complements of these.
     """
-    known = np.vstack([np.ones((1, grid[0] * grid[1])), np.where(first_looks(grid), 1.0, -1.0)])
-    pool = _draw_pool(grid, count, np.random.default_rng(seed))
-    taken = {row.tobytes() for row in (*known, *-known)}
-    pool = np.array([row for row in pool if row.tobytes() not in taken])
-    chosen = _pick_greedily(PatchKernel(grid), known, pool, count)
-    chosen.setflags(write=False)
-    return chosen
+    flip = np.random.default_rng(seed).random((len(pairs), 1)) < 0.5
+    signed = (pairs ^ flip)[FIRST_PAIRS:]
+    return np.vstack([order_in_pairs(pairs[:FIRST_PAIRS]), signed, ~signed])
 
 
-def first_looks(grid: tuple[int, int]) -> np.ndarray:
-    """Returns the first coalitions of a descent in any game, bool (R, n), :data:`LOOKS` at most.
+def is_nearly_additive(values: np.ndarray, base: np.ndarray, full: np.ndarray) -> bool:
+    """Returns whether the even part of a game hardly varies beside its odd part, in every output.
 
-    Halves, and quarters with the other half absent and present.
+    Args:
+        values: float64 (2 P, K), the game at pairs as :func:`order_in_pairs` returns them.
+        base: (K,), the value of the empty coalition.
+        full: (K,), the value of the full coalition.
     """
-    nothing = np.zeros(1)
-    descent = Descent(tree_of(grid), nothing, nothing, max_rows=LOOKS, rows_per_round=LOOKS)
-    looks = np.zeros((0, grid[0] * grid[1]), dtype=bool)
-    while boxes := descent.ask():
-        looks = np.vstack([looks, coalitions_of_boxes(grid, boxes)])
-        descent.answer(np.zeros((len(boxes), 1)))
-    return looks
-
-
-def tree_of(grid: tuple[int, int]) -> BoxTree:
-    """Returns the tree of a grid: halves of halves, down to single patches."""
-    return BoxTree(Box(0, grid[0], 0, grid[1], 0, 1))
-
-
-def coalitions_of_boxes(grid: tuple[int, int], rows: Sequence[tuple[Box, ...]]) -> np.ndarray:
-    """Returns coalitions bool (R, n) of patches, each given as the boxes of patches it holds."""
-    present = np.zeros((len(rows), *grid, 1), dtype=bool)
-    for coalition, boxes in zip(present, rows, strict=True):
-        for box in boxes:
-            coalition[box.slices] = True
-    return present.reshape(len(rows), grid[0] * grid[1])
+    even = np.vstack([base + full, values[::2] + values[1::2]]) / 2
+    odd = (values[::2] - values[1::2]) / 2
+    return bool((even.var(0, ddof=1) <= NEARLY_ADDITIVE * (odd**2).mean(0)).all())
 
 
 def every_coalition(players: int) -> np.ndarray:

@@ -3,14 +3,20 @@
 No model here: a game is a table of coalitions and their values, so that any game can be estimated.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import gammaln
 
 from lightning_shap.engine.methods.kernel.design import (
+    FIRST_PAIRS,
     coalition_pairs,
+    count_directions,
     every_coalition,
+    is_nearly_additive,
+    order_directions_first,
+    order_in_pairs,
 )
 from lightning_shap.engine.methods.kernel.process import ShapleyProcess
 from lightning_shap.engine.methods.kernel.smoothing import Layout
@@ -44,19 +50,64 @@ class ShapleyEstimate:
         return np.median(self.std, axis=0) / np.where(largest > 0, largest, 1.0)
 
 
-def design(grid: tuple[int, int], max_evals: int, seed: int) -> np.ndarray:
+def design(
+    grid: tuple[int, int], max_evals: int, seed: int, *, nearly_additive: bool = False
+) -> np.ndarray:
     """Returns the coalitions, bool (R, n), that a budget of ``max_evals`` is best spent on.
 
-    For budgets that are not :func:`few`. The empty and the full coalition are not among them, but
-    count. If the budget covers every coalition, all of them come; else they come in pairs, a
-    coalition and then its complement, 4096 at most.
+    The empty and the full coalition are not among them, but count. If the budget covers every
+    coalition, all of them come; else they come in pairs, a coalition and then its complement, 4096
+    at most. In a game that is nearly additive, few come in as many directions as they can; the
+    first :data:`~.design.FIRST_PAIRS` pairs are the same.
     """
     players = grid[0] * grid[1]
     if _covers(max_evals, players):
         return every_coalition(players)[1:-1]
-    pairs = min((max_evals - 2) // 2, MOST_PAIRS)
-    present = coalition_pairs(grid, pairs, seed) > 0
-    return np.stack([present, ~present], 1).reshape(-1, players)
+    rows = min(max_evals - 2, 2 * MOST_PAIRS)
+    if not _few(rows, players):
+        return order_in_pairs(coalition_pairs(grid, rows // 2, seed) > 0)
+    most = min(count_directions(players), rows - FIRST_PAIRS)
+    pairs = coalition_pairs(grid, most, seed, few=True) > 0
+    if nearly_additive:
+        return order_directions_first(pairs, seed)[:rows]
+    return order_in_pairs(pairs)[: rows // 2 * 2]
+
+
+def spend(
+    grid: tuple[int, int],
+    base: np.ndarray,
+    full: np.ndarray,
+    play: Callable[[list[np.ndarray]], list[np.ndarray]],
+    *,
+    max_evals: int,
+    seed: int,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Spends a budget on the games of some images: in two rounds, where little can be afforded.
+
+    Args:
+        grid: Patches down and across.
+        base: (N, K), the value of each game's empty coalition.
+        full: (N, K), the value of each game's full coalition.
+        play: Takes coalitions, bool (R, n) for each game, and returns their values, (R, K) each.
+        max_evals: Values of a game to spend, ``base`` and ``full`` included.
+        seed: Chooses the coalitions.
+
+    Returns:
+        Coalitions and values of each game.
+    """
+    chosen = [design(grid, max_evals, seed)] * len(base)
+    if not len(chosen[0]):
+        return [(each, base[:0]) for each in chosen]
+    if not _few(max_evals - 2, grid[0] * grid[1]):
+        return list(zip(chosen, play(chosen), strict=True))
+    first = play([each[: 2 * FIRST_PAIRS] for each in chosen])
+    chosen = [
+        design(grid, max_evals, seed, nearly_additive=is_nearly_additive(*seen))
+        for seen in zip(first, base, full, strict=True)
+    ]
+    rest = play([each[2 * FIRST_PAIRS :] for each in chosen])
+    values = [np.vstack(halves) for halves in zip(first, rest, strict=True)]
+    return list(zip(chosen, values, strict=True))
 
 
 def estimate(
@@ -69,8 +120,7 @@ def estimate(
     """Estimates Shapley values from the values of the coalitions that :func:`design` chose.
 
     Args:
-        coalitions: bool (R, n), as :func:`design` returns them, or a :class:`.search.Search` that
-            had few to spend.
+        coalitions: bool (R, n), as :func:`design` returns them.
         values: float64 (R, K), the game at them.
         base: (K,), the value of the empty coalition.
         full: (K,), the value of the full coalition.
@@ -81,7 +131,7 @@ def estimate(
         exact = _solve_exactly(np.vstack([base, values, full]), players)
         return ShapleyEstimate(_balance(exact, full - base), np.zeros_like(exact))
     everyone = np.ones((1, players), dtype=bool)
-    odd = rows > MOST_WHOLE and not few(rows, players)
+    odd = rows > MOST_WHOLE and np.array_equal(coalitions[::2], ~coalitions[1::2])
     if odd:
         present = np.vstack([everyone, coalitions[::2]])
         g = np.vstack([full - base, values[::2] - values[1::2]]) / 2
@@ -93,9 +143,10 @@ def estimate(
     return ShapleyEstimate(_balance(mean, full - base), std)
 
 
-def few(rows: int, players: int) -> bool:
-    """Returns whether coalitions are too few to be chosen before the game is seen."""
-    return rows <= min(2 * players + 3, MOST_FEW) and not _covers(rows + 2, players)
+def _few(rows: int, players: int) -> bool:
+    """Returns whether coalitions are too few to see every direction in pairs."""
+    most = min(2 * count_directions(players), MOST_FEW)
+    return 2 * FIRST_PAIRS < rows < most and not _covers(rows + 2, players)
 
 
 def _covers(evaluations: int, players: int) -> bool:

@@ -1,6 +1,6 @@
 """The method "kernel": Gaussian-process regression over coalitions of patches or segments.
 
-Coalitions are chosen by :mod:`.search`, evaluated for all images in shared batches, and
+Coalitions are chosen by :mod:`.design`, evaluated for all images in shared batches, and
 turned into Shapley values by :mod:`.estimate`.
 """
 
@@ -11,8 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.methods.attribution import Attribution
-from lightning_shap.engine.methods.kernel.estimate import estimate
-from lightning_shap.engine.methods.kernel.search import Search
+from lightning_shap.engine.methods.kernel.estimate import estimate, spend
 from lightning_shap.engine.methods.kernel.segments import Segments
 from lightning_shap.engine.methods.kernel.smoothing import Layout
 from lightning_shap.engine.regions.image_tree import ImageTree
@@ -43,7 +42,7 @@ def kernel_values(
         regions: The tree of each image, of which as many segments as patches are the players; None
             for the patches.
         seed: Chooses the coalitions. They depend on seed, grid and budget; with less than two
-            evaluations a patch on the model's outputs as well.
+            evaluations a patch also on whether the game is nearly additive.
 
     Returns:
         Attributions whose ``error_std`` is the standard error of a patch's value divided, as the
@@ -59,26 +58,24 @@ def kernel_values(
     segments = [] if regions is None else [Segments(tree, grid) for tree in regions]
     labels = np.stack([each.labels for each in segments] or [patches] * count)
     layouts: list[Layout] = [each.places for each in segments] or [grid] * count
-    with _one_thread():
-        searches = [
-            Search(grid, *ends, max_evals=max_evals, seed=seed)
-            for ends in zip(base, full, strict=True)
-        ]
-    while len(rows := np.concatenate(turns := [search.ask() for search in searches])):
-        counts = [len(asked) for asked in turns]
+
+    def play(chosen: list[np.ndarray]) -> list[np.ndarray]:
+        counts = [len(each) for each in chosen]
         images = np.repeat(np.arange(count), counts)
         outputs = game.play(
-            images, LabelledCoalitions(rows, labels if segments else patches, images)
+            images,
+            LabelledCoalitions(np.concatenate(chosen), labels if segments else patches, images),
         )
         outputs = np.take_along_axis(outputs, targets[images], axis=1)
-        answers = np.split(outputs, np.cumsum(counts)[:-1])
-        with _one_thread():
-            for search, asked, answer in zip(searches, turns, answers, strict=True):
-                search.answer(asked, answer)
-    with _one_thread():
+        return np.split(outputs, np.cumsum(counts)[:-1])
+
+    spent = spend(grid, base, full, play, max_evals=max_evals, seed=seed)
+    with threadpool_limits(limits=1, user_api="blas"):  # small matrices wait for other threads
         found = [
-            estimate(search.coalitions, search.values, search.base, search.full, layout)
-            for search, layout in zip(searches, layouts, strict=True)
+            estimate(coalitions, values, empty, whole, layout)
+            for (coalitions, values), empty, whole, layout in zip(
+                spent, base, full, layouts, strict=True
+            )
         ]
     return Attribution(
         Regions.even(
@@ -92,8 +89,3 @@ def kernel_values(
         clear=np.stack([each.clear for each in found]),
         relative_error=np.stack([each.relative_error for each in found]),
     )
-
-
-def _one_thread() -> threadpool_limits:
-    """Limits BLAS to a thread: matrices this small wait for others longer than they are solved."""
-    return threadpool_limits(limits=1, user_api="blas")

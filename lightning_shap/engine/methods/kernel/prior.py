@@ -56,7 +56,8 @@ PRIOR = {  # centre and spread
     "noise": (-4.2, 2.5),
     "even": (-1.0, 1.5),
 }
-NOISE = [*PRIOR].index("noise")
+OWN, NOISE = ([*PRIOR].index(name) for name in ("own", "noise"))
+LENGTHS = [[*PRIOR].index(name) for name in ("main_length", "odd_length")]
 CENTRES, SPREADS = np.array([*PRIOR.values()]).T
 RELEVANCE_SPREAD = 0.7
 AREA_POWER = 0.5  # what a player is expected to matter grows with its area by

@@ -15,6 +15,7 @@ from scipy.linalg import cho_factor, cho_solve, lapack
 from scipy.optimize import minimize
 
 from lightning_shap.engine.methods.kernel.prior import (
+    LENGTHS,
     NOISE,
     PatchKernel,
     Terms,
@@ -27,6 +28,8 @@ EXACT = 1e-8  # noise of the pair {full, empty}, whose weight is what makes the 
 JITTER = 1e-9
 MOST_PAIRS_SEARCHED = 500
 STEPS, TOLERANCE = 40, 1e-5
+START = -1.0  # of both lengths, in spreads: where a search begins with long ones, all players are
+# alike, what tells them apart is taken for noise, and there it may end
 DRAWS = (2, 12)  # other settings of the hyper-parameters that the error bars allow for:
 PAIRS_DRAWN = 1000  # fewer of them when there are many coalitions
 POINTS = 600  # coalitions over which the variance of the values is averaged
@@ -73,8 +76,9 @@ class ShapleyProcess:
         if others:
             moved = np.array([self._solve(self.kernel.terms(theta))[0] for theta in others])
             variance += ((moved - mean) ** 2).mean(0)
-        # The errors left out were made by relevances fitted with them, one for each player.
-        variance *= 1 + self.kernel.players / len(self.s)
+        # The errors left out were made by relevances fitted with them, one for each player, and a
+        # design is worst where the game is least like the prior that chose it.
+        variance *= (1 + self.kernel.players / len(self.s)) ** 2
         return mean * self.size, np.sqrt(variance) * self.size
 
     def _solve(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, bool]]:
@@ -121,7 +125,7 @@ class ShapleyProcess:
         g = self.g[:MOST_PAIRS_SEARCHED, self.live]
         found = minimize(
             self._evaluate_loss,
-            np.zeros_like(centres),
+            np.where(np.isin(np.arange(len(centres)), LENGTHS), START, 0.0),
             args=(s, g),
             jac=True,
             method="L-BFGS-B",

@@ -591,7 +591,8 @@ def touched_by(arguments, before, after):
     output = arguments[flags[-1] + 1] if flags else None
     changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
     kept = {path for path in changed if os.path.isfile(path) and not os.path.islink(path)}
-    place = os.path.realpath(output or "/")  # which may be given by a link
+    # It may be given by a link, and hold what no path can.
+    place = os.path.realpath((output or "/").partition("\0")[0])
     own = {os.path.join(place, name) for name in FILES} & (kept | {*before} - {*after})
     return sorted(changed - own - {place})[:3]
 

@@ -128,8 +128,8 @@ def test_leftovers_of_ended_processes_are_cleared_and_work_that_goes_on_is_not(t
 def test_a_killed_process_leaves_a_file_that_the_next_one_clears(tmp_path):
     code = """
 import os, signal, sys
-from lightning_shap.explanation.atomic import replacing
-with replacing(sys.argv[1] + "/x.png") as partial:
+from lightning_shap.explanation.atomic import replace_whole
+with replace_whole(sys.argv[1] + "/x.png") as partial:
     partial.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -147,10 +147,8 @@ trainer.fit(TinyClassifier(), *tiny_loaders())
 assert len(trainer.logger.pictures) == 3
 
 model, data = weights_in(folder, network()), class_folders(folder / "data")
-log = ["--logdir", folder / "log"]
-main(flags(model, data, "--accelerator", "cpu", "--devices", "1", "--n_samples", "all", *log))
+main(flags(model, data, "--accelerator", "cpu", "--n_samples", "all"))
 assert len(lightning_shap.load(model)) == 9
-assert len(list((folder / "log").rglob("events*"))) == 1
 assert not any(sys.modules.get(other) for other in missing)
 """
 

@@ -149,7 +149,7 @@ def networks(seconds: float) -> Iterator[tuple[str, nn.Module, torch.Tensor]]:
 
 
 def outputs_of(
-    network: nn.Module, image: torch.Tensor, grid: tuple[int, int], masker: str = "blur"
+    network: nn.Module, image: torch.Tensor, grid: tuple[int, int], masker: str | float = "blur"
 ) -> Callable[[np.ndarray], np.ndarray]:
     """All outputs (R, K) of a network for coalitions (R, n) of an image."""
     image = image[None]

@@ -11,6 +11,7 @@ minutes of one core.
 import argparse
 import importlib
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,11 @@ def table(lite: int, name: str) -> np.ndarray:
 
 
 def tables(folder: Path) -> list[Game]:
-    """Reads the games of a folder of tables, (2^n,) or (2^n, K), of the first output each."""
+    """Reads the games of a folder of tables, (2^n,) or (2^n, K), of the first output each.
+
+    A name may end with the patches, as in ``_4x3``; else there are as many down as fit, and more
+    across.
+    """
     return [_read(path) for path in sorted(folder.glob("*.npy"))]
 
 
@@ -53,7 +58,9 @@ def _read(path: Path) -> Game:
     table = np.load(path).astype(float)
     table = table.reshape(len(table), -1)[:, 0]
     patches = len(table).bit_length() - 1
-    rows = max(side for side in range(1, math.isqrt(patches) + 1) if patches % side == 0)
+    told = re.search(r"_(\d+)x\d+$", path.stem)
+    fitting = max(side for side in range(1, math.isqrt(patches) + 1) if patches % side == 0)
+    rows = int(told[1]) if told else fitting
     return tabulated(path.stem, (rows, patches // rows), table, real=True)
 
 

@@ -45,6 +45,8 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
             the images; of one of several heads that ``output`` picks, none is taken for granted.
         every_n_epochs: Explain at the end of every n-th epoch; 0 for never. Weights are then those
             of the training, not those of an averaging callback.
+        every_n_steps: Explain after every n-th step of the optimizer as well, for streams and very
+            long epochs; 0 for never. Maps are then named by their steps.
         explain_untrained: Also explain the model before its first step, as a control: what stands
             out there already is not evidence of anything it learnt.
         method: "partition" gives Owen values, by the descent of SHAP's PartitionExplainer; "kernel"
@@ -101,8 +103,8 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
         explain_checkpoint: "best" also explains the best checkpoint at the end, under
             ``<tag>_best``.
         time_budget: How much time explanations may take: "10%" of the training's, or so many
-            seconds each. Evaluations are lowered, or epochs skipped, to keep to it; None for no
-            limit. What is explained then depends on the clock.
+            seconds each. Evaluations are lowered, or epochs but the first skipped, to keep to it;
+            None for no limit. What is explained then depends on the clock.
         report: Also write everything as one interactive HTML file, ``<tag>.html`` in ``save_dir``
             or else where the first logger keeps this run's files, on this machine or not. A report
             of another run there is left alone, and this one's is ``<tag>-v1.html``.
@@ -205,15 +207,16 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Takes its samples from training batches where there is nothing else."""
+        """Takes samples from training batches where need be; explains after every n-th step."""
         if self._session is not None:
             self._session.see_training(batch, first=batch_idx == 0 and trainer.current_epoch == 0)
+            if self._is_step_due(trainer):
+                self._session.explain_epoch()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the model as trained so far."""
-        if self._session is not None and self._is_due(trainer):
-            self._session.choose()
-            self._session.explain(self.tag, str(Moment.find(trainer)))
+        if self._session is not None and (self._is_due(trainer) or self._is_step_due(trainer)):
+            self._session.explain_epoch()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Explains the weights that ``fit`` leaves behind, and those of the best checkpoint.
@@ -228,3 +231,7 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
     def _is_due(self, trainer: Trainer) -> bool:
         nth = self.every_n_epochs
         return nth > 0 and (trainer.current_epoch + 1) % nth == 0
+
+    def _is_step_due(self, trainer: Trainer) -> bool:
+        nth, steps = self.every_n_steps, Moment.find(trainer).step + 1
+        return nth > 0 and steps > 0 and steps % nth == 0

@@ -55,6 +55,7 @@ class Configuration:
     samples: SamplesLike | None = None
     labels: Callable[[Any], Any] | int | str | None = None
     every_n_epochs: int = 1
+    every_n_steps: int = 0
     explain_untrained: bool = True
     method: MethodName = "partition"
     max_evals: int = 100
@@ -96,6 +97,7 @@ class Configuration:
                 setattr(self, each.name, _read_omegaconf(getattr(self, each.name)))
         check_count("n_samples", self.n_samples, least=1)
         check_count("every_n_epochs", self.every_n_epochs, least=0)
+        check_count("every_n_steps", self.every_n_steps, least=0)
         for switch in ("explain_untrained", "progress", "report", "per_sample"):
             check_switch(switch, getattr(self, switch))
         if (self.mean is None) != (self.std is None):

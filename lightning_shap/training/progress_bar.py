@@ -8,7 +8,9 @@ from lightning_shap.training.lightning import Trainer
 
 
 @contextmanager
-def report_progress(trainer: Trainer, shown: bool, check: Callable[[], None]) -> Iterator[Report]:
+def report_progress(
+    trainer: Trainer, shown: bool, check: Callable[[], None], watch: Report | None = None
+) -> Iterator[Report]:
     """Yields what an explanation reports its progress to; that may also end the explanation.
 
     Beside Lightning's tqdm bars there is one more of them. Other bars, such as its rich ones, do
@@ -18,6 +20,7 @@ def report_progress(trainer: Trainer, shown: bool, check: Callable[[], None]) ->
         trainer: The trainer.
         shown: Whether to show anything, which only one process does.
         check: Raises what is to end the explanation.
+        watch: Called as the report is; None for nobody.
 
     Raises:
         InterruptedError: From the report, if the process was asked to end: an explanation must
@@ -33,6 +36,8 @@ def report_progress(trainer: Trainer, shown: bool, check: Callable[[], None]) ->
             if trainer.received_sigterm:
                 raise InterruptedError("the process was asked to end")
             check()
+            if watch is not None:
+                watch(done, total)
             if show is not None:
                 show(done, total)
 

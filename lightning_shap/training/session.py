@@ -5,13 +5,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import torch
-
 from lightning_shap.engine.incoming import is_unfinished
+from lightning_shap.engine.progress import Report
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.isolation.copying import Copy
-from lightning_shap.isolation.modes import move
 from lightning_shap.pictures.pixels import Look
 from lightning_shap.training.best_checkpoint import load_best_model
 from lightning_shap.training.configuration import Configuration
@@ -45,6 +42,7 @@ class Session:
         card: What is known of the model, once there are samples.
         validates: A validation will run, on some rank.
         untrained: The module before its first step, if samples chosen later are explained by it.
+        steps: Those after which the model in training was explained last; 0 before.
     """
 
     budget: TimeBudget
@@ -60,6 +58,7 @@ class Session:
         self.card: ModelCard | None = None
         self.validates = True
         self.untrained: LightningModule | None = None
+        self.steps = 0
         self.classes = FixedClasses()
         self.batch = FixedBatch(
             trainer, pl_module, self.ranks, asked.n_samples, asked.samples, asked.seed, asked.labels
@@ -73,13 +72,13 @@ class Session:
 
         Only samples that cannot be found again are kept as images.
         """
-        explained = self.asked.explanation is not None
         more = {
             "pictures": self.classes.state_dict(),
             "story": self.logbook.history.state_dict(),
             "report": self.logbook.destinations.state_dict(),
             "classifier": {} if self.card is None else asdict(self.card),
-            "outputs": self.explainer.state_dict() if explained else {},
+            "outputs": {} if self.asked.explanation is None else self.explainer.state_dict(),
+            "steps": self.steps,
         }
         return self.batch.state_dict() | {name: part for name, part in more.items() if part}
 
@@ -91,6 +90,7 @@ class Session:
         resume("report", self.logbook.destinations, parts.get("report", {}))
         resume("history", self.logbook.history, parts.get("story", {}))
         resume("outputs", self.explainer, parts.get("outputs", {}))
+        self.steps = parts.get("steps", 0)
 
     def start(self) -> None:
         """Picks the samples, and explains the untrained model."""
@@ -103,7 +103,8 @@ class Session:
             self.validates = any(self.ranks.gather(lambda: will_validate(self.trainer)))
         if self._is_control_due:
             if self.mistakes.is_due:
-                self._keep_untrained()
+                with self.failures.warn_of_all():
+                    self.untrained = self.explainer.copy_module()
             knows_samples = self.validates or self.batch.pick is not None
             if knows_samples and not self.mistakes.is_due:
                 self.explain(self.asked.tag, CONTROL)
@@ -148,6 +149,14 @@ class Session:
             self.untrained = None
             self.explain(self.asked.tag, CONTROL, lambda: untrained)
 
+    def explain_epoch(self) -> None:
+        """Explains the model as trained so far, unless that was done."""
+        moment = Moment.find(self.trainer)
+        if moment.step + 1 != self.steps:
+            self.steps = moment.step + 1
+            self.choose()
+            self.explain(self.asked.tag, str(moment))
+
     def explain(
         self,
         tag: str,
@@ -169,21 +178,23 @@ class Session:
         """
         if self.failures.gave_up:
             return None
-        with self.failures.warn_of_all(), self.budget.spend() as spending:
-            control = title == CONTROL
+        control = title == CONTROL
+        trains = not (control or getattr(self.trainer, "fast_dev_run", False))
+        with self.failures.warn_of_all(), self.budget.spend(trains=trains) as spending:
             samples = self._take_samples(for_good=not control)
             if samples is None:
                 self.batch.offers.say_lack(title, expected=not control)
                 return None
             mine = len(self.ranks.share(samples))
-            wanted, allow = self.asked.question, self.budget.allow
-            allowed = self.ranks.run_on_first(
-                lambda: allow(wanted.max_evals, mine, title, needed=needed)
-            )
+            wanted = self.asked.question
+            # Fewer epochs rather than none: what the first one takes is saved at later ones.
+            least = needed or not (control or self.logbook.history.epochs)
+            allow = partial(self.budget.allow, wanted.max_evals, mine, title, needed=least)
+            allowed = self.ranks.run_on_first(allow)
             if allowed == 0:
                 return None
             question = self.classes.narrow(wanted.shorten(allowed), len(samples))
-            found = self._ask(samples, question, model)
+            found = self._ask(samples, question, model, spending.watch)
             if found is None:
                 return None
             explanation, faithful = found
@@ -217,6 +228,7 @@ class Session:
         if asked.explain_checkpoint is not None:
             best = partial(load_best_model, self.trainer, self.pl_module)
             self.explain(f"{asked.tag}_best", "best checkpoint", best, needed=True)
+        self.budget.conclude()
         with self.failures.warn_of_all():
             if self.trainer.is_global_zero:
                 self.logbook.destinations.finish()
@@ -232,18 +244,6 @@ class Session:
     def _is_control_due(self) -> bool:
         begins = self.asked.explain_untrained and self.trainer.global_step == 0
         return begins and not is_unfinished(self.pl_module)
-
-    def _keep_untrained(self) -> None:
-        """Keeps the module as it begins, on the CPU and on all ranks or none."""
-        copies: list[LightningModule] = []
-
-        def copy() -> None:
-            copies.append(Copy(self.pl_module).root)
-            move(copies[0], torch.device("cpu"))
-
-        with self.failures.warn_of_all():
-            self.ranks.gather(copy)
-            self.untrained = copies[0]
 
     def _take_samples(self, *, for_good: bool = True) -> Samples | None:
         """Returns the samples, and reads the card of the model that they are explained with."""
@@ -262,11 +262,12 @@ class Session:
         samples: Samples,
         question: Question,
         model: Callable[[], LightningModule] | None = None,
+        watch: Report | None = None,
     ) -> tuple[ImageExplanation, dict[str, float]] | None:
         """Returns the explanation of all samples and how faithful it is, or gives up with None."""
         names = None if self.card is None else self.card.class_names
         found = self.explainer.explain(
-            samples, question, trees=self.batch.trees, found_names=names, model=model
+            samples, question, trees=self.batch.trees, found_names=names, model=model, watch=watch
         )
         if isinstance(found, str):
             self.failures.decline()

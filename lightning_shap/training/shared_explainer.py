@@ -10,6 +10,7 @@ import torch
 from lightning_shap.analysis.class_summary.swaps import measure_swaps
 from lightning_shap.analysis.history.numbers import average, measure_faithfulness
 from lightning_shap.engine.answer import answer
+from lightning_shap.engine.progress import Report
 from lightning_shap.engine.question import Known, Question
 from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.returned import Returned
@@ -17,6 +18,7 @@ from lightning_shap.engine.truth import FoundLabels
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.join import interleave
+from lightning_shap.isolation.copying import Copy
 from lightning_shap.isolation.isolated import isolated
 from lightning_shap.isolation.modes import move, silence
 from lightning_shap.isolation.stand_ins import CopyError
@@ -74,6 +76,7 @@ class SharedExplainer:
         trees: ImageTrees,
         found_names: Sequence[str] | None = None,
         model: Callable[[], LightningModule] | None = None,
+        watch: Report | None = None,
         is_measured: bool = True,
         partners: torch.Tensor | None = None,
     ) -> tuple[ImageExplanation, dict[str, float]] | str:
@@ -87,6 +90,7 @@ class SharedExplainer:
             trees: See :class:`lightning_shap.engine.question.Known`.
             found_names: What the data or the model calls the classes.
             model: Gives a module instead of the one in training, and may fail.
+            watch: Called with the rows done and allowed, beside the bar.
             is_measured: Measure how faithful it is, if that is wanted.
             partners: With what each sample's parts are swapped, (N, C, H, W); None for no swaps.
 
@@ -100,7 +104,7 @@ class SharedExplainer:
 
         def explain_share(classifier: torch.nn.Module) -> Share:
             seen = replace(self.returned, notes=[*self.returned.notes])
-            with report_progress(self.trainer, self.asked.progress, ranks.check) as report:
+            with report_progress(self.trainer, self.asked.progress, ranks.check, watch) as report:
                 known = Known(
                     labels=FoundLabels(self.labels_chosen, bool(mine.binary), mine.highest),
                     finds_names=not own_names,
@@ -203,6 +207,17 @@ class SharedExplainer:
             return isolated(
                 self.find_classifier(pl_module), lambda twin: in_place(twin, lambda t: t)
             )
+
+    def copy_module(self) -> LightningModule:
+        """Returns the module as it is, on the CPU. All ranks must call it, and fail alike."""
+
+        def copy() -> None:
+            copies.append(Copy(self.pl_module).root)
+            move(copies[0], torch.device("cpu"))
+
+        copies: list[LightningModule] = []
+        self.ranks.gather(copy)
+        return copies[0]
 
     def find_classifier(self, pl_module: LightningModule) -> torch.nn.Module:
         """Returns what is explained of a module: itself, or one of its parts."""

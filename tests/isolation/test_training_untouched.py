@@ -554,6 +554,13 @@ def test_it_is_with_every_other_method(method, name, tmp_path, monkeypatch):
     check(name, tmp_path, monkeypatch, method=method)
 
 
+@pytest.mark.parametrize(
+    "name", ["dropout and batch norm", "frozen batch norm in a training module", "bf16-mixed"]
+)
+def test_it_is_where_steps_are_explained_in_mid_epoch(name, tmp_path, monkeypatch):
+    check(name, tmp_path, monkeypatch, every_n_steps=2)
+
+
 @pytest.fixture(scope="module")
 def compiled_before(tmp_path_factory):
     """The first training of a process that compiles also compiles a function of torch's own."""

@@ -62,6 +62,22 @@ def test_every_nth_epoch_is_explained(tmp_path):
     assert steps(trainer, "shap_final") == [24]
 
 
+def test_every_nth_step_is_explained_and_the_end_of_an_epoch_no_second_time(tmp_path):
+    by_steps = tiny_callback(every_n_steps=3, every_n_epochs=0)
+    assert steps(fit(tmp_path, by_steps, max_epochs=3)) == [-1, 2, 5, 8, 11, 14]
+    by_both = tiny_callback(every_n_steps=5)
+    assert steps(fit(tmp_path, by_both, max_epochs=3)) == [-1, 4, 9, 14]
+    assert by_both.explanation.training.titles == ("step 4", "step 9", "step 14")
+
+
+def test_steps_are_counted_in_a_stream_without_epochs_too(tmp_path):
+    loaders = streamed(40)
+    ours = tiny_callback(every_n_steps=4, every_n_epochs=0, explain_untrained=False)
+    trainer = fit(tmp_path, ours, loaders=loaders, max_epochs=-1, max_steps=9)
+    assert steps(trainer) == [3, 7]
+    assert steps(trainer, "shap_final") == [8]
+
+
 def test_every_0_epochs_leaves_the_untrained_and_the_final_model(tmp_path):
     trainer = fit(tmp_path, tiny_callback(every_n_epochs=0))
     assert steps(trainer) == [-1]
@@ -469,6 +485,7 @@ def test_every_logger_gets_the_picture(tmp_path):
     [
         ({"n_samples": 0}, "n_samples: got 0; give at least 1"),
         ({"every_n_epochs": -1}, "every_n_epochs: got -1"),
+        ({"every_n_steps": None}, "every_n_steps: got None"),
         ({"max_evals": 1}, "max_evals: got 1; give at least 2"),
         ({"targets": 1, "topk": 2}, "targets, topk: both"),
         ({"mean": [0.5]}, "mean, std: only one"),

@@ -129,6 +129,48 @@ def test_a_resumed_run_goes_on_with_the_steps_of_one_that_never_stopped(tmp_path
     assert begun + rest == whole == [(-1, 0), (4, 0), (9, 1), (14, 2), (19, 3)]
 
 
+class MeasuredByStep(Measured):
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.log("own/step", loss.detach(), on_step=True, on_epoch=False)
+        return loss
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_explanations_of_a_step_stand_beside_that_steps_metrics(tmp_path, accumulated):
+    options = {"log_every_n_steps": 1, "accumulate_grad_batches": accumulated, "max_epochs": 3}
+    ours = callback(every_n_steps=2, every_n_epochs=0, explain_untrained=False)
+    trainer = fit(tmp_path, ours, module=MeasuredByStep(), loaders=tiny_loaders(24), **options)
+    logged = trainer.logger.metrics
+
+    def places(name):
+        return {step: row["epoch"] for step, row in logged if name in row}
+
+    own, explained = places("own/step"), places("shap/seconds")
+    assert [*explained] == [*range(1, 18 // accumulated, 2)]
+    assert explained.items() <= own.items()
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before")
+def test_a_run_resumed_from_a_step_explains_each_step_once(tmp_path):
+    def train(folder, epochs, **options):
+        keepers = [
+            ModelCheckpoint(folder, filename="{step}", save_top_k=-1, every_n_train_steps=3),
+            ModelCheckpoint(
+                folder, filename="{epoch}", save_top_k=-1, save_on_train_epoch_end=True
+            ),
+        ]
+        options = {"max_epochs": epochs, "enable_checkpointing": True, **options}
+        ours = callback(every_n_steps=3, every_n_epochs=0)
+        trainer = fit(folder, ours, *keepers, loaders=tiny_loaders(24), **options)
+        return [step for step, row in trainer.logger.metrics if "shap/seconds" in row]
+
+    assert train(tmp_path, 2) == [-1, 2, 5, 8, 11]
+    # A step's checkpoint is saved before it is explained, an epoch's after.
+    assert train(tmp_path, 2, ckpt_path=tmp_path / "step=3.ckpt") == [2, 5, 8, 11]
+    assert train(tmp_path, 3, ckpt_path=tmp_path / "epoch=1.ckpt") == [14, 17]
+
+
 def test_titles_say_the_epoch_and_the_step(tmp_path, monkeypatch):
     titles = []
 

@@ -30,8 +30,13 @@ class Clock:
 
     now = 100.0
 
+    worked = 50.0  # by the processors
+
     def perf_counter(self):
         return self.now
+
+    def process_time(self):
+        return self.worked + self.now
 
 
 @pytest.fixture
@@ -129,23 +134,80 @@ def test_a_failure_spends_time_too(clock):
     assert explained(budget, clock, 100, 1)[0] == 0
 
 
-def test_a_training_with_a_budget_says_what_it_lowers_and_skips(tmp_path, caplog):
+def test_time_that_the_processors_spent_counts_where_the_clock_says_less(clock):
+    budget = TimeBudget("10%")
+    explained(budget, clock, 500, 8)
+    clock.now += 1000
+    assert explained(budget, clock, 500, 8)[0] == 500
+    with budget.spend():
+        clock.worked += 2000
+    assert explained(budget, clock, 500, 8)[0] == 0
+
+
+def words_of(caplog, run):
+    with caplog.at_level("INFO"):
+        run()
+    messages = [record.message for record in caplog.records]
+    return [words for words in messages if words.startswith("ShapCallback:")]
+
+
+def test_a_training_with_a_budget_says_what_it_lowers_once_and_explains_an_epoch(tmp_path, caplog):
     class Epochs(Callback):
         def on_train_epoch_start(self, trainer, pl_module):
             time.sleep(0.05)
 
     module = FaultyClassifier(lambda number, scores: time.sleep(0.02))
-    asked = {"max_evals": 64, "time_budget": "10%", "on_error": "raise"}
+    asked = {"max_evals": 64, "time_budget": "3%", "on_error": "raise"}
     ours = ShapCallback(n_samples=2, **asked, **NO_STORY)
-    trainer = tiny_trainer(tmp_path, Epochs(), ours, max_epochs=4)
-    with caplog.at_level("INFO"):
-        trainer.fit(module, *tiny_loaders())
-    messages = [record.message for record in caplog.records if "ShapCallback" in record.message]
-    assert "16 evaluations of 64 for 'before training'" in messages[0]
-    assert any("no evaluations of 64 for 'epoch" in words for words in messages)
-    assert all("time_budget='10%'" in words for words in messages)
+    trainer = tiny_trainer(tmp_path, Epochs(), ours, max_epochs=8)
+    words = words_of(caplog, lambda: trainer.fit(module, *tiny_loaders()))
+    assert words[0] == (
+        "ShapCallback: 16 evaluations of 64 for 'before training', to keep to time_budget='3%'"
+    )
+    assert words[1].startswith("ShapCallback: an explanation takes 32 model rows, about ")
+    assert words[2].startswith(
+        "ShapCallback: time_budget='3%' lowered the evaluations of 3 explanations of 10 and left "
+        "out 7; they took "
+    )
+    assert len(words) == 3
+    steps = [step for key, step in trainer.logger.pictures if key == "shap/attributions"]
+    assert steps == [-1, 4]
     final = [step for key, step in trainer.logger.pictures if key.startswith("shap_final")]
-    assert final == [19]
+    assert final == [39]
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.09, False), (0.11, True)])
+def test_explanations_of_more_than_a_tenth_of_the_training_name_a_budget(
+    clock, caplog, share, said
+):
+    budget = TimeBudget(None)
+
+    def train():
+        for _ in range(3):
+            clock.now += 100 * (1 - share)
+            with budget.spend(trains=True) as spending:
+                spending.rows, spending.model_seconds = 800, 1.0
+                clock.now += 100 * share
+
+    cost = f"ShapCallback: an explanation takes 800 model rows, about {100 * share:.2g} s"
+    advice = ", 11 % of the training's time; time_budget='10%' keeps them to a tenth of it"
+    assert words_of(caplog, train) == [cost + advice * said]
+
+
+def test_a_long_explanation_says_its_cost_while_it_is_made(clock, caplog):
+    budget = TimeBudget(None)
+
+    def explain():
+        with budget.spend() as spending:
+            clock.now += 0.5
+            spending.watch(10, 800)
+            clock.now += 1.5
+            spending.watch(20, 800)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        words_of(caplog, explain)
+    assert caplog.messages == ["ShapCallback: an explanation takes 800 model rows, about 80 s"]
 
 
 PER_ROW = 0.001  # seconds
@@ -173,7 +235,7 @@ def test_faithfulness_costs_the_rows_that_are_stated_and_the_budget_counts_them(
         tiny_trainer(tmp_path, ours, max_epochs=2).fit(Slow(), *tiny_loaders(val=12))
         seconds[bool(metrics)] = clock.now - began
         fixed = ROWS * samples * PER_ROW if metrics else 0
-        assert session_of(ours).budget._fixed == pytest.approx(fixed, abs=1e-9)
+        assert session_of(ours).budget._fixed[0] == pytest.approx(fixed, abs=1e-9)
     explanations = 4  # the control, two epochs, the final model
     extra = (seconds[True] - seconds[False]) / explanations / samples / PER_ROW
     assert extra == pytest.approx(ROWS) == 32

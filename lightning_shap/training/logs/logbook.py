@@ -72,7 +72,9 @@ class Logbook:
         control = title == CONTROL
         moment = Moment(0, -1) if control else Moment.find(self.trainer)
         if tag == self.asked.tag:
-            snapshot = title if control else f"epoch {moment.epoch}"
+            by_step = self.asked.every_n_steps > 0
+            name = f"step {moment.step}" if by_step else f"epoch {moment.epoch}"
+            snapshot = title if control else name
             numbers = self.history.add(explanation, snapshot, is_control=control)
         else:
             numbers = self.history.numbers(explanation)

@@ -1,7 +1,8 @@
 """Quote a number with its error: how much of a digit's score its upper half contributes.
 
-Standard errors of single patches are in ``error_std``. Those of several patches are correlated and
-must not be added up: for the sum over a place, explain with a few seeds and take their spread.
+Standard errors of single patches are in ``error_std``. Those of several patches correlate and must
+not be added up: ``explanation.region`` returns the sum over a box, a mask or the patch at a point
+with its error. Estimates with other seeds scatter about as far as that says.
 
     pip install scikit-learn
     python number_with_error.py
@@ -19,7 +20,7 @@ SEEDS = 5
 
 
 def main() -> None:
-    """Trains a small network, explains one digit with several seeds, and prints both errors."""
+    """Trains a small network, explains one digit, and prints what two places contribute."""
     torch.manual_seed(0)
     digits = load_digits()
     images = torch.tensor(digits.images[:, None] / 16, dtype=torch.float)
@@ -53,17 +54,12 @@ def main() -> None:
         for seed in range(SEEDS)
     ]
 
-    # One patch: its value and its standard error are the sums over its own pixels.
-    patch = np.s_[0, 4:8, 12:16, :, 0]
-    value = explanations[0].values[patch].sum()
-    error = explanations[0].error_std[patch].sum()
-    print(f"one patch:      {value:.2f} +- {error:.2f}")
+    first = explanations[0][0, ..., 0]  # of the only image, for the only class
+    print(f"one patch:      {first.region((13, 5))}")
+    print(f"the upper half: {first.region((0, 0, 32, 16))}")
 
-    # A place of several patches: the spread over seeds.
-    sums = np.array([e.values[0, :16, :, :, 0].sum() for e in explanations])
-    error = sums.std(ddof=1) / np.sqrt(SEEDS)
-    whole = float(explanations[0].record.outputs[0, labels[0]] - explanations[0].base_values[0, 0])
-    print(f"the upper half: {sums.mean():.2f} +- {error:.2f}, of {whole:.2f} in all")
+    sums = np.array([e[0, ..., 0].region((0, 0, 32, 16)).value for e in explanations])
+    print(f"{SEEDS} seeds scatter by {sums.std(ddof=1):.2f} around {sums.mean():.2f}")
 
 
 if __name__ == "__main__":

@@ -53,3 +53,18 @@ def from_levels(picture: np.ndarray, levels: np.ndarray, shape: tuple[int, ...])
     if numbers.shape != shape or levels.shape != (shape[-1], LEVELS):
         raise ValueError(f"its photographs have shape {numbers.shape}, not {shape}")
     return np.stack([of[numbers[..., c]] for c, of in enumerate(levels)], axis=-1)
+
+
+def fit_photographs(photographs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns the page's photographs in the size of the images, float32 from 0 to 1.
+
+    Raises:
+        ValueError: If they are of other images.
+    """
+    images, height, width, _ = shape
+    count, down, across, channels = photographs.shape
+    if (count, channels in (1, 3)) != (images, True) or 0 in photographs.shape:
+        raise ValueError(f"its photographs have shape {photographs.shape}")
+    rows, columns = np.arange(height) * down // height, np.arange(width) * across // width
+    fitted = photographs[:, rows][:, :, columns] / np.float32(255)
+    return np.ascontiguousarray(np.broadcast_to(fitted, shape))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lightning_shap.explanation.contribution import Contribution, Place, measure_place
+from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.record import Record
 from lightning_shap.explanation.regions import Regions
 
@@ -145,6 +147,37 @@ class ImageExplanation:
         part.is_one_image = self.is_one_image or is_one_image
         part._is_one_output = self._is_one_output or is_one_output
         return part
+
+    def region(self, place: Place) -> Contribution:
+        """Returns what a place contributes to each output, with its standard error.
+
+        Errors of single regions must not be added up: they correlate, and that is counted.
+
+        Args:
+            place: A box (left, top, right, bottom) in pixels, the right and bottom edges excluded;
+                a point (x, y), for the region it lies in; or a mask, booleans (H, W) for all images
+                or (N, H, W). A region that is partly inside counts with that part.
+
+        Raises:
+            ValueError: If it is none of these, or holds no pixel.
+
+        Example:
+            >>> import torch, lightning_shap
+            >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+            >>> explanation = lightning_shap.explain(
+            ...     model, torch.rand(2, 1, 8, 8), topk=1, method="kernel", grid=4, max_evals=60
+            ... )
+            >>> half = explanation.region((0, 0, 8, 4))
+            >>> half.value.shape, half.error.shape
+            ((2, 1), (2, 1))
+            >>> print(explanation[0, ..., 0].region((0, 0, 8, 8)).words)
+            100 % ± 0 % of the change
+        """
+        whole = self.whole
+        change = self.record.sum_maps(self._indexes) - self._base
+        found = vars(measure_place(read_maps(whole), place, change))
+        seen = {name: None if part is None else self._seen(part) for name, part in found.items()}
+        return Contribution(**seen)
 
     def plot(self, **look: Any) -> "Image.Image":
         """Draws it, as a notebook shows it.

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from lightning_shap.explanation.coarse_maps import shrink
-from lightning_shap.explanation.eight_bit_images import from_levels, to_levels
+from lightning_shap.explanation.eight_bit_images import fit_photographs, from_levels, to_levels
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.npz import PICTURE, Container, Content, pack
 from lightning_shap.explanation.record import PER_IMAGE, Record
@@ -31,6 +31,7 @@ FORMAT = 3
 """Version 1 held values of pixels and images in float32; 2 was what the page has now."""
 
 ABOUT = "about"
+OF_REGIONS = ("per_pixel", "per_pixel_std", "error_triangle")  # with a row for each image
 MANY_REGIONS = 1024  # above, the page has values in two bytes
 
 
@@ -61,8 +62,7 @@ def source_arrays(source: Regions | np.ndarray) -> dict[str, np.ndarray | None]:
         return {"values": source}
     return {
         "region_map": shrink(source.labels),
-        "per_pixel": source.per_pixel,
-        "per_pixel_std": source.per_pixel_std,
+        **{name: getattr(source, name) for name in OF_REGIONS},
     }
 
 
@@ -79,7 +79,10 @@ def read_source(arrays: Mapping[str, np.ndarray], channels: int) -> Regions | np
         raise ValueError("its region map and values do not fit together")
     if labels.min(initial=0) < 0 or labels.max(initial=0) >= per_pixel.shape[1]:
         raise ValueError("its region map names regions that have no values")
-    return Regions(labels, per_pixel, channels, arrays.get("per_pixel_std"))
+    triangle, regions = arrays.get("error_triangle"), per_pixel.shape[1]
+    if triangle is not None and triangle.shape != (len(labels), regions * (regions - 1) // 2):
+        raise ValueError(f"its error_triangle has shape {triangle.shape}")
+    return Regions(labels, per_pixel, channels, arrays.get("per_pixel_std"), triangle)
 
 
 def row_arrays(explanation: ImageExplanation) -> dict[str, np.ndarray | None]:
@@ -88,8 +91,7 @@ def row_arrays(explanation: ImageExplanation) -> dict[str, np.ndarray | None]:
     arrays = {
         "base_values": explanation.base_values,
         "output_indexes": explanation.output_indexes,
-        "per_pixel": None if regions is None else regions.per_pixel,
-        "per_pixel_std": None if regions is None else regions.per_pixel_std,
+        **{name: getattr(regions, name, None) for name in OF_REGIONS},
         **{name: getattr(record, name) for name in PER_IMAGE},
     }
     return {name: None if array is None else _narrow(array) for name, array in arrays.items()}
@@ -129,6 +131,7 @@ def pack_for_page(
         "region_values": (values / scale[:, None]).astype("f2" if many else "f4"),
         "value_scale": scale,
         "region_std": None if std is None else std.astype(np.float32),
+        "error_triangle": regions.error_triangle,
         "region_map": region_map[:1] if is_shared else region_map,
         "base_values": explanation.base_values,
         "output_indexes": explanation.output_indexes.astype(np.int32),
@@ -201,7 +204,7 @@ class Stored:
     @cached_property
     def _rows(self) -> dict[str, np.ndarray]:
         """Reads the arrays that have a row for each image, numbers in the kinds that they had."""
-        names = (*PER_IMAGE, "base_values", "output_indexes", "per_pixel", "per_pixel_std")
+        names = (*PER_IMAGE, *OF_REGIONS, "base_values", "output_indexes")
         arrays = {name: self._container.read(name) for name in names}
         rows = {name: _widen(array) for name, array in arrays.items() if array is not None}
         return {**rows, "output_indexes": rows["output_indexes"].astype(np.int64)}
@@ -229,21 +232,24 @@ class Stored:
             return Regions.separate(values, _widen(self._pixels("error_std", images)))
         arrays = {"region_map": self._pixels("region_map", images).astype(np.int32)}
         if "per_pixel" in self._rows:
-            rows = {name: self._rows.get(name) for name in ("per_pixel", "per_pixel_std")}
+            rows = {name: self._rows.get(name) for name in OF_REGIONS}
             some = slice(images.start, images.stop)
             arrays |= {name: array[some] for name, array in rows.items() if array is not None}
             return read_source(arrays, self.about["channels"])
         values = self.read("region_values") * self.read("value_scale")[:, None, :]
         std = self._container.read("region_std")
+        triangle = self._rows.get("error_triangle")
+        triangle = None if triangle is None else triangle[images.start : images.stop]
         read_source({**arrays, "per_pixel": values[:, :, None]}, 3)
-        return Regions.even(arrays["region_map"], values, 3, None if std is None else _widen(std))
+        std = None if std is None else _widen(std)
+        return Regions.even(arrays["region_map"], values, 3, std, triangle)
 
     def _data(self, images: range, shape: tuple[int, ...]) -> np.ndarray:
         if self._has("data"):
             return self._pixels("data", images)
         photographs = self._container.read("photographs")
         if photographs is not None:
-            return _fit(photographs, shape)
+            return fit_photographs(photographs, shape)
         levels = self._container.read("photograph_levels")
         if levels is None:
             return np.full(shape, 0.5, dtype=np.float32)
@@ -277,18 +283,8 @@ def _narrow(array: np.ndarray) -> np.ndarray:
 
 
 def _widen(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
-
-
-def _fit(photographs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the page's photographs in the size of the images, float32 from 0 to 1."""
-    images, height, width, _ = shape
-    count, down, across, channels = photographs.shape
-    if (count, channels in (1, 3)) != (images, True) or 0 in photographs.shape:
-        raise ValueError(f"its photographs have shape {photographs.shape}")
-    rows, columns = np.arange(height) * down // height, np.arange(width) * across // width
-    fitted = photographs[:, rows][:, :, columns] / np.float32(255)
-    return np.ascontiguousarray(np.broadcast_to(fitted, shape))
+    """Returns numbers in double precision, but those that are only ever kept in half."""
+    return array.astype(np.float64) if array.dtype.char in "fd" else array
 
 
 def _derive_probabilities(record: Record) -> np.ndarray:

@@ -74,6 +74,18 @@ def whole_percent(share: float) -> str:
     return f"{100 * share:.0f} %".replace("-", MINUS)
 
 
+def write_with_error(value: float, error: float | None, unit: str = "") -> str:
+    """Writes a number, to the two digits that its standard error has, and that error.
+
+    Without one, or where it is 0, the number has three digits.
+    """
+    if not error or not math.isfinite(error):
+        return f"{number(value)}{unit}"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    value_part, error_part = (write_fixed(each, decimals) for each in (value, error))
+    return f"{value_part}{unit} \N{PLUS-MINUS SIGN} {error_part}{unit}"
+
+
 def way(base: str | None, output: str) -> str:
     """Writes where something comes from and where it goes to."""
     return output if base is None else f"{base} \N{RIGHTWARDS ARROW} {output}"

@@ -22,12 +22,15 @@ class Regions:
         channels: Channels of the images, C.
         per_pixel_std: Standard errors of these, or None. The errors within a region are one error:
             over its pixels they add up and do not average out.
+        error_triangle: float16 (N, R (R - 1) / 2), how the errors of regions correlate, above the
+            diagonal row by row, as a mean over the outputs; or None.
     """
 
     labels: np.ndarray
     per_pixel: np.ndarray
     channels: int
     per_pixel_std: np.ndarray | None = None
+    error_triangle: np.ndarray | None = None
 
     @classmethod
     def even(
@@ -36,6 +39,7 @@ class Regions:
         values: np.ndarray,
         channels: int,
         error_std: np.ndarray | None = None,
+        error_triangle: np.ndarray | None = None,
     ) -> "Regions":
         """Spreads the values of regions evenly over their pixels and channels.
 
@@ -44,6 +48,7 @@ class Regions:
             values: float64 (N, R, K'), what each region adds to each output.
             channels: Channels of the images.
             error_std: Standard errors of the values, or None.
+            error_triangle: How these correlate, or None.
         """
         share = 1.0 * channels * _sizes(labels, values.shape[1])[:, :, None]
         share = np.maximum(share, 1)  # where an image has fewer regions
@@ -51,7 +56,7 @@ class Regions:
             None if array is None else (array / share)[:, :, None] for array in (values, error_std)
         )
         assert per_pixel is not None
-        return cls(labels, per_pixel, channels, std)
+        return cls(labels, per_pixel, channels, std, error_triangle)
 
     @classmethod
     def separate(cls, values: np.ndarray, error_std: np.ndarray) -> "Regions":
@@ -108,12 +113,13 @@ class Regions:
     def pick(self, images: np.ndarray, outputs: np.ndarray) -> "Regions":
         """Returns the regions of some images with some outputs, by index."""
         everything = np.array_equal(images, np.arange(len(self.labels)))
-        std = self.per_pixel_std
+        std, triangle = self.per_pixel_std, self.error_triangle
         return Regions(
             self.labels if everything else self.labels[images],
             self.per_pixel[images][..., outputs],
             self.channels,
             None if std is None else std[images][..., outputs],
+            None if triangle is None else triangle[images],
         )
 
     def _whole(self, per_pixel: np.ndarray) -> np.ndarray:
@@ -136,11 +142,13 @@ class Regions:
 def join_regions(parts: Sequence[Regions]) -> Regions:
     """Joins the regions of several batches of images."""
     std = [part.per_pixel_std for part in parts if part.per_pixel_std is not None]
+    triangles = [part.error_triangle for part in parts if part.error_triangle is not None]
     return Regions(
         np.concatenate([part.labels for part in parts]),
         stack_values([part.per_pixel for part in parts]),
         parts[0].channels,
         stack_values(std) if std else None,
+        np.concatenate(triangles) if triangles else None,
     )
 
 

@@ -33,10 +33,12 @@ class ShapleyEstimate:
     Attributes:
         values: float64 (n, K); they add up to full minus base.
         std: float64 (n, K), their standard errors; 0 where the values are exact.
+        correlation: float64 (n, n), that of the errors, as a mean over the K games.
     """
 
     values: np.ndarray
     std: np.ndarray
+    correlation: np.ndarray
 
     @property
     def clear(self) -> np.ndarray:
@@ -129,7 +131,7 @@ def estimate(
     rows, players = coalitions.shape
     if _covers(rows + 2, players):
         exact = _solve_exactly(np.vstack([base, values, full]), players)
-        return ShapleyEstimate(_balance(exact, full - base), np.zeros_like(exact))
+        return ShapleyEstimate(_balance(exact, full - base), 0 * exact, np.eye(players))
     everyone = np.ones((1, players), dtype=bool)
     odd = rows > MOST_WHOLE and np.array_equal(coalitions[::2], ~coalitions[1::2])
     if odd:
@@ -139,8 +141,8 @@ def estimate(
         present = np.vstack([everyone, ~everyone, coalitions])
         g = np.vstack([full, base, values]) - (full + base) / 2
     s = np.where(present, 1.0, -1.0)
-    mean, std = ShapleyProcess(layout, s, g, odd=odd).shapley_values()
-    return ShapleyEstimate(_balance(mean, full - base), std)
+    mean, std, correlation = ShapleyProcess(layout, s, g, odd=odd).shapley_values()
+    return ShapleyEstimate(_balance(mean, full - base), std, correlation)
 
 
 def _few(rows: int, players: int) -> bool:

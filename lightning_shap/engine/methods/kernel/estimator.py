@@ -83,6 +83,9 @@ def kernel_values(
             np.stack([each.values for each in found]),
             channels,
             np.stack([each.std for each in found]),
+            np.stack([each.correlation[np.triu_indices(players, 1)] for each in found]).astype(
+                "f2"
+            ),
         ),
         np.full(count, players),
         grid=None if segments else grid,

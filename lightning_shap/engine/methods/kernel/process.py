@@ -65,21 +65,31 @@ class ShapleyProcess:
         self.g = g / self.size
         self.rng = np.random.default_rng(seed)
 
-    def shapley_values(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns posterior mean and standard deviation of the Shapley values, (n, K) each.
+    def shapley_values(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns posterior mean and standard deviation of the Shapley values, and a correlation.
 
-        Both are those of the most probable hyper-parameters; the deviation counts as well how far
-        other probable ones move the mean.
+        They are those of the most probable hyper-parameters; deviation and correlation count as
+        well how far other probable ones move the mean.
+
+        Returns:
+            (n, K) twice; then (n, n), of the values' errors, as a mean over the outputs.
         """
         best, *others = self._find_settings()
-        mean, variance = self._find_posterior(best)
+        mean, covariance, scale = self._find_posterior(best)
+        variance = np.outer(np.maximum(covariance.diagonal(), 0), scale)
+        moved = np.zeros((1, *mean.shape))
         if others:
-            moved = np.array([self._solve(self.kernel.terms(theta))[0] for theta in others])
-            variance += ((moved - mean) ** 2).mean(0)
+            moved = np.array([self._solve(self.kernel.terms(theta))[0] for theta in others]) - mean
+            variance += (moved**2).mean(0)
+        weights = 1 / np.sqrt(np.where(variance > 0, variance, np.inf))
+        sides = (moved * weights).transpose(1, 0, 2).reshape(len(mean), -1) / np.sqrt(len(moved))
+        joint = covariance * ((weights * scale) @ weights.T) + sides @ sides.T
+        certain = np.sqrt(np.maximum(joint.diagonal(), 1e-12))
+        correlation = joint / np.outer(certain, certain)
         # The errors left out were made by relevances fitted with them, one for each player, and a
         # design is worst where the game is least like the prior that chose it.
         variance *= (1 + self.kernel.players / len(self.s)) ** 2
-        return mean * self.size, np.sqrt(variance) * self.size
+        return mean * self.size, np.sqrt(variance) * self.size, correlation
 
     def _solve(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, bool]]:
         """Returns mean (n, K), weights (m, K), noise's share of covariance (n, m) and a factor."""
@@ -90,8 +100,8 @@ class ShapleyProcess:
         cross = self.kernel.shapley_covariance(terms, self.s) + noise
         return cross @ weights, weights, noise, factor
 
-    def _find_posterior(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns mean and variance (n, K) of the Shapley values given the hyper-parameters.
+    def _find_posterior(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns mean (n, K), covariance (n, n) and its scale (K,) given the hyper-parameters.
 
         The scale of an output is what makes the errors of coalitions left out in turn as large as
         they are.
@@ -101,10 +111,11 @@ class ShapleyProcess:
         solved = cho_solve(factor, (self.kernel.shapley_covariance(terms, self.s) + noise).T)
         inverse = lapack.dpotri(factor[0], lower=1)[0]
         left_out = (weights**2 / inverse.diagonal()[:, None]).mean(0)
-        alone = terms.noise * shapley_variance_of_noise(self.kernel.players)
-        variance = self._average_variance(terms, solved)
-        variance += np.maximum(alone - (noise * solved.T).sum(1), 0)
-        return mean, np.outer(variance, left_out)
+        n = self.kernel.players
+        alone = terms.noise * shapley_variance_of_noise(n) / (n - 1)
+        covariance = self._average_covariance(terms, solved) - noise @ solved
+        covariance += alone * (n * np.eye(n) - 1)  # what noise gives to some, others lose
+        return mean, (covariance + covariance.T) / 2, left_out
 
     def _list_noise(self, terms: Terms, count: int) -> np.ndarray:
         noise = np.full(count, self.parts * terms.noise)
@@ -163,16 +174,16 @@ class ShapleyProcess:
         gradient[NOISE] = self.parts * terms.noise * slope.diagonal()[self.parts :].sum()
         return loss + (x**2).sum() / 2, gradient * kernel.spreads + x
 
-    def _average_variance(self, terms: Terms, solved: np.ndarray) -> np.ndarray:
-        """Returns the posterior variance of the Shapley values (n,) without the noise's share.
+    def _average_covariance(self, terms: Terms, solved: np.ndarray) -> np.ndarray:
+        """Returns the posterior covariance of the Shapley values (n, n) without the noise's share.
 
-        It is the Shapley value of s -> cov(value, g(s)) under the posterior: a game whose marginal
-        contributions are averaged over random orders.
+        Its rows are the Shapley values of s -> cov(values, g(s)) under the posterior: games whose
+        marginal contributions are averaged over random orders.
         """
         n = self.kernel.players
         orders = self.rng.permuted(np.tile(np.arange(n), (max(4, POINTS // n), 1)), axis=1)
         place = orders.argsort(1)
-        variance = np.zeros(n)
+        covariance = np.zeros((n, n))
         for start in range(0, orders.size, POINTS):
             order, step = np.divmod(np.arange(start, min(start + POINTS, orders.size)), n)
             players = orders[order, step]
@@ -181,8 +192,7 @@ class ShapleyProcess:
                 (-1, place[order] < step[:, None]),
             ):
                 points = np.where(present, 1.0, -1.0)
-                own = self.kernel.shapley_covariance(terms, points)[players, np.arange(len(step))]
-                known = self.kernel.covariance(terms, points, self.s)
-                own -= np.einsum("pm,mp->p", known, solved[:, players])
-                variance += np.bincount(players, sign * own, minlength=n) / len(orders)
-        return np.maximum(variance, 0)
+                found = self.kernel.shapley_covariance(terms, points).T
+                found -= self.kernel.covariance(terms, points, self.s) @ solved
+                covariance += sign / len(orders) * (np.eye(n)[:, players] @ found)
+        return covariance

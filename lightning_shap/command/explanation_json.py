@@ -1,13 +1,15 @@
 """``explanation.json``: what an archive says of each image, for people and scripts."""
 
+import math
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lightning_shap.explanation.archive import open_archive
+from lightning_shap.explanation.archive import ArchiveBlocks, open_archive
 from lightning_shap.explanation.record import Record
 from lightning_shap.explanation.verdicts import Verdict, Verdicts
 
@@ -15,12 +17,18 @@ PREDICTIONS = 5  # of the highest classes; the archive has them all
 PACKAGES = ("lightning-shap", "torch", "timm", "shap", "numpy", "pillow")
 
 
-def describe_archive(path: Path) -> dict[str, Any]:
-    """Returns how an ``explanation.npz`` came about, then its images one by one."""
+def describe_archive(path: Path, region: Sequence[float] | None = None) -> dict[str, Any]:
+    """Returns how an ``explanation.npz`` came about, then its images one by one.
+
+    Args:
+        path: Of the archive.
+        region: A box, of which each image says what it contributes to each explained output.
+    """
     with open_archive(path) as stored:
         record, more = stored.record, stored.about["more"]
         files, explained = stored.read("files"), stored.read("output_indexes")
     verdicts = record.judge()
+    places = [{}] * len(files) if region is None else _describe_places(path, region)
     return {
         **more,
         "accuracy": measure_accuracy(record),
@@ -29,7 +37,11 @@ def describe_archive(path: Path) -> dict[str, Any]:
         "model_seconds": record.model_seconds,
         "versions": _list_versions(),
         "images": [
-            {"file": str(file), **_describe_image(record, verdicts, row, explained[row])}
+            {
+                "file": str(file),
+                **_describe_image(record, verdicts, row, explained[row]),
+                **places[row],
+            }
             for row, file in enumerate(files)
         ],
     }
@@ -60,6 +72,23 @@ def _describe_image(
         # Images share the model's batches; each has its part of the whole.
         "seconds": record.seconds * float(record.evaluations[row] / record.evaluations.sum()),
     }
+
+
+def _describe_places(path: Path, region: Sequence[float]) -> list[dict[str, Any]]:
+    """Returns what a box contributes, with a number for each explained output of an image."""
+    found = [block.region(region) for block in ArchiveBlocks(path)]
+    return [
+        {"region": {name: _list_finite(part) for name, part in vars(each.pick(row)).items()}}
+        for each in found
+        for row in range(len(each.value))
+    ]
+
+
+def _list_finite(numbers: np.ndarray | None) -> list[float | None] | None:
+    """Returns numbers as JSON has them, which knows none that are not finite."""
+    if numbers is None:
+        return None
+    return [one if math.isfinite(one) else None for one in numbers.tolist()]
 
 
 def _describe_truth(record: Record, verdict: Verdict, row: int) -> dict[str, Any]:

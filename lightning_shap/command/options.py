@@ -136,6 +136,8 @@ class Results:
         output_dir: Folder of explanation.png, .npz and .json; beside the model where not given.
         report: Also write explanation.html, a page to explore it.
         style: Of the maps; what suits the images where not given.
+        region: A place to say of what it contributes to each map, with its error where the method
+            knows one; left, top, right and bottom in pixels of what the model sees.
         summary: Also write classes.png and classes.json, what the model looks at in each class over
             all images, and places that are suspicious; regions follow the image where neither
             regions nor a grid is given. As the first word, summary, it is this with 256 images and
@@ -145,6 +147,7 @@ class Results:
     output_dir: str | None = None
     report: bool = False
     style: Literal["overlay", "tiles", "contour", "spotlight"] | None = None
+    region: list[float] | None = None
     summary: bool = False
 
 

@@ -58,6 +58,10 @@ def parse(arguments: Sequence[str]) -> Options:
             "summary: explains each true class and the highest other; leave topk, targets and "
             "against out"
         )
+    if given["region"] is not None and len(given["region"]) != 4:
+        parser.error(
+            f"region: got {len(given['region'])} numbers; give left, top, right and bottom"
+        )
     for option in (option for group in GROUPS.values() for option in fields(group)):
         given[option.name] = _unwrap(option, given[option.name])
     groups = {

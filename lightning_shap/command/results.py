@@ -40,7 +40,7 @@ def write_results(job: "Job", archive: Path) -> Results:
     """Writes what is asked for beside an archive."""
     results, asked = Results(), job.options.results
     try:
-        results.content = describe_archive(archive)
+        results.content = describe_archive(archive, asked.region)
         _dump(results.content, archive.with_suffix(".json"))
         shown = load(archive, rows=min(PICTURE_ROWS, max(1, PICTURE_BYTES // job.bytes_per_image)))
         _draw(job, shown, archive.with_suffix(".png"))
@@ -66,6 +66,7 @@ def _draw(job: "Job", shown: ImageExplanation, path: Path) -> None:
         std=job.prepare.std,
         style=job.options.results.style,
         title=clean(job.model.name),
+        region=job.options.results.region,
         notes=[f"guessed: {', '.join(job.guessed)}"] if job.guessed else [],
     )
     save(picture, path)

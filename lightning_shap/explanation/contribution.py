@@ -39,6 +39,10 @@ class Contribution:
         error = None if self.error is None else 100 * self.error_of_change
         return f"{write_with_error(100 * self.of_change, error, ' %')} of the change"
 
+    def pick(self, at: Any) -> "Contribution":
+        """Returns that of some images and outputs, by what indexes arrays (N, K')."""
+        return Contribution(*(None if part is None else part[at] for part in vars(self).values()))
+
     def __str__(self) -> str:
         if np.ndim(self.value):
             return repr(self)

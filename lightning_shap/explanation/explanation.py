@@ -173,11 +173,8 @@ class ImageExplanation:
             >>> print(explanation[0, ..., 0].region((0, 0, 8, 8)).words)
             100 % ± 0 % of the change
         """
-        whole = self.whole
         change = self.record.sum_maps(self._indexes) - self._base
-        found = vars(measure_place(read_maps(whole), place, change))
-        seen = {name: None if part is None else self._seen(part) for name, part in found.items()}
-        return Contribution(**seen)
+        return measure_place(read_maps(self), place, change).pick(self._at)
 
     def plot(self, **look: Any) -> "Image.Image":
         """Draws it, as a notebook shows it.
@@ -242,10 +239,15 @@ class ImageExplanation:
     def _explains_the_same(self) -> bool:
         return bool((self._indexes == self._indexes[:1]).all())
 
+    @property
+    def _at(self) -> tuple[int | slice, int | slice]:
+        """Returns what leaves out the axes that were picked away, of images and of outputs."""
+        return 0 if self.is_one_image else slice(None), 0 if self._is_one_output else slice(None)
+
     def _seen(self, array: np.ndarray) -> np.ndarray:
         """Leaves out the axes of an array (N, ..., K') that were picked away."""
-        image = 0 if self.is_one_image else slice(None)
-        found: np.ndarray = array[image, ..., 0 if self._is_one_output else slice(None)]
+        image, output = self._at
+        found: np.ndarray = array[image, ..., output]
         return found[()]  # a single number is no array
 
     def _of_each_axis(self, item: Any) -> list[Any]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.contribution import Place, measure_place
 from lightning_shap.explanation.empty_images import find_empty_images
 from lightning_shap.explanation.maps import Maps, read_maps
 from lightning_shap.explanation.phrases import (
@@ -36,6 +37,7 @@ class Captions:
 
     Args:
         explanation: Of N images and K' outputs each, with a record, or its maps.
+        region: A place in them, of which it says what it contributes to each map, or None.
 
     Attributes:
         record: How the explanation came about.
@@ -44,7 +46,7 @@ class Captions:
         ArgumentError: If it has no record, as a ``shap.Explanation`` has none.
     """
 
-    def __init__(self, explanation: "ImageExplanation | Maps") -> None:
+    def __init__(self, explanation: "ImageExplanation | Maps", region: Place | None = None) -> None:
         maps = read_maps(explanation)
         if maps.record is None or maps.indexes is None or maps.base is None:
             raise ArgumentError(
@@ -57,6 +59,9 @@ class Captions:
         self._verdicts = maps.record.judge()
         self._roles = self._verdicts.roles(maps.indexes, maps.record.kept)
         self._empty = find_empty_images(maps)
+        self._region = None
+        if region is not None:
+            self._region = measure_place(maps, region, self._outputs - self._base)
         self._targets = None  # what the maps' outputs should be, (N, K')
         if maps.record.classes.values and maps.record.labels is not None:
             self._targets = np.take_along_axis(maps.record.labels, self._numbers, axis=1)
@@ -154,13 +159,20 @@ class Captions:
         return join(change, f"true {number(self._targets[row, column])}")
 
     def _note(self, row: int, column: int) -> Phrase:
-        """Says how many regions are clear of zero, and if the empty image has the class already."""
+        """Says what is to be known of a map.
+
+        That is what a place contributes, how many regions are clear of zero, and if the empty image
+        has the class already.
+        """
         record, empty = self.record, self._empty[row][column]
         clear = ""
         if record.clear is not None:
             regions = int(record.regions[row])
             clear = f"{round(record.clear[row, column] * regions)} of {regions} regions clear"
-        return join(clear, "" if empty is None else empty.short)
+        inside = ""
+        if self._region is not None:
+            inside = f"inside: {self._region.pick((row, column)).words}"
+        return join(inside, clear, "" if empty is None else empty.short)
 
     def _missing(self, rows: list[int]) -> list[str]:
         """Says what share of the change from base to output the maps lack, where it is large."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.errors import ArgumentError
+from lightning_shap.explanation.contribution import Place, find_pixels
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.phrases import number
 from lightning_shap.pictures import pixels
@@ -15,7 +16,7 @@ from lightning_shap.pictures.captions import Captions, unit_of
 from lightning_shap.pictures.limits import Limit, check_limit, choose_limit, common_limit
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.sheet import Sheet
-from lightning_shap.pictures.styles import StyleName, style_named, usual_style
+from lightning_shap.pictures.styles import StyleName, outline, style_named, usual_style
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
@@ -34,6 +35,7 @@ def plot(
     style: StyleName | None = None,
     limit: Limit = None,
     notes: Sequence[str] = (),
+    region: Place | None = None,
     album: Album | None = None,
 ) -> np.ndarray:
     """Draws an explanation.
@@ -62,6 +64,8 @@ def plot(
             :class:`~lightning_shap.pictures.limits.RunningLimit` for the pictures of a run; None
             for the largest values of this picture.
         notes: What else a viewer should know, for the footer.
+        region: A place to outline, and to say of under each map what it contributes; see
+            ``explanation.region``.
         album: Keeps the photographs for further pictures of the same images.
 
     Returns:
@@ -71,7 +75,7 @@ def plot(
         ValueError: If an argument does not fit the explanation, or values or data are not finite.
     """
     maps, limit = read_maps(explanation), check_limit(limit)
-    captions = Captions(maps)
+    captions = Captions(maps, region)
     images, height, width, count = maps.images.shape
     shown = _read_rows(rows, images)
     data = maps.images if shown == list(range(images)) else maps.images[shown]
@@ -99,6 +103,7 @@ def plot(
         [captions.image(row), *(captions.output(row, output) for output in range(cells.shape[1]))]
         for row in shown
     ]
+    places = None if region is None else find_pixels(region, maps)
     doubtful = [maps.find_doubtful(row) for row in shown]
     facts = [
         f"{unit_of(captions.record)}, {scale}" if drawing.ramp else "",
@@ -110,15 +115,23 @@ def plot(
     sheet.draw_legend(drawing, number(full, digits=2))
     under = photographs.under(drawing.ground)
     for block, doubts in enumerate(doubtful):
-        sheet.draw_cell(block, 0, photographs.cells[block], headings[block][0])
+        place = None if places is None else pixels.reduce_mask(places[shown[block]], size)
+        photograph = photographs.cells[block]
+        if place is not None:
+            photograph = outline(
+                pixels.enlarge_image(photograph, times), pixels.enlarge(place, times)
+            )
+        sheet.draw_cell(block, 0, photograph, headings[block][0])
         for output, shares in enumerate(cells[block]):
             doubt = None if doubts is None else pixels.reduce_mask(doubts[output], size)
-            by = times if drawing.has_lines or doubt is not None else 1
+            lines = drawing.has_lines or doubt is not None or place is not None
+            by = times if lines else 1
             cell = drawing.draw(
                 pixels.enlarge(shares, by),
                 None if doubt is None else pixels.enlarge(doubt, by),
                 pixels.enlarge_image(under[block], by),
             )
+            cell = cell if place is None else outline(cell, pixels.enlarge(place, by))
             sheet.draw_cell(block, 1 + output, cell, headings[block][1 + output])
     return np.array(sheet.canvas)
 

@@ -29,6 +29,8 @@ RAISING, LOWERING = (228, 76, 26), (45, 128, 242)
 HATCH_PERIOD, HATCH_LINE = 7, 3  # pixels, along a row
 FADED = 0.25  # how much is left between the lines
 
+OUTLINE = (31, 35, 40)  # of a place that is asked about
+
 HALF, MOST = 0.5, 0.8  # shares of a map's support that contours enclose
 DIMMED = 0.82  # how much of the light a spotlight takes away elsewhere
 
@@ -87,11 +89,15 @@ def draw_contours(
         shares = np.where(doubtful, 0, shares)
     for share, width in ((MOST, 1), (HALF, 3)):
         inside = _find_carrying(shares, share)
-        line = _grow(inside, width)
-        # A white rim keeps the line apart from what it is drawn on.
-        for around, colour in ((_grow(line, 1), (255, 255, 255)), (line, RAISING)):
-            drawn.paste(colour, (0, 0), Image.fromarray(around & ~inside))
+        _draw_line_around(drawn, inside, width, RAISING)
     return drawn
+
+
+def outline(picture: Image.Image, inside: np.ndarray) -> Image.Image:
+    """Returns a picture with a line around a place in it, bool (h, w)."""
+    outlined = picture.copy()
+    _draw_line_around(outlined, inside, 2, OUTLINE)
+    return outlined
 
 
 def draw_spotlight(
@@ -177,6 +183,15 @@ def _find_carrying(shares: np.ndarray, share: float) -> np.ndarray:
     weights = np.bincount(shades.ravel(), minlength=1024) * np.arange(1024)
     carried = np.cumsum(weights[::-1])[::-1]  # by a shade and all stronger ones
     return shades >= int(np.flatnonzero(carried >= share * carried[0]).max())
+
+
+def _draw_line_around(
+    drawn: Image.Image, inside: np.ndarray, width: int, colour: tuple[int, int, int]
+) -> None:
+    """Draws a line that a white rim keeps apart from what it is drawn on."""
+    line = _grow(inside, width)
+    for around, ink in ((_grow(line, 1), (255, 255, 255)), (line, colour)):
+        drawn.paste(ink, (0, 0), Image.fromarray(around & ~inside))
 
 
 def _grow(mask: np.ndarray, pixels: int) -> np.ndarray:

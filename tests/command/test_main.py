@@ -61,6 +61,14 @@ def refused(layout, capsys):
     return command
 
 
+def test_a_region_is_measured_in_each_image(run, tmp_path):
+    content = run("--method", "kernel", "--max_evals", "20", "--region", "0", "0", "9", "9")
+    found = load(tmp_path / "out").region((0, 0, 9, 9))
+    for row, image in enumerate(content["images"]):
+        for name in ("value", "error", "of_change", "error_of_change", "of_magnitude"):
+            assert image["region"][name] == getattr(found, name)[row].tolist()
+
+
 # --- flags ---------------------------------------------------------------------------------------
 
 
@@ -125,6 +133,7 @@ def test_one_number_is_no_list():
         (["--method", "deep"], f"method: 'deep' {REMOVED['deep']}"),
         (["--n_samples", "most"], "n_samples: got 'most'; give a whole number or 'all'"),
         (["--grid", "1,2"], "grid: got '1,2'; give a whole number"),
+        (["--region", "1", "2"], "region: got 2 numbers; give left, top, right and bottom"),
         (["--mean", "0.1", "dark"], "mean: got 'dark'; give a number"),
         (["--against", "zz"], "against: got 'zz'; give a whole number or 'runner-up'"),
     ],

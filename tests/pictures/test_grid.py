@@ -26,6 +26,7 @@ from lightning_shap.pictures.lettering import Style, fit, least_width, width_of,
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.saving import save
+from lightning_shap.pictures.styles import OUTLINE, STYLES
 
 LONG = "Blenheim spaniel, King Charles spaniel with a very long name"
 
@@ -652,3 +653,13 @@ def test_what_is_not_finite_is_not_drawn(part, bad):
     explanation = an_explanation(values, data=data)
     with pytest.raises(ValueError, match=rf"explanation: its {part} hold NaN or .* images \[1\]"):
         plot(explanation)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_place_is_outlined_in_every_cell_and_what_it_contributes_is_said(style, words):
+    explanation = an_explanation(images=1, side=100)
+    said = f"inside: {explanation[0, ..., 1].region((30, 20, 60, 70)).words}"
+    picture = plot(explanation, style=style, region=(30, 20, 60, 70))
+    assert said in words
+    tall = ((picture == OUTLINE).all(2).sum(0) >= 50).nonzero()[0]  # sides are 100 pixels high
+    assert len(np.split(tall, np.flatnonzero(np.diff(tall) > 1) + 1)) == 2 * 3

@@ -142,9 +142,12 @@ def browser(folder):
 
 
 class Page:
-    def __init__(self, chrome, holds=lambda page: page.all(".sample .map")):
+    def __init__(self, chrome, holds=lambda page: page.all(".map") and page.is_idle()):
         self.chrome = chrome
         self.until(lambda: holds(self), "the page is not as it should be")
+
+    def is_idle(self):
+        return self.run("return document.querySelector('main').ariaBusy") != "true"
 
     def all(self, selector):
         return self.chrome.find_elements("css selector", selector)
@@ -170,23 +173,50 @@ class Page:
             "nothing was drawn",
         )
 
-    def choose(self, label, value, side=0):
-        """Chooses a value of the control under a label; two sides have labels alike."""
+    def choose(self, label, value):
+        """Chooses a value of the control of a name, in the drawer if it is there."""
         script = """
-            const named = [...document.querySelectorAll("label")]
-              .filter((label) => label.textContent.startsWith(arguments[0]) && label.offsetParent);
-            const control = named.at(arguments[2]).querySelector("select, input");
-            if (control.type === "checkbox") control.click();
-            else {
-              control.value = arguments[1];
-              control.dispatchEvent(new Event(control.tagName === "SELECT" ? "change" : "input"));
-            }"""
-        self.change(lambda: self.run(script, label, value, side))
+            const [name, value] = arguments;
+            const named = [...document.querySelectorAll("label, [aria-label]")].filter((one) =>
+              (one.ariaLabel ?? one.firstElementChild?.textContent ?? "").startsWith(name));
+            const controls = named.map((one) => one.matches("select, input") ? one
+              : one.querySelector("select, input")).filter((one) => one);
+            const control = controls.find((one) => one.checkVisibility());
+            if (!control) return false;
+            control.value = value;
+            control.dispatchEvent(new Event(control.tagName === "SELECT" ? "change" : "input"));
+            return true;"""
+        if not self.one(".controls").is_displayed() and label not in ("Epoch", "Run"):
+            self.change(self.one("[data-panel=controls]").click)
+        self.change(lambda: self.run(script, label, value) or pytest.fail(f"no {label}"))
+
+    def press(self, key, target=None):
+        """Presses a key, on the page where nothing is named."""
+        script = """(arguments[1] ?? document.body).dispatchEvent(
+          new KeyboardEvent("keydown", { key: arguments[0], bubbles: true, cancelable: true }))"""
+        self.run(script, key, target)
 
     def picture(self, number=0):
-        return self.run(
-            "return document.querySelectorAll('.map canvas')[arguments[0]].toDataURL()", number
-        )
+        """The picture of a map, by its number among those that are seen, as a data URL."""
+        script = """
+            const [number, done] = arguments;
+            const isSeen = (map) => map.checkVisibility();
+            const maps = [...document.querySelectorAll(".map")].filter(isSeen);
+            maps[number].scrollIntoView({ block: "nearest" });
+            setTimeout(() => done(maps[number].querySelector("canvas").toDataURL()), 120);"""
+        return self.chrome.execute_async_script(script, number)
+
+    def point(self, element, x, y, *kinds):
+        """Has the pointer do something on a map, at shares of its sides."""
+        script = """
+            const [element, x, y, ...kinds] = arguments;
+            const box = element.querySelector("canvas").getBoundingClientRect();
+            const [clientX, clientY] = [box.left + x * box.width, box.top + y * box.height];
+            for (const kind of kinds) {
+              const event = { clientX, clientY, pointerId: 1, bubbles: true };
+              element.dispatchEvent(new PointerEvent(kind, event));
+            }"""
+        self.run(script, element, x, y, *(kinds or ("pointermove",)))
 
     @property
     def text(self):
@@ -216,8 +246,8 @@ def downloaded(page, folder, text):
     where = {"behavior": "allow", "downloadPath": str(folder)}
     page.chrome.execute_cdp_cmd("Browser.setDownloadBehavior", where)
     kind = text.lower()
-    button = "return [...document.querySelectorAll('button')].find((b) => b.textContent.includes"
-    page.run(f"{button}(arguments[0]))", text).click()
+    button = "[...document.querySelectorAll('.tools button')].find((b) => b.textContent.includes"
+    page.run(f"{button}(arguments[0])).click()", text)
     page.until(lambda: [*folder.glob(f"*.{kind}")], "nothing was saved")
     (file,) = folder.glob(f"*.{kind}")
     return file

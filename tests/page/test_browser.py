@@ -64,27 +64,30 @@ def page(chrome, logs):
     return Page(chrome)
 
 
-def test_the_tab_shows_every_sample_without_an_error(tab):
+def test_the_tab_shows_every_sample_in_every_epoch_without_an_error(tab):
     assert len(tab.all(".sample")) == 4
-    assert len(tab.all(".map")) == 12
+    heads = [head.text for head in tab.all(".head")][1:]
+    assert heads == ["now: epoch 3", "untrained", *(f"epoch {n}" for n in range(4))]
+    assert len(tab.all(".sample .map")) == 4 * len(heads)
     assert "(5 of 5)" in tab.text  # the untrained control and four epochs
     assert errors_of(tab.chrome) == []
 
 
 def test_a_map_says_in_a_line_what_it_is_of_and_in_another_its_numbers(tab):
-    spans = tab.all(".maps figcaption span")
+    tab.choose("Columns", "classes")
+    spans = tab.all(".cell figcaption > span")
     roles, numbers = ([span.text for span in spans[start::2]] for start in (0, 1))
     assert len(roles) == len(numbers) == 12
     assert sum(role.startswith("true") for role in roles) == 4
     assert all("\u2192" in number for number in numbers)
-    assert len({span.size["height"] for span in spans}) == 1  # a longer text would break
 
 
-def test_the_slider_changes_the_picture(tab):
-    pictures = [tab.picture()]
+def test_the_slider_changes_the_picture_of_now_and_leaves_those_of_epochs(tab):
+    pictures, last = [tab.picture()], tab.picture(5)
     for place in (0, 2):
         tab.choose("Epoch", place)
         pictures.append(tab.picture())
+    assert tab.picture(5) == last
     assert len({*pictures}) == 3
     tab.choose("Epoch", 4)
     assert tab.picture() == pictures[0]
@@ -92,9 +95,9 @@ def test_the_slider_changes_the_picture(tab):
 
 def test_epochs_play_to_the_last(page):
     page.choose("Epoch", 2)
-    page.one(".source button").click()
+    page.one(".play").click()
     page.until(lambda: "(5 of 5)" in page.text, "it did not play")
-    page.until(lambda: "Play" in page.one(".source button").text, "it did not stop")
+    page.until(lambda: page.one(".play").accessible_name == "Play", "it did not stop")
 
 
 @pytest.mark.parametrize("which", ["one", "two"])
@@ -103,18 +106,11 @@ def test_pointed_values_are_those_of_the_arrays(tab, logs, which):
     explanation = getattr(logs, which)
     regions = explanation.regions
     _, rows, columns, _, _ = explanation.shape
+    assert tab.all(".head:not(:empty)") == []  # of a single explanation the columns are classes
     for sample, slot, y, x in [(0, 0, 3, 4), (1, 2, 16, 20), (3, 1, 31, 0)]:
         figure = tab.all(".sample")[sample].find_elements("css selector", ".map")[slot]
-        tab.run(
-            """const box = arguments[0].querySelector("canvas").getBoundingClientRect();
-            arguments[0].dispatchEvent(new PointerEvent("pointermove", {
-              clientX: box.left + arguments[1] * box.width,
-              clientY: box.top + arguments[2] * box.height,
-            }));""",
-            figure,
-            (x + 0.5) / columns,
-            (y + 0.5) / rows,
-        )
+        tab.run("arguments[0].scrollIntoView()", figure)
+        tab.point(figure, (x + 0.5) / columns, (y + 0.5) / rows)
         region = regions.labels[sample, y, x]
         said = tab.one(".readout").text.replace("\u2212", "-")
         assert said.startswith(CLASSES[explanation.output_indexes[sample, slot]])
@@ -129,67 +125,91 @@ def test_pointed_values_are_those_of_the_arrays(tab, logs, which):
         assert told == pytest.approx(100 * share, rel=0.06)
 
 
-def test_a_keyboard_goes_through_the_regions(page):
+def test_a_cell_opens_large_and_a_keyboard_goes_through_its_regions(page):
     from selenium.webdriver.common.keys import Keys
 
-    first = page.all(".map")[0]
-    page.run("arguments[0].focus({focusVisible: true})", first)
+    page.change(page.all(".sample .map")[2].click)
+    assert "epoch 0" in page.one("output").text
+    assert page.all(".sample .map")[0].is_displayed() is False
+    large = page.one(".big")
+    assert large.size["width"] > 2.5 * 180
+    page.run("arguments[0].focus({focusVisible: true})", large)
     strongest = page.one(".readout").text
     assert "of all attribution" in strongest
-    first.send_keys(Keys.ARROW_RIGHT)
+    large.send_keys(Keys.ARROW_RIGHT)
     assert page.one(".readout").text != strongest
-    first.send_keys(Keys.HOME)
+    large.send_keys(Keys.HOME)
     assert page.one(".readout").text == strongest
-    first.send_keys(Keys.ESCAPE)
+    large.send_keys(Keys.ESCAPE)
     assert page.one(".readout").text == ""
+    page.change(lambda: large.send_keys(Keys.ESCAPE))
+    assert page.all(".sample .map")[0].is_displayed()
 
 
 def test_names_stay_text(tab):
     assert CLASSES[0] in tab.text
     assert CLASSES[2] in tab.text
-    assert tab.run("return document.querySelectorAll('main b, main script').length") == 0
+    assert tab.run("return document.querySelectorAll('main b, main script, .drawer b').length") == 0
 
 
-def test_two_epochs_stand_side_by_side_on_one_scale(page):
-    page.choose("Compare with", "control")
-    assert len(page.all(".map")) == 24
-    names = [caption.text for caption in page.all(".sample:first-child .maps strong")]
-    assert [name[0] for name in names] == [*"AAABBB"]
-    same = page.picture(0)
-    page.choose("Epoch", 0)  # of the first side, whose control is the other
-    assert page.picture(0) == page.picture(3) != same
+def test_epochs_stand_side_by_side_on_one_scale(page):
+    now, untrained = page.picture(0), page.picture(1)
+    page.choose("Epoch", 0)
+    assert page.picture(0) == page.picture(1) == untrained != now
 
 
-def test_two_runs_stand_side_by_side(tab):
-    tab.choose("Compare with", "other")
-    tab.choose("Run", json.dumps(["two", "shap/explanation"], separators=(",", ":")), side=1)
-    assert len(tab.all(".map")) == 24
-    assert len(tab.all(".source:not([hidden])")) == 2
+def test_every_nth_epoch_can_be_asked_for(page):
+    page.run("document.querySelector('[data-panel=controls]').click()")
+    page.until(lambda: page.one(".controls").is_displayed(), "there are no controls")
+    script = "const box = [...document.querySelectorAll('label')].find((one) => one.textContent"
+    script += ".startsWith('Each')).querySelector('input'); box.value = 2;"
+    page.change(lambda: page.run(f"{script} box.dispatchEvent(new Event('change'))"))
+    heads = [head.text for head in page.all(".head")][2:]
+    assert heads == ["untrained", "epoch 1", "epoch 3"]
+
+
+def test_runs_stand_side_by_side(tab):
+    tab.choose("Columns", "runs")
+    assert [head.text for head in tab.all(".head")][1:] == ["one", "two"]
+    assert len(tab.all(".sample .map")) == 8
 
 
 @pytest.mark.parametrize(
     ("label", "value"),
-    [("Style", "overlay"), ("Style", "contour"), ("Strength", 30), ("Hide weak", 60)],
+    [
+        ("Style", "overlay"),
+        ("Style", "contour"),
+        ("Style", "spotlight"),
+        ("Strength", 30),
+        ("Hide weak", 60),
+        ("Value", "region"),
+        ("One scale for", "each"),
+    ],
 )
 def test_a_look_changes_the_picture(page, label, value):
-    before = page.picture(4)
+    page.change(page.one("[data-panel=controls]").click)
+    before = page.picture(8)
     page.choose(label, value)
-    assert page.picture(4) != before
+    assert page.picture(8) != before
 
 
-def test_what_is_unsure_can_be_hidden(tab):
+def test_what_is_unsure_is_hatched_and_can_be_hidden(tab):
     tab.choose("Run", json.dumps(["two", "shap/explanation"], separators=(",", ":")))
     tab.choose("Epoch", 0)
-    before = [tab.picture(number) for number in range(12)]
-    tab.choose("Hide below", True)
-    assert [tab.picture(number) for number in range(12)] != before
+    tab.choose("Columns", "classes")
+    pictures = []
+    for doubt in ("hatch", "hide", "show"):
+        tab.choose("Doubtful", doubt)
+        pictures.append([tab.picture(number) for number in range(12)])
+    assert pictures[0] != pictures[1] != pictures[2] != pictures[0]
 
 
 def test_one_class_rather_than_another(page, logs):
+    page.choose("Columns", "classes")
     page.choose("Class", "1")
-    assert len(page.all(".map")) == 4
+    assert len(page.all(".sample .map")) == 4
     page.choose("rather than", "2")
-    assert all("rather than" in figure.text for figure in page.all(".maps figure"))
+    assert all("rather than" in figure.text for figure in page.all(".cell"))
 
 
 def test_what_is_predicted_rather_than_true_is_shown_image_by_image(page, logs, tmp_path):
@@ -202,9 +222,9 @@ def test_what_is_predicted_rather_than_true_is_shown_image_by_image(page, logs, 
     assert 0 < len(wrong) < 4
     page.chrome.get(lightning_shap.report(explanation, tmp_path / "page.html").as_uri())
     page = Page(page.chrome)
-    assert "true" in page.one(".maps figure").text
+    assert "true" in page.one(".cell").text
     page.choose("Class", "taken")
-    figures = page.all(".maps figure")
+    figures = page.all(".cell")
     assert len(figures) == len(wrong)
     for figure, image in zip(figures, wrong, strict=True):
         name = f"{CLASSES[predicted[image]]} rather than {CLASSES[labels[image]]}"
@@ -212,23 +232,25 @@ def test_what_is_predicted_rather_than_true_is_shown_image_by_image(page, logs, 
         maps = [explained[image].tolist().index(one[image]) for one in (predicted, labels)]
         values = explanation.regions.values[image][:, maps]
         expected = np.abs(values[:, 0] - values[:, 1]).max()
-        strongest = figure.find_element("css selector", ".map").get_attribute("aria-label")
+        page.change(figure.find_element("css selector", ".map").click)
+        strongest = page.one(".big").get_attribute("aria-label")
+        page.change(lambda: page.press("Escape"))
         told = re.search(r"Strongest: [+\u2212]([\d.e-]+)", strongest)[1]
         assert float(told) == pytest.approx(expected, rel=1e-3)
 
 
 def test_samples_are_filtered(page):
-    wrong = len(page.all(".wrong"))
-    page.choose("Images", "mistakes")
+    wrong = len(page.all(".verdict .wrong"))
+    page.choose("Which", "mistakes")
     assert len(page.all(".sample")) == wrong
-    page.choose("Images", "all")
+    page.choose("Which", "all")
     page.choose("of class", "2")
     assert len(page.all(".sample")) < 4
 
 
 def test_a_link_brings_the_view_back(tab):
-    tab.choose("Style", "contour")
     tab.choose("Epoch", 1)
+    tab.choose("Style", "contour")
     link, picture = tab.one(".tools a").get_attribute("href"), tab.picture(2)
     tab.chrome.switch_to.default_content()
     again = open_tab(tab.chrome, *link.split("/#", 1)[:1], "#" + link.split("/#", 1)[1])
@@ -259,8 +281,9 @@ def test_the_view_can_be_downloaded_as_a_picture(page, tmp_path):
     assert ((pixels[..., 2] - pixels[..., 0]) > 60).sum() > 500  # and blue
     drawing = ElementTree.parse(downloaded(page, tmp_path, "SVG"))
     kinds = [element.tag.rpartition("}")[2] for element in drawing.iter()]
-    assert kinds.count("image") == 1 + 4 * 4  # the scale, four images and three maps of each
-    assert CLASSES[0] in [element.text for element in drawing.iter()]
+    assert kinds.count("image") == 1 + 4 * 7  # the scale, four images and six maps of each
+    words = [element.text for element in drawing.iter()]
+    assert CLASSES[0] in words
 
 
 def test_a_run_that_goes_on_appears_after_a_reload(chrome, tmp_path):

@@ -14,6 +14,7 @@ from lightning_shap.page import bundle
 
 pytestmark = pytest.mark.integration
 
+CLASSES_OF_WHOLE = "#shap&p.shap.view=run%3Dwhole%26columns%3Dclasses"
 SMALL = {"n_samples": 2, "max_evals": 8}
 
 
@@ -62,19 +63,21 @@ def test_without_photographs_the_maps_are_shown_and_it_is_said(chrome, address):
     tab = open_tab(chrome, address, "#shap&p.shap.view=run%3Dlost")
     words = tab.one(".message").text
     assert words == (
-        "The photographs and names of classes of A could not be loaded: "
+        "The photographs and names of classes of lost could not be loaded: "
         "TensorBoard answers 404 (samples)."
     )
     assert len(tab.all(".sample")) == 3
-    assert len(tab.all(".map")) == 9
-    assert tab.one(".photograph").text == "Photograph\nThe photograph is missing."
-    assert {caption.text for caption in tab.all(".maps strong")} == {f"class {n}" for n in range(3)}
-    tab.choose("Compare with", "other")
-    tab.choose("Run", '["whole","shap/explanation"]', side=1)
-    assert "which images A and B have in common" in tab.one(".message").text
-    assert len(tab.all(".photograph canvas")) == 2
-    tab.choose("Class", "1")
-    assert len(tab.all(".map")) == 5
+    assert tab.one(".photograph").text == "The photograph is missing."
+    tab.choose("Columns", "classes")
+    assert len(tab.all(".cell .map")) == 9
+    names = {caption.text for caption in tab.all(".cell strong")}
+    assert names == {f"class {n}" for n in range(3)}
+    tab.choose("Columns", "runs")
+    lacks = [
+        [lack.text for lack in row.find_elements("css selector", ".cell .lack")]
+        for row in tab.all(".sample")
+    ]
+    assert lacks == [["", "no photographs to know it by"]] * 3
 
 
 @pytest.mark.parametrize("values", [None, "", "QUJD"], ids=["none", "empty", "damaged"])
@@ -89,20 +92,17 @@ def test_without_one_explanation_its_facts_are_shown_and_the_others_whole(
             run["shap"][1]["values"] = values
 
     page = opened(chrome, with_data(logs, tmp_path, lose))
-    maps = len(page.all(".map"))
-    assert maps == 6
+    assert page.one(".message").text.startswith(
+        "The maps of epoch 0 · step 2 could not be loaded: "
+    )
+    lacks = [lack.text for lack in page.all(".sample:first-child .cell .lack")]
+    assert lacks == ["", "", "The maps are missing.", ""]
     page.choose("Epoch", 1)
-    assert page.one(".message").text.startswith("The maps of A could not be loaded: ")
-    assert page.one(".maps").text == "The maps are missing."
+    lacks = [lack.text for lack in page.all(".sample:first-child .cell .lack")]
+    assert lacks == ["The maps are missing.", "", "The maps are missing.", ""]
     assert len(page.all(".photograph canvas")) == 2
     assert "(2 of 3)" in page.one("output").text
     assert re.search(r"right|wrong", page.one(".verdict").text)
-    page.choose("Compare with", "control")
-    assert len(page.all(".map")) == maps  # of the control
-    page.choose("Compare with", "")
-    page.choose("Epoch", 2)
-    assert page.one(".message").text == ""
-    assert len(page.all(".map")) == maps
 
 
 def test_without_data_there_is_a_hint_and_nothing_to_choose(chrome, tmp_path):
@@ -128,23 +128,24 @@ def test_what_is_still_to_come_is_said(chrome, address):
     try:
         tab = open_tab(chrome, address, holds=lambda page: "Loading" in page.text)
         assert tab.one("main").get_attribute("aria-busy") == "true"
-        assert tab.all(".map") == []
+        assert tab.all(".sample .map") == []
     finally:
         chrome.execute_cdp_cmd("Fetch.disable", {})
-    tab.until(lambda: tab.all(".map"), "nothing came")
+    tab.until(lambda: tab.all(".sample .map"), "nothing came")
+    tab.until(tab.is_idle, "it is never done")
     assert tab.one("main").get_attribute("aria-busy") == "false"
     assert "Loading" not in tab.text
 
 
 def test_slider_and_picture_agree_after_tensorboard_has_stopped(chrome, logs, tmp_path):
     with tensorboard(logs, tmp_path) as address:
-        tab = open_tab(chrome, address, "#shap&p.shap.view=run%3Dwhole")
+        tab = open_tab(chrome, address, CLASSES_OF_WHOLE)
         latest = tab.picture()
     tab.choose("Epoch", 1)
     assert "(2 of 3)" in tab.one("output").text
-    assert tab.all(".map") == []
+    assert {lack.text for lack in tab.all(".cell .lack")} == {"The maps are missing."}
     assert tab.one(".message").text == (
-        "The maps of A could not be loaded: TensorBoard does not answer."
+        "The maps of epoch 0 · step 2 could not be loaded: TensorBoard does not answer."
     )
     tab.choose("Epoch", 2)  # which was read before
     assert tab.picture() == latest
@@ -154,7 +155,7 @@ def test_slider_and_picture_agree_after_tensorboard_has_stopped(chrome, logs, tm
 def test_what_was_read_stays_while_tensorboard_is_away_and_the_rest_comes_once_it_is_back(
     chrome, address
 ):
-    tab = open_tab(chrome, address, "#shap&p.shap.view=run%3Dwhole")
+    tab = open_tab(chrome, address, CLASSES_OF_WHOLE)
     before = tab.picture()
     reload = "window.parent.document.querySelector('.reload-button').click()"
     away = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
@@ -162,7 +163,7 @@ def test_what_was_read_stays_while_tensorboard_is_away_and_the_rest_comes_once_i
     try:
         chrome.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": True, **away})
         tab.choose("Epoch", 1)
-        assert tab.one(".maps").text == "The maps are missing."
+        assert tab.one(".cell .lack").text == "The maps are missing."
         tab.choose("Epoch", 2)
         assert tab.picture() == before
     finally:
@@ -172,4 +173,4 @@ def test_what_was_read_stays_while_tensorboard_is_away_and_the_rest_comes_once_i
     assert tab.one(".message").text == ""
     assert tab.picture() != before
     tab.run(reload)
-    assert len(tab.all(".map")) == 6
+    assert len(tab.all(".cell .map")) == 6

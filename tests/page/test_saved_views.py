@@ -38,7 +38,7 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     """A report of names that are too long for a picture, with one map and with three."""
-    from test_two_sides import explained
+    from test_runs import explained
 
     folder = tmp_path_factory.mktemp("reports")
     images, labels = shapes(4, seed=1).tensors
@@ -73,11 +73,9 @@ def overlap(one, other):
 
 
 @pytest.mark.parametrize("topk", [1, 3])
-@pytest.mark.parametrize("compare", ["", "other"])
-def test_nothing_collides_in_a_saved_drawing(chrome, reports, tmp_path, topk, compare):
-    page = opened(chrome, reports[topk])
-    if compare:
-        page.choose("Compare with", compare)
+@pytest.mark.parametrize("columns", ["classes", "runs"])
+def test_nothing_collides_in_a_saved_drawing(chrome, reports, tmp_path, topk, columns):
+    page = opened(chrome, reports[topk], f"#columns={columns}")
     drawing = downloaded(page, tmp_path, "SVG")
     chrome.get("about:blank")
     chrome.get(drawing.as_uri())
@@ -100,17 +98,33 @@ def test_nothing_collides_in_a_saved_drawing(chrome, reports, tmp_path, topk, co
 def test_every_word_of_a_view_stands_in_its_saved_drawing(chrome, reports, tmp_path):
     page = opened(chrome, reports[3])
     words = page.run(
-        """return [...document.querySelectorAll("h2, .verdict span, .maps figcaption > *")]
-          .map((element) => element.textContent)"""
+        """return [...document.querySelectorAll("h2 bdi, .verdict bdi, .cell bdi, .cell span")]
+          .filter((element) => element.checkVisibility() && !element.querySelector("bdi"))
+          .map((element) => element.title || element.textContent).filter((text) => text)"""
     )
     text = downloaded(page, tmp_path, "SVG").read_text(encoding="utf-8")
     drawn = "".join(part.split("<", 1)[0] for part in text.split(">")).replace(" ", "")
-    assert words
+    assert len(words) > 20
     assert [one for one in words if one.replace(" ", "") not in drawn] == []
 
 
+def test_a_long_name_is_cut_in_its_middle_and_whole_where_it_is_pointed_at(chrome, reports):
+    page = opened(chrome, reports[3])
+    names = page.run(
+        """return [...document.querySelectorAll(".cell bdi")].map((one) =>
+          [one.textContent, one.title])"""
+    )
+    cut = {title: text for text, title in names if title}
+    assert {*cut} == {*LONG[:2]}
+    for whole, short in cut.items():
+        head, tail = short.split("\u2026")
+        assert whole.startswith(head)
+        assert whole.endswith(tail)
+        assert len(short) == 28
+
+
 def test_the_unit_is_that_of_the_pictures(chrome, reports, tmp_path):
-    from test_two_sides import explained
+    from test_runs import explained
 
     unit = unit_of(explained(*shapes(2, seed=1).tensors).record)
     assert opened(chrome, reports[1]).one(".legend").text.endswith(unit)
@@ -141,7 +155,7 @@ def test_the_address_of_the_tab_follows_the_view(chrome, site):
     assert again.picture() == picture
     again.run("window.parent.location.hash = '#shap&p.shap.view=run%3Da%20later'")
     again.until(
-        lambda: again.all("select")[0].get_attribute("value")[2] == "a", "it did not follow"
+        lambda: again.one(".top select").get_attribute("value")[2] == "a", "it did not follow"
     )
     chrome.switch_to.default_content()
 
@@ -156,12 +170,43 @@ def test_the_address_of_another_tab_is_left_alone(chrome, site):
 
 def test_the_run_that_grew_last_opens_first(chrome, site):
     tab = open_tab(chrome, site)
-    run, _ = json.loads(tab.all("select")[0].get_attribute("value"))
+    run, _ = json.loads(tab.one(".top > select").get_attribute("value"))
     assert run == "a later"
     chrome.switch_to.default_content()
 
 
 def test_images_are_counted_from_0_as_in_pictures_and_arrays(chrome, reports):
     page = opened(chrome, reports[1])
-    headings = [heading.text for heading in page.all("h2")]
+    headings = [heading.text for heading in page.all(".sample h2")]
     assert [heading.split()[:2] for heading in headings] == [["Image", n] for n in "0123"]
+
+
+def test_back_and_forward_go_through_what_was_chosen(chrome, reports):
+    page = opened(chrome, reports[3])
+    page.choose("Columns", "runs")
+    page.choose("Strength", 50)  # which is no step of its own
+    page.change(page.all(".sample .map")[1].click)
+    said = [said_in(chrome.current_url)]
+    assert said[0]["open"] == "0"
+    for name in ("open", "columns"):
+        page.change(chrome.back)
+        said.append(said_in(chrome.current_url))
+        assert name not in said[-1]
+    page.change(chrome.forward)
+    page.change(chrome.forward)
+    assert said_in(chrome.current_url) == said[0]
+    assert page.one(".big").is_displayed()
+
+
+def test_links_from_before_there_were_columns_show_what_they_compared(chrome, reports):
+    runs = f"run=a+run+of+{'some+' * 30}length&run2=other&tag=explanation&tag2=explanation"
+    page = opened(chrome, reports[3], f"#{runs}&compare=other&clear=true&shown=2&style=contour")
+    assert [head.text[-5:] for head in page.all(".head")][1:] == ["ength", "other"]
+    said = said_in(chrome.current_url)
+    assert (said["doubt"], said["columns"]) == ("hide", "runs")
+    assert {
+        label.rsplit(", ")[-3]
+        for label in page.run(
+            "return [...document.querySelectorAll('.cell .map')].map((one) => one.ariaLabel)"
+        )
+    } == {"cat"}

@@ -1,8 +1,10 @@
-// Colours of attributions: red raises, blue lowers, white is zero, as in the logged pictures.
-// At every step both signs have the same lightness, and red and blue are told apart by all.
+// Colours of attributions: red raises, blue lowers, as in the logged pictures; zero is the page's own
+// ground. At every step both signs have the same lightness, and red and blue are told apart by all.
 
 const RAISES = ["#ffffff", "#facfca", "#f49c95", "#e86661", "#ce2f34", "#9c1a20"];
 const LOWERS = ["#ffffff", "#c6ddfc", "#8bbafb", "#4e95f7", "#086fe3", "#0050ae"];
+const RAISES_AT_NIGHT = ["#000000", "#3d1210", "#7a2522", "#bb3d38", "#f0645b", "#ffa79f"];
+const LOWERS_AT_NIGHT = ["#000000", "#0a2342", "#12458a", "#1f6fd0", "#5399f5", "#a3c8ff"];
 const STEPS = 255;
 
 function ramp(anchors) {
@@ -14,13 +16,14 @@ function ramp(anchors) {
   });
 }
 
-const RED = ramp(RAISES);
-const BLUE = ramp(LOWERS);
+const BY_DAY = [RAISES, LOWERS].map(ramp);
+const BY_NIGHT = [RAISES_AT_NIGHT, LOWERS_AT_NIGHT].map(ramp);
 
 /** The colour [r, g, b] of a share of the scale, from -1 to 1. */
-export function colourOf(share) {
+export function colourOf(share, isNight = false) {
   const step = Math.round(Math.min(Math.abs(share), 1) * STEPS);
-  return (share < 0 ? BLUE : RED)[step];
+  const [red, blue] = isNight ? BY_NIGHT : BY_DAY;
+  return (share < 0 ? blue : red)[step];
 }
 
 // Laid over a grey photograph. This red leans towards orange, which protanopes see as ochre.
@@ -32,12 +35,20 @@ export function inkOf(share) {
   return share < 0 ? LOWERING : RAISING;
 }
 
-/** The colour of a share of the scale on white, as a legend shows it. */
-export function onWhite(share, style, strength) {
-  if (style === "tiles") return colourOf(share);
-  const opacity = Math.min(1, Math.abs(share) * strength);
+/** How much of the photograph that colour covers. */
+export function opacityOf(share, strength) {
+  return Math.min(1, Math.abs(share)) * strength;
+}
+
+/** The colour of a share of the scale, as a legend shows it. */
+export function onPaper(share, { style, strength }, isNight = false) {
+  if (style === "tiles") return colourOf(share, isNight);
+  const opacity = opacityOf(share, strength / 100);
   return inkOf(share).map((part) => 255 + (part - 255) * opacity);
 }
 
 /** Dashes of the lines of curves, whose colours are in style.css. */
 export const DASHES = ["", "6 3", "2 2", "8 2 2 2", "4 4", "1 3"];
+
+/** Colours of pins: none of them is that of a sign, and all are dark enough on white. */
+export const PIN_COLOURS = ["#7b3fb5", "#0b7a5c", "#8a6100", "#b5297f", "#3a4a5c", "#006c8f"];

@@ -50,6 +50,23 @@ export function likelihood(probability) {
   return probability >= 0.9995 ? ">99.9 %" : `${(100 * probability).toFixed(1)} %`;
 }
 
+/** A name of any length: its middle is left out where it is long, and pointing at it shows all. */
+export function called(name, most = 40) {
+  const letters = [...name];
+  const [head, tail] = [Math.ceil(0.6 * (most - 1)), Math.floor(0.4 * (most - 1))];
+  const isLong = letters.length > most;
+  const short = isLong
+    ? `${letters.slice(0, head).join("")}\u2026${letters.slice(-tail).join("")}`
+    : name;
+  // By itself, so that a name from right to left turns nothing around it.
+  return html("bdi", { title: isLong ? name : undefined }, short);
+}
+
+/** The names of a class, and of one that it is compared with. */
+export function namesTag(names, most) {
+  return html("span", {}, ...names.flatMap((name, at) => [at ? " rather than " : "", called(name, most)]));
+}
+
 /** A share as a percentage. */
 export function percent(share) {
   if (share === null || share === undefined || !Number.isFinite(share)) return "unknown";

@@ -16,6 +16,7 @@ export class Samples {
     const dark = data.reduce((count, level) => count + (level < MOSTLY_DARK), 0);
     this.areDark = 2 * dark > data.length;
     this.keys = new Map();
+    this.canvases = new Map();
   }
 
   static async from(buffer) {
@@ -41,8 +42,13 @@ export class Samples {
     return this.keys.get(number);
   }
 
-  /** A photograph as a canvas of its own size. */
+  /** A photograph as a canvas of its own size, the same one each time. */
   photograph(sample) {
+    if (!this.canvases.has(sample)) this.canvases.set(sample, this.draw(sample));
+    return this.canvases.get(sample);
+  }
+
+  draw(sample) {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [this.width, this.height];
     const image = new ImageData(this.width, this.height);
@@ -66,7 +72,32 @@ class RegionValues {
     this.values = values;
     this.errors = errors;
     this.sizes = sizes;
+    this.area = sizes.reduce((sum, size) => sum + size, 0);
     this.magnitude = values.reduce((sum, value) => sum + Math.abs(value), 0);
+  }
+
+  /** How strong a region is: as it is, or for each hundredth of the image, as which it counts at least. */
+  strength(region, per) {
+    if (per === "region") return this.values[region];
+    const least = this.area / 100; // or a speck would shout the loudest
+    return (this.values[region] * least) / Math.max(this.sizes[region], least);
+  }
+
+  /** Where colours of this map alone are full: but a 200th of the image is not stronger. */
+  full(per) {
+    const regions = this.ranked.map((region) => [Math.abs(this.strength(region, per)), region]);
+    regions.sort(([a], [b]) => b - a);
+    let room = per === "region" ? 0 : this.area / 200;
+    for (const [strength, region] of regions) {
+      room -= this.sizes[region];
+      if (room < 0) return strength;
+    }
+    return 0;
+  }
+
+  /** Whether a region is within two standard errors of zero, as far as these are known. */
+  isDoubtful(region) {
+    return Boolean(this.errors) && Math.abs(this.values[region]) < 2 * this.errors[region];
   }
 
   /** Those that there are, the strongest first. */
@@ -75,18 +106,13 @@ class RegionValues {
     return regions.sort((a, b) => Math.abs(this.values[b]) - Math.abs(this.values[a]));
   }
 
-  density(region) {
-    return this.values[region] / this.sizes[region];
-  }
-
   share(region) {
     return this.magnitude ? Math.abs(this.values[region]) / this.magnitude : 0;
   }
 }
 
 export class Explanation {
-  constructor(arrays, facts) {
-    this.facts = facts;
+  constructor(arrays) {
     const [maps, height, width] = arrays.region_map.shape;
     Object.assign(this, { maps, height, width });
     this.regionMap = arrays.region_map.data;
@@ -95,10 +121,11 @@ export class Explanation {
     this.scale = arrays.value_scale.data;
     this.errors = arrays.region_std ? arrays.region_std.data : null;
     this.sizes = new Map();
+    this.known = new Map();
   }
 
-  static async from(buffer, facts) {
-    return new Explanation(await readNpz(buffer), facts);
+  static async from(buffer) {
+    return new Explanation(await readNpz(buffer));
   }
 
   /** The region of each pixel of an image; images may share one map. */
@@ -118,16 +145,17 @@ export class Explanation {
     return this.sizes.get(number);
   }
 
-  /** Where a class stands among those explained for an image, -1 if it is not. */
-  slotOf(sample, number) {
-    return this.facts.rows[sample].explained.indexOf(number);
-  }
-
   /**
    * What the regions of an image add to a class, or how much more than to another.
    * Two classes of one model depend on one another, so that the errors of a difference are unknown.
    */
   valuesOf(sample, slot, other = -1) {
+    const key = `${sample} ${slot} ${other}`;
+    if (!this.known.has(key)) this.known.set(key, this.found(sample, slot, other));
+    return this.known.get(key);
+  }
+
+  found(sample, slot, other) {
     const one = this.slot(sample, slot);
     if (other < 0) return new RegionValues(one.values, one.errors, this.sizesOf(sample));
     const two = this.slot(sample, other);

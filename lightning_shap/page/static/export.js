@@ -1,10 +1,12 @@
 // A view as a file: a picture of pixels, a drawing, or its numbers.
 
-import { onWhite } from "./colours.js";
+import { onPaper } from "./colours.js";
 import { html, svg } from "./dom.js";
+import { joinedNpz } from "./npz.js";
+import { paint } from "./paint.js";
 
 const CELL = 200;
-const GAP = 16;
+const SPACE = 16;
 const LINE = 18;
 const LEAST_WIDTH = 480;
 const FONT = "13px system-ui, sans-serif";
@@ -12,30 +14,29 @@ const FONT = "13px system-ui, sans-serif";
 /**
  * Where everything stands on a sheet: pictures, and words that were measured and broken into lines.
  *
- * title: what it shows; note: a sentence about it, or nothing; legends: [{words, look}, ...];
+ * title: what it shows; legends: [{words, look}, ...];
  * rows: lists of cells [{name, detail, canvas}, ...] whose canvas is null where there is none.
  */
-function sheetOf({ title, note, legends, rows }) {
+function sheetOf({ title, legends, rows }) {
   const items = [];
   const most = Math.max(1, ...rows.map((cells) => cells.length));
-  const width = Math.max(GAP + most * (CELL + GAP), LEAST_WIDTH);
+  const width = Math.max(SPACE + most * (CELL + SPACE), LEAST_WIDTH);
   const write = (text, x, y, room, bold = false) => {
-    const lines = linesOf(text, room, bold);
+    const lines = brokenInto(text, room, bold);
     lines.forEach((line, at) => {
       items.push({ kind: "text", x, y: y + (at + 1) * LINE - 4, text: line, bold });
     });
     return y + lines.length * LINE;
   };
-  let y = write(title, GAP, GAP, width - 2 * GAP, true);
-  if (note) y = write(note, GAP, y, width - 2 * GAP);
+  let y = write(title, SPACE, SPACE, width - 2 * SPACE, true);
   for (const { words, look } of legends) {
-    items.push({ kind: "picture", x: GAP, y: y + 5, w: CELL, h: 10, canvas: legend(CELL, look) });
-    y = write(words, GAP + CELL + 8, y, width - CELL - 2 * GAP - 8);
+    items.push({ kind: "picture", x: SPACE, y: y + 5, w: CELL, h: 10, canvas: legend(CELL, look) });
+    y = write(words, SPACE + CELL + 8, y, width - CELL - 2 * SPACE - 8);
   }
   for (const cells of rows) {
-    const begin = y + GAP;
+    const begin = y + SPACE;
     const below = cells.map(({ name, detail }, column) => {
-      const x = GAP + column * (CELL + GAP);
+      const x = SPACE + column * (CELL + SPACE);
       return write(detail, x, write(name, x, begin, CELL, true), CELL);
     });
     const top = Math.max(...below) + 4; // of all pictures of a row
@@ -43,17 +44,17 @@ function sheetOf({ title, note, legends, rows }) {
     cells.forEach(({ canvas }, column) => {
       if (!canvas) return;
       const h = (CELL * canvas.height) / canvas.width;
-      items.push({ kind: "picture", x: GAP + column * (CELL + GAP), y: top, w: CELL, h, canvas });
+      items.push({ kind: "picture", x: SPACE + column * (CELL + SPACE), y: top, w: CELL, h, canvas });
       y = Math.max(y, top + h);
     });
   }
-  return { items, width, height: y + GAP };
+  return { items, width, height: y + SPACE };
 }
 
 const measuring = html("canvas").getContext("2d");
 
 /** A text in lines that have room; it breaks between words, and a word only where it must. */
-function linesOf(text, room, bold) {
+function brokenInto(text, room, bold) {
   measuring.font = bold ? `bold ${FONT}` : FONT;
   const fits = (words) => measuring.measureText(words).width <= room;
   const lines = [];
@@ -77,16 +78,16 @@ function linesOf(text, room, bold) {
 }
 
 /** The colours of the scale, from what lowers to what raises. */
-export function legend(width, look) {
+function legend(width, look) {
   return drawLegend(html("canvas", { width, height: 10 }), look);
 }
 
 /** Draws them on a canvas. */
-export function drawLegend(canvas, { style, strength }) {
+export function drawLegend(canvas, look, isNight = false) {
   const { width } = canvas;
   const context = canvas.getContext("2d");
   for (let x = 0; x < width; x += 1) {
-    const [red, green, blue] = onWhite((2 * x) / (width - 1) - 1, style, strength / 100);
+    const [red, green, blue] = onPaper((2 * x) / (width - 1) - 1, look, isNight);
     context.fillStyle = `rgb(${red} ${green} ${blue})`;
     context.fillRect(x, 0, 1, 10);
   }
@@ -94,7 +95,7 @@ export function drawLegend(canvas, { style, strength }) {
 }
 
 /** The view as a PNG file. */
-export function asPng(view) {
+function asPng(view) {
   const { items, width, height } = sheetOf(view);
   const times = 2;
   const canvas = html("canvas", { width: width * times, height: height * times });
@@ -116,7 +117,7 @@ export function asPng(view) {
 }
 
 /** The view as an SVG file, whose words stay words. */
-export function asSvg(view) {
+function asSvg(view) {
   const { items, width, height } = sheetOf(view);
   const drawing = svg(
     "svg",
@@ -151,8 +152,42 @@ export function asSvg(view) {
 }
 
 /** Has the browser save a file. */
-export function save(blob, name) {
+function save(blob, name) {
   const link = html("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** Saves what a stage shows as a picture, or the arrays of its explanation, those that there are. */
+export async function saveView(stage, kind) {
+  const { lead, source } = stage.app;
+  const { run, tag, facts } = lead;
+  if (kind === "print") return window.print();
+  const name = `${[run, tag, facts.step].join("-").replace(/[^\w.-]+/g, "_")}.${kind}`;
+  if (kind === "npz") {
+    const parts = await Promise.allSettled([
+      source.values(run, tag, facts.step),
+      source.samples(run, facts.samples),
+    ]);
+    if (parts[0].value) save(joinedNpz(parts.map(({ value }) => value).filter(Boolean)), name);
+    else stage.say(`The values could not be loaded: ${parts[0].reason.message}.`);
+    return undefined;
+  }
+  const legends = stage.legends.map(({ words, look }) => ({ words: `lowers to raises: ${words}`, look }));
+  const sheet = { title: stage.title, legends, rows: stage.rows.map(cellsOf) };
+  return save(kind === "png" ? await asPng(sheet) : asSvg(sheet), name);
+}
+
+/** The pictures of a row, painted anew for white paper: the photograph first. */
+function cellsOf({ label, canvas, words, cells }) {
+  const maps = cells
+    .filter(({ drawn }) => drawn)
+    .map(({ drawn, column, map }) => {
+      const { width, height } = drawn.explanation;
+      const picture = html("canvas", { width: 2 * CELL, height: Math.round((2 * CELL * height) / width) });
+      paint(picture, { ...drawn, isNight: false });
+      const details = [map.role, map.detail].filter(Boolean);
+      return { name: map.name, detail: [column.name, ...details].filter(Boolean).join(" \u00b7 "), canvas: picture };
+    });
+  return [{ name: label, detail: words, canvas }, ...maps];
 }

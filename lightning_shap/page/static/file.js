@@ -9,7 +9,10 @@ const said = () => decoded(window.location.hash.slice(1));
 const app = new App(document.body, source, {
   view: said(),
   linkOf: (view) => `#${view}`,
-  follow: (address) => window.history.replaceState(null, "", address),
+  follow: (address, isPassing) => {
+    if (window.location.hash === address) return;
+    window.history[isPassing ? "replaceState" : "pushState"](null, "", address);
+  },
 });
-window.addEventListener("hashchange", () => app.change(said()));
+window.addEventListener("popstate", () => app.goTo(said()));
 app.draw();

@@ -1,112 +1,156 @@
 // Maps: what regions add, over the photograph they are regions of.
 
-import { colourOf, inkOf } from "./colours.js";
+import { colourOf, inkOf, opacityOf } from "./colours.js";
+import { insideOf, linesAround } from "./outlines.js";
 
-const LEAST_SIDE = 224; // of a canvas; small images grow by a whole number
 export const STYLES = [
   ["overlay", "Overlay"],
   ["tiles", "Tiles"],
   ["contour", "Contours"],
+  ["spotlight", "Spotlight"],
 ];
-
 const OVERLAY_SIDE = 96; // of smaller images too little is seen below a colour
+const DIMMED = 0.82; // how much of the light a spotlight takes away elsewhere
+const FADED = 0.25; // how much is left between the lines of a hatching
+const HATCH = { period: 7, line: 3 }; // pixels
 
 /** An overlay for photographs in colour, tiles for what is small, grey or without a photograph. */
 export function usualStyle({ facts, samples }) {
   return samples?.channels === 3 && facts.area >= OVERLAY_SIDE ** 2 ? "overlay" : "tiles";
 }
 
-/** How much a map is enlarged. */
-export function enlargement(explanation) {
-  return Math.max(1, Math.ceil(LEAST_SIDE / Math.max(explanation.height, explanation.width)));
-}
-
 /** Whether a region is too weak to be shown. */
-export function isHidden(found, region, limit, { cut, clear }) {
-  if (Math.abs(found.density(region)) < (cut / 100) * limit) return true;
-  return Boolean(clear && found.errors && Math.abs(found.values[region]) < 2 * found.errors[region]);
+export function isHidden(found, region, full, { cut, per, doubt }) {
+  if (Math.abs(found.strength(region, per)) < (cut / 100) * full) return true;
+  return doubt === "hide" && found.isDoubtful(region);
 }
 
 /**
- * Paints a map.
+ * Paints a map, as many pixels wide as the canvas is.
  *
- * photograph, dark: what lies under it, and whether it is on black ground;
- * explanation, sample: whose regions; found: what they add; limit: where colours are full;
- * look: style, strength (0 to 100), cut (percent of the limit) and clear (hide what is unsure);
- * marked: a region to outline, or null.
+ * photograph, isDark: what lies under it, and whether it is on black ground;
+ * explanation, number: whose regions; found: what they add; full: where colours are full;
+ * look: style, strength (0 to 100), cut (percent of full), per and doubt; isNight: for a dark page;
+ * marked: a region to outline, or null; pinned: places to outline, [{mask, colour}, ...].
  */
-export function paint(canvas, { photograph, dark, explanation, sample, found, limit, look, marked }) {
-  const { width, height } = explanation;
-  const times = enlargement(explanation);
-  if (canvas.width !== width * times || canvas.height !== height * times) {
-    [canvas.width, canvas.height] = [width * times, height * times];
-  }
+export function paint(canvas, drawn) {
+  const { photograph, explanation, number, found, full, look, marked = null, pinned = [] } = drawn;
   const context = canvas.getContext("2d");
-  const map = explanation.mapOf(sample);
-  underlay(context, photograph, look.style, dark, canvas);
-  if (look.style !== "contour") {
-    const layer = coloured(map, found, explanation, limit, look);
-    context.imageSmoothingEnabled = false;
-    // Tiles only ever darken the faint picture under them, which stays to be seen.
-    context.globalCompositeOperation = look.style === "tiles" ? "multiply" : "source-over";
-    context.drawImage(layer, 0, 0, canvas.width, canvas.height);
-    context.globalCompositeOperation = "source-over";
+  const { width, height } = canvas;
+  const map = explanation.mapOf(number);
+  const size = { width: explanation.width, height: explanation.height };
+  const isNight = drawn.isNight && look.style === "tiles";
+  const under = { style: look.style, isDark: drawn.isDark, isNight };
+  context.globalCompositeOperation = "source-over";
+  lay(context, photograph, under, canvas);
+  const shareOf = (region) => (full ? found.strength(region, look.per) / full : 0);
+  const isShown = (region) => found.sizes[region] && !isHidden(found, region, full, look);
+  const isHatched = (region) => look.doubt === "hatch" && found.isDoubtful(region);
+  context.imageSmoothingEnabled = false;
+  if (look.style === "contour") {
+    const isSure = (region) => isShown(region) && !isHatched(region);
+    for (const [share, line] of [[0.8, 1], [0.5, 3]]) {
+      const inside = insideOf(found, share, isSure);
+      const path = linesAround((at) => inside.has(map[at]), size, canvas);
+      stroke(context, path, `rgb(${inkOf(1).join(" ")})`, line);
+    }
+  } else if (look.style === "spotlight") {
+    const light = (region) => {
+      const share = isShown(region) && !isHatched(region) ? Math.max(0, Math.min(1, shareOf(region))) : 0;
+      const level = Math.round(255 * (1 - DIMMED * (1 - Math.sqrt(share))));
+      return [level, level, level, 255];
+    };
+    context.globalCompositeOperation = "multiply";
+    context.drawImage(layerOf(map, found, size, light), 0, 0, width, height);
   } else {
-    outlines(context, map, explanation, times, (region) => {
-      if (isHidden(found, region, limit, look)) return null;
-      const share = found.density(region) / limit;
-      const alpha = Math.min(1, 0.15 + Math.abs(share) * (look.strength / 70));
-      return { colour: `rgb(${inkOf(share).join(" ")})`, alpha };
-    });
+    const colour = (share) => {
+      const strength = look.strength / 100;
+      if (look.style === "tiles") return [...colourOf(share, isNight), 255 * Math.min(1, strength / 0.8)];
+      return [...inkOf(share), 255 * opacityOf(share, strength)];
+    };
+    const of = (wanted, times) => (region) => {
+      if (!isShown(region) || (times === 1 && !wanted(region))) return [0, 0, 0, 0];
+      const share = Math.max(-1, Math.min(1, shareOf(region)));
+      if (look.style === "tiles") return colour(wanted(region) ? share : share * times);
+      const [red, green, blue, alpha] = colour(share);
+      return [red, green, blue, wanted(region) ? alpha : alpha * times];
+    };
+    // Tiles only ever darken the faint picture under them, which stays to be seen; at night, lighten.
+    const blend = look.style === "tiles" ? (isNight ? "screen" : "multiply") : "source-over";
+    const hasDoubt = look.doubt === "hatch" && found.errors;
+    const layer = layerOf(map, found, size, of((region) => !isHatched(region), FADED));
+    const whole = hasDoubt ? hatched(layer, layerOf(map, found, size, of(isHatched, 1)), canvas) : layer;
+    context.globalCompositeOperation = blend;
+    context.drawImage(whole, 0, 0, width, height);
   }
-  if (marked !== null) outline(context, map, explanation, times, marked);
+  context.globalCompositeOperation = "source-over";
+  for (const { mask, colour } of pinned) {
+    stroke(context, linesAround((at) => mask[at] === 1, size, canvas), colour, 3);
+  }
+  if (marked !== null) {
+    const path = linesAround((at) => map[at] === marked, size, canvas);
+    stroke(context, path, "#ffd33d", 2, "#000000");
+  }
+}
+
+/** A line, and a rim that keeps it apart from what it is drawn on. */
+function stroke(context, path, colour, width, rim = "#ffffff") {
+  context.lineJoin = "round";
+  context.strokeStyle = rim;
+  context.lineWidth = width + 2;
+  context.stroke(path);
+  context.strokeStyle = colour;
+  context.lineWidth = width;
+  context.stroke(path);
 }
 
 const underlays = new WeakMap(); // by photograph: filters are slow, and photographs are few
 
-function underlay(context, photograph, style, dark, { width, height }) {
+/** Draws what lies under a map: grey and faint, grey, or for a spotlight the photograph. */
+export function lay(context, photograph, { style, isDark, isNight }, { width, height }) {
   if (!photograph) {
-    context.fillStyle = "#ffffff";
+    context.fillStyle = isNight ? "#000000" : "#ffffff";
     context.fillRect(0, 0, width, height);
     return;
   }
   if (!underlays.has(photograph)) underlays.set(photograph, new Map());
   const known = underlays.get(photograph);
-  const key = `${style} ${width} ${height}`;
-  if (!known.has(key)) known.set(key, rendered(photograph, style, dark, width, height));
+  const key = `${style} ${width} ${height} ${isNight}`;
+  if (!known.has(key)) {
+    if (known.size > 12) known.clear(); // sizes that a window once had
+    known.set(key, rendered(photograph, { style, isDark, isNight }, width, height));
+  }
   context.drawImage(known.get(key), 0, 0);
 }
 
-function rendered(photograph, style, dark, width, height) {
+function rendered(photograph, { style, isDark, isNight }, width, height) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d");
-  context.fillStyle = "#ffffff";
+  context.fillStyle = isNight ? "#000000" : "#ffffff";
   context.fillRect(0, 0, width, height);
-  context.imageSmoothingEnabled = photograph.width > 96;
-  // Opaque tiles lie over a faint grey picture, on which white still reads as zero.
-  const faint = style === "tiles";
-  context.globalAlpha = faint ? 0.2 : 1;
+  context.imageSmoothingEnabled = isSmooth(photograph);
+  context.imageSmoothingQuality = "high";
+  // Opaque tiles lie over a faint grey picture, on which zero still reads as zero.
+  const isFaint = style === "tiles";
+  context.globalAlpha = isFaint ? (isNight ? 0.16 : 0.2) : 1;
   // The only colours are those of the values.
-  context.filter = faint && dark ? "grayscale(1) invert(1)" : "grayscale(1)";
+  const isTurned = isFaint && Boolean(isDark) !== Boolean(isNight);
+  if (style !== "spotlight") context.filter = isTurned ? "grayscale(1) invert(1)" : "grayscale(1)";
   context.drawImage(photograph, 0, 0, width, height);
   return canvas;
 }
 
-function coloured(map, found, { width, height }, limit, look) {
-  const strength = look.strength / 100;
-  const colour = (region) => {
-    if (!found.sizes[region] || isHidden(found, region, limit, look)) return [0, 0, 0, 0];
-    const share = Math.max(-1, Math.min(1, found.density(region) / limit));
-    if (look.style === "tiles") return [...colourOf(share), 255 * Math.min(1, strength / 0.8)];
-    // The photograph stays where little was found: colour is laid on in proportion to the value.
-    return [...inkOf(share), 255 * Math.abs(share) * strength];
-  };
+/** Whether a photograph is enlarged smoothly; the pixels of tiny images are seen as such. */
+export function isSmooth(photograph) {
+  return Math.max(photograph.width, photograph.height) > OVERLAY_SIDE;
+}
+
+/** A picture of a map's own size, of one colour [r, g, b, alpha] for each region. */
+function layerOf(map, found, { width, height }, colour) {
   // One number a pixel, in the order of bytes that the machine has.
   const bytes = new Uint8ClampedArray(4 * found.values.length);
-  for (let region = 0; region < found.values.length; region += 1) {
-    bytes.set(colour(region), 4 * region);
-  }
+  for (let region = 0; region < found.values.length; region += 1) bytes.set(colour(region), 4 * region);
   const colours = new Uint32Array(bytes.buffer);
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
@@ -117,51 +161,25 @@ function coloured(map, found, { width, height }, limit, look) {
   return layer;
 }
 
-/** Draws the inner rim of each region in its own colour. */
-function outlines(context, map, { width, height }, times, styleOf) {
-  const known = new Map();
-  const rim = Math.max(1, Math.round((2 * LEAST_SIDE) / 224));
-  for (let y = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1) {
-      const region = map[y * width + x];
-      if (!known.has(region)) known.set(region, styleOf(region));
-      const style = known.get(region);
-      if (!style) continue;
-      const sides = [
-        [x === 0 || map[y * width + x - 1] !== region, 0, 0, rim, times],
-        [x === width - 1 || map[y * width + x + 1] !== region, times - rim, 0, rim, times],
-        [y === 0 || map[(y - 1) * width + x] !== region, 0, 0, times, rim],
-        [y === height - 1 || map[(y + 1) * width + x] !== region, 0, times - rim, times, rim],
-      ];
-      context.fillStyle = style.colour;
-      context.globalAlpha = style.alpha;
-      for (const [isEdge, dx, dy, w, h] of sides) {
-        if (isEdge) context.fillRect(x * times + dx, y * times + dy, w, h);
-      }
-    }
+/** A layer, with the lines of a hatching of another one on it. */
+function hatched(under, doubtful, { width, height }) {
+  const [whole, lines] = [0, 1].map(() => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [width, height];
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    return context;
+  });
+  lines.drawImage(doubtful, 0, 0, width, height);
+  lines.globalCompositeOperation = "destination-in";
+  lines.strokeStyle = "#000000";
+  lines.lineWidth = HATCH.line / Math.SQRT2;
+  for (let at = -height; at < width; at += HATCH.period) {
+    lines.moveTo(at, height);
+    lines.lineTo(at + height, 0);
   }
-  context.globalAlpha = 1;
-}
-
-function outline(context, map, size, times, marked) {
-  const style = { colour: "#000000", alpha: 1 };
-  outlines(context, map, size, times, (region) => (region === marked ? style : null));
-  context.strokeStyle = "#ffd33d";
-  context.lineWidth = 1;
-  const { width, height } = size;
-  context.beginPath();
-  for (let y = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1) {
-      const inside = map[y * width + x] === marked;
-      if (x > 0 && inside !== (map[y * width + x - 1] === marked)) {
-        context.moveTo(x * times, y * times);
-        context.lineTo(x * times, (y + 1) * times);
-      }
-      if (y > 0 && inside !== (map[(y - 1) * width + x] === marked)) {
-        context.moveTo(x * times, y * times);
-        context.lineTo((x + 1) * times, y * times);
-      }
-    }
-  }
-  context.stroke();
+  lines.stroke();
+  whole.drawImage(under, 0, 0, width, height);
+  whole.drawImage(lines.canvas, 0, 0);
+  return whole.canvas;
 }

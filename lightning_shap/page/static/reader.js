@@ -1,9 +1,10 @@
 // What a view needs, read from where the data is. Whatever fails is said, and the rest is there.
 
 import { Explanation, Samples } from "./explanation.js";
-import { Side, controlOf } from "./side.js";
+import { Snapshot, momentOf } from "./snapshot.js";
 
-const AT_HAND = 64; // explanations and photographs that are kept read
+const AT_HAND = 1024; // explanations and photographs that are kept read
+const AT_ONCE = 8; // that are asked for
 
 export class Reader {
   constructor(source) {
@@ -11,7 +12,10 @@ export class Reader {
     this.time = 0;
     this.growing = new Map();
     this.read = new Map();
+    this.there = new Map();
     this.trouble = "";
+    this.busy = 0;
+    this.waiting = [];
   }
 
   /** Has what may have grown be asked for again. */
@@ -46,70 +50,75 @@ export class Reader {
   }
 
   /**
-   * The sides that a view asks for, and the view with all that it left open.
+   * The explanation that a view is of, and the view with all that it left open.
    *
-   * Where nothing was chosen, the run is the one that grew last, and a comparison begins with the
-   * first explanation of the same run.
+   * Where nothing was chosen, the run is the one that grew last.
    */
-  async sides(asked, runs) {
+  async lead(asked, runs) {
     const view = { ...asked };
-    const has = (run, tag) => runs.some((one) => one.run === run && one.tags.includes(tag));
-    if (!has(view.run, view.tag)) {
+    if (!runs.some(({ run, tags }) => run === view.run && tags.includes(view.tag))) {
       const newest = runs.reduce((best, one) => (one.latest > best.latest ? one : best));
       const { run, tags } = runs.find((one) => one.run === view.run) ?? newest;
       Object.assign(view, { run, tag: usualTag(tags), step: null });
     }
-    const first = await this.side("A", view.run, view.tag, view.step);
-    if (view.compare === "control" && !first.control) view.compare = "";
-    if (!view.compare) return { view: { ...view, step: stepOf(first, view.step) }, sides: [first] };
-    if (view.compare === "control" || !has(view.run2, view.tag2)) {
-      const begin = controlOf(first.series) ?? first.series[0];
-      Object.assign(view, { run2: view.run, tag2: view.tag, step2: begin?.step ?? null });
-    }
-    const second = await this.side("B", view.run2, view.tag2, view.step2);
-    view.step = stepOf(first, view.step);
-    view.step2 = stepOf(second, view.step2);
-    return { view, sides: [first, second] };
-  }
-
-  /** One side, with sentences about what of it is missing. */
-  async side(letter, run, tag, step) {
-    const lacks = [];
-    const reason = (error) => `${/[.!?]$/.test(error.message) ? error.message : `${error.message}.`}`;
+    const { run, tag } = view;
     let series = [];
+    let lack = `The facts of ${run} are missing from its logs.`;
     try {
       series = await this.series(run, tag);
-      if (!series.length) lacks.push(`The facts of ${run} are missing from its logs.`);
     } catch (error) {
-      lacks.push(`The explanations of ${run} could not be loaded: ${reason(error)}`);
+      lack = `The explanations of ${run} could not be loaded: ${reasonOf(error)}`;
     }
-    const found = series.findIndex((facts) => facts.step === step);
+    if (!series.length) {
+      return { view, lead: new Snapshot({ run, tag, series, place: -1, lacks: [lack] }) };
+    }
+    const found = series.findIndex((facts) => facts.step === view.step);
+    if (found < 0) view.step = null; // the latest, which stays so as a training goes on
     const place = found < 0 ? series.length - 1 : found;
-    if (place < 0) return new Side({ letter, run, tag, series, place, lacks });
+    return { view, lead: await this.snapshot({ run, tag, series, place }) };
+  }
+
+  /** A snapshot that was read before, null for another. */
+  known({ run, tag, series, place }) {
+    const kept = this.there.get(keyOf(run, tag, series[place]));
+    if (!kept) return null;
+    return Object.assign(kept, { series, place, facts: series[place] });
+  }
+
+  /** A snapshot, with sentences about what of it is missing. */
+  async snapshot({ run, tag, series, place }) {
+    const kept = this.known({ run, tag, series, place });
+    if (kept) return kept;
     const facts = series[place];
+    const lacks = [];
     const part = async (what, key, work) => {
       try {
         return await this.keep(key, work);
       } catch (error) {
-        lacks.push(`${what} of ${letter} could not be loaded: ${reason(error)}`);
+        lacks.push(`${what} could not be loaded: ${reasonOf(error)}`);
         return null;
       }
     };
+    const key = keyOf(run, tag, facts);
     const [explanation, samples] = await Promise.all([
-      part("The maps", `${run}\n${tag}\n${facts.step}\n${facts.wall_time}`, async () =>
-        Explanation.from(await this.source.values(run, tag, facts.step), facts),
+      part(`The maps of ${momentOf(facts)}`, key, async () =>
+        Explanation.from(await this.source.values(run, tag, facts.step)),
       ),
       // The key is that of the content: another run may have it, too.
-      part("The photographs and names of classes", facts.samples, async () =>
+      part(`The photographs and names of classes of ${run}`, facts.samples, async () =>
         Samples.from(await this.source.samples(run, facts.samples)),
       ),
     ]);
-    return new Side({ letter, run, tag, series, place, explanation, samples, lacks });
+    const made = new Snapshot({ run, tag, series, place, explanation, samples, lacks });
+    if (lacks.length) return made;
+    this.there.set(key, made);
+    if (this.there.size > AT_HAND) this.there.delete(this.there.keys().next().value);
+    return made;
   }
 
   /** What was read is kept, the latest of it; what failed is asked for again. */
   async keep(key, work) {
-    const kept = this.read.get(key) ?? work();
+    const kept = this.read.get(key) ?? this.inTurn(work);
     this.read.delete(key);
     this.read.set(key, kept);
     if (this.read.size > AT_HAND) this.read.delete(this.read.keys().next().value);
@@ -120,13 +129,29 @@ export class Reader {
       throw error;
     }
   }
+
+  /** Does some work once there is room; what was asked for last comes first. */
+  async inTurn(work) {
+    if (this.busy >= AT_ONCE) await new Promise((go) => this.waiting.push(go));
+    this.busy += 1;
+    try {
+      return await work();
+    } finally {
+      this.busy -= 1;
+      this.waiting.pop()?.();
+    }
+  }
 }
 
-/** The step that a view keeps: none stands for the latest, which stays so as a training goes on. */
-function stepOf({ facts }, step) {
-  return facts && facts.step !== step ? null : step;
+function keyOf(run, tag, { step, wall_time: time }) {
+  return `${run}\n${tag}\n${step}\n${time}`;
 }
 
-function usualTag(tags) {
+function reasonOf({ message }) {
+  return /[.!?]$/.test(message) ? message : `${message}.`;
+}
+
+/** The tag that a run is shown by. */
+export function usualTag(tags) {
   return tags.find((tag) => !/_(final|best)(\/|$)/.test(tag)) ?? tags[0];
 }

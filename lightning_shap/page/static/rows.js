@@ -1,58 +1,53 @@
-// Which images a view shows, and which of two sides stand together: the same ones, and no others.
+// Which images a view shows, in which order; and which image of another run is the same.
 
-import { askedFor } from "./columns.js";
+import { linesOf } from "./columns.js";
 
-/**
- * The rows of a view, each a list of one or two {side, number}: [[those of A], [those of B alone]];
- * and a sentence about images that are not on both sides.
- */
-export function pairImages([first, second]) {
-  if (!second) return { groups: [alone(first)], said: "" };
-  const known = first.facts.samples === second.facts.samples;
-  if (!known && !(first.samples && second.samples)) {
-    const said = "Without photographs nobody knows which images A and B have in common: ";
-    return { groups: [alone(first), alone(second)], said: `${said}those of B stand below those of A.` };
-  }
-  const [ours, theirs] = [keysOf(first, known), keysOf(second, known)];
-  const there = new Map(theirs.map((key, number) => [key, number]));
-  const isBoth = new Set(ours);
-  const groups = [
-    alone(first).map(([member]) => {
-      const number = there.get(ours[member.number]);
-      return number === undefined ? [member] : [member, { side: second, number }];
-    }),
-    alone(second).filter(([{ number }]) => !isBoth.has(theirs[number])),
-  ];
-  const common = groups[0].filter((row) => row.length > 1).length;
-  if (common === ours.length && !groups[1].length) return { groups, said: "" };
-  const below = "those of B alone stand below those of A, each with its own photograph.";
-  const said = common
-    ? `A and B have ${common} image${common === 1 ? "" : "s"} in common; ${below}`
-    : `A and B have no image in common: ${below.replace(" alone", "")}`;
-  return { groups, said };
+/** The numbers of the images that a view asks for; mistakes come by how large they are. */
+export function chooseImages(lead, view) {
+  const numbers = lead.facts.rows.map((_, number) => number);
+  const chosen = numbers.filter((number) => isWanted(lead, number, view));
+  if (view.filter !== "mistakes" && !view.pair) return chosen;
+  return chosen.sort((a, b) => errorOf(lead.row(b)) - errorOf(lead.row(a)));
 }
 
-/** Whether a row is of the samples that the view asks for; its classes are those of `lead`. */
-export function isWanted([{ side, number }, second], view, lead) {
-  const row = side.row(number);
-  const like = (value) => side.numberOf(lead, Number(value));
+/** How wrong an image is: by how much what is predicted is ahead of what is true. */
+export function errorOf(row) {
+  const known = row.probabilities ?? row.outputs;
+  const best = (numbers) => Math.max(...numbers.map((one) => known[one] ?? -Infinity));
+  if (row.right !== false) return -Infinity;
+  const error = best(row.predicted) - best(row.true);
+  return Number.isNaN(error) ? 0 : error;
+}
+
+/** The classes [true, predicted] of an image as one name for both, "" where one is not known. */
+export function pairOf({ true: truth, predicted }) {
+  return truth.length && predicted.length ? `${truth[0]}>${predicted[0]}` : "";
+}
+
+function isWanted(lead, number, view) {
+  const row = lead.row(number);
   if (view.filter === "mistakes" && row.right !== false) return false;
   if (view.filter === "changed") {
-    const before = second ?? { side, number, facts: side.history[0] };
-    const { predicted } = (before.facts ?? before.side.facts).rows[before.number];
-    if (before.side.namesOf(predicted) === side.namesOf(row.predicted)) return false;
+    const [first] = lead.history;
+    if (lead.namesOf(first.rows[number].predicted) === lead.namesOf(row.predicted)) return false;
   }
-  const named = [...row.true, ...row.predicted];
-  if (view.only !== "" && !named.includes(like(view.only))) return false;
-  const asked = askedFor(row, view, like);
-  return !asked || asked.wanted.some((one) => row.explained.includes(one));
+  if (view.pair && pairOf(row) !== view.pair) return false;
+  if (view.only !== "" && ![...row.true, ...row.predicted].includes(Number(view.only))) return false;
+  return linesOf(lead, number, view, lead).length > 0 || view.filter === "mistakes";
 }
 
-function alone(side) {
-  return side.facts.rows.map((_, number) => [{ side, number }]);
+/**
+ * Which image of another snapshot is each of the lead's: numbers, undefined where it has none; null
+ * where nobody knows, without photographs.
+ */
+export function partnersOf(lead, other) {
+  const known = lead.facts.samples === other.facts.samples;
+  if (!known && !(lead.samples && other.samples)) return null;
+  const there = new Map(keysOf(other, known).map((key, number) => [key, number]));
+  return keysOf(lead, known).map((key) => there.get(key));
 }
 
-/** What the images of a side are known by; one that comes again is another each time. */
+/** What images are known by; one that comes again is another each time. */
 function keysOf({ facts, samples }, known) {
   const seen = new Map();
   return facts.rows.map((_, number) => {

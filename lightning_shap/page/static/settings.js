@@ -2,7 +2,7 @@
 
 import { html, numeral } from "./dom.js";
 
-/** The settings of a side as a list of names and values. */
+/** The settings of a snapshot as a list of names and values. */
 export function settingsOf({ facts }) {
   const { rows } = facts;
   const largest = (numbers) => Math.max(...numbers.flat().filter(Number.isFinite));

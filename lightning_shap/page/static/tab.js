@@ -28,10 +28,13 @@ export async function render() {
       return address.href;
     },
     // The address is of the tab that is open, which need not be this one.
-    follow: (address) => isOurs() && parent.history.replaceState(parent.history.state, "", address),
+    follow: (address, isPassing) => {
+      if (!isOurs() || parent.location.href === address) return;
+      parent.history[isPassing ? "replaceState" : "pushState"](parent.history.state, "", address);
+    },
   });
   parent.addEventListener("hashchange", () => {
-    if (isOurs()) app.change(said() === null ? {} : decoded(said()));
+    if (isOurs() && said() !== null) app.goTo(decoded(said()));
   });
   await app.draw();
   onReload(() => app.reload());

@@ -3,7 +3,7 @@
 import { chart } from "./curves.js";
 import { html, numeral } from "./dom.js";
 
-/** The curves of one side's training, which are loaded once somebody opens them. */
+/** The curves of a run's training, which are loaded once somebody opens them. */
 export class TrainingNumbers {
   constructor(source) {
     this.source = source;
@@ -17,25 +17,25 @@ export class TrainingNumbers {
     this.found = null;
   }
 
-  show(side, isOfTwo) {
-    this.side = side;
-    this.name.textContent = `Numbers of the training${isOfTwo ? ` of ${side.letter}` : ""}`;
+  show(lead) {
+    this.lead = lead;
+    this.name.textContent = "Numbers of the training";
     return this.draw();
   }
 
   async draw() {
-    const { side } = this;
-    if (!this.element.open || !side) return;
+    const { lead } = this;
+    if (!this.element.open || !lead) return;
     try {
-      if (!this.found || this.foundFor !== side.run) {
-        this.found = await this.source.scalars(side.run);
-        this.foundFor = side.run;
+      if (!this.found || this.foundFor !== lead.run) {
+        this.found = await this.source.scalars(lead.run);
+        this.foundFor = lead.run;
       }
     } catch (error) {
       this.curves.replaceChildren(html("p", {}, `They could not be loaded: ${error.message}.`));
       return;
     }
-    const { step } = side.facts;
+    const { step } = lead.facts;
     const curves = Object.entries(this.found).filter(([, points]) => points.length);
     this.curves.replaceChildren(
       ...(curves.length ? [] : [html("p", {}, "There are none.")]),

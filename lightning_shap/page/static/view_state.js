@@ -4,19 +4,34 @@ const DEFAULTS = {
   run: "",
   tag: "",
   step: null, // the latest
-  compare: "", // "", "control" or "other"
-  run2: "",
-  tag2: "",
-  step2: null,
-  shown: "each", // each explained class, "taken" for what is predicted instead, or a number
+  columns: "epochs", // "runs", "classes"
+  every: 0, // each so many epochs a column; 0 for as many as have room, evenly
+  find: "", // runs whose names have this in them
+  shown: "usual", // the true class, else what is predicted; "each", "taken" or a number
   against: "", // the number of another class
   style: "", // what is usual for such images
   strength: 80,
   cut: 0,
-  clear: false,
+  doubt: "hatch", // what becomes of doubtful regions: also "hide" or "show"
+  per: "area", // what colours count: also "region"
+  scale: "all", // what one scale is for: also "each" image, or "class"
   filter: "all", // "mistakes", "changed"
   only: "", // samples of one class
+  pair: "", // "3>5", samples of one class that are taken for another
+  open: null, // the image that is shown large
+  pins: "",
+  panel: "", // "controls", "mistakes"
 };
+const CHOICES = {
+  columns: ["epochs", "runs", "classes"],
+  style: ["", "overlay", "tiles", "contour", "spotlight"],
+  doubt: ["hatch", "hide", "show"],
+  per: ["area", "region"],
+  scale: ["all", "each", "class"],
+  filter: ["all", "mistakes", "changed"],
+  panel: ["", "controls", "mistakes"],
+};
+const LONGEST = 16384; // of what a link says of one thing
 
 /** A view where nothing was chosen. */
 export function freshView() {
@@ -38,14 +53,17 @@ export function decoded(text) {
   const said = new URLSearchParams(text);
   for (const [name, usual] of Object.entries(DEFAULTS)) {
     if (!said.has(name)) continue;
-    const value = said.get(name).slice(0, 4096);
-    if (typeof usual === "boolean") view[name] = value === "true";
-    else if (typeof usual === "number" || usual === null) {
+    const value = said.get(name).slice(0, LONGEST);
+    if (typeof usual === "number" || usual === null) {
       const number = Number(value);
       if (value !== "" && Number.isFinite(number)) view[name] = number;
-    } else view[name] = value;
+    } else if (CHOICES[name]?.includes(value) ?? true) view[name] = value;
   }
   view.strength = Math.min(100, Math.max(5, view.strength));
   view.cut = Math.min(100, Math.max(0, view.cut));
+  view.every = Math.max(0, Math.round(view.every));
+  // Links from before there were columns.
+  if (said.get("compare") === "other" && said.get("run2") !== said.get("run")) view.columns = "runs";
+  if (said.get("clear") === "true") view.doubt = "hide";
   return view;
 }

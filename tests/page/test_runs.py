@@ -1,6 +1,7 @@
-"""Two explanations beside one another in a real browser: whatever belongs to one stays with it."""
+"""Several runs beside one another in a real browser: whatever belongs to one stays with it."""
 
 import json
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from lightning_shap.page.data import PageWriter
 pytestmark = pytest.mark.integration
 
 NAMES = ["square", "disc", "stripes"]
+ELSEWHERE = "not among its images"
 PIXELS = """
-    return [...document.querySelectorAll(".view")].map((view) => {
-      const canvas = view.querySelector(".photograph canvas");
+    return [...document.querySelectorAll(".sample")].map((row) => {
+      const canvas = row.querySelector(".photograph canvas");
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-      return [view.querySelector("h2").textContent, [...data]];
+      return [row.querySelector("h2").textContent, [...data]];
     });"""
 
 
@@ -42,16 +44,13 @@ def explained(images, labels, *, seed=0, class_names=NAMES, **given):
     return lightning_shap.explain(network(seed), images, **names, **given)
 
 
-def opened(chrome, tmp_path, explanations):
-    """The report of explanations, two of which are compared."""
+def opened(chrome, tmp_path, explanations, **view):
+    """The report of explanations, several runs of which stand side by side."""
     path = lightning_shap.report(explanations, tmp_path / "page.html")
+    view = {"run": next(iter(explanations)), "tag": "explanation", "columns": "runs", **view}
     chrome.get("about:blank")
-    chrome.get(path.as_uri())
-    page = Page(chrome)
-    if len(explanations) > 1:
-        page.choose("Compare with", "other")
-        page.choose("Run", source([*explanations][1]), side=1)
-    return page
+    chrome.get(f"{path.as_uri()}#{urlencode(view)}")
+    return Page(chrome)
 
 
 def source(run):
@@ -67,10 +66,12 @@ def pictures(page):
 
 
 def rows_of(page):
-    """The headings of the rows, those of a row together."""
+    """For each row its heading, and for each run what its map is of, or why there is none."""
     return page.run(
-        """return [...document.querySelectorAll(".sample")].map((row) =>
-          [...row.querySelectorAll("h2")].map((heading) => heading.textContent))"""
+        """return [...document.querySelectorAll(".sample")].map((row) => [
+          row.querySelector("h2").textContent,
+          ...[...row.querySelectorAll(".cell")].map((cell) =>
+            cell.querySelector(".lack").textContent || "map")])"""
     )
 
 
@@ -87,33 +88,34 @@ def test_only_equal_images_stand_together_and_each_on_its_own_photograph(chrome,
     both = sides()
     page = opened(chrome, tmp_path, both)
     assert rows_of(page) == [
-        ["A · Image 0"],
-        ["A · Image 1"],
-        ["A · Image 2", "B · Image 0"],
-        ["A · Image 3", "B · Image 1"],
-        ["B · Image 2"],
-        ["B · Image 3"],
+        ["Image 0", "map", ELSEWHERE],
+        ["Image 1", "map", ELSEWHERE],
+        ["Image 2", "map", "map"],
+        ["Image 3", "map", "map"],
     ]
-    assert "A and B have 2 images in common" in page.one(".message").text
-    for letter, run in zip("AB", both, strict=True):
-        for number, image in enumerate(both[run].data):
-            drawn = pictures(page)[f"{letter} · Image {number}"]
-            assert np.abs(drawn - 255 * image).max() <= 1, (letter, number)
-
-
-def test_each_side_has_its_own_verdict(chrome, tmp_path):
-    both = sides()
-    page = opened(chrome, tmp_path, both)
-    said = dict(
-        page.run(
-            """return [...document.querySelectorAll(".view > header")].map((header) =>
-              [header.querySelector("h2").textContent, header.innerText])"""
-        )
+    for number, image in enumerate(both["ours"].data):
+        assert np.abs(pictures(page)[f"Image {number}"] - 255 * image).max() <= 1, number
+    page.choose("Style", "spotlight")  # whose brightest region shows the photograph as it is
+    page.change(page.all(".sample")[2].find_elements("css selector", ".map")[1].click)
+    assert page.one(".top select").get_attribute("value") == source("theirs")
+    assert page.one(".opened h2").text == "Image 0"
+    shown = page.run(
+        """const canvas = document.querySelector(".opened canvas[role=img]");
+        const { width, height } = canvas;
+        return [...canvas.getContext("2d").getImageData(0, 0, width, height).data];"""
     )
-    for letter, run in zip("AB", both, strict=True):
-        record = both[run].record
+    drawn = np.array(shown).reshape(32, 32, 4)[..., :3]
+    assert np.abs(drawn - 255 * both["theirs"].data[0]).max() <= 1
+
+
+def test_each_run_has_its_own_verdict(chrome, tmp_path):
+    both = sides()
+    for run, explanation in both.items():
+        page = opened(chrome, tmp_path, both, run=run, columns="classes")
+        said = [header.text for header in page.all(".sample > header")]
+        record = explanation.record
         for number, right in enumerate(record.right):
-            words = said[f"{letter} · Image {number}"]
+            words = said[number]
             assert ("✓ right" in words, "✗ wrong" in words) == (right, not right)
             taken = NAMES[int(record.outputs[number].argmax())]
             probability = 100 * record.probabilities[number].max()
@@ -132,19 +134,15 @@ def test_what_the_facts_note_of_an_image_is_said(chrome, tmp_path):
     explanation = lightning_shap.explain(model, images, **given)
     (row,) = PageWriter().make(explanation).facts["rows"]
     assert row["note"]
-    page = opened(chrome, tmp_path, {"one": explanation})
+    page = opened(chrome, tmp_path, {"one": explanation}, columns="classes")
     assert row["note"] in page.one(".verdict").text
 
 
-def test_images_of_which_none_is_the_same_stand_one_above_the_other(chrome, tmp_path):
+def test_images_of_which_none_is_the_same_have_no_map_of_the_other_run(chrome, tmp_path):
     (ours, labels), (theirs, others) = (shapes(3, seed=seed).tensors for seed in (1, 2))
     both = {"a": explained(ours, labels.tolist()), "b": explained(theirs, others.tolist())}
     page = opened(chrome, tmp_path, both)
-    assert rows_of(page) == [[f"{letter} · Image {number}"] for letter in "AB" for number in "012"]
-    assert "A and B have no image in common" in page.one(".message").text
-    page.choose("Compare with", "")
-    assert rows_of(page) == [["Image 0"], ["Image 1"], ["Image 2"]]
-    assert page.one(".message").text == ""
+    assert rows_of(page) == [[f"Image {number}", "map", ELSEWHERE] for number in range(3)]
 
 
 def test_an_image_that_comes_twice_stands_with_one_image_each_time(chrome, tmp_path):
@@ -153,10 +151,10 @@ def test_an_image_that_comes_twice_stands_with_one_image_each_time(chrome, tmp_p
     page = opened(
         chrome, tmp_path, {"a": explained(twice, None), "b": explained(once, labels[[1, 0]])}
     )
-    assert rows_of(page) == [
-        ["A · Image 0", "B · Image 1"],
-        ["A · Image 1"],
-        ["A · Image 2", "B · Image 0"],
+    assert [row[1:] for row in rows_of(page)] == [
+        ["map", "map"],
+        ["map", ELSEWHERE],
+        ["map", "map"],
     ]
 
 
@@ -167,40 +165,42 @@ def test_classes_are_the_same_by_their_names_not_their_numbers(chrome, tmp_path)
         "ours": explained(images, labels, topk=3),
         "theirs": explained(images, 2 - labels, seed=1, class_names=turned, topk=3),
     }
-    page = opened(chrome, tmp_path, both)
-    for name in NAMES:
-        page.choose("Class", str(NAMES.index(name)))
-        captions = [caption.text for caption in page.all(".maps strong")]
-        assert captions == [f"A · {name}", f"B · {name}"] * 3
-    page.choose("Class", "each")
-    for row in page.all(".sample"):
-        first, second = (
-            [one.text[4:] for one in view.find_elements("css selector", ".maps strong")]
-            for view in row.find_elements("css selector", ".view")
+    for number, name in enumerate(NAMES):
+        page = opened(chrome, tmp_path, both, shown=number)
+        labelled = page.run(
+            "return [...document.querySelectorAll('.cell .map')].map((map) => map.ariaLabel)"
         )
-        assert first == second
+        assert [label.split(", ")[1] for label in labelled] == [name] * 6
+        page.run("arguments[0].scrollIntoView()", page.all(".cell .map")[1])
+        page.point(page.all(".cell .map")[1], 0.5, 0.5)
+        theirs = both["theirs"]
+        region = theirs.regions.labels[0, 16, 16]
+        slot = theirs.output_indexes[0].tolist().index(turned.index(name))
+        said = page.one(".readout").text.replace("\u2212", "-")
+        assert said.startswith(f"{name}: ")
+        told = float(said.split(": ")[1].split()[0])
+        assert told == pytest.approx(theirs.regions.values[0, region, slot], rel=1e-3)
 
 
 def test_methods_share_a_scale_and_outputs_of_another_unit_have_one_of_their_own(chrome, tmp_path):
     images, labels = shapes(2, seed=1).tensors
-    both = {
+    runs = {
         "partition": explained(images, labels),
         "kernel": explained(images, labels, method="kernel", max_evals=40),
         "probability": explained(images, labels, output="probability"),
     }
-    page = opened(chrome, tmp_path, both)
-    (legend,) = page.all(".legend")
-    assert legend.text.endswith(" logit per 1 % of the image")
-    page.choose("Run", source("probability"), side=1)
+    page = opened(chrome, tmp_path, runs)
     ours, theirs = (legend.text for legend in page.all(".legend"))
-    assert ours.startswith("A")
     assert ours.endswith(" logit per 1 % of the image")
-    assert theirs.startswith("B")
     assert theirs.endswith(" probability per 1 % of the image")
-    page.choose("Compare with", "")
-    assert page.one(".legend").text.split("±")[1] == ours.split("±")[1]
-    page.choose("Run", source("probability"))
-    assert page.one(".legend").text.split("±")[1] == theirs.split("±")[1]
+    page = opened(chrome, tmp_path, runs, columns="classes", run="probability")
+    (legend,) = page.all(".legend")
+    assert legend.text == theirs
+    fulls = []
+    for run in ("partition", "kernel"):
+        page = opened(chrome, tmp_path, runs, columns="classes", run=run)
+        fulls.append(float(page.one(".legend").text.split("±")[1].split()[0]))
+    assert float(ours.split("±")[1].split()[0]) == max(fulls)
 
 
 def test_the_slider_goes_through_explanations_of_other_images(chrome, tmp_path):
@@ -211,15 +211,20 @@ def test_the_slider_goes_through_explanations_of_other_images(chrome, tmp_path):
         chrome,
         tmp_path,
         {"all": [explained(part, labels[:3], seed=at) for at, part in enumerate(parts)]},
+        columns="epochs",
     )
     last = pictures(page)
-    assert page.all(".chart") == []
+    assert rows_of(page) == [[f"Image {n}", "map", ELSEWHERE, ELSEWHERE, "map"] for n in range(3)]
     page.choose("Epoch", 0)
     first = pictures(page)
-    assert len(page.all(".curve .chart")) == 3
-    assert "2 points" in page.one(".curve .chart").get_attribute("aria-label")
     for number in range(3):
         heading = f"Image {number}"
         expected = [255 * part[number].permute(1, 2, 0).numpy() for part in (parts[0], parts[2])]
         for drawn, image in zip((first[heading], last[heading]), expected, strict=True):
             assert np.abs(drawn - image).max() <= 1
+    page.change(page.all(".sample .map")[0].click)
+    page.until(lambda: page.all(".curves .chart"), "there are no curves")
+    page.until(
+        lambda: "2 points" in page.one(".curves .chart").get_attribute("aria-label"),
+        "the curve is of other points",
+    )

@@ -258,7 +258,7 @@ CASES = {
     "best checkpoint": (Still, {"n_samples": 3, "explain_checkpoint": "best"}, {}, 12),
     "everything measured": (
         Still,
-        {"n_samples": 5, "metrics": ["settled", "learnt", "where", "sure", "faithful"]},
+        {"n_samples": 5, "metrics": ["settled", "changed", "where", "sure", "faithful"]},
         {},
         12,
     ),

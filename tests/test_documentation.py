@@ -173,7 +173,7 @@ def test_every_number_that_is_logged_is_in_the_guide(method):
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
     found = explain(model, torch.rand(2, 1, 8, 8), method=method, max_evals=20, topk=1)
     maps = read_maps(found)
-    more = measure_maps(found, maps, maps, ("settled", "learnt", "where", "sure"))
+    more = measure_maps(found, maps, maps, ("settled", "changed", "where", "sure"))
     names = {name.removeprefix("shap/") for name in list_numbers("shap", found.record, more)}
     table = re.search(r"\| `shap/…` \|.*?\n\n", text_of(GUIDE), re.DOTALL)[0]
     rows = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)

@@ -88,7 +88,7 @@ def compared(
         asked = {"labels": labels, "topk": 1, "max_evals": evaluations, **question}
         return explain(network, images, **asked)
 
-    story = History(("settled", "learnt"))
+    story = History(("settled", "changed"))
     story.add(explained(before, EVALUATIONS), "before training", is_control=True)
     final = explained(after, EVALUATIONS)
     story.add(final, "last epoch")

@@ -64,7 +64,7 @@ ASKED: list[dict[str, Any]] = [
     {"module": "net"},
     {"output": "probability", "topk": 2},
     {"every_n_epochs": 2, "explain_untrained": False},
-    {"metrics": ["settled", "learnt", "where", "sure", "faithful"], "evolution": "animated"},
+    {"metrics": ["settled", "changed", "where", "sure", "faithful"], "evolution": "animated"},
     {"save_dir": "pictures", "per_sample": True},
     {"summary": 32},
     {"explain_checkpoint": "best"},

@@ -109,7 +109,7 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
             or else where the first logger keeps this run's files, on this machine or not. A report
             of another run there is left alone, and this one's is ``<tag>-v1.html``.
         metrics: Which numbers to log of the maps of the true class, or the highest, as a list.
-            "settled" gives the similarity to the epoch explained before, "learnt" that to the
+            "settled" gives the similarity to the epoch explained before, "changed" that to the
             untrained model, see :class:`lightning_shap.Similarity`; "where" gives the shares along
             the border, in each corner and on the strongest tenth, "sure" errors, clear and distinct
             regions, or what is missing; None for these four.

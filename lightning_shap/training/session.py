@@ -1,4 +1,4 @@
-"""Explain the samples of one fit: choose, ask and log, and end with what was learnt."""
+"""Explain the samples of one fit: choose, ask and log, and end with how it went."""
 
 from collections.abc import Callable
 from dataclasses import asdict

@@ -396,7 +396,7 @@ SITUATIONS = {
     "everything measured": Situation(
         shap=[
             {
-                "metrics": ["settled", "learnt", "where", "sure", "faithful"],
+                "metrics": ["settled", "changed", "where", "sure", "faithful"],
                 "evolution": "animated",
                 "summary": 32,
                 "max_evals": 16,

@@ -1,4 +1,4 @@
-"""The end of a training in words: did it settle, was it learnt, where does it look, how sure."""
+"""The end of a training in words: did maps settle, did they change, where do they lie, how sure."""
 
 import math
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from lightning_shap.explanation.phrases import MINUS, whole_percent, write_fixed
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
 
-# A similarity to the control from which on little was learnt, unless noise alone leaves less. Small
-# networks that get a fifth right lie above, those that get half below: see
+# A similarity to the control from which on maps hardly changed, unless noise alone leaves less.
+# Small networks that get a fifth right lie above, those that get half below: see
 # examples/benchmarks/resembles.py.
 RESEMBLES = 0.75
 NOISY = 0.5  # of a floor below this, nothing can be compared
@@ -53,7 +53,7 @@ class Summary:
     def lines(self) -> list[str]:
         """Six lines at most."""
         result, *others = self.final
-        return [result, *self._settled, *self._learnt, *others]
+        return [result, *self._settled, *self._changed, *others]
 
     @property
     def text(self) -> str:
@@ -90,8 +90,8 @@ class Summary:
             return None
         return (
             "the final maps still resemble those of the untrained model "
-            f"(similarity {_say(self.control)}): unless it began with learnt weights, they "
-            "show the network's shape, or the images', and not what it learnt"
+            f"(similarity {_say(self.control)}): unless that began with trained weights, they "
+            "show the network's shape, or the images', and not what this training did"
         )
 
     @property
@@ -139,15 +139,16 @@ class Summary:
         ]
 
     @property
-    def _learnt(self) -> list[str]:
+    def _changed(self) -> list[str]:
         if self.control is None:
             return []
-        verdict = f"maps have {'hardly ' * self._resembles_control}changed"
+        verdict = "hardly" if self._resembles_control else "yes"
         if self._is_noise:
             verdict = "unknown, maps differ by noise alone"
         return [
-            f"learnt: {verdict}: the final maps have a similarity of {_say(self.control)} to "
-            f"the untrained model's (1 the same, 0 nothing in common, {MINUS}1 the reverse)"
+            f"changed: {verdict}: the final maps have a similarity of {_say(self.control)} to "
+            f"the untrained model's (1 the same, 0 nothing in common, {MINUS}1 the reverse), which "
+            "says nothing of what was learnt"
         ]
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from lightning_shap.engine.question import Question
     from lightning_shap.explanation.explanation import ImageExplanation
 
-MetricName = Literal["settled", "learnt", "where", "sure", "faithful"]
-USUAL: tuple[MetricName, ...] = ("settled", "learnt", "where", "sure")
+MetricName = Literal["settled", "changed", "where", "sure", "faithful"]
+USUAL: tuple[MetricName, ...] = ("settled", "changed", "where", "sure")
 STEPS = 8  # of insertion and deletion curves, beside as many of random maps
 ROWS = 2 * (2 + 2 * (STEPS - 1))  # of the model, that both curves cost an image: 32
 
@@ -74,7 +74,7 @@ def measure_maps(
         alike.update(pick_first_maps(explanation), previous)
         numbers["similarity_to_previous"] = float(alike.compute())
         numbers["similarity_to_previous_floor"] = float(alike.floor)
-    if "learnt" in metrics and control is not None:
+    if "changed" in metrics and control is not None:
         alike = Similarity(**ALONE)
         alike.update(pick_first_maps(explanation), control)
         numbers["similarity_to_untrained"] = float(alike.compute())

@@ -121,7 +121,7 @@ class Logbook:
         summary = history.end(final, half)
         final.training = summary
         inform("\n  ".join(["ShapCallback, this training:", *summary.lines]))
-        if summary.warning is not None and "learnt" in history.metrics:
+        if summary.warning is not None and "changed" in history.metrics:
             warn(f"ShapCallback: {summary.warning}")
         if drawn is None:
             return

@@ -1,8 +1,10 @@
 """How much an explanation costs beyond the model: ours, shap's and the bare forward passes.
 
-Four questions, each answered in one run, side by side:
+Five questions, each answered in one run, side by side:
 
-- warm: the whole explanation over forward passes of as many rows at the best batch size.
+- passes: the whole explanation over forward passes of as many rows, by eight, in the model's own
+  layout, for several networks and kinds of regions, in CPU time.
+- warm: the same at the best batch size, on the clock, for several numbers of evaluations.
 - cold: the first explanation in a fresh process over the first forward passes in another.
 - memory: what an explanation needs beyond its model, of which the one here needs next to nothing.
 - kernel: what choosing coalitions and solving for Shapley values adds to the model's time.
@@ -12,6 +14,13 @@ On two quiet CPU cores the default run takes about ten minutes, ``--quick`` abou
     python examples/benchmarks/engine.py
     python examples/benchmarks/engine.py --models resnet18 --evals 10 100 --repeats 5
     python examples/benchmarks/engine.py --only kernel --models resnet18 test_resnet
+    python examples/benchmarks/engine.py --only passes --models lite0 vit_tiny_patch16_224 \
+        --evals 50 --threads 1
+    python examples/benchmarks/engine.py --only passes --models tiny --size 32 --evals 100 \
+        --ways boxes image kernel --repeats 15 --threads 1
+
+``lite0`` is EfficientNet-Lite0 (``pip install efficientnet-lite-pytorch``), ``tiny`` has two
+convolutions; all other names are timm's.
 
 Forward passes run half before and half after what they are compared with, and every figure is the
 median over repetitions. On a machine that others use too, trust the ratios of CPU time more.
@@ -26,6 +35,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import chain
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -33,9 +43,15 @@ from typing import Any, NamedTuple
 IMAGES = 4
 TOPK = 4
 BATCH_SIZES = (8, 16, 32, 64)
-QUESTIONS = ("warm", "cold", "memory", "kernel")
+BARE_ROWS = 8  # of a forward pass that others are held against
+WAYS: dict[str, dict[str, Any]] = {
+    "boxes": {},
+    "image": {"regions": "image"},
+    "kernel": {"method": "kernel"},
+}
+QUESTIONS = ("passes", "warm", "cold", "memory", "kernel")
 KERNEL_SETTINGS = ((4, 100), (8, 512), (14, 500))  # patches a side, evaluations
-MOST_FORWARD_ROWS = 400  # a row costs what a row costs: more are extrapolated
+MOST_FORWARD_ROWS = 64  # a row costs what a row costs: more are extrapolated
 
 
 class Cost(NamedTuple):
@@ -80,19 +96,29 @@ def photographs(size: int) -> Any:
 
 
 def network(name: str, device: str) -> Any:
-    """An untrained timm network: weights change no times."""
+    """An untrained network: weights change no times."""
     import timm
     import torch
+    from torch import nn
 
     torch.manual_seed(0)
+    if name == "lite0":
+        from efficientnet_lite_pytorch import EfficientNet
+
+        return EfficientNet.from_name("efficientnet-lite0").eval().to(device)
+    if name == "tiny":
+        first = [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        second = [nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
+        return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(32, 10)).eval().to(device)
     return timm.create_model(name, pretrained=False).eval().to(device)
 
 
-def ours(model: Any, images: Any, evals: int) -> Any:
+def ours(model: Any, images: Any, evals: int, **way: Any) -> Any:
     """One call of the engine with its own choice of batch size."""
     from lightning_shap import explain
 
-    return explain(model, images, max_evals=evals, topk=TOPK, masker=f"blur({kernel(images)})")
+    masker = f"blur({kernel(images)})"
+    return explain(model, images, max_evals=evals, topk=TOPK, masker=masker, **way)
 
 
 def patches(model: Any, images: Any, side: int, evals: int) -> Any:
@@ -210,23 +236,50 @@ def best_batch_size(model: Any, images: Any) -> int:
     return min(costs, key=lambda size: costs[size])
 
 
+def against_forward(
+    model: Any, images: Any, evals: int, batch_size: int, explain: Callable[[], Any]
+) -> tuple[Cost, Cost, Any]:
+    """What as many forward passes cost, half before and half after; an explanation, and itself."""
+    rows = IMAGES * evals
+    half = min(rows, MOST_FORWARD_ROWS) // 2
+    before, _ = cost_of(lambda: forward(model, images, half, batch_size))
+    cost, explanation = cost_of(explain)
+    after, _ = cost_of(lambda: forward(model, images, half, batch_size))
+    scale = rows / (2 * half)
+    bare = Cost(*(scale * (a + b) for a, b in zip(before, after, strict=True)))
+    return bare, cost, explanation
+
+
+def passes_row(
+    model: Any, images: Any, evals: int, ways: list[str], repeats: int
+) -> tuple[list[str], dict[str, float]]:
+    """A row of the table, and the ratio of each way."""
+    pair = partial(against_forward, model, images, evals, BARE_ROWS)
+    contenders = {way: partial(ours, model, images, evals, **WAYS[way]) for way in ways}
+    contenders["shap"] = partial(shaps, model, images, evals)
+    for explain in contenders.values():  # warm
+        explain()
+    runs: dict[str, list[tuple[Cost, Cost, Any]]] = {name: [] for name in contenders}
+    for number in range(repeats):
+        for name, explain in contenders.items():
+            if name != "shap" or number == 0:
+                runs[name].append(pair(explain))
+    bare = statistics.median(b.cpu for found in runs.values() for b, _, _ in found)
+    ratios = {
+        name: statistics.median(cost.over(b).cpu for b, cost, _ in found)
+        for name, found in runs.items()
+    }
+    cells = [f"{1e3 * bare / (IMAGES * evals):.2f} ms", *(f"{r:.2f}" for r in ratios.values())]
+    return cells, ratios
+
+
 def warm_runs(
     model: Any, images: Any, evals: int, batch_size: int, repeats: int
 ) -> tuple[list[str], float]:
     """A row of the table, and how far ours and shap's values are apart."""
-    rows = IMAGES * evals
-    half = min(rows, MOST_FORWARD_ROWS) // 2
-
-    def against_forward(explain: Callable[[], Any]) -> tuple[Cost, Cost, Any]:
-        before, _ = cost_of(lambda: forward(model, images, half, batch_size))
-        cost, explanation = cost_of(explain)
-        after, _ = cost_of(lambda: forward(model, images, half, batch_size))
-        scale = rows / (2 * half)
-        bare = Cost(*(scale * (a + b) for a, b in zip(before, after, strict=True)))
-        return bare, cost, explanation
-
-    runs = [against_forward(lambda: ours(model, images, evals)) for _ in range(repeats)]
-    shap_bare, shap_cost, theirs = against_forward(lambda: shaps(model, images, evals))
+    pair = partial(against_forward, model, images, evals, batch_size)
+    runs = [pair(lambda: ours(model, images, evals)) for _ in range(repeats)]
+    shap_bare, shap_cost, theirs = pair(lambda: shaps(model, images, evals))
     explanation = runs[-1][2]
     ratio = median([cost.over(bare) for bare, cost, _ in runs])
     shap_ratio = shap_cost.over(shap_bare)
@@ -277,6 +330,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="pixels a side")
     parser.add_argument("--threads", type=int, default=None, help="torch's CPU threads")
     parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=QUESTIONS)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=["boxes"], help="of passes")
     parser.add_argument("--quick", action="store_true", help="10 and 50 evaluations, once")
     args = parser.parse_args()
     if args.quick:
@@ -301,6 +355,15 @@ def main() -> None:
 
     setting = (args.size, device)
     differences: list[float] = []
+
+    def passes_rows() -> Iterator[list[str]]:
+        found: list[dict[str, float]] = []
+        for name, model in models.items():
+            cells, ratios = passes_row(model, images, args.evals[0], args.ways, args.repeats)
+            found.append(ratios)
+            yield [name, *cells]
+        for word, choose in (("mean", statistics.mean), ("worst", max)):
+            yield [word, "", *(f"{choose(r[way] for r in found):.2f}" for way in found[0])]
 
     def warm_rows() -> Iterator[list[str]]:
         for name, model in models.items():
@@ -341,6 +404,9 @@ def main() -> None:
                 cells += [f"{beyond[0]:.2f} s", f"{beyond[1]:.2f} s"]
                 yield [name, *cells, f"**{beyond[1] / again.model_seconds:.1%}**"]
 
+    if "passes" in args.only:
+        print(f"{args.evals[0]} evaluations over forward passes by {BARE_ROWS} rows, CPU time\n")
+        table(["model", "a row of a pass", *args.ways, "shap"], passes_rows())
     if "warm" in args.only:
         print("Warm; ratios to the bare forward passes on the clock (and in CPU time)\n")
         columns = ["model, best batch size", "evaluations", "forward passes", "ours", "ratio"]

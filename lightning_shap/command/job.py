@@ -20,7 +20,7 @@ from lightning_shap.command.paths import Places
 from lightning_shap.command.untrusted import clean
 from lightning_shap.engine.answer import answer
 from lightning_shap.engine.class_names import find_class_names
-from lightning_shap.engine.model_call import call_model
+from lightning_shap.engine.model_call import ModelCall
 from lightning_shap.engine.outputs import find_logits
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
@@ -241,7 +241,7 @@ def _count_outputs(module: torch.nn.Module, prepare: Preprocessing) -> int:
     try:
         with evaluation_mode(module), torch.no_grad():
             image = torch.zeros(1, prepare.channels, *prepare.size)
-            outputs = find_logits(call_model(module, image))
+            outputs = find_logits(ModelCall(module)(image))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ArgumentError(
             "crop_size",

@@ -13,7 +13,7 @@ import torch
 
 from lightning_shap.engine.last_operation import LastOperation
 from lightning_shap.engine.maskers import blend
-from lightning_shap.engine.model_call import call_model, find_home, is_out_of_memory
+from lightning_shap.engine.model_call import ModelCall, choose_rows, find_home, is_out_of_memory
 from lightning_shap.engine.outputs import (
     Output,
     is_head,
@@ -24,12 +24,6 @@ from lightning_shap.engine.returned import Returned
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Returns
 from lightning_shap.isolation.modes import evaluation_mode, outside_inference
-
-# More rows leave the processor's caches: resnet18 at 224 px took 10 to 20 % longer with 40.
-CPU_ROWS_PER_THREAD = 8
-# Of larger images fewer are as fast, and leave the memory to the model: resnet18 at 448 px takes
-# the same time, within 3 %, by one row or by eight.
-CPU_PIXELS_PER_THREAD = 8 * 224**2
 
 Result = TypeVar("Result")
 
@@ -54,8 +48,8 @@ class CoalitionGame:
         output: What is explained, see :func:`lightning_shap.engine.outputs.make_scorer`.
         returns: What the model returns; None to judge by its first outputs.
         multi_label: Probabilities of logits are sigmoids.
-        batch_size: Rows per model call at most; fewer on a CPU, where eight rows a thread are
-            fastest, and as many pixels of larger images. Halved for good when memory runs out.
+        batch_size: Rows per model call at most; fewer on a CPU, where the first call shows how many
+            are fast. Halved for good when memory runs out.
         progress: Called with the number of rows after each model call.
 
     Attributes:
@@ -81,15 +75,12 @@ class CoalitionGame:
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.model = model
+        self._call = ModelCall(model)
         like = find_home(model)
         self.images = images if like is None else images.to(like)
         self.background = background.to(self.images)
-        self.batch_size = batch_size
-        if self.images.device.type == "cpu":
-            pixels = self.images[0, 0].numel()
-            threads = torch.get_num_threads()
-            rows = min(CPU_ROWS_PER_THREAD * threads, CPU_PIXELS_PER_THREAD * threads // pixels)
-            self.batch_size = min(batch_size, max(1, rows))
+        self._most_rows = batch_size
+        self.batch_size = min(batch_size, choose_rows(self.images))
         self.evaluations = np.zeros(len(images), dtype=np.int64)
         self.model_seconds = 0.0
         self.against: np.ndarray | None = None
@@ -100,8 +91,7 @@ class CoalitionGame:
         self._picks = callable(output)
         self.probable = not self._picks and output == "probability"
         self._multi_label = multi_label
-        # The first call shows how the scores are made, unless that is known.
-        self._watched = returns is not None and not self._picks
+        self._watched = False
 
     def play(self, image_indices: Sequence[int] | np.ndarray, coalitions: Coalitions) -> np.ndarray:
         """Returns the outputs under some coalitions.
@@ -262,7 +252,7 @@ class CoalitionGame:
 
     def _scores(self, shown: torch.Tensor) -> torch.Tensor:
         """Returns all scores (R, K) of the model; nothing else calls it."""
-        scores = self._value(call_model(self.model, shown)) if self._watched else self._watch(shown)
+        scores = self._value(self._call(shown)) if self._watched else self._watch(shown)
         if len(scores) != len(shown):
             raise ArgumentError(
                 "model",
@@ -272,10 +262,12 @@ class CoalitionGame:
         return scores
 
     def _watch(self, shown: torch.Tensor) -> torch.Tensor:
-        """Returns the scores of the first call, which also shows how they are made."""
+        """Returns the scores of the first call, which shows how they are made and at what size."""
         with LastOperation(shown) as watching:
-            scores = self._value(raw := call_model(self.model, shown))
+            scores = self._value(raw := self._call(shown))
         self._watched = True
+        fast = choose_rows(shown, watching.largest // len(shown))
+        self.batch_size = min(self._most_rows, fast)
         self.returned.operation = watching.made(scores)
         self.returned.is_head = self._picks and is_head(raw, scores)
         return scores
@@ -284,7 +276,7 @@ class CoalitionGame:
         """Halves the rows per model call from now on, after a call of ``rows`` was too many."""
         if rows == 1:
             raise MemoryError(f"batch_size: not even one row fits into the memory ({reason})")
-        self.batch_size = max(1, rows // 2)
+        self.batch_size = self._most_rows = max(1, rows // 2)
         if self.images.device.type == "cuda":
             torch.cuda.empty_cache()
 

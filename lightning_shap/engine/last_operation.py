@@ -54,10 +54,14 @@ class LastOperation(TorchDispatchMode):
 
     Args:
         images: The model's input, plain numbers.
+
+    Attributes:
+        largest: Bytes of the largest tensor that was made.
     """
 
     def __init__(self, images: torch.Tensor) -> None:
         super().__init__()
+        self.largest = images.nbytes
         self._made: Any = WeakTensorKeyDictionary()
         self._made[images] = "logits"
 
@@ -72,6 +76,9 @@ class LastOperation(TorchDispatchMode):
         try:
             # Without what marks those that write in place, or that torch calls its own.
             self._note(func.overloadpacket.__name__.strip("_"), args, kwargs, result)
+            if not func.is_view:  # which share another's memory
+                sizes = [tensor.nbytes for tensor in _list_tensors([result])]
+                self.largest = max([self.largest, *sizes])
         except Exception:  # an operation in some form that is not known: nor is what it made
             self._made.clear()
         return result

@@ -7,7 +7,6 @@ from generic_model import Generic, generic_images
 
 from lightning_shap import explain
 from lightning_shap.engine.game import CoalitionGame
-from lightning_shap.engine.model_call import call_model
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions
 
 shape = (3, 6, 5)
@@ -34,11 +33,6 @@ class Counting(torch.nn.Module):
         return self.network(images)
 
 
-@pytest.fixture(autouse=True)
-def batches_as_on_an_accelerator(monkeypatch):
-    monkeypatch.setattr("lightning_shap.engine.game.CPU_ROWS_PER_THREAD", 100)
-
-
 def game_of(model, **kwargs):
     return CoalitionGame(model, pictures, torch.zeros_like(pictures), **kwargs)
 
@@ -55,14 +49,6 @@ def test_a_row_is_the_output_of_its_image_where_its_coalition_is_present():
     np.testing.assert_allclose(outputs[5], model(shown[None])[0].detach(), atol=1e-12)
     assert outputs.dtype == np.float64
     assert outputs.shape == (12, 3)
-
-
-def test_calls_on_a_cpu_are_small_enough_for_its_caches(monkeypatch):
-    monkeypatch.setattr("lightning_shap.engine.game.CPU_ROWS_PER_THREAD", 2)
-    model, threads = Counting(), torch.get_num_threads()
-    np.testing.assert_allclose(played(model), played(model.network), atol=1e-12)
-    assert max(model.calls) <= 2 * threads
-    assert game_of(model, batch_size=1).batch_size == 1
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 7, 100])
@@ -257,14 +243,6 @@ def test_a_model_gets_its_images_by_the_name_it_has_for_them(forward):
     expected = played(model_of_names)
     assert (played(module) == expected).all()
     assert (played(module.forward) == expected).all()
-
-
-@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
-def test_compiled_code_without_a_signature_gets_its_images_by_position():
-    images = generic_images(2, *shape)
-    script = torch.jit.trace(torch.nn.Flatten(), images)
-    assert torch.equal(call_model(script, images), images.flatten(1))
-    assert torch.equal(call_model(torch.relu, images), images)
 
 
 @pytest.mark.parametrize("output", ["logits", 3, None])

@@ -13,13 +13,15 @@ import torch
 
 import lightning_shap
 from lightning_shap import ShapCallback, explain
+from lightning_shap.analysis.class_summary.parts import list_parts
+from lightning_shap.analysis.class_summary.proof import HOLDS
 from lightning_shap.analysis.class_summary.suspicions import (
     LEAST,
-    LEAST_UNSWAPPED,
+    LEAST_SHARED,
     LEVEL,
     PERMUTATIONS,
 )
-from lightning_shap.analysis.class_summary.swaps import ROWS as SWAP_ROWS
+from lightning_shap.analysis.class_summary.swaps import count_rows
 from lightning_shap.analysis.history.conclusion import RESEMBLES
 from lightning_shap.analysis.history.numbers import ROWS, measure_maps
 from lightning_shap.command.options import GROUPS
@@ -144,11 +146,12 @@ def test_commands_have_the_options_that_are_written(document):
     [
         ("from {:.2f} on, a warning", RESEMBLES),
         ("at least {:.2f} nats", LEAST),
-        ("or {:.2f} where the place was not swapped", LEAST_UNSWAPPED),
+        ("or {:.2f} of a property", LEAST_SHARED),
+        ("at least {} of decisions", {0.25: "a quarter"}[HOLDS]),
         ("named up to p = {:.2f}", LEVEL),
         ("{} times, and the largest excess", PERMUTATIONS),
         ("{} model rows a sample", ROWS),
-        ("{} model rows an image", SWAP_ROWS),
+        ("{} model rows an image", count_rows(list_parts())),
         ("ends at {:,} evaluations", 2 + 2 * MOST_PAIRS),
         ("takes {} evaluations a patch", {4: "four"}[EVALUATIONS_PER_PATCH]),
         ("squares of pixels, {:,} at most", MOST_SQUARES),

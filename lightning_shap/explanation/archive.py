@@ -257,7 +257,7 @@ def _check_whole(explanation: ImageExplanation) -> None:
     expected: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("base_values", "output_indexes", *PER_MAP), (images, explained)),
         **dict.fromkeys(("outputs", "probabilities"), (images, outputs)),
-        **dict.fromkeys(("evaluations", "regions", "against", "swapped"), (images,)),
+        **dict.fromkeys(("evaluations", "regions", "against", "swapped", "swap_rivals"), (images,)),
         "data": explanation.shape[:4],
         "class_names": (classes,),
     }
@@ -266,10 +266,14 @@ def _check_whole(explanation: ImageExplanation) -> None:
         array = getattr(record, name, None) if hasattr(record, name) else getattr(explanation, name)
         if array is not None and np.shape(array) != shape:
             raise ValueError(f"its {name} have shape {np.shape(array)}, not {shape}")
-    for name, widths in {"labels": [(), (outputs,), (classes,)], "swaps": None}.items():
+    for name, widths in {
+        "labels": [(), (outputs,), (classes,)],
+        "swaps": [(len(record.swap_parts or ()),)],
+        "swap_classes": [(len(record.swap_parts or ()), 3)],
+    }.items():
         array = getattr(record, name)
         shape = (images,) if array is None else np.shape(array)
-        if shape[:1] != (images,) or (widths is not None and shape[1:] not in widths):
+        if shape[:1] != (images,) or (array is not None and shape[1:] not in widths):
             raise ValueError(f"its {name} have shape {shape}")
     texts, numbers = (
         (record.method, record.masker, record.output, record.returns or ""),

@@ -1,5 +1,6 @@
 """The record of an explanation: how it came about, and what is known of it beside its values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,6 +51,11 @@ class Record:
         swapped: float64 (N,), the whole difference that parts were measured against, above 0, or
             None. Where the model does not take an image for its class rather than the other's,
             both are NaN.
+        swap_classes: int (N, P, 3), what each image is taken for with the other's part, what the
+            other is with the image's, and the image without the part; or None.
+        swap_rivals: int (N,), what the other image is taken for, -1 where there is no saying; or
+            None.
+        swap_parts: str (P,), what the parts are called, or None.
         empty_probabilities: float64 (N, K'), those of the explained classes for the empty image, or
             None where outputs have none, and of explanations saved before there were any.
         follows_image: Regions followed what is in each image, and were no boxes or patches.
@@ -86,6 +92,9 @@ class Record:
     empty_probabilities: np.ndarray | None = None
     swaps: np.ndarray | None = None
     swapped: np.ndarray | None = None
+    swap_classes: np.ndarray | None = None
+    swap_rivals: np.ndarray | None = None
+    swap_parts: Sequence[str] | None = None
     returns: Returns | None = None
     returns_guessed: bool = False
 
@@ -162,6 +171,8 @@ PER_IMAGE = (
     "empty_probabilities",
     "swaps",
     "swapped",
+    "swap_classes",
+    "swap_rivals",
 )
 """The fields that have a row for each image."""
 

@@ -6,9 +6,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from lightning_shap.analysis.class_summary.groups import EXAMPLES, Group
-from lightning_shap.analysis.class_summary.places import FINE
+from lightning_shap.analysis.class_summary.parts import FINE
 from lightning_shap.analysis.class_summary.summary import ClassSummary
-from lightning_shap.analysis.class_summary.words import list_untested, say_nothing_found, write_fact
+from lightning_shap.analysis.class_summary.words import (
+    list_untested,
+    say_nothing_found,
+    write_proof,
+    write_suspicion,
+)
 from lightning_shap.explanation.phrases import Name, Phrase, join, number, whole_percent
 from lightning_shap.pictures.lettering import Style, fit, wrap
 from lightning_shap.pictures.limits import common_limit
@@ -68,7 +73,7 @@ def draw_class_sheet(
     names = {}
     for row, place in enumerate(shown):
         group, suspect = groups[place], bool(suspects[place])
-        cells = drawing.draw(place, group, [one.place.cells for one in suspects[place]])
+        cells = drawing.draw(place, group, [one.part.cells for one in suspects[place]])
         for column, (name, picture) in cells.items():
             _, baseline = table.draw_cell(row, column, picture)
             names[column] = name
@@ -92,7 +97,8 @@ def _notes(summary: ClassSummary) -> list[str]:
     """Returns what was seen, that nothing was found where that is so, and what is not shown."""
     notes = [summary.lines[0]]
     if not summary.suspicions:
-        notes += [write_fact(one, summary) for one in summary.facts] or [say_nothing_found(summary)]
+        facts = [write_suspicion(one, summary) for one in summary.facts]
+        notes += facts or [say_nothing_found(summary)]
         notes += list_untested(summary)
     left_out = len(np.unique(summary.labels)) - len(summary.classes)
     if left_out:
@@ -115,10 +121,9 @@ def _describe(group: Group, suspects: "Sequence[Suspicion]", summary: ClassSumma
     for one in suspects:
         others = "" if one.others is None else f", {whole_percent(one.others)} in other classes"
         share = whole_percent(one.share)
-        if one.place.measure == "attribution":
-            parts.append(f"{one.place.name}: {share} of the attribution{others}")
-        else:
-            parts.append(f"swapped, {one.place.name} decides {share}{others}")
+        parts.append(f"swapped, {one.part.name} decides {share}{others}")
+        if one.proof is not None:
+            parts.append(write_proof(one.proof, one.label, summary))
     return join(*parts)
 
 

@@ -122,8 +122,8 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
             then on the console alone.
         summary: At the end, also explain so many images of the validation set, the classes in turn,
             and log under ``<tag>/classes`` what each class looks at, which classes are confused,
-            and places that decide suspiciously much of a class; 256 is a good number. Swapping
-            parts between images costs 25 rows an image more. ``time_budget`` makes the images
+            and what decides suspiciously much of a class, with the proof; 256 is a good number.
+            Swapping parts between images costs 88 rows an image more. ``time_budget`` makes the images
             fewer. None for not at all.
 
     Raises:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from lightning_shap.analysis.class_summary.parts import list_parts
 from lightning_shap.analysis.class_summary.summary import ClassSummary
-from lightning_shap.analysis.class_summary.swaps import ROWS, choose_partners
+from lightning_shap.analysis.class_summary.swaps import choose_partners, count_rows
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -58,12 +59,13 @@ class Summarizer:
             return None
         counts = _halve_counts(len(samples))
         shares = [len(ranks.share(samples[:count])) for count in counts]
-        wanted = self.question.max_evals + ROWS
+        rows_of_swaps = count_rows(list_parts())
+        wanted = self.question.max_evals + rows_of_swaps
         allowed = ranks.run_on_first(
             lambda: [budget.choose_evaluations(wanted, share) for share in shares]
         )
         # Swaps take their rows whatever the regions take, of which too few say nothing.
-        least = min(LEAST, self.question.max_evals) + ROWS
+        least = min(LEAST, self.question.max_evals) + rows_of_swaps
         affordable = [pair for pair in zip(counts, allowed, strict=True) if pair[1] >= least]
         if not affordable:
             inform(
@@ -75,7 +77,7 @@ class Summarizer:
         swapped = choose_partners(_read_classes(some), count, self.question.seed)
         found = self.explainer.explain(
             some,
-            self.question.shorten(rows - ROWS),
+            self.question.shorten(rows - rows_of_swaps),
             trees=self.batch.trees,
             found_names=found_names,
             is_measured=False,

@@ -41,7 +41,7 @@ def test_images_swap_with_the_same_whatever_the_shards_and_in_one_go(summarised,
         in_shards, in_words = summarised(f"in shards of {images}")
         assert in_words["files"] == said["files"]
         assert not np.isnan(in_shards.swapped).all()
-        for name in ("swaps", "swapped"):
+        for name in ("swaps", "swapped", "swap_classes", "swap_rivals"):
             one, other = getattr(at_once, name), getattr(in_shards, name)
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 

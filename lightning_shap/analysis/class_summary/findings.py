@@ -1,6 +1,7 @@
 """Findings: what explanations of many images show of each class, in numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ from lightning_shap.analysis.class_summary.groups import (
     Shown,
     gather,
     make_group,
+    reduce_to_grid,
     tell_apart,
 )
-from lightning_shap.analysis.class_summary.places import Shares, reduce_to_grid, share_attribution
+from lightning_shap.analysis.class_summary.means import find_tested
 from lightning_shap.analysis.class_summary.power import Power, estimate_power
+from lightning_shap.analysis.class_summary.proof import Proof, prove
+from lightning_shap.analysis.class_summary.shares import Swaps, join_swaps
 from lightning_shap.analysis.class_summary.suspicions import Suspicion, find_suspicions
-from lightning_shap.analysis.class_summary.swaps import PARTS, share_swaps
-from lightning_shap.analysis.class_summary.two_classes import Fact, find_facts
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.maps import read_maps
 
@@ -47,10 +49,12 @@ class Findings:
         method: By which they were explained.
         size: The shape of the images, (H, W, C).
         cells: float64 (N, GRID, GRID), see
-            :func:`lightning_shap.analysis.class_summary.places.reduce_to_grid`.
+            :func:`lightning_shap.analysis.class_summary.groups.reduce_to_grid`.
         shares: What share of what decides about each image lies in each place.
-        suspicions: Places that decide more than they should, the worst first.
-        facts: What parts decide of two classes, without a test.
+        suspicions: Parts that decide more than they should, the worst first.
+        facts: Parts that decide more than their area of two classes, which nothing can test.
+        withdrawn: Parts that would be suspicious, but of which too few decisions depend.
+        watched: What depends on the parts that the user named.
 
     Raises:
         ArgumentError: If they do not explain classes.
@@ -74,13 +78,21 @@ class Findings:
         self.labels: np.ndarray = np.concatenate(labels)
         self.right: Sequence[bool | None] = right
         self.cells: np.ndarray = np.concatenate(cells)
-        self.shares = _measure_shares(self.cells, records, self.labels)
-        self.suspicions: Sequence[Suspicion] = find_suspicions(self.shares, self.labels, seed=seed)
-        height, width, _ = self.size
-        self.facts: Sequence[Fact] = find_facts(
-            self.shares, self.labels, (height, width), self.suspicions
-        )
-        self._predicted = np.concatenate(predicted)
+        self._predicted: np.ndarray = np.concatenate(predicted)
+        self.swaps: Swaps = join_swaps(records, len(self.labels))
+        self.shares = self.swaps.share(self.labels)
+        alarms = [
+            replace(one, proof=self._prove(one.part.name, one.label))
+            for one in find_suspicions(self.shares, seed=seed)
+        ]
+        held = [one for one in alarms if one.proof is not None and one.proof.holds]
+        self.suspicions: Sequence[Suspicion] = [one for one in held if one.p is not None]
+        self.facts: Sequence[Suspicion] = [one for one in held if one.p is None]
+        self.withdrawn: Sequence[Suspicion] = [one for one in alarms if one not in held]
+        self.watched: Mapping[str, Mapping[int | None, Proof]] = {
+            name: {label: self._prove(name, label) for label in (None, *find_tested(self.labels))}
+            for name in self.swaps.watched
+        }
 
     @cached_property
     def classes(self) -> list[Group]:
@@ -112,7 +124,7 @@ class Findings:
     @cached_property
     def power(self) -> Power:
         """Returns what would have been found."""
-        return estimate_power(self.shares, self.labels, seed=self._seed)
+        return estimate_power(self.shares, seed=self._seed)
 
     def name(self, group: Group) -> str:
         """Returns what a group is called."""
@@ -122,6 +134,13 @@ class Findings:
     @property
     def _wrong(self) -> np.ndarray:
         return np.array([one is False for one in self.right])
+
+    def _prove(self, name: str, label: int | None) -> Proof:
+        inside = np.full(len(self.labels), True) if label is None else self.labels == label
+        column = self.swaps.names.index(name)
+        return prove(
+            inside, self.labels, self.swaps.rivals, self._predicted, self.swaps.taken[:, column]
+        )
 
     def _group(self, label: int, taken_for: int | None) -> Group:
         inside = self.labels == label
@@ -150,18 +169,3 @@ def _read_labels(record: "Record", predicted: np.ndarray) -> np.ndarray:
     if record.labels is None or record.labels.ndim != 1:
         return predicted
     return np.where(record.labels < 0, predicted, record.labels)
-
-
-def _measure_shares(cells: np.ndarray, records: Sequence["Record"], labels: np.ndarray) -> Shares:
-    """Returns the shares of attribution, and of swaps where there were some of today's parts."""
-    of_attribution = share_attribution(cells)
-    parts = [record.swaps for record in records if record.swaps is not None]
-    wholes = [record.swapped for record in records if record.swapped is not None]
-    complete = len(parts) == len(wholes) == len(records)
-    if not complete or any(part.shape[1] != len(PARTS) for part in parts):
-        return of_attribution
-    of_swaps = share_swaps(np.concatenate(parts), np.concatenate(wholes), labels)
-    return Shares(
-        of_attribution.places + of_swaps.places,
-        np.hstack([of_attribution.values, of_swaps.values]),
-    )

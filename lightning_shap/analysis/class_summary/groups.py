@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
-from lightning_shap.explanation.maps import read_maps
+from lightning_shap.analysis.class_summary.parts import GRID
+from lightning_shap.explanation.maps import Maps, read_maps
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
@@ -52,8 +54,7 @@ def make_group(
         label: Their class.
         taken_for: The class that they are taken for, None for all images of the class.
         right: N times if that is right, None where that is not known.
-        cells: float64 (N, GRID, GRID), see
-            :func:`lightning_shap.analysis.class_summary.places.reduce_to_grid`.
+        cells: float64 (N, GRID, GRID), see :func:`reduce_to_grid`.
     """
     judged = [one for row in rows.tolist() if (one := right[row]) is not None]
     order = rows[np.argsort(-_measure_likeness(cells[rows]), kind="stable")].tolist()
@@ -133,6 +134,23 @@ def gather(explanations: Iterable["ImageExplanation"], groups: Sequence[Group]) 
 def scale_to_shares(one: np.ndarray) -> np.ndarray:
     """Returns a map (H, W) as shares of its magnitude, zeros where it has none."""
     return one / (np.abs(one).sum() or 1)
+
+
+def reduce_to_grid(maps: Maps) -> np.ndarray:
+    """Returns the share of each first map's magnitude in each cell, float64 (N, GRID, GRID).
+
+    A map of zeros says nothing of any place, and is even. Cells need not begin at whole pixels.
+    """
+    magnitudes = [np.abs(maps.get(image)[0]) for image in range(maps.source.shape[0])]
+    cells = np.array(
+        [
+            Image.fromarray(one.astype(np.float32)).resize((GRID, GRID), Image.Resampling.BOX)
+            for one in magnitudes
+        ],
+        dtype=np.float64,
+    )
+    totals = cells.sum(axis=(1, 2), keepdims=True)
+    return np.where(totals > 0, cells / np.where(totals > 0, totals, 1), 1 / GRID**2)
 
 
 def tell_apart(names: Iterable[str]) -> np.ndarray:

@@ -21,13 +21,13 @@ def find_tested(labels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Groups:
-    """Holds means of G groups of images at P places, and of all images but those of each.
+    """Holds means of G groups of images at P parts, and of images to compare each with.
 
     Attributes:
         counts: int (G, P), how many images of each group say something.
         means: float64 (G, P), NaN where they are too few.
         variance: Of the means, (G, P), likewise.
-        others: The means over all other images, (G, P), likewise.
+        others: The means over the images that each is compared with, (G, P), likewise.
         variance_of_others: Of these, (G, P), likewise.
     """
 
@@ -48,11 +48,16 @@ def stack_known(values: np.ndarray) -> np.ndarray:
     return np.hstack([filled, filled**2, known])
 
 
-def compare_groups(known: np.ndarray, members: np.ndarray) -> Groups:
-    """Returns what is known, see :func:`stack_known`, of groups of the images, bool (G, N)."""
-    sums = members.astype(np.float64) @ known
-    counts, means, variance = _compute_moments(sums)
-    _, others, variance_of_others = _compute_moments(known.sum(axis=0) - sums)
+def compare_groups(known: np.ndarray, members: np.ndarray, rest: np.ndarray) -> Groups:
+    """Returns what is known, see :func:`stack_known`, of groups of images and of other groups.
+
+    Args:
+        known: float64 (N, 3 P).
+        members: bool (G, N).
+        rest: With which each group is compared, bool (G, N).
+    """
+    counts, means, variance = _compute_moments(members.astype(np.float64) @ known)
+    _, others, variance_of_others = _compute_moments(rest.astype(np.float64) @ known)
     return Groups(counts, means, variance, others, variance_of_others)
 
 

@@ -1,7 +1,7 @@
 """Power: how large a share must be for the test to find it, with the images that there are.
 
-A place of a group of images is imagined to decide more than it does: each image's share grows by as
-much, so that their spread is the one that was observed. It is found where its mean would surprise
+A place of a group of images is imagined to decide more than it does: each share grows by as much,
+so that their spread is the one that was observed. It is found where its mean would surprise
 and differ enough from the others, by the very test of
 :mod:`lightning_shap.analysis.class_summary.suspicions`. Of other images the mean would be
 another one, as its standard error says; the share that is stated is found in :data:`CASES` of such
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from lightning_shap.analysis.class_summary.places import EDGES, Measure, Shares
+from lightning_shap.analysis.class_summary.parts import EDGES
+from lightning_shap.analysis.class_summary.shares import Shares
 from lightning_shap.analysis.class_summary.suspicions import (
-    LEAST,
-    LEAST_UNSWAPPED,
     LEVEL,
     Compared,
+    find_least,
     measure_surprise,
     mirror_means,
 )
@@ -34,12 +34,10 @@ class Power:
     """Says how large a share would have been found.
 
     Attributes:
-        measure: How shares are measured.
         shares: The least share that is found, of each tested class by its number, or of all images
             together under None where no class is tested by itself; None where not even all of it.
     """
 
-    measure: Measure
     shares: dict[int | None, float | None]
 
     @property
@@ -53,26 +51,19 @@ class Power:
         return [label for label, share in self.shares.items() if share is None]
 
 
-def estimate_power(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> Power:
+def estimate_power(shares: Shares, *, seed: int = 0) -> Power:
     """Returns what would have been found where nothing was.
 
     Args:
         shares: Of N images.
-        labels: int (N,), the class of each image, -1 where unknown.
         seed: Of the permutations.
     """
-    compared = Compared.of(shares, labels)
-    measures = {place.measure for place in shares.places}
-    measure: Measure = "swap" if "swap" in measures else "attribution"
-    columns = [
-        number
-        for number, place in enumerate(shares.places)
-        if place.measure == measure and place.name in MARKED
-    ]
+    compared = Compared.of(shares)
+    columns = [number for number, part in enumerate(shares.parts) if part.name in MARKED]
     # Of two classes each decides by a swap what the other does: only both together can stand out.
-    alone = not len(compared.named) or (measure == "swap" and len(np.unique(labels)) == 2)
+    alone = not len(compared.named) or len(np.unique(shares.labels)) == 2
     rows = [len(compared.named)] if alone else [*range(len(compared.named))]
-    bounds, errors = (one[np.ix_(rows, columns)] for one in _find_bounds(compared, measure, seed))
+    bounds, errors = (one[np.ix_(rows, columns)] for one in _find_bounds(compared, seed))
     likely = norm.cdf((SHARES[:, None, None] - bounds) / errors)
     power = np.where(np.isnan(likely), 0, likely).mean(axis=2)  # (100, G)
     found: dict[int | None, float | None] = {}
@@ -80,10 +71,10 @@ def estimate_power(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> Powe
         enough = power[:, place] >= CASES
         label = None if row == len(compared.named) else int(compared.named[row])
         found[label] = float(SHARES[enough.argmax()]) if enough.any() else None
-    return Power(measure, found)
+    return Power(found)
 
 
-def _find_bounds(compared: Compared, measure: Measure, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _find_bounds(compared: Compared, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the means from which on a place is named, and their standard errors, (G, P)."""
     groups, largest = compared.groups, np.sort(compared.draw(seed))
     critical = largest[-int(LEVEL * (1 + len(largest)))]
@@ -91,7 +82,7 @@ def _find_bounds(compared: Compared, measure: Measure, seed: int) -> tuple[np.nd
     others[-1] = mirror_means(compared.shares, groups.means[-1:])[0]
     variance[-1] = 0
     significant = others + critical * np.sqrt(groups.variance + variance)
-    least = LEAST if measure == "swap" else LEAST_UNSWAPPED
+    least = find_least(compared.shares, len(compared.members))
     surprises = measure_surprise(SHARES[:, None, None], compared.natural) >= least
     surprising = np.where(surprises.any(axis=0), SHARES[surprises.argmax(axis=0)], np.inf)
     return np.maximum(significant, surprising), np.sqrt(groups.variance) + 1e-9

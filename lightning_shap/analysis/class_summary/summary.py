@@ -8,7 +8,7 @@ from lightning_shap.analysis.class_summary.findings import Findings
 from lightning_shap.analysis.class_summary.groups import Group
 from lightning_shap.analysis.class_summary.means import find_tested
 from lightning_shap.analysis.class_summary.power import CASES, MARKED
-from lightning_shap.analysis.class_summary.suspicions import LEVEL
+from lightning_shap.analysis.class_summary.suspicions import LEVEL, Suspicion
 from lightning_shap.analysis.class_summary.words import write_lines
 from lightning_shap.errors import ArgumentError
 
@@ -53,7 +53,6 @@ class ClassSummary(Findings):
             "tested": [str(self.names[label]) for label in find_tested(self.labels)],
             "power": {
                 "cases": CASES,
-                "measure": self.power.measure,
                 "places": sorted(MARKED),
                 "share": self.power.share,
                 "by_class": [
@@ -61,21 +60,13 @@ class ClassSummary(Findings):
                     for label, share in self.power.shares.items()
                 ],
             },
-            "suspicions": [
-                {
-                    "class": None if one.label is None else str(self.names[one.label]),
-                    "place": one.place.name,
-                    "measure": one.place.measure,
-                    "share": one.share,
-                    "area": one.place.area,
-                    "others": one.others,
-                    "mirror": one.mirror,
-                    "surprise": one.surprise,
-                    "p": one.p,
-                    "images": one.images,
-                    "known": one.known,
-                }
-                for one in self.suspicions
+            "suspicions": [self._suspicion(one) for one in self.suspicions],
+            "untested": [self._suspicion(one) for one in self.facts],
+            "withdrawn": [self._suspicion(one) for one in self.withdrawn],
+            "watched": [
+                {"part": name, "class": self._label(label), **proof.plain}
+                for name, proofs in self.watched.items()
+                for label, proof in proofs.items()
             ],
             "classes": [self._plain(one) for one in self.classes],
             "confused": [self._plain(one) for one in self.pairs],
@@ -92,18 +83,33 @@ class ClassSummary(Findings):
             "strange": list(group.strange),
         }
 
+    def _label(self, label: int | None) -> str | None:
+        return None if label is None else str(self.names[label])
+
+    def _suspicion(self, one: Suspicion) -> dict[str, Any]:
+        assert one.proof is not None  # findings have all been proved
+        return {
+            "class": self._label(one.label),
+            "part": one.part.name,
+            "share": one.share,
+            "area": None if one.part.mask is None else one.part.area,
+            "others": one.others,
+            "mirror": one.mirror,
+            "surprise": one.surprise,
+            "p": one.p,
+            "images": one.images,
+            "swaps": one.known,
+            "proof": one.proof.plain,
+        }
+
     def _swaps(self, label: int) -> dict[str, Any]:
         """Returns what each part decides of a class, from 0 to 1, and how many images say so."""
-        columns = {
-            place.name: self.shares.values[self.labels == label, column]
-            for column, place in enumerate(self.shares.places)
-            if place.measure == "swap"
-        }
-        known = {name: one[~np.isnan(one)] for name, one in columns.items()}
+        own = self.shares.values[self.shares.labels == label]
+        known = own[~np.isnan(own).any(axis=1)]
+        means = known.mean(axis=0).clip(0, 1).tolist() if len(known) else []
+        names = [part.name for part in self.shares.parts]
         return {
             "class": str(self.names[label]),
-            "images": max((len(one) for one in known.values()), default=0),
-            "shares": {
-                name: float(np.clip(one.mean(), 0, 1)) for name, one in known.items() if len(one)
-            },
+            "images": len(known),
+            "shares": dict(zip(names, means, strict=False)),
         }

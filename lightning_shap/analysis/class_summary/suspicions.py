@@ -1,9 +1,6 @@
-"""Suspicions: places that decide more than they should, tested against chance.
+"""Suspicions: parts that decide more than they should, tested against chance.
 
 The test is described in :mod:`lightning_shap.analysis.class_summary`.
-
-Attribution is a hint and a swap the experiment. So where a place is swapped as well, its
-attribution surprises as much as the geometric mean of both; where it is not, more is needed.
 """
 
 from collections.abc import Sequence
@@ -18,51 +15,63 @@ from lightning_shap.analysis.class_summary.means import (
     stack_known,
     turn_images,
 )
-from lightning_shap.analysis.class_summary.places import Place, Shares
+from lightning_shap.analysis.class_summary.parts import Part
+from lightning_shap.analysis.class_summary.proof import Proof
+from lightning_shap.analysis.class_summary.shares import NATURAL, Shares
 
-LEVEL = 0.05
+LEVEL = 0.01
 # Measured in examples/benchmarks/shortcuts.py, on networks with nothing planted.
-LEAST = 0.15
-LEAST_UNSWAPPED = 0.25
+LEAST = 0.2  # nats of surprise, of a place in a class
+LEAST_SHARED = 0.5  # of a property in a class, and of a place in all classes together
+HALF = 0.5  # of two classes a property, which has no area, decides so much without a reason
+NEARLY = 0.8  # of the largest excess: the smallest part that has so much is named
 PERMUTATIONS = 999
 
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A place that decides more than it should.
+    """A part that decides more than it should.
 
     Attributes:
         label: The class, None for all of them together.
-        place: Where, and how its share was measured.
-        share: Of what decides about the class, the mean over its images.
-        others: The share in the images of other classes, None for all classes together.
+        part: What decides.
+        share: Of what decides about the class, the mean over its swaps.
+        others: The share in swaps between other classes, None for all classes together.
         mirror: The largest share of the places that mirror it, None where it mirrors itself.
-        surprise: The relative entropy of the share to what is natural, in nats; with what swaps
-            say of the same place.
-        p: How often chance gives an excess as large at any place in any class.
+        surprise: The relative entropy of the share to what is natural, in nats.
+        excess: By how much the share is more than what is natural.
+        p: How often chance gives an excess as large of any part in any class; None where nothing
+            tests it: each of two classes swaps with the other, and what decides one decides both.
         images: How many there are of the class.
-        known: How many of them say something of the place.
+        known: How many swaps say something of the part.
+        proof: What becomes of decisions without the part, once that is known.
     """
 
     label: int | None
-    place: Place
+    part: Part
     share: float
     others: float | None
     mirror: float | None
     surprise: float
-    p: float
+    excess: float
+    p: float | None
     images: int
     known: int
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Images in groups: those of each tested class, and all of them as the last.
+    """Swaps in groups: those with each tested class on either side, and all of them as the last.
+
+    Each group is compared with the swaps that have nothing to do with its class. So a class is not
+    accused of what another one has, with which it swaps.
 
     Attributes:
         shares: Of N images, in an order that theirs is of no effect on.
         named: int (G - 1,), the classes.
         members: bool (G, N).
+        rest: bool (G, N).
         known: Of the shares, see
             :func:`lightning_shap.analysis.class_summary.means.stack_known`.
         groups: What is known of each.
@@ -72,78 +81,116 @@ class Compared:
     shares: Shares
     named: np.ndarray
     members: np.ndarray
+    rest: np.ndarray
     known: np.ndarray
     groups: Groups
     natural: np.ndarray
 
     @classmethod
-    def of(cls, shares: Shares, labels: np.ndarray) -> "Compared":
-        """Returns the groups of images with such labels, int (N,)."""
-        order = np.lexsort([*shares.values.T[::-1], labels])
-        labels, shares = labels[order], Shares(shares.places, shares.values[order])
-        named = find_tested(labels)
-        members = np.vstack([labels == named[:, None], np.ones((1, len(labels)), bool)])
+    def of(cls, shares: Shares) -> "Compared":
+        """Returns the groups of some images."""
+        order = np.lexsort([*shares.values.T[::-1], shares.rivals, shares.labels])
+        shares = shares.pick(order)
+        named = find_tested(shares.labels)
+        members = (shares.labels == named[:, None]) | (shares.rivals == named[:, None])
+        everything = np.ones((1, len(order)), bool)
+        rest = np.vstack([~members, ~everything])
+        members = np.vstack([members, everything])
         known = stack_known(shares.values)
-        groups = compare_groups(known, members)
-        natural = _find_natural(shares, groups.means, groups.others)
-        return cls(shares, named, members, known, groups, natural)
+        groups = compare_groups(known, members, rest)
+        natural = _find_natural(shares, groups)
+        return cls(shares, named, members, rest, known, groups, natural)
 
     def draw(self, seed: int) -> np.ndarray:
         """Returns the largest differences anywhere where there are none, (PERMUTATIONS,)."""
         random = np.random.default_rng(seed)
-        drawn = (_draw(self.shares, self.known, self.members, random) for _ in range(PERMUTATIONS))
-        return np.fromiter(drawn, np.float64)
+        return np.fromiter((self._draw(random) for _ in range(PERMUTATIONS)), np.float64)
+
+    def _draw(self, random: np.random.Generator) -> float:
+        images = len(self.shares.values)
+        order = random.permutation(images)
+        flips = random.integers(len(self.shares.ways), size=images)
+        differences = self.differ(order, flips)
+        return float(np.where(np.isnan(differences), -np.inf, differences).max())
+
+    def differ(self, order: np.ndarray, flips: np.ndarray) -> np.ndarray:
+        """Returns each group's mean less the others', or the mirrored one, in standard errors.
+
+        NaN where too few images say anything.
+
+        Args:
+            order: int (N,), which image stands in for each.
+            flips: int (N,), how each is mirrored where all are seen together, 0 for not at all.
+        """
+        shares = self.shares
+        groups = compare_groups(self.known, self.members[:, order], self.rest[:, order])
+        means, groups.variance[-1] = turn_images(self.known, shares.ways, flips)
+        groups.means[-1] = means
+        # A part that mirrors itself has nothing to be compared with where there are no others.
+        groups.others[-1] = np.where(shares.symmetric, means, mirror_means(shares, means[None])[0])
+        groups.variance_of_others[-1] = 0
+        errors = np.sqrt(groups.variance + groups.variance_of_others) + 1e-9
+        differences: np.ndarray = (groups.means - groups.others) / errors
+        return differences
 
 
-def find_suspicions(shares: Shares, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
-    """Returns suspicious places, the worst first; of those that overlap in a class the worst.
+def find_suspicions(shares: Shares, *, seed: int = 0) -> list[Suspicion]:
+    """Returns suspicious parts, the worst first; of those that overlap in a class one.
 
-    What most classes look at is not named in each of them, and what one class looks at more is not
-    named in all: the others swap with its images, and so its places decide some of them, too. What
-    has no place, such as fine detail, comes last: where a place stands out as well, it says more.
+    What one class has is not named in all: they swap with its images, and so its parts decide some
+    of them, too.
 
     The order of the images is of no effect.
 
     Args:
-        shares: Of N images.
-        labels: int (N,), the class of each image, -1 where unknown, which is no class to name.
+        shares: Of N images. An unknown class is none to name.
         seed: Of the permutations.
     """
-    compared = Compared.of(shares, labels)
+    compared = Compared.of(shares)
     shares, groups, natural = compared.shares, compared.groups, compared.natural
     surprise = measure_surprise(groups.means, natural)
     if len(compared.named):  # what all classes look at, most of them must
         most = measure_surprise(_find_most(groups.means), natural[-1])
         surprise[-1] = np.minimum(surprise[-1], most)
-    surprise, least = _confirm(surprise, shares.places)
-    surprising = ~np.isnan(surprise) & (surprise >= least)
+    surprising = ~np.isnan(surprise) & (surprise >= find_least(shares, len(surprise)))
+    untested = np.zeros_like(surprising)
+    untested[-1] = shares.symmetric
     if not surprising.any():
         return []
-    as_they_are = np.zeros(len(labels), int)
-    differences = _compare(shares, compared.known, compared.members, as_they_are)
+    as_they_are = np.arange(len(shares.labels))
+    differences = compared.differ(as_they_are, np.zeros_like(as_they_are))
     largest = compared.draw(seed)
     mirrors = mirror_means(shares, groups.means)
     found = []
     for row, column in np.argwhere(surprising).tolist():
         p = (1 + int((largest >= differences[row, column]).sum())) / (1 + PERMUTATIONS)
-        if p > LEVEL:
+        if p > LEVEL and not untested[row, column]:
             continue
         whole = row == len(compared.named)
+        label = None if whole else int(compared.named[row])
         found.append(
             Suspicion(
-                None if whole else int(compared.named[row]),
-                shares.places[column],
+                label,
+                shares.parts[column],
                 _clip(groups.means[row, column]),
                 None if whole else _clip(groups.others[row, column]),
                 None if shares.symmetric[column] else _clip(mirrors[row, column]),
                 float(surprise[row, column]),
-                p,
-                int(compared.members[row].sum()),
+                float(groups.means[row, column] - natural[row, column]),
+                None if untested[row, column] else p,
+                len(shares.labels) if whole else int((shares.labels == label).sum()),
                 int(groups.counts[row, column]),
             )
         )
-    found.sort(key=lambda one: (not one.place.cells.any(), -one.surprise))
-    return _take_apart(found)
+    return take_apart(found)
+
+
+def find_least(shares: Shares, groups: int) -> np.ndarray:
+    """Returns the least surprise that matters of each part in each group, (G, P)."""
+    least = np.full((groups, len(shares.parts)), LEAST)
+    of_property = np.array([part.mask is None for part in shares.parts], bool)
+    least[:-1, of_property] = least[-1:, ~of_property] = LEAST_SHARED
+    return least
 
 
 def measure_surprise(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
@@ -157,6 +204,44 @@ def measure_surprise(shares: np.ndarray, natural: np.ndarray) -> np.ndarray:
     # Of shares that are all but the same, rounding leaves less than nothing.
     nats = np.where(shares > natural, np.maximum(inside + outside, 0), 0.0)
     return np.where(np.isnan(shares) | np.isnan(natural), np.nan, nats)
+
+
+def mirror_means(shares: Shares, means: np.ndarray) -> np.ndarray:
+    """Returns the largest mean, (G, P), of the other parts that each is mirrored to, else 0."""
+    same = np.arange(means.shape[1])
+    largest: np.ndarray = np.max(
+        [np.where(flip == same, 0, means[:, flip]) for flip in shares.ways[1:]], axis=0
+    )
+    return largest
+
+
+def take_apart(named: Sequence[Suspicion]) -> list[Suspicion]:
+    """Returns of parts that overlap in one class the smallest with nearly the largest excess.
+
+    So a frame is none of its edges, each of which decides less, and a mark in a corner is not the
+    frame that it lies in. A property of the whole image overlaps with everything, and all classes
+    together with each.
+    """
+    left = sorted(named, key=lambda one: -one.excess)
+    kept: list[Suspicion] = []
+    while left:
+        first = left[0]
+        rivals = [one for one in left if _overlap(one, first)]
+        near = [
+            one
+            for one in rivals
+            if one.label == first.label and one.excess >= NEARLY * first.excess
+        ]
+        kept.append(min(near, key=lambda one: (one.part.area, -one.excess)))
+        left = [one for one in left if not _overlap(one, first)]
+    return kept
+
+
+def _overlap(one: Suspicion, other: Suspicion) -> bool:
+    if one.label != other.label and None not in (one.label, other.label):
+        return False
+    whole = one.part.mask is None or other.part.mask is None
+    return whole or bool((one.part.cells & other.part.cells).any())
 
 
 def _clip(mean: float) -> float:
@@ -175,80 +260,16 @@ def _find_most(means: np.ndarray) -> np.ndarray:
     return np.where(known > 0, most, means[-1])
 
 
-def _find_natural(shares: Shares, means: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns what is natural at each place in each group, (G, P), the last of them all."""
-    others = others.copy()
-    # Of all together there are no others; then no place has more than its area for a reason.
-    others[-1] = [place.area for place in shares.places]
-    floor = np.array([place.natural for place in shares.places])
-    natural: np.ndarray = np.maximum(np.maximum(others, mirror_means(shares, means)), floor)
+def _find_natural(shares: Shares, groups: Groups) -> np.ndarray:
+    """Returns what is natural of each part in each group, (G, P), the last of them all."""
+    others = groups.others.copy()
+    # Of all together there are no others; then no part has more than its area for a reason. What
+    # mirrors itself is told of two classes alone: of more, one of them must stand out by it. And
+    # what lies inside is where objects are.
+    areas = [HALF if part.mask is None else part.area for part in shares.parts]
+    pair = len(np.unique(shares.labels)) == 2
+    told = np.where(shares.symmetric, pair, [not part.is_inner for part in shares.parts])
+    others[-1] = np.where(told, areas, np.nan)
+    mirrored = mirror_means(shares, groups.means)
+    natural: np.ndarray = np.maximum(np.maximum(others, mirrored), NATURAL)
     return natural
-
-
-def _confirm(surprise: np.ndarray, places: Sequence[Place]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns surprises (G, P) that count what swaps say of the same places, and what is needed."""
-    swaps = {place.name: column for column, place in enumerate(places) if place.measure == "swap"}
-    found, least = surprise.copy(), np.full(surprise.shape, LEAST)
-    for column, place in enumerate(places):
-        if place.measure == "attribution":
-            swap = surprise[:, swaps[place.name]] if place.name in swaps else np.nan
-            known = ~np.isnan(swap)
-            both = np.sqrt(surprise[:, column] * np.where(known, swap, 0))
-            found[:, column] = np.where(known, both, surprise[:, column])
-            least[:, column] = np.where(known, LEAST, LEAST_UNSWAPPED)
-    return found, least
-
-
-def mirror_means(shares: Shares, means: np.ndarray) -> np.ndarray:
-    """Returns the largest mean, (G, P), of the other places that each is mirrored to, else 0."""
-    same = np.arange(means.shape[1])
-    largest: np.ndarray = np.max(
-        [np.where(flip == same, 0, means[:, flip]) for flip in shares.ways[1:]], axis=0
-    )
-    return largest
-
-
-def _compare(
-    shares: Shares, known: np.ndarray, members: np.ndarray, flips: np.ndarray
-) -> np.ndarray:
-    """Returns each class's mean less the others', or their mirrored ones, in standard errors.
-
-    NaN where too few images say anything.
-
-    Args:
-        shares: (N, P).
-        known: Of these.
-        members: bool (G, N), the last of all images.
-        flips: int (N,), how each is mirrored where all are seen together, 0 for not at all.
-    """
-    groups = compare_groups(known, members)
-    means, groups.variance[-1] = turn_images(known, shares.ways, flips)
-    groups.means[-1] = means
-    # A place that mirrors itself has nothing to be compared with where there are no other classes.
-    groups.others[-1] = np.where(shares.symmetric, means, mirror_means(shares, means[None])[0])
-    groups.variance_of_others[-1] = 0
-    errors = np.sqrt(groups.variance + groups.variance_of_others) + 1e-9
-    differences: np.ndarray = (groups.means - groups.others) / errors
-    return differences
-
-
-def _draw(
-    shares: Shares, known: np.ndarray, members: np.ndarray, random: np.random.Generator
-) -> float:
-    """Returns the largest difference anywhere, where there is none but by chance."""
-    images = len(shares.values)
-    order, flips = random.permutation(images), random.integers(len(shares.ways), size=images)
-    differences = _compare(shares, known, members[:, order], flips)
-    return float(np.where(np.isnan(differences), -np.inf, differences).max())
-
-
-def _take_apart(named: Sequence[Suspicion]) -> list[Suspicion]:
-    """Returns the first of the places that overlap in one class; all classes are each of them."""
-    kept: list[Suspicion] = []
-    for one in named:
-        rivals = [
-            other for other in kept if one.label == other.label or None in (one.label, other.label)
-        ]
-        if not any((one.place.cells & other.place.cells).any() for other in rivals):
-            kept.append(one)
-    return kept

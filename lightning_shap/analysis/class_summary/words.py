@@ -5,17 +5,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightning_shap.analysis.class_summary.means import LEAST_IMAGES, find_tested
-from lightning_shap.analysis.class_summary.places import STRONGEST
 from lightning_shap.analysis.class_summary.power import CASES
+from lightning_shap.analysis.class_summary.proof import Proof, Rate
 from lightning_shap.analysis.class_summary.suspicions import LEVEL, Suspicion
-from lightning_shap.analysis.class_summary.two_classes import Fact
 from lightning_shap.explanation.phrases import whole_percent
 
 if TYPE_CHECKING:
     from lightning_shap.analysis.class_summary.findings import Findings
 
 ENOUGH = 256  # images, of which most of what matters is found; see power
-HINT = "look at these places; an object that is always there looks the same"
+HINT = "look at these; an object that is always there looks the same"
 
 
 def write_lines(findings: "Findings") -> list[str]:
@@ -23,9 +22,18 @@ def write_lines(findings: "Findings") -> list[str]:
     judged = [one for one in findings.right if one is not None]
     right = f", {sum(judged)} of {len(judged)} right" if judged else ""
     classes = _count(len(np.unique(findings.labels)), "class", "classes")
-    found = [_write_suspicion(one, findings) for one in findings.suspicions]
-    found += [HINT] if found else []
-    facts = [write_fact(one, findings) for one in findings.facts]
+    found = [write_suspicion(one, findings) for one in (*findings.suspicions, *findings.facts)]
+    found += [HINT] if found else [say_nothing_found(findings)]
+    withdrawn = [
+        f"{write_suspicion(one, findings)}; withdrawn, as hardly a decision depends on it"
+        for one in findings.withdrawn
+    ]
+    watched = [
+        f"{name}, as asked, of {_name(label, findings)}: {write_proof(proof, label, findings)}"
+        for name, proofs in findings.watched.items()
+        for label, proof in proofs.items()
+        if label is None or proof.holds
+    ]
     taken = [
         f"{findings.names[one.label]} taken for {findings.names[one.taken_for]}: "
         f"{_count(len(one.rows), 'image')}"
@@ -33,7 +41,9 @@ def write_lines(findings: "Findings") -> list[str]:
     ]
     return [
         f"{_count(len(findings.labels), 'image')} of {classes}{right}",
-        *(found + facts or [say_nothing_found(findings)]),
+        *found,
+        *withdrawn,
+        *watched,
         *list_untested(findings),
         *taken,
     ]
@@ -44,21 +54,22 @@ def say_nothing_found(findings: "Findings") -> str:
     count, power = len(findings.labels), findings.power
     if count < LEAST_IMAGES:
         return f"too few images to test, which takes {LEAST_IMAGES} at least"
+    if not findings.shares.parts:
+        return "nothing is tested where no parts were swapped"
     if power.share is None:
-        return f"too few images to tell whether a place stands out: {_advise(findings)}"
+        return f"too few images to tell whether a part stands out: {_advise(findings)}"
     where = "" if len(find_tested(findings.labels)) else " in all images together"
-    how = f"tested at {whole_percent(LEVEL)} over all {len(findings.shares.places)} places"
+    how = f"tested at {whole_percent(LEVEL)} over all {len(findings.shares.parts)} parts"
     known = int((~np.isnan(findings.shares.values).any(axis=1)).sum())
     unknown = f"; of swaps {known} of {count} images say something" if known < count else ""
-    verb = "decides" if power.measure == "swap" else "carries the attribution of"
     whom = "all images" if None in power.shares else "a class"
     found = (
-        f"; a corner or an edge that {verb} {whole_percent(power.share)} of {whom} would have "
+        f"; a corner or an edge that decides {whole_percent(power.share)} of {whom} would have "
         f"been found in {whole_percent(CASES)} of cases"
     )
     few = [str(findings.names[label]) for label in power.too_few if label is not None]
     lacking = f"; too few images of {', '.join(few)} to tell: {_advise(findings)}" if few else ""
-    return f"no place stands out{where} ({how}{unknown}{found}{lacking})"
+    return f"no part stands out{where} ({how}{unknown}{found}{lacking})"
 
 
 def _advise(findings: "Findings") -> str:
@@ -93,34 +104,43 @@ def list_untested(findings: "Findings") -> list[str]:
     return lines
 
 
-def _write_suspicion(one: Suspicion, findings: "Findings") -> str:
-    who = "all classes" if one.label is None else str(findings.names[one.label])
-    name = one.place.name
-    if one.place.measure == "swap":
-        what = f"swapped between images, {name} decides {whole_percent(one.share)} of the class"
-    else:
-        verb = "carry" if name.startswith("row") else "carries"
-        what = f"{name} {verb} {whole_percent(one.share)} of the attribution on "
-        what += f"{whole_percent(one.place.area)} of the area"
-    others = "" if one.others is None else f", in other classes {whole_percent(one.others)}"
+def write_suspicion(one: Suspicion, findings: "Findings") -> str:
+    """Returns what a part decides, how sure that is, and what becomes of decisions without it."""
+    everyone = " and ".join(str(findings.names[label]) for label in np.unique(findings.labels))
+    who = everyone if one.p is None else _name(one.label, findings)
+    area = "" if one.part.mask is None else f" on {whole_percent(one.part.area)} of the area"
+    what = f"swapped between images, {one.part.name} decides {whole_percent(one.share)}{area}"
+    others = "" if one.others is None else f", between other classes {whole_percent(one.others)}"
     mirror = "" if one.mirror is None else f", opposite it at most {whole_percent(one.mirror)}"
-    tested = f"(p = {one.p:.3f} over all {len(findings.shares.places)} places and all classes"
-    known = f"{one.known} of " if one.known < one.images else ""
-    return f"{who}: {what}{others}{mirror} {tested}, {known}{_count(one.images, 'image')})"
+    tested = "untested, as each of two classes swaps with the other"
+    if one.p is not None:
+        tested = f"p = {one.p:.3f} over all {len(findings.shares.parts)} parts and all classes"
+    proof = "" if one.proof is None else f"; {write_proof(one.proof, one.label, findings)}"
+    return f"{who}: {what}{others}{mirror} ({tested}, {_count(one.known, 'swap')}){proof}"
 
 
-def write_fact(one: Fact, findings: "Findings") -> str:
-    """Returns what a part decides of two classes, and that it is not tested."""
-    who = " and ".join(str(findings.names[label]) for label in np.unique(findings.labels))
-    area = "" if one.area is None else f", on {whole_percent(one.area)} of the area"
-    if one.place.name == STRONGEST and one.area is not None:
-        area = f", on {whole_percent(one.area / 2)} of the area"
-    count = len(findings.labels)
-    known = f" ({one.known} of {count} images)" if one.known < count else ""
+def write_proof(proof: Proof, label: int | None, findings: "Findings") -> str:
+    """Returns how many images are known without a part, and how many are taken for it."""
+    target = "what it came from" if label is None else str(findings.names[label])
+    rates = {
+        "right as they are": proof.before,
+        "with it exchanged": proof.exchanged,
+        "with it removed": proof.removed,
+    }
+    known = ", ".join(f"{_write_rate(rate)} {words}" for words, rate in rates.items())
     return (
-        f"{who}: swapped between images, {one.place.name} decides {whole_percent(one.share)} of "
-        f"the class{area}{known}; untested, as each of two classes swaps with the other"
+        f"of {_count(proof.before.images, 'image')} {known}; it alone makes "
+        f"{_write_rate(proof.carried)} of others {target}"
     )
+
+
+def _write_rate(rate: Rate) -> str:
+    low, high = (whole_percent(end) for end in rate.interval)
+    return f"{whole_percent(rate.share)} ({low} to {high})" if rate.images else "none"
+
+
+def _name(label: int | None, findings: "Findings") -> str:
+    return "all classes" if label is None else str(findings.names[label])
 
 
 def _count(count: int, one: str, many: str | None = None) -> str:

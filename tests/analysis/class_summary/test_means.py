@@ -25,7 +25,7 @@ def test_groups_are_compared_with_all_others(unknown):
     values = random.normal(size=(40, 3))
     values[random.random(values.shape) < unknown] = np.nan
     members = np.arange(40) % 3 == np.arange(3)[:, None]
-    found = compare_groups(stack_known(values), members)
+    found = compare_groups(stack_known(values), members, ~members)
     for group, place in np.ndindex(3, 3):
         own, others = (
             compute_alone(values[rows, place]) for rows in (members[group], ~members[group])

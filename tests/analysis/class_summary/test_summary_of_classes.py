@@ -9,13 +9,14 @@ import torch
 import lightning_shap
 from lightning_shap.analysis.class_summary.groups import gather, scale_to_shares, tell_apart
 from lightning_shap.analysis.class_summary.summary import ClassSummary
+from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
+from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import ArchiveBlocks, save
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.pictures.class_sheet import draw_class_sheet
 
 SIDE = 16
-CARRIES = "carries the attribution of"
 MORE = "give summary=256, or --n_samples 256"
 
 
@@ -42,15 +43,17 @@ def marked(images=45, channels=1):
 def found():
     images, labels = marked()
     labels[-1] = 0  # which is a mark, and so a mistake
-    return lightning_shap.explain(
-        ReadsTheCorner(),
-        images,
-        labels=labels,
-        topk=2,
-        max_evals=60,
-        masker=0.0,
-        class_names=["sky", "cat", "grass"],
+    return explained(
+        ReadsTheCorner(), images, labels, max_evals=60, class_names=["sky", "cat", "grass"]
     )
+
+
+def explained(model, images, labels, **settings):
+    """An explanation with swaps."""
+    settings = {"topk": 2, "max_evals": 4, "masker": 0.0} | settings
+    found = lightning_shap.explain(model, images, labels=labels, **settings)
+    measure_swaps_among(model, found, images, Question(masker=settings["masker"]))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +63,10 @@ def survey(found):
 
 def test_the_finding_is_said_in_words(survey):
     first = survey.suspicions[0]
-    assert (first.label, first.place.name) == (1, "the top left corner")
-    assert survey.lines[1].startswith("cat: the top left corner carries ")
-    assert " on 6 % of the area, in other classes " in survey.lines[1]
+    assert (first.label, first.part.name) == (1, "the top left corner")
+    start = "cat: swapped between images, the top left corner decides "
+    assert survey.lines[1].startswith(start)
+    assert " on 6 % of the area, between other classes " in survey.lines[1]
     assert json.loads(json.dumps(survey.plain))["suspicions"][0]["class"] == "cat"
 
 
@@ -118,10 +122,14 @@ def test_an_archive_says_and_shows_the_same_some_images_at_a_time(
 def some(labels, images=None, model=None, **more):
     """A survey of images of noise, of the classes that are given."""
     images = marked(len(labels))[0] if images is None else images
-    settings = {"topk": 2, "max_evals": 4, "masker": 0.0} | more
-    return ClassSummary(
-        [lightning_shap.explain(model or ReadsTheCorner(), images, labels=labels, **settings)]
-    )
+    return ClassSummary([explained(model or ReadsTheCorner(), images, labels, **more)])
+
+
+def of_noise(labels):
+    """A survey in which nothing stands out: of noise, which a model reads all over."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(SIDE**2, 3))
+    return some(labels, torch.rand(len(labels), 1, SIDE, SIDE), model)
 
 
 def test_an_image_without_a_label_counts_by_its_prediction_and_is_not_judged(found):
@@ -157,7 +165,7 @@ def test_an_image_without_a_label_counts_by_its_prediction_and_is_not_judged(fou
 def test_what_was_not_tested_is_named(labels, words):
     lines = some(np.array(labels), class_names=["sky", "cat", "grass"]).lines
     assert words in lines
-    tested = [line for line in lines if line.startswith("no place stands out")]
+    tested = [line for line in lines if line.startswith("no part stands out")]
     alone = len(labels) >= 5 and len(set(labels)) < 3
     assert not tested or "in all images together" in tested[0] or not alone
 
@@ -184,8 +192,8 @@ def words(monkeypatch):
 
 
 def test_the_picture_says_that_no_place_stands_out_and_how_many_classes_it_leaves_out(words):
-    draw_class_sheet(some(np.arange(45) % 3))
-    assert any("no place stands out (tested at 5 %" in line for line in words)
+    draw_class_sheet(of_noise(np.arange(120) % 3))
+    assert any("no part stands out (tested at 1 %" in line for line in words)
     assert not any("not shown" in line for line in words)
 
     class Many(torch.nn.Module):
@@ -199,8 +207,7 @@ def test_the_picture_says_that_no_place_stands_out_and_how_many_classes_it_leave
 def test_the_picture_tells_a_class_s_share_from_that_of_others(survey, words):
     draw_class_sheet(survey)
     assert any(
-        "the top left corner: " in line and "in other classes" in line and "of the attr" in line
-        for line in words
+        "the top left corner decides" in line and "in other classes" in line for line in words
     )
 
 
@@ -227,11 +234,11 @@ def test_what_has_no_classes_is_refused_by_name():
 
 
 def test_that_nothing_is_found_comes_with_what_would_have_been(words):
-    survey = some(np.arange(45) % 3)
-    (line,) = [line for line in survey.lines if line.startswith("no place stands out")]
+    survey = of_noise(np.arange(120) % 3)
+    (line,) = [line for line in survey.lines if line.startswith("no part stands out")]
     share = survey.power.share
     assert (
-        f"a corner or an edge that {CARRIES} {100 * share:.0f} % of a class would have been found"
+        f"a corner or an edge that decides {100 * share:.0f} % of a class would have been found"
         in line
     )
     assert survey.plain["power"]["share"] == share
@@ -241,10 +248,10 @@ def test_that_nothing_is_found_comes_with_what_would_have_been(words):
 
 def test_where_nothing_could_be_found_that_is_said_instead(words, monkeypatch):
     monkeypatch.setattr("lightning_shap.analysis.class_summary.power.CASES", 1.1)
-    survey = some(np.arange(45) % 3)
-    said = f"too few images to tell whether a place stands out: {MORE}"
+    survey = of_noise(np.arange(45) % 3)
+    said = f"too few images to tell whether a part stands out: {MORE}"
     assert said in survey.lines
-    assert not any("no place stands out" in line for line in survey.lines)
+    assert not any("no part stands out" in line for line in survey.lines)
     assert survey.plain["power"]["share"] is None
     draw_class_sheet(survey)
     assert said in " ".join(words)

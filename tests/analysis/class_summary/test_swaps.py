@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import lightning_shap
+from lightning_shap.analysis.class_summary.parts import list_parts, name_border
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import (
-    FINE_DETAIL,
-    MASKS,
-    PARTS,
-    ROWS,
+    CARRIED,
+    EXCHANGED,
+    REMOVED,
     choose_partners,
+    count_rows,
     measure_swaps,
     measure_swaps_among,
 )
@@ -25,6 +26,9 @@ from lightning_shap.explanation.archive import merge, save
 from lightning_shap.explanation.join import interleave
 
 SIDE = 16
+FINE_DETAIL = "fine detail"
+PARTS = [part.name for part in list_parts()]
+MASKS = {part.name: part.mask for part in list_parts() if part.mask is not None}
 QUESTION = Question(batch_size=8)
 
 
@@ -92,7 +96,7 @@ def test_fine_detail_is_what_a_blur_by_a_32nd_of_the_side_takes_away():
 
 @pytest.mark.parametrize(
     ("part", "width"),
-    [("the outermost frame", 1 / 16), ("the border", 1 / 8), ("all but the middle", 3 / 16)],
+    [(name_border(1), 1 / 16), (name_border(2), 1 / 8), (name_border(3), 3 / 16)],
 )
 def test_what_runs_around_an_image_takes_the_stated_share_of_its_sides(part, width):
     mask = MASKS[part](64, 128)
@@ -120,6 +124,27 @@ def test_the_shares_of_an_additive_model_are_its_differences():
             if not np.isnan(whole):
                 assert np.isclose(whole, terms.sum())
                 assert np.isclose(decided[PARTS.index(part)], terms[mask(SIDE, SIDE)].sum())
+
+
+def test_what_changed_images_are_taken_for_is_kept():
+    labels = torch.arange(6) % 2
+    images = torch.full((6, 1, SIDE, SIDE), 0.2)
+    images[labels == 1, :, :4, :4] = 1
+    found = lightning_shap.explain(
+        Reads(lambda x: 0.5 - corner(x), corner), images, labels=labels, topk=2, max_evals=4
+    )
+    measure_swaps_among(
+        Reads(lambda x: 0.5 - corner(x), corner), found, images, replace(QUESTION, masker=0.0)
+    )
+    record, own = found.record, labels.numpy()
+    read, other = (PARTS.index(f"the {name} corner") for name in ("top left", "bottom right"))
+    assert (record.swap_rivals == 1 - own).all()
+    assert (record.swap_classes[:, read, EXCHANGED] == 1 - own).all()
+    assert (record.swap_classes[:, read, CARRIED] == own).all()
+    assert (record.swap_classes[:, read, REMOVED] == 0).all()  # an empty corner is of class 0
+    assert (record.swap_classes[:, other, EXCHANGED] == own).all()
+    assert (record.swap_classes[:, other, CARRIED] == 1 - own).all()
+    assert (record.swap_classes[:, other, REMOVED] == own).all()
 
 
 def test_of_a_single_output_both_classes_are_known():
@@ -196,7 +221,7 @@ def test_it_costs_the_stated_rows():
     found = lightning_shap.explain(model, images, labels=labels, topk=2, max_evals=4)
     rows.clear()
     measure_swaps_among(model, found, images, QUESTION)
-    assert sum(rows) == 6 * ROWS
+    assert sum(rows) == 6 * count_rows(list_parts())
 
 
 @pytest.mark.parametrize("side", [1, 2, 5, 9, 33])
@@ -234,6 +259,9 @@ def test_a_slice_and_an_archive_keep_them(tmp_path):
     together = interleave([found[::2], found[1::2]]).record
     assert np.array_equal(together.swaps, found.record.swaps, equal_nan=True)
     assert np.array_equal(together.swapped, found.record.swapped, equal_nan=True)
+    assert np.array_equal(kept.swap_classes, found.record.swap_classes)
+    assert found[1:3].record.swap_classes.shape == (2, len(PARTS), 3)
+    assert list(kept.swap_parts) == PARTS
     merged = merge([save(found[:1], tmp_path / "a.npz"), save(found[1:], tmp_path / "b.npz")], path)
     assert np.array_equal(lightning_shap.load(merged).record.swapped, kept.swapped, equal_nan=True)
 
@@ -244,7 +272,7 @@ def test_the_survey_says_what_decides_and_what_it_decides_elsewhere():
     images = torch.rand(60, 1, SIDE, SIDE, generator=random) / 4
     images[labels == 0, :, 4:8, 4:12] += 0.5
     images[labels == 2, :, 8:12, 4:12] += 0.5
-    frame = torch.from_numpy(MASKS["the outermost frame"](SIDE, SIDE))
+    frame = torch.from_numpy(MASKS[name_border(1)](SIDE, SIDE))
     images[labels == 1] = torch.where(frame, 0.9, images[labels == 1])
     model = Reads(
         lambda x: x[:, :, 4:8, 4:12],
@@ -253,7 +281,5 @@ def test_the_survey_says_what_decides_and_what_it_decides_elsewhere():
     )
     survey = ClassSummary([measured(model, images, labels)])
     first = survey.suspicions[0]
-    assert (first.label, first.place.name) == (1, "the outermost frame")
-    assert survey.lines[1].startswith(
-        "class 1: swapped between images, the outermost frame decides "
-    )
+    assert (first.label, first.part.name) == (1, name_border(1))
+    assert survey.lines[1].startswith(f"class 1: swapped between images, {name_border(1)} decides ")

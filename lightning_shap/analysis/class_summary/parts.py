@@ -1,0 +1,186 @@
+"""Parts of an image that may decide by themselves: places in it, and properties of the whole of it.
+
+A part is what one image can lend another: a function from images and others to the others with that
+part of the images. A place lends its pixels; a property lends its number, such as the mean colour.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from math import ceil
+
+import numpy as np
+import torch
+from scipy.fft import dct
+from torch.nn.functional import fold, pad, unfold
+from torchvision.transforms.functional import gaussian_blur
+
+from lightning_shap.analysis.metrics.where import CORNERS, border_mask, corner_mask
+
+GRID = 8  # cells a side that maps are reduced to, and lines of an image that are swapped
+FINE = 2 * GRID  # cells a side that places are drawn on
+EDGES = ("upper", "lower", "left", "right")
+WIDTHS = (1, 2, 3)  # of what runs around an image, in sixteenths of its sides
+DETAIL = 1 / 32  # of the image's side, at least a pixel: the blur that takes fine detail away
+BLOCK = 8  # pixels a side, as of JPEG, in which a spectrum is measured
+GAIN = 8.0  # by which a frequency is strengthened at most
+
+Mask = Callable[[int, int], np.ndarray]
+"""What shows where a place is, bool (H, W), of a height and a width."""
+
+Move = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""What puts a part of images (B, C, H, W) into others."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What images can exchange.
+
+    Attributes:
+        name: In words.
+        mask: Where it is; None for a property of the whole image.
+        carry: Puts it from images (B, C, H, W) into others.
+        is_inner: It lies where objects are, and not along the sides, where marks are.
+    """
+
+    name: str
+    mask: Mask | None
+    carry: Move
+    is_inner: bool = False
+
+    @property
+    def area(self) -> float:
+        """The share of the image that it has, all of it for a property."""
+        return 1.0 if self.mask is None else float(self.cells.mean())
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """Returns bool (FINE, FINE), where it is, none of a property."""
+        return np.zeros((FINE, FINE), bool) if self.mask is None else self.mask(FINE, FINE)
+
+
+def edge_mask(height: int, width: int, *edges: str, share: float = 1 / 8) -> np.ndarray:
+    """Returns bool (H, W), the border's part along some edges, of at least a pixel's width."""
+    down, across = (max(1, round(share * side)) for side in (height, width))
+    mask = np.zeros((height, width), bool)
+    rows = {"upper": slice(None, down), "lower": slice(height - down, None)}
+    columns = {"left": slice(None, across), "right": slice(width - across, None)}
+    for edge in edges:
+        mask[rows.get(edge, slice(None)), columns.get(edge, slice(None))] = True
+    return mask
+
+
+def line_mask(height: int, width: int, *, row: int | None = None, column: int = 0) -> np.ndarray:
+    """Returns bool (H, W), one of GRID rows or else columns, of at least a pixel's width."""
+    side, number = (width, column) if row is None else (height, row)
+    start = round(number * side / GRID)
+    lines = slice(start, max(start + 1, round((number + 1) * side / GRID)))
+    mask = np.zeros((height, width), bool)
+    mask[(slice(None), lines) if row is None else (lines, slice(None))] = True
+    return mask
+
+
+def make_place(name: str, mask: Mask, *, is_inner: bool = False) -> Part:
+    """Returns the part that lends its pixels."""
+    return Part(name, mask, partial(_carry_pixels, mask), is_inner)
+
+
+@cache
+def list_parts() -> tuple[Part, ...]:
+    """Returns what is exchanged between images."""
+    inner = range(1, GRID - 1)  # the outer lines are edges
+    masks: dict[str, Mask] = {
+        **{f"the {name} corner": partial(corner_mask, corner=name) for name in CORNERS},
+        **{f"the {name} edge": _along(name) for name in EDGES},
+        "the four corners": _mark_corners,
+        "the upper and lower edges": _along("upper", "lower"),
+        "the left and right edges": _along("left", "right"),
+        **{name_border(width): partial(border_mask, share=width / FINE) for width in WIDTHS},
+    }
+    lines: dict[str, Mask] = {
+        **{f"row {one + 1} of {GRID}": partial(line_mask, row=one) for one in inner},
+        **{f"column {one + 1} of {GRID}": partial(line_mask, column=one) for one in inner},
+    }
+    found = [make_place(name, mask) for name, mask in masks.items()]
+    found += [make_place(name, mask, is_inner=True) for name, mask in lines.items()]
+    found += [Part(name, None, carry) for name, carry in PROPERTIES.items()]
+    return tuple(found)
+
+
+def name_border(sixteenths: int) -> str:
+    """Returns what a border of such a width is called."""
+    return f"the border ({sixteenths}/{FINE} of each side)"
+
+
+def _mark_corners(height: int, width: int) -> np.ndarray:
+    marked: np.ndarray = np.logical_or.reduce([corner_mask(height, width, one) for one in CORNERS])
+    return marked
+
+
+def _along(*edges: str) -> Mask:
+    return lambda height, width: edge_mask(height, width, *edges)
+
+
+def _carry_pixels(mask: Mask, images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    place = torch.from_numpy(mask(*images.shape[-2:])).to(images.device)
+    return torch.where(place, images, others)
+
+
+def _carry_tint(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    return others + images.mean((2, 3), keepdim=True) - others.mean((2, 3), keepdim=True)
+
+
+def _carry_detail(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    return _blur(others) + (images - _blur(images))
+
+
+def _carry_spectrum(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Returns the others, each frequency as strong as in the images, but for the mean."""
+    (of_images, _), (of_others, whole) = (_transform_blocks(one) for one in (images, others))
+    strengths = [one.square().mean(dim=3, keepdim=True).sqrt() for one in (of_images, of_others)]
+    gain = _limit_gain(*strengths)
+    gain[:, :, 0] = 1
+    changed = (of_others * gain).flatten(0, 1).transpose(1, 2) @ _cosines(others)
+    blocks = changed.transpose(1, 2)
+    size = tuple(whole.shape[-2:])
+    joined = fold(blocks, size, BLOCK, stride=BLOCK).view_as(whole)
+    return joined[..., : others.shape[-2], : others.shape[-1]]
+
+
+PROPERTIES: Mapping[str, Move] = {
+    "tint and brightness": _carry_tint,
+    "fine detail": _carry_detail,
+    "sharpness and compression": _carry_spectrum,
+}
+"""What is one number or a few of the whole image, by its name."""
+
+
+def _limit_gain(wanted: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    return torch.where(there > 0, wanted / there, 1).clamp(max=GAIN)
+
+
+def _transform_blocks(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the cosine transform of blocks, (B, C, BLOCK**2, blocks), and what was cut in them.
+
+    That is the images, filled up to whole blocks.
+    """
+    beyond = [-side % BLOCK for side in images.shape[-2:]]
+    whole = pad(images, (0, beyond[1], 0, beyond[0]), mode="replicate")
+    blocks = unfold(whole.flatten(0, 1)[:, None], BLOCK, stride=BLOCK)
+    found = _cosines(images) @ blocks
+    return found.view(*images.shape[:2], BLOCK**2, -1), whole
+
+
+def _cosines(like: torch.Tensor) -> torch.Tensor:
+    """Returns the orthonormal cosine transform of a block, (BLOCK**2, BLOCK**2)."""
+    once = dct(np.eye(BLOCK), axis=0, norm="ortho")
+    return torch.from_numpy(np.kron(once, once)).to(like)
+
+
+def _blur(images: torch.Tensor) -> torch.Tensor:
+    """Returns the images (N, C, H, W) without their fine detail."""
+    side = min(images.shape[-2:])
+    sigma = max(1.0, DETAIL * side)
+    reach = min(ceil(3 * sigma), side - 1)  # a mirrored border is no wider than the image
+    blurred: torch.Tensor = gaussian_blur(images.float(), [2 * reach + 1] * 2, [sigma] * 2)
+    return blurred.to(images.dtype)

@@ -18,7 +18,7 @@ from lightning_shap.page.report import Pages
 
 GROWTH = 1.1  # a report is written anew once it has so many times the explanations
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-LOCAL = re.compile(r"(file|local):(//)?")  # Lightning normalises file:///logs to file:/logs
+LOCAL = re.compile(r"^(file|local):(//)?")  # Lightning normalises file:///logs to file:/logs
 
 
 class RunReport:
@@ -72,7 +72,7 @@ class RunReport:
         Raises:
             ArgumentError: If the folder is the address of another machine.
         """
-        place = find_path(folder)
+        place = find_local_path(folder)
         if place is None:
             raise ArgumentError("report", f"{folder} is no folder of this machine; give save_dir=")
         self._folder, self._title = place, name
@@ -114,9 +114,9 @@ class RunReport:
             number += 1
 
 
-def find_path(place: str) -> Path | None:
+def find_local_path(place: str) -> Path | None:
     """Returns the path of a place on this machine, None for an address of elsewhere."""
-    place = LOCAL.sub("", place, count=1) if LOCAL.match(place) else place
+    place = LOCAL.sub("", place)
     return None if "://" in place else Path(place)
 
 

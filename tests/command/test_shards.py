@@ -125,6 +125,17 @@ def test_the_last_of_several_processes_writes_the_file_of_one(
     assert sorted(os.listdir(tmp_path / "two")) == FILES
 
 
+def test_a_rank_that_is_no_number_is_said_in_one_sentence(everything, monkeypatch, capsys):
+    for name, value in {"RANK": "first", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        everything("out")
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "lightning-shap: error: RANK, WORLD_SIZE, LOCAL_RANK: got 'first', '2', '0'; torchrun and "
+        "srun set whole numbers"
+    )
+
+
 def test_while_another_process_is_at_work_nobody_joins_the_shards(everything, monkeypatch):
     place = []
     answer = job.answer

@@ -12,7 +12,7 @@ import numpy as np
 from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.explanation.record import Record
 from lightning_shap.isolation.signals import came_from_explanation
-from lightning_shap.page.run_report import RunReport, find_path
+from lightning_shap.page.run_report import RunReport, find_local_path
 from lightning_shap.pictures.saving import save
 from lightning_shap.training.configuration import Configuration
 from lightning_shap.training.failures import MOST_FAILURES
@@ -169,7 +169,7 @@ class Destinations:
         is_trial = len(loggers) < len(self.trainer.loggers)
         if self.asked.report and not is_trial:
             places.append(
-                _Place(REPORT, lambda: find_path(self._find_home()[0]), self._report_entry)
+                _Place(REPORT, lambda: find_local_path(self._find_home()[0]), self._report_entry)
             )
         if not places:
             say, why = (

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lightning_shap.page.run_report import find_path
+from lightning_shap.page.run_report import find_local_path
 
 # What stays free of a disk for the training's own logs and checkpoints.
 RESERVE = 32 * 2**20
@@ -46,7 +46,7 @@ def _find_names(logger: Any) -> list[str]:
 def find_folder(logger: Any) -> Path | None:
     """Returns where on this machine a logger keeps the files of this run, None if nowhere."""
     place = find_place(logger)
-    return None if place is None else find_path(place)
+    return None if place is None else find_local_path(place)
 
 
 def name_picture(folder: str | Path, key: str, step: int) -> Path:

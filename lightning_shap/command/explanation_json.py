@@ -1,9 +1,11 @@
 """``explanation.json``: what an archive says of each image, for people and scripts."""
 
+import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +19,45 @@ PREDICTIONS = 5  # of the highest classes; the archive has them all
 PACKAGES = ("lightning-shap", "torch", "timm", "shap", "numpy", "pillow")
 
 
-def describe_archive(path: Path, region: Sequence[float] | None = None) -> dict[str, Any]:
-    """Returns how an ``explanation.npz`` came about, then its images one by one.
+def write_json(archive: Path, path: Path, region: Sequence[float] | None = None) -> dict[str, Any]:
+    """Writes what an ``explanation.npz`` says, an image a line, so that lines can be searched.
 
     Args:
-        path: Of the archive.
+        archive: Of the explanation.
+        path: Where to.
         region: A box, of which each image says what it contributes to each explained output.
+
+    Returns:
+        What is said of all images, with their number as ``count``.
     """
-    with open_archive(path) as stored:
+    with open_archive(archive) as stored:
         record, more = stored.record, stored.about["more"]
         files, explained = stored.read("files"), stored.read("output_indexes")
     verdicts = record.judge()
-    places = [{}] * len(files) if region is None else _describe_places(path, region)
-    return {
+    about = {
         **more,
         "accuracy": measure_accuracy(record),
         "evaluations": int(record.evaluations.sum()),
         "seconds": record.seconds,
         "model_seconds": record.model_seconds,
         "versions": _list_versions(),
-        "images": [
-            {
-                "file": str(file),
-                **_describe_image(record, verdicts, row, explained[row]),
-                **places[row],
-            }
-            for row, file in enumerate(files)
-        ],
     }
+    places = repeat({}) if region is None else _describe_places(archive, region)
+    with path.open("wb") as file:
+        file.write(encode_json(about, indent=2).removesuffix(b"\n}") + b',\n  "images": [')
+        for row, (name, place) in enumerate(zip(files, places, strict=False)):
+            image = _describe_image(record, verdicts, row, explained[row])
+            line = encode_json({"file": str(name), **image, **place})
+            file.write((b",\n    " if row else b"\n    ") + line)
+        file.write(b"\n  ]\n}\n")
+    return {**about, "count": len(files)}
+
+
+def encode_json(content: dict[str, Any], indent: int | None = None) -> bytes:
+    """Returns JSON that any reader of it takes, whatever is in names."""
+    text = json.dumps(content, ensure_ascii=False, indent=indent, allow_nan=False)
+    # A name that is not UTF-8 becomes an escape of JSON's own, which reads as the same name.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def measure_accuracy(record: Record) -> float | None:
@@ -74,14 +87,13 @@ def _describe_image(
     }
 
 
-def _describe_places(path: Path, region: Sequence[float]) -> list[dict[str, Any]]:
-    """Returns what a box contributes, with a number for each explained output of an image."""
-    found = [block.region(region) for block in ArchiveBlocks(path)]
-    return [
-        {"region": {name: _list_finite(part) for name, part in vars(each.pick(row)).items()}}
-        for each in found
-        for row in range(len(each.value))
-    ]
+def _describe_places(path: Path, region: Sequence[float]) -> Iterator[dict[str, Any]]:
+    """Yields what a box contributes, with a number for each explained output of an image."""
+    for block in ArchiveBlocks(path):
+        found = block.region(region)
+        for row in range(len(found.value)):
+            parts = vars(found.pick(row)).items()
+            yield {"region": {name: _list_finite(part) for name, part in parts}}
 
 
 def _list_finite(numbers: np.ndarray | None) -> list[float | None] | None:

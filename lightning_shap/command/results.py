@@ -1,12 +1,11 @@
 """The results of the command: what is written of an archive."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_shap.command.explanation_json import describe_archive
+from lightning_shap.command.explanation_json import encode_json, write_json
 from lightning_shap.command.untrusted import clean
 from lightning_shap.explanation.archive import ArchiveBlocks, load, open_archive, read_look
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -25,7 +24,7 @@ class Results:
     """The results of one archive.
 
     Attributes:
-        content: That of its JSON file, None where there is none.
+        content: What its JSON file says of all images, None where there is none.
         classes: Lines that say what the model looks at in each class, where that is asked for.
         failure: The error that ended the writing, if one did. The rest is kept all the same:
             explaining takes minutes, and drawing can be done again.
@@ -40,8 +39,8 @@ def write_results(job: "Job", archive: Path) -> Results:
     """Writes what is asked for beside an archive."""
     results, asked = Results(), job.options.results
     try:
-        results.content = describe_archive(archive, asked.region)
-        _dump(results.content, archive.with_suffix(".json"))
+        path = archive.with_suffix(".json")
+        results.content = write_json(archive, path, asked.region)
         shown = load(archive, rows=min(PICTURE_ROWS, max(1, PICTURE_BYTES // job.bytes_per_image)))
         _draw(job, shown, archive.with_suffix(".png"))
         if asked.report:
@@ -51,12 +50,6 @@ def write_results(job: "Job", archive: Path) -> Results:
     except Exception as error:  # whatever fails here, the archive is worth keeping
         results.failure = error
     return results
-
-
-def _dump(content: dict[str, Any], path: Path) -> None:
-    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-    # A name that is not UTF-8 becomes an escape of JSON's own, which reads as the same name.
-    path.write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def _draw(job: "Job", shown: ImageExplanation, path: Path) -> None:
@@ -91,5 +84,6 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
     save(picture, archive.with_name("classes.png"))
     with open_archive(archive) as stored:
         files = stored.read("files").tolist()
-    _dump(summary.plain | {"files": files}, archive.with_name("classes.json"))
+    content = encode_json(summary.plain | {"files": files}, indent=2)
+    archive.with_name("classes.json").write_bytes(content + b"\n")
     return [clean(line, 1000) for line in summary.lines[1:]]

@@ -69,7 +69,7 @@ def _print_summary(job: Job, results: Results) -> None:
     directory, content = job.places.output, results.content
     lines = []
     if content is not None:
-        count, known = len(content["images"]), content["accuracy"]
+        count, known = content["count"], content["accuracy"]
         right = "" if known is None else f", {round(known * count)} of them classified rightly"
         lines.append(
             f"Explained {count} of {len(job.images.names)} images{right}, "

@@ -2,28 +2,34 @@
 
 A shard is a run of the images in their order. Each is explained for itself and written to its own
 files, so that whatever ends a run early costs no more than the shards it was at. Of the processes
-that torchrun or SLURM started each explains its share, and whichever ends last joins all of them.
+that torchrun or SLURM started each explains its share, helps the others once that is done, and
+whichever ends last joins all of them.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from lightning_shap.command.data.reading import check_any
+from lightning_shap.command.claims import Claims
+from lightning_shap.command.data.reading import PreparedImages, check_any
 from lightning_shap.command.processes import find_rank
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import save
 from lightning_shap.explanation.atomic import open_regular, remove_work, replace_whole, work_folder
+from lightning_shap.explanation.explanation import ImageExplanation
 
 if TYPE_CHECKING:
     from lightning_shap.command.job import Job
+
+Done = TypeVar("Done")
 
 SHARD_IMAGES = 16
 SHARD_BYTES = 2**26  # of attributions
@@ -95,23 +101,66 @@ def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
 
 
 def _explain_missing(job: "Job", folder: Path, numbers: list[list[int]]) -> None:
-    """Explains the shards of this process that an earlier run did not get to."""
-    rank, processes, _ = find_rank()
+    """Explains the shards that nobody has explained yet, and nobody else is at.
+
+    While one is explained, the next is read and the one before is written.
+    """
     alone = len(numbers) == 1  # then the bar counts rows, else shards
     job.model.module.to(job.device)
-    for shard in tqdm(
-        range(rank, len(numbers), processes),
-        disable=alone or rank > 0 or not job.options.explanation.progress,
-    ):
-        receipt, order = _find_receipt(folder, shard), numbers[shard]
-        if receipt.exists():
+    rank, processes, _ = find_rank()
+    hidden = alone or rank > 0 or not job.options.explanation.progress
+    writing: Future[None] | None = None
+    with Claims(folder / "claims", rank, processes) as claims, ThreadPoolExecutor(2) as beside:
+        taken = _take(claims, folder, len(numbers))
+        taken = tqdm(taken, disable=hidden, total=-(-len(numbers) // processes))
+        for shard, reading in _submit_ahead(beside, taken, lambda shard: job.read(numbers[shard])):
+            read = reading.result()
+            explanation = job.explain(read, progress=alone) if read.indices else None
+            if writing is not None:
+                writing.result()
+            receipt = _find_receipt(folder, shard)
+            writing = beside.submit(_write, job, receipt, read, explanation)
+        if writing is not None:
+            writing.result()
+
+
+def _write(
+    job: "Job", receipt: Path, read: PreparedImages, explanation: ImageExplanation | None
+) -> None:
+    if explanation is not None:
+        save(explanation, receipt.with_suffix(".npz"), files=job.list_files(read.indices))
+    with replace_whole(receipt) as partial:
+        partial.write_text(json.dumps(read.skipped), encoding="utf-8")
+
+
+def _take(claims: Claims, folder: Path, shards: int) -> Iterator[int]:
+    """Yields the shards that this process is to explain: its share, then what is left of others'.
+
+    It helps those alone that are at work: one that has yet to begin would find nothing, and begin
+    all of it anew. Where the file system has no locks, each process explains its own share.
+    """
+    rank, processes, _ = find_rank()
+    mine = range(rank, shards, processes)
+    others = [shard for shard in reversed(range(shards)) if shard not in mine]
+    for shard in (*mine, *others):
+        if shard not in mine and not claims.is_at_work(shard % processes):
             continue
-        read = job.read(order)
-        if read.indices:
-            explanation = job.explain(read, progress=alone)
-            save(explanation, receipt.with_suffix(".npz"), files=job.list_files(read.indices))
-        with replace_whole(receipt) as partial:
-            partial.write_text(json.dumps(read.skipped), encoding="utf-8")
+        if claims.take(shard) is not False and not _find_receipt(folder, shard).exists():
+            yield shard
+
+
+def _submit_ahead(
+    pool: ThreadPoolExecutor, items: Iterable[int], work: Callable[[int], Done]
+) -> Iterator[tuple[int, "Future[Done]"]]:
+    """Yields items with the work on them, which begins while the one before is in use."""
+    before: tuple[int, Future[Done]] | None = None
+    for item in items:
+        begun = item, pool.submit(work, item)
+        if before is not None:
+            yield before
+        before = begun
+    if before is not None:
+        yield before
 
 
 def _deal(job: "Job") -> list[list[int]]:

@@ -18,7 +18,7 @@ from PIL import Image
 
 import lightning_shap
 from lightning_shap import load
-from lightning_shap.command.explanation_json import describe_archive
+from lightning_shap.command.explanation_json import write_json
 from lightning_shap.command.main import main
 from lightning_shap.command.options import Explanation
 from lightning_shap.command.parser import parse
@@ -306,12 +306,24 @@ def test_values_are_named_as_asked_for(tmp_path, run):
     assert written["images"][0]["predictions"][0]["name"] == "age"
 
 
+def write_and_read(archive, folder):
+    about = write_json(archive, folder / "written.json")
+    text = (folder / "written.json").read_text(encoding="utf-8")
+    written = json.loads(text)
+    assert about == {name: part for name, part in written.items() if name != "images"} | {
+        "count": len(written["images"])
+    }
+    lines = [line.rstrip(",") for line in text.splitlines() if line.startswith('    {"file"')]
+    assert [*map(json.loads, lines)] == written["images"]
+    return written
+
+
 def test_several_true_classes_are_reported_as_lists(tmp_path):
     images, several = torch.rand(3, 3, 32, 32), [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
     settings = {"multi_label": True, "class_names": ["a", "b", "c"], "max_evals": 4, "topk": 1}
     explanation = explain(network(), images, labels=several, **settings)
     path = save(explanation, tmp_path / "explanation.npz", files=np.array(["1", "2", "3"]))
-    written = describe_archive(path)
+    written = write_and_read(path, tmp_path)
     assert [image["label"] for image in written["images"]] == [[0, 2], [], [1]]
     assert [image["class"] for image in written["images"]] == [["a", "c"], [], ["b"]]
     exact = ((explanation.record.probabilities > 0.5) == np.array(several)).all(1)
@@ -424,7 +436,8 @@ def test_a_summary_is_written_beside_the_explanation(layout, tmp_path, capsys):
     assert {one["class"] for one in content["classes"]} == {"bébé ours", "cat", "dög"}
     assert (out / "classes.png").exists()
     assert "\nclasses  " in capsys.readouterr().out
-    assert describe_archive(out / "explanation.npz")["settings"]["explanation"]["max_evals"] == 8
+    written = write_and_read(out / "explanation.npz", tmp_path)
+    assert written["settings"]["explanation"]["max_evals"] == 8
     record = load(out / "explanation.npz").record
     assert record.follows_image
     assert record.swaps is not None

@@ -10,6 +10,7 @@ from finished_model import class_folders, flags, network, weights_in
 
 import lightning_shap
 from lightning_shap.command import job, shards
+from lightning_shap.command.claims import Claims
 from lightning_shap.command.main import main
 from lightning_shap.explanation.atomic import work_folder
 
@@ -123,6 +124,55 @@ def test_the_last_of_several_processes_writes_the_file_of_one(
     assert np.array_equal(one.output_indexes, two.output_indexes)
     assert np.abs(one.values - two.values).max() <= 1e-5 * np.abs(one.values).max()
     assert sorted(os.listdir(tmp_path / "two")) == FILES
+
+
+class Claimed:
+    """Claims of three processes, of which this is the first and the last has not begun."""
+
+    def __init__(self, *of_others):
+        self.of_others = of_others
+
+    def is_at_work(self, rank):
+        return rank == 1
+
+    def take(self, piece):
+        return piece not in self.of_others
+
+
+def test_a_free_process_takes_what_is_left_to_those_that_are_at_work(tmp_path, monkeypatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "000006.json").touch()  # explained
+    taken = [*shards._take(Claimed(1, 7), tmp_path, 11)]
+    assert taken == [0, 3, 9, 10, 4]
+
+
+KEEPER = """
+import sys
+from pathlib import Path
+from lightning_shap.command.claims import Claims
+
+with Claims(Path(sys.argv[1]), rank=1, processes=2) as claims:
+    print(claims.take(5), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.integration
+def test_what_another_process_has_claimed_is_free_once_it_ends(tmp_path):
+    with Claims(tmp_path / "claims", rank=0, processes=2) as claims:
+        assert not claims.is_at_work(1)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(
+            [sys.executable, "-c", KEEPER, tmp_path / "claims"], **pipes
+        ) as other:
+            assert other.stdout.readline() == b"True\n"
+            assert claims.is_at_work(1)
+            assert not claims.take(5)
+            assert claims.take(4)
+            other.kill()
+        assert not claims.is_at_work(1)
+        assert claims.take(5)
 
 
 def test_a_rank_that_is_no_number_is_said_in_one_sentence(everything, monkeypatch, capsys):

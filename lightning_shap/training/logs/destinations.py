@@ -33,6 +33,7 @@ from lightning_shap.training.logs.loggers import (
     Text,
     is_dummy,
     log_entry,
+    log_report,
 )
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.moment import Moment
@@ -48,6 +49,7 @@ class _Place:
         name: What messages call it.
         folder: Returns where it writes on this machine, None if nowhere.
         write: Takes an entry; returns what it has no place for.
+        keep: Takes the report, by the tag and the file.
         settings: What it was last told of the settings.
         failures: How many explanations in a row it has failed to take.
         warned: A message has named what is wrong with it.
@@ -56,6 +58,7 @@ class _Place:
     name: str
     folder: Callable[[], Path | None]
     write: Callable[[Entry], str | None]
+    keep: Callable[[str, Path], None] = lambda tag, page: None
     settings: str = ""
     failures: int = 0
     warned: bool = False
@@ -154,6 +157,9 @@ class Destinations:
         if self.asked.report:
             reports = [place for place in self._places if place.name == REPORT]
             self._write_to(reports, lambda place: self._report.finish())
+            page = self._report.place
+            if page is not None:
+                self._write_to(self._places, lambda place: place.keep(self.asked.tag, page))
 
     @cached_property
     def _places(self) -> list[_Place]:
@@ -162,7 +168,8 @@ class Destinations:
         places = []
         for number, (logger, kind) in enumerate(zip(loggers, kinds, strict=True)):
             name = kind if kinds.count(kind) == 1 else f"{kind} (loggers[{number}])"
-            places.append(_Place(name, partial(find_folder, logger), partial(log_entry, logger)))
+            taken = partial(log_entry, logger), partial(log_report, logger)
+            places.append(_Place(name, partial(find_folder, logger), *taken))
         if self.asked.save_dir is not None:
             folder = Path(self.asked.save_dir)
             places.append(_Place("save_dir", lambda: folder, partial(_save, folder)))

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -113,6 +114,33 @@ def log_entry(logger: Any, entry: Entry) -> str | None:
     names = [kind.__name__ for kind in type(logger).__mro__]
     write = next((_BY_NAME[name] for name in names if name in _BY_NAME), _log_to_stranger)
     return write(logger, entry)
+
+
+def log_report(logger: Any, tag: str, page: Path) -> None:
+    """Gives a service the interactive report of a run; loggers that write files have it there.
+
+    Args:
+        logger: Any logger of Lightning's, or of its kind.
+        tag: Under which it is logged.
+        page: An HTML file.
+
+    Raises:
+        Exception: Whatever the logger raises.
+    """
+    names = [kind.__name__ for kind in type(logger).__mro__]
+    key = f"{tag}/report"
+    if "WandbLogger" in names:
+        import wandb
+
+        logger.log_metrics({key: wandb.Html(str(page), inject=False)})
+    elif "MLFlowLogger" in names:
+        logger.experiment.log_artifact(logger.run_id, str(page), tag)
+    elif "CometLogger" in names:
+        logger.experiment.log_asset(str(page), file_name=f"{key}.html")
+    elif {"LitLogger", "LightningLogger"} & {*names}:
+        from litlogger import File
+
+        logger.experiment[key] = File(str(page))
 
 
 def is_dummy(logger: Any) -> bool:

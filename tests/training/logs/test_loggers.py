@@ -43,7 +43,7 @@ def fit(tmp_path, monkeypatch):
 
     def train(logger, other_tag=None):
         given = {"samples": tiny_data(2).tensors, "max_evals": 6, "on_error": "raise"}
-        ours = [ShapCallback(save_dir="pictures", **given)]
+        ours = [ShapCallback(save_dir="pictures", report=True, **given)]
         if other_tag is not None:
             ours.append(ShapCallback(tag=other_tag, every_n_epochs=0, **given))
         trainer = tiny_trainer(tmp_path, *ours, logger=logger)
@@ -60,6 +60,12 @@ def pixels(file):
 
 def equal(pictures, others):
     return len(pictures) == len(others) and all(map(np.array_equal, pictures, others))
+
+
+def is_report(content):
+    """Compares with the report beside the pictures."""
+    with open("pictures/shap.html", "rb") as file:
+        return content == file.read()
 
 
 def records(content):
@@ -106,6 +112,9 @@ def test_weights_and_biases(fit, tmp_path):
     assert not list(folder.rglob("*.table.json"))
     final = [row for row in rows if "shap_final/seconds" in row]
     assert [(row["trainer/global_step"], row["epoch"]) for row in final] == [(9, 1)]
+    (page,) = (folder / "files").rglob("*.html")
+    assert "shap/report" in str(page)
+    assert is_report(page.read_bytes())
 
 
 @pytest.mark.filterwarnings("ignore:MLFlow only allows")  # Lightning's, of names of numbers
@@ -128,6 +137,7 @@ def test_mlflow(fit, tmp_path):
     assert [step for step, _ in found] == [-1, 4, 9]
     assert equal([pixels(path) for _, path in found], pictures)
     assert "| max_evals | 6 |" in (folder / "shap/settings.md").read_text()
+    assert is_report((folder / "shap/shap.html").read_bytes())
     assert len(list((folder / "images").glob("gr__e_ 2~attributions+*.png"))) == 1
 
 
@@ -155,6 +165,10 @@ def test_comet(fit, tmp_path, monkeypatch):
     assert equal([pixels(io.BytesIO(content)) for *_, content in ours], pictures)
     (settings,) = [content for _, named, content in found if named.get("name") == "shap/settings"]
     assert "| max_evals | 6 |" in settings.decode()
+    (page,) = [
+        content for about, _, content in found if about.get("fileName") == "shap/report.html"
+    ]
+    assert is_report(page)
 
 
 @pytest.fixture

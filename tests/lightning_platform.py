@@ -16,12 +16,13 @@ class Platform:
     Attributes:
         address: Where it is served.
         media: What was created of pictures and texts, with the ``bytes`` that were uploaded.
+        files: The bytes of all that was uploaded, by their paths.
         values: The values of each metric, as (step, value).
         unknown: Requests that it knows no answer to.
     """
 
     def __init__(self):
-        self.media, self.values, self.unknown = [], {}, []
+        self.media, self.files, self.values, self.unknown = [], {}, {}, []
         self._stream = None
         platform = self
 
@@ -112,6 +113,7 @@ class Platform:
         return 200, {"results": [{"urls": [{"url": f"{self.address}/storage/{blob['path']}"}]}]}
 
     def store(self, body, content, path):
+        self.files[path] = content
         for media in self.media:
             if media["path"] == path:
                 media["bytes"] = content
@@ -132,6 +134,7 @@ ROUTES = {
     ("PUT", "/v1/projects/space/logger-metrics/stream"): "append",
     ("POST", "/v1/projects/space/metrics-streams/stream/media"): "new_media",
     ("PUT", "/v1/projects/space/metrics-streams/stream/media/.*"): "nothing",
+    ("POST", "/v1/projects/space/metrics-streams/stream/logger-artifacts"): "nothing",
     ("POST", "/v1/projects/space/artifacts/blobs"): "blobs",
     ("PUT", "/storage/(.*)"): "store",
 }

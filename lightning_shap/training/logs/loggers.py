@@ -128,19 +128,19 @@ def log_report(logger: Any, tag: str, page: Path) -> None:
         Exception: Whatever the logger raises.
     """
     names = [kind.__name__ for kind in type(logger).__mro__]
-    key = f"{tag}/report"
+    name = f"{tag}/report"
     if "WandbLogger" in names:
         import wandb
 
-        logger.log_metrics({key: wandb.Html(str(page), inject=False)})
+        logger.log_metrics({name: wandb.Html(str(page), inject=False)})
     elif "MLFlowLogger" in names:
         logger.experiment.log_artifact(logger.run_id, str(page), tag)
     elif "CometLogger" in names:
-        logger.experiment.log_asset(str(page), file_name=f"{key}.html")
+        logger.experiment.log_asset(str(page), file_name=f"{name}.html")
     elif {"LitLogger", "LightningLogger"} & {*names}:
         from litlogger import File
 
-        logger.experiment[key] = File(str(page))
+        logger.experiment[f"{name}.html"] = File(str(page))
 
 
 def is_dummy(logger: Any) -> bool:

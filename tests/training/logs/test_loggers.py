@@ -210,3 +210,5 @@ def test_litlogger(fit, tmp_path, monkeypatch):
     assert "| max_evals | 6 |" in settings.decode()
     assert [step for step, _ in platform.values["shap/seconds"]] == [0, 4, 9]
     assert [step for step, _ in platform.values["shap_final/seconds"]] == [9]
+    (page,) = [path for path in platform.files if path.endswith("/shap/report.html")]
+    assert is_report(platform.files[page])

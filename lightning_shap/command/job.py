@@ -18,11 +18,12 @@ from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.options import Explanation, Options
 from lightning_shap.command.paths import Places
 from lightning_shap.command.untrusted import clean
+from lightning_shap.engine import maskers
 from lightning_shap.engine.answer import answer
 from lightning_shap.engine.class_names import find_class_names
 from lightning_shap.engine.model_call import ModelCall
 from lightning_shap.engine.outputs import find_logits
-from lightning_shap.engine.question import Question
+from lightning_shap.engine.question import Known, Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -101,7 +102,10 @@ class Job:
         labels = None if self.images.labels is None else self.images.labels[read.indices]
         shows = self.question.progress if progress else False
         question = replace(self.question, labels=labels, progress=shows)
-        explanation = answer(network, read.images, question)
+        pool = None
+        if question.masker == maskers.SAMPLES:  # the same for all shards
+            pool = torch.cat([read.images, self.read(self.order[: maskers.DRAWS + 1]).images])
+        explanation = answer(network, read.images, question, Known(pool=pool))
         if read.partners is not None:
             from lightning_shap.analysis.class_summary.swaps import measure_swaps
 

@@ -89,8 +89,8 @@ class Explanation:
             targets nor topk: all classes, or the four highest where there are more than ten.
         against: Explain why one class rather than another; runner-up for each image's highest
             other, or the number of a class.
-        masker: What absent regions show: blur, blur(kw,kh) in pixels (width first), mean or a
-            number.
+        masker: What absent regions show: blur, blur(kw,kh) in pixels (width first), mean, samples
+            (other images, in turn), inpaint_telea, inpaint_ns or a number.
         grid: Patches of kernel, a side or rows and columns; else as many as the budget resolves.
         regions: boxes for SHAP's rectangles, or the patches of kernel; image for regions that
             follow the image. Boxes where not given.

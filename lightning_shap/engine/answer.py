@@ -10,7 +10,7 @@ import torch
 from lightning_shap.engine.class_names import find_class_names, find_task, name_classes
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.incoming import check_layout, check_model, read_backgrounds, read_images
-from lightning_shap.engine.maskers import describe, paint_background
+from lightning_shap.engine.maskers import describe, paint_backgrounds
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.engine.outputs import NAMES, Output, make_probabilities
 from lightning_shap.engine.progress import count_rows
@@ -18,6 +18,7 @@ from lightning_shap.engine.question import Known, Question
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions
 from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.returned import Returned
+from lightning_shap.engine.sampled_game import SampledGame
 from lightning_shap.engine.targets import choose_rivals, choose_targets
 from lightning_shap.engine.truth import find_returns, hint_at_several, keep_labels, read_labels
 from lightning_shap.explanation.classes import Classes, Returns
@@ -64,10 +65,17 @@ def answer(
 
     with count_rows(question.progress, len(images) * question.max_evals) as advance:
         seed_all(question.seed)
-        game = CoalitionGame(
+        backgrounds = paint_backgrounds(
+            question.masker,
+            images,
+            rows=question.max_evals,
+            seed=question.seed,
+            pool=known.pool,
+        )
+        game = SampledGame(
             model,
             images,
-            paint_background(question.masker, images),
+            backgrounds,
             output=output,
             returns=question.returns,
             multi_label=multi_label,
@@ -122,7 +130,7 @@ def answer(
             chosen,
             base,
             ends,
-            max_evals=question.max_evals,
+            max_evals=question.max_evals // len(backgrounds),
             seed=question.seed,
             **options,
         )

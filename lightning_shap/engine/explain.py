@@ -68,8 +68,10 @@ def explain(
             have several. With ``topk`` they are explained first, before the highest others; they
             are kept for the pictures. Of outputs that are values, the true values, (N,) or (N, K).
         masker: What absent regions show: ``"blur"`` (4/7 of the sides), ``"blur(kw,kh)"`` in
-            pixels (width first, as in shap), ``"mean"`` (the image's mean colour), a number, a
-            tensor (C, H, W) or (N, C, H, W), or a function of the images.
+            pixels (width first, as in shap), ``"mean"`` (the image's mean colour), ``"samples"``
+            (four other images in turn, over which outputs are averaged, as many coalitions fewer),
+            shap's ``"inpaint_telea"`` or ``"inpaint_ns"`` (from what is around them; needs OpenCV),
+            a number, a tensor (C, H, W) or (N, C, H, W), or a function of the images.
         grid: Patches of ``"kernel"``, a side or (rows, columns); None for what the budget resolves.
         regions: Of ``"partition"``, ``"boxes"`` for SHAP's halved rectangles, ``"image"`` for a
             tree of regions that follow the image; of ``"kernel"``, ``"boxes"`` for patches,

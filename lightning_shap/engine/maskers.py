@@ -1,4 +1,4 @@
-"""Maskers paint absent regions: as a blur, the mean colour, a constant or a background."""
+"""Maskers paint absent regions: as a blur, a colour, a background, other images or inpainted."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lightning_shap.engine.incoming import all_finite, strip_class
+from lightning_shap.engine.inpainting import INPAINTING, Inpainting, check_inpainting
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame, show
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
@@ -18,6 +19,50 @@ MaskerLike = str | float | torch.Tensor | Masker
 
 # SHAP's image examples blur 224 px photographs with a kernel of 128: the same share of any image.
 BLUR_SHARE = 4 / 7
+
+SAMPLES = "samples"
+NAMES = "'blur', 'blur(kw,kh)', 'mean', 'samples', 'inpaint_telea', 'inpaint_ns'"
+ROWS_PER_DRAW = 20
+DRAWS = 4  # of other images, over which the outputs of every coalition are averaged
+
+
+def paint_backgrounds(
+    masker: MaskerLike,
+    images: torch.Tensor,
+    *,
+    rows: int,
+    seed: int,
+    pool: torch.Tensor | None = None,
+) -> list[torch.Tensor | Inpainting]:
+    """Returns what absent pixels show: one background, or of ``"samples"`` several in turn.
+
+    Args:
+        masker: As :func:`paint_background` takes it, a key of :data:`.inpainting.INPAINTING`, or
+            ``"samples"`` for other images.
+        images: Float tensor (N, C, H, W).
+        rows: Evaluations of an image; with few of them there are fewer backgrounds.
+        seed: Chooses other images, by their places.
+        pool: Images (P, C, H, W) to choose them from, these among them; these alone where None.
+
+    Raises:
+        ArgumentError: As :func:`paint_background`, or if there is no other image.
+    """
+    if isinstance(masker, str) and masker in INPAINTING:
+        return [Inpainting(masker)]
+    if not isinstance(masker, str) or masker != SAMPLES:
+        return [paint_background(masker, images)]
+    pool = images if pool is None else strip_class(pool).to(images)
+    if len(pool) < 2:
+        raise ArgumentError(
+            "masker",
+            "'samples' of one image would be itself; give two images or more, or a tensor of one "
+            "that absent regions show",
+        )
+    # By places in the pool, so that it does not matter which of them are explained together.
+    own = [int((pool == image).flatten(1).all(1).int().argmax()) for image in images]
+    others = 1 + np.random.default_rng(seed).permutation(len(pool) - 1)
+    shifts = others[: max(1, min(DRAWS, rows // ROWS_PER_DRAW))].tolist()
+    return [pool[[(place + shift) % len(pool) for place in own]] for shift in shifts]
 
 
 def paint_background(masker: MaskerLike, images: torch.Tensor) -> torch.Tensor:
@@ -65,20 +110,29 @@ def check_masker(masker: Any) -> None:
         TypeError: If it is of another kind.
     """
     if isinstance(masker, str):
-        _read_kernel(masker, (1, 1))
+        check_inpainting(masker)
+        if is_painted(masker):
+            _read_kernel(masker, (1, 1))
     elif isinstance(masker, (bool, type)) or not (
         isinstance(masker, (Real, torch.Tensor)) or callable(masker)
     ):
         raise ArgumentTypeError(
             "masker",
-            f"got {show(masker)}; give 'blur', 'blur(kw,kh)', 'mean', a number, "
-            "a tensor (C, H, W) or (N, C, H, W), or a function of the images",
+            f"got {show(masker)}; give {NAMES}, a number, a tensor (C, H, W) or "
+            "(N, C, H, W), or a function of the images",
         )
+
+
+def is_painted(masker: Any) -> bool:
+    """Returns whether a masker paints one background, whatever is present of an image."""
+    return not isinstance(masker, str) or masker not in (SAMPLES, *INPAINTING)
 
 
 def describe(masker: Any, images: torch.Tensor) -> str:
     """Returns the masker in a few words, as a picture's caption says it."""
     if isinstance(masker, str):
+        if not is_painted(masker):
+            return masker
         kernel = _read_kernel(masker, images.shape[-2:])
         return masker if kernel is None else f"blur({kernel[0]},{kernel[1]})"
     if isinstance(masker, Real):
@@ -139,20 +193,23 @@ def _read_kernel(name: str, size: Sequence[int]) -> tuple[int, int] | None:
     if match is None:
         raise ArgumentError(
             "masker",
-            f"unknown {name!r}; give 'blur', 'blur(kw,kh)' with a kernel of 1 to 9999 whole pixels "
-            "a side, 'mean', a number or a tensor",
+            f"unknown {name!r}; give {NAMES}, with a kernel of 1 to 9999 whole pixels a side, a "
+            "number or a tensor",
         )
     return int(match[1]), int(match[2])
 
 
 def blend(
-    images: torch.Tensor, backgrounds: torch.Tensor, owners: np.ndarray, present: torch.Tensor
+    images: torch.Tensor,
+    backgrounds: torch.Tensor | Inpainting,
+    owners: np.ndarray,
+    present: torch.Tensor,
 ) -> torch.Tensor:
     """Returns images where they are present, and their backgrounds elsewhere, (R, C, H, W).
 
     Args:
         images: (N, C, H, W).
-        backgrounds: Likewise.
+        backgrounds: Likewise, or what makes them of what is present.
         owners: int (R,), which image each row is of; rows that follow one another are fast.
         present: bool (R, C or 1, H, W).
     """
@@ -163,5 +220,10 @@ def blend(
         # All rows of an image at once, without a copy of it for each. A blend is exact at weights
         # of 0 and 1, and on a CPU several times as fast as `where`.
         image, rows = int(owners[start]), slice(start, stop)
-        torch.lerp(backgrounds[image], images[image], weights[rows], out=shown[rows])
+        painted = (
+            backgrounds.fill(images[image], present[rows])
+            if isinstance(backgrounds, Inpainting)
+            else backgrounds[image]
+        )
+        torch.lerp(painted, images[image], weights[rows], out=shown[rows])
     return shown

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from lightning_shap.engine.maskers import MaskerLike, check_masker
+from lightning_shap.engine.maskers import MaskerLike, check_masker, is_painted
 from lightning_shap.engine.methods.registry import (
     METHODS,
     REMOVED,
@@ -180,6 +180,13 @@ class Question:
                     name, f"{self.method!r} has none; give it with method={others} only"
                 )
 
+        if not METHODS[self.method].has_regions and not is_painted(self.masker):
+            raise ArgumentError(
+                "masker",
+                f"{self.masker!r} shows what depends on the coalition, and {self.method!r} has "
+                "none; give 'blur', 'mean', a number or a tensor, or backgrounds='samples'",
+            )
+
     def _check_topk(self) -> None:
         """Refuses so many classes where they cannot be ranked, or were given themselves."""
         if self.topk is None:
@@ -206,6 +213,7 @@ class Known:
         returned: What was seen of the model's outputs before, which takes in what is seen now.
         data: The images as the explanation is to keep them, (N, H, W, C); copied where None.
         trees: The trees of images that were explained before.
+        pool: The images that the masker ``"samples"`` chooses from; these themselves where None.
     """
 
     labels: FoundLabels | None = None
@@ -213,6 +221,7 @@ class Known:
     returned: Returned | None = None
     data: np.ndarray | None = None
     trees: ImageTrees | None = None
+    pool: torch.Tensor | None = None
 
 
 def _check_progress(progress: Any) -> None:

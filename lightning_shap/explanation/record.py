@@ -132,8 +132,10 @@ class Record:
         """
         if self.clear is None:
             return np.zeros(len(self.regions), dtype=bool)
-        found: np.ndarray = np.log2(self.evaluations) >= self.regions
-        return found
+        enough: np.ndarray = np.log2(self.evaluations) >= self.regions
+        if self.relative_error is None:  # of a file that does not say
+            return enough
+        return enough & (self.relative_error == 0).all(axis=1)
 
     def sum_maps(self, indexes: np.ndarray) -> np.ndarray:
         """Returns what the maps of some outputs (N, K') add up to, float64; see ``against``."""

@@ -63,8 +63,9 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
         against: Explain instead why the first of these classes rather than another: "runner-up" for
             the highest other, or the number of a class.
         masker: What absent regions show: "blur" (4/7 of the sides), "blur(kw,kh)" with a kernel of
-            so many pixels (width first, as in shap), "mean" (the image's mean colour) or a number,
-            which is a value of the pixels as the model receives them.
+            so many pixels (width first, as in shap), "mean" (the image's mean colour), "samples"
+            (other samples, in turn), "inpaint_telea" or "inpaint_ns", or a number, which is a value
+            of the pixels as the model receives them.
         grid: Patches of "kernel", a side or [rows, columns]; None for what the budget resolves.
         regions: "image" for regions that follow each sample's image, found once for all epochs;
             "boxes" for SHAP's rectangles, or the patches of "kernel". None for "image", or for

@@ -111,6 +111,7 @@ class SharedExplainer:
                     returned=seen,
                     data=mine.data,
                     trees=trees,
+                    pool=samples.images,
                 )
                 names = own_names or found_names
                 of_mine = replace(asked, labels=mine.labels, class_names=names, progress=report)

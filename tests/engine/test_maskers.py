@@ -7,7 +7,16 @@ from generic_model import generic_images
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lightning_shap.engine.maskers import describe, paint_background
+from lightning_shap import explain
+from lightning_shap.engine import inpainting
+from lightning_shap.engine.maskers import (
+    DRAWS,
+    blend,
+    check_masker,
+    describe,
+    paint_background,
+    paint_backgrounds,
+)
 
 sides = st.integers(1, 12)
 
@@ -96,3 +105,93 @@ def test_a_function_sees_the_images():
 def test_a_wrong_masker_is_named(masker, error, words):
     with pytest.raises(error, match=words):
         paint_background(masker, generic_images(2, 3, 4, 5))
+
+
+def whole_levels(seed=0):
+    """An image of 0 to 255, as shap takes it."""
+    levels = np.random.default_rng(seed).integers(0, 256, (16, 20, 3)).astype(np.float32)
+    levels[0, 0], levels[0, 1] = 0, 255
+    return levels
+
+
+@pytest.mark.parametrize("name", ["inpaint_telea", "inpaint_ns"])
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.9])
+def test_inpainting_shows_what_it_shows_in_shap(name, share):
+    levels = whole_levels()
+    present = np.random.default_rng(1).random((4, 5)) < share
+    mask = np.kron(present, np.ones((4, 4), bool))
+    (theirs,) = shap.maskers.Image(name, levels.shape)(np.repeat(mask[..., None], 3, 2), levels)
+    image = torch.from_numpy(levels).movedim(-1, 0)[None] / 255 * 4 - 2  # normalised
+    (background,) = paint_backgrounds(name, image, rows=10, seed=0)
+    shown = blend(image, background, np.zeros(1, int), torch.from_numpy(mask)[None, None])
+    ours = (shown[0].movedim(0, -1) + 2) / 4 * 255
+    np.testing.assert_allclose(ours[mask], levels[mask], atol=1e-3)
+    np.testing.assert_allclose(ours, theirs[0], atol=1e-3)
+
+
+def test_images_of_any_channels_are_inpainted():
+    images = generic_images(2, 5, 8, 8).float()
+    for method in ("partition", "kernel"):
+        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(320, 2))
+        found = explain(model, images, masker="inpaint_telea", method=method, max_evals=20)
+        assert found.record.masker == "inpaint_telea"
+        assert found.record.additivity_gap.max() < 1e-6
+
+
+def test_inpainting_without_opencv_is_refused(monkeypatch):
+    monkeypatch.setattr(inpainting, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="masker: 'inpaint_ns' needs OpenCV"):
+        check_masker("inpaint_ns")
+
+
+class Linear(torch.nn.Module):
+    """The sum of the pixels, so that a mean over backgrounds is known."""
+
+    def forward(self, images):
+        return images.flatten(1).sum(1, keepdim=True) * torch.tensor([1.0, -2.0]).to(images)
+
+
+def test_samples_average_over_other_images_within_the_budget():
+    images = generic_images(6, 1, 8, 8)
+    found = explain(Linear(), images, masker="samples", returns="values", max_evals=90)
+    backgrounds = paint_backgrounds("samples", images, rows=90, seed=0)
+    assert len(backgrounds) == DRAWS == 4
+    for background in backgrounds:
+        assert not any(torch.equal(*pair) for pair in zip(background, images, strict=True))
+    places = [[int((images == one).all((1, 2, 3)).nonzero()) for one in b] for b in backgrounds]
+    assert all(len(set(of_image)) == DRAWS for of_image in zip(*places, strict=True))
+    expected = torch.stack([Linear()(background) for background in backgrounds]).mean(0)
+    np.testing.assert_allclose(found.base_values, expected)
+    np.testing.assert_allclose(found.values.sum((1, 2, 3)) + found.base_values, Linear()(images))
+    assert (found.record.evaluations <= 90).all()
+    assert (found.record.evaluations > 60).all()
+
+
+@pytest.mark.parametrize(("rows", "draws"), [(2, 1), (20, 1), (39, 1), (40, 2), (80, 4), (500, 4)])
+def test_few_evaluations_are_spent_on_coalitions_and_not_on_draws(rows, draws):
+    images = generic_images(6, 1, 4, 4)
+    assert len(paint_backgrounds("samples", images, rows=rows, seed=0)) == draws
+
+
+def test_it_does_not_matter_which_images_are_explained_together():
+    images = generic_images(7, 1, 4, 4)
+    whole = paint_backgrounds("samples", images, rows=500, seed=3)
+    part = paint_backgrounds("samples", images[2::3], rows=500, seed=3, pool=images)
+    for one, other in zip(whole, part, strict=True):
+        assert torch.equal(one[2::3], other)
+
+
+def test_means_over_draws_count_as_exact_only_with_every_coalition():
+    images = generic_images(6, 1, 8, 8).float()
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Tanh(), torch.nn.Linear(64, 2))
+    common = {"method": "kernel", "grid": 3, "masker": "samples"}
+    assert not explain(model, images, max_evals=1000, **common).record.exact.any()
+    assert explain(model, images, max_evals=4 * 2**9, **common).record.exact.all()
+
+
+def test_what_samples_cannot_be_drawn_for_is_refused():
+    with pytest.raises(ValueError, match="masker: 'samples' of one image"):
+        explain(Linear(), generic_images(1, 1, 4, 4), masker="samples")
+    for masker in ("samples", "inpaint_telea"):
+        with pytest.raises(ValueError, match=f"masker: '{masker}' shows what depends on"):
+            explain(Linear(), generic_images(2, 1, 4, 4), masker=masker, method="gradient")

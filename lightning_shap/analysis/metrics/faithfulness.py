@@ -13,9 +13,10 @@ from lightning_shap.analysis.metrics.mean_of_maps import ExplanationMetric
 from lightning_shap.analysis.metrics.rankings import Rankings, rank_all, read_inputs
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.incoming import check_model
-from lightning_shap.engine.maskers import MaskerLike, paint_background
+from lightning_shap.engine.maskers import MaskerLike, paint_backgrounds
 from lightning_shap.engine.outputs import Output
 from lightning_shap.engine.question import Question
+from lightning_shap.engine.sampled_game import SampledGame
 from lightning_shap.errors import ArgumentError, check_count
 from lightning_shap.explanation.classes import Returns
 from lightning_shap.isolation.host import seed_all
@@ -90,10 +91,11 @@ class _AreaUnderCurve(ExplanationMetric):
                 "steps", f"got {self.steps}; give at most the images' {pixels} pixels"
             )
         seed_all(self.question.seed)
-        game = CoalitionGame(
+        masker, seed = self.question.masker, self.question.seed
+        game = SampledGame(
             model,
             images,
-            paint_background(self.question.masker, images),
+            paint_backgrounds(masker, images, rows=self.steps, seed=seed),
             **self._asked(explanation),
             multi_label=self.question.multi_label,
             batch_size=self.question.batch_size,

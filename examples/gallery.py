@@ -20,8 +20,13 @@ from pytorch_lightning import Trainer, seed_everything
 from timm.data import ImageNetInfo
 
 import lightning_shap
+from lightning_shap.engine.maskers import blend, paint_backgrounds
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.pictures.styles import STYLES
+from lightning_shap.explanation.phrases import percent
+from lightning_shap.pictures.photographs import Album
+from lightning_shap.pictures.pixels import mute
+from lightning_shap.pictures.sheet import Heading, Sheet
+from lightning_shap.pictures.styles import STYLES, style_named
 
 sys.path.append(str(Path(__file__).parent / "benchmarks"))
 import shipped
@@ -30,6 +35,7 @@ from pretrained import network
 MEAN, STD = 0.5, 0.5  # of the network
 SIDE = 224  # of photographs, in pixels
 WIDTH = 800  # of a picture
+MASKERS = ("blur", "mean", 0.0, "samples", "inpaint_telea", "inpaint_ns")
 
 
 def explain(model: torch.nn.Module, *names: str, **how: Any) -> ImageExplanation:
@@ -62,6 +68,41 @@ def explain_digits() -> ImageExplanation:
     )
 
 
+def draw_maskers(model: torch.nn.Module, *names: str) -> np.ndarray:
+    """Draws the first photograph half hidden by each masker, and its map by that masker.
+
+    Args:
+        model: That is explained.
+        names: Of photographs; the others are those that "samples" shows.
+    """
+    headings, cells = [], []
+    for masker in MASKERS:
+        how = {"max_evals": 100, "topk": 1, "regions": "image", "masker": masker}
+        explanation = explain(model, *names[: None if masker == "samples" else 1], **how)
+        images = torch.from_numpy(explanation.data).movedim(-1, 1)
+        background = paint_backgrounds(masker, images, rows=100, seed=0)[0]
+        present = torch.zeros(1, 1, SIDE, SIDE, dtype=torch.bool)
+        present[..., : SIDE // 2] = True
+        shown = blend(images, background, np.zeros(1, int), present)[0].movedim(0, -1)
+        levels = (shown * STD + MEAN).clip(0, 1).mul(255).byte().numpy()
+        map_ = explanation.regions.map(0)[0]
+        shares = (map_ / np.percentile(np.abs(map_), 99.5)).astype(np.float32)
+        ground = mute(Album().photographs(explanation.data[:1], mean=MEAN, std=STD).cells[0])
+        cells.append((Image.fromarray(levels), style_named("overlay").draw(shares, None, ground)))
+        record = explanation.record
+        chance = percent(float(record.empty_probabilities[0, 0]))
+        detail = (
+            f"{record.class_names[explanation.output_indexes[0, 0]]}: {chance} when all is hidden"
+        )
+        headings.append([Heading(str(masker), "right half hidden"), Heading("its map", detail)])
+    sheet = Sheet(headings, (SIDE, SIDE), None, ["each map on its own scale"])
+    sheet.draw_legend(style_named("overlay"), None)
+    for block, pair in enumerate(cells):
+        for column, cell in enumerate(pair):
+            sheet.draw_cell(block, column, cell, headings[block][column])
+    return np.array(sheet.canvas)
+
+
 def save(picture: np.ndarray, path: Path, size: tuple[int, int] | None = None) -> None:
     """Writes a picture as JPEG, in the width of the others where no size is given."""
     image = Image.fromarray(picture)
@@ -85,6 +126,11 @@ def main() -> None:
     }.items():
         save(lightning_shap.plot(explanation, **shown), folder / f"{name}.jpg")
     save(lightning_shap.plot(explain_digits()), folder / "digits.jpg")
+
+    save(
+        draw_maskers(model, "chelsea", "coffee", "rocket", "flower", "china"),
+        folder / "maskers.jpg",
+    )
 
     few = explain(model, "coffee", "rocket", max_evals=100, topk=1, regions="image")
     drawn = [lightning_shap.plot(few, style=style, title=style, **shown) for style in STYLES]

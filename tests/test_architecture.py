@@ -244,7 +244,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 # Used where somebody has them, and by what they made or are asked for.
-OPTIONAL = {"lightning", "litlogger", "wandb"}
+OPTIONAL = {"cv2", "lightning", "litlogger", "wandb"}
 
 
 def test_what_is_imported_is_a_declared_dependency():

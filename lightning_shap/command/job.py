@@ -108,8 +108,10 @@ class Job:
         explanation = answer(network, read.images, question, Known(pool=pool))
         if read.partners is not None:
             from lightning_shap.analysis.class_summary.swaps import measure_swaps
+            from lightning_shap.analysis.class_summary.watched import add_parts
 
-            measure_swaps(network, explanation, read.images, read.partners, question)
+            parts = add_parts(self.options.results.watch)
+            measure_swaps(network, explanation, read.images, read.partners, question, parts)
         return explanation
 
     def describe(self, skipped: Mapping[str, str]) -> dict[str, Any]:
@@ -177,6 +179,10 @@ def prepare_job(options: Options, places: Places) -> Job:
     images, guess, note = _number_classes(source.images, model, outputs, question, prepare)
     question = replace(question, class_names=images.class_names)
     question = _choose_classes(question, outputs, options.results.summary)
+    if options.results.watch is not None:
+        from lightning_shap.analysis.class_summary.watched import add_parts
+
+        add_parts(options.results.watch)  # before the run, not in the midst of it
     everything = data.n_samples == "all" or source.chosen
     as_they_are = everything and not options.results.summary  # of which the first are shown
     order = list(range(len(images.names)))

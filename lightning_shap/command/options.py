@@ -142,6 +142,9 @@ class Results:
             all images, and places that are suspicious; regions follow the image where neither
             regions nor a grid is given. As the first word, summary, it is this with 256 images and
             100 evaluations each, unless given otherwise.
+        watch: Places that the summary proves whatever it finds suspicious, by names such as "bottom
+            left corner", boxes left,top,right,bottom in pixels, files of masks, or the
+            classes.json of an earlier run.
     """
 
     output_dir: str | None = None
@@ -149,6 +152,7 @@ class Results:
     style: Literal["overlay", "tiles", "contour", "spotlight"] | None = None
     region: list[float] | None = None
     summary: bool = False
+    watch: list[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,16 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
             and what decides suspiciously much of a class, with the proof; 256 is a good number.
             Swapping parts between images costs 88 rows an image more. ``time_budget`` makes the
             images fewer. None for not at all.
+        watch: Places to watch, one or several: names such as "bottom left corner" or "tint and
+            brightness", boxes [left, top, right, bottom] in pixels of the model's images, files of
+            masks, or the ``classes.json`` of an earlier run for what it found. At every explanation
+            ``<tag>/watch_decides/...`` is the share of what decides about the samples that the part
+            has, by swaps between samples of different classes, for three rows a part and sample
+            and one more; ``<tag>/watch_attribution/...`` its share of the maps. The class summary
+            proves what is watched, too.
+        watch_limit: The decided share from which on a watched part is warned of, once, on the
+            console and in every logger.
+        on_shortcut: "stop" ends the training then, as EarlyStopping does; "warn" goes on.
 
     Raises:
         ValueError: If an argument's value will not do; the message names it and says what will.

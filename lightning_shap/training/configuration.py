@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lightning_shap.analysis.class_summary.parts import Part
 from lightning_shap.analysis.class_summary.summary import ClassSummary, check_comparable
+from lightning_shap.analysis.class_summary.watched import read_parts
 from lightning_shap.analysis.history.numbers import MetricName, check_metrics
 from lightning_shap.engine.methods.registry import MethodName, RegionsName
 from lightning_shap.engine.outputs import Output
@@ -48,6 +50,7 @@ class Configuration:
         question: What is asked of the model at every explanation.
         explanation: The latest explanation; None before.
         class_summary: What many images of the validation set say of the classes; None before.
+        watched: The parts that ``watch`` names.
     """
 
     n_samples: int = 8
@@ -87,9 +90,13 @@ class Configuration:
     metrics: Sequence[MetricName] | None = None
     evolution: Literal["picture", "animated"] | None = "picture"
     summary: int | None = None
+    watch: str | Sequence[Any] | None = None
+    watch_limit: float = 0.5
+    on_shortcut: Literal["warn", "stop"] = "warn"
     question: Question = field(init=False)
     explanation: ImageExplanation | None = field(default=None, init=False)
     class_summary: ClassSummary | None = field(default=None, init=False)
+    watched: tuple[Part, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -126,6 +133,12 @@ class Configuration:
         if self.summary is not None:
             check_count("summary", self.summary, least=FEWEST, why="fewer say nothing of classes")
             check_comparable(self.question.returns, self.multi_label)
+        check_choice("on_shortcut", self.on_shortcut, ("warn", "stop"))
+        if not 0 < self.watch_limit <= 1:
+            raise ArgumentError("watch_limit", f"got {self.watch_limit!r}; give a share up to 1")
+        self.watched = read_parts(self.watch)
+        if self.watched:
+            check_comparable(self.question.returns, self.multi_label, by="watch")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Explain the samples of one fit: choose, ask and log, and end with how it went."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from lightning_shap.analysis.class_summary.parts import Part
+from lightning_shap.analysis.class_summary.swaps import count_rows
 from lightning_shap.engine.incoming import is_unfinished
 from lightning_shap.engine.progress import Report
 from lightning_shap.engine.question import Question
@@ -105,8 +107,7 @@ class Session:
             if self.mistakes.is_due:
                 with self.failures.warn_of_all():
                     self.untrained = self.explainer.copy_module()
-            knows_samples = self.validates or self.batch.pick is not None
-            if knows_samples and not self.mistakes.is_due:
+            if (self.validates or self.batch.pick is not None) and not self.mistakes.is_due:
                 self.explain(self.asked.tag, CONTROL)
 
     def see_training(self, batch: Any, *, first: bool) -> None:
@@ -194,11 +195,11 @@ class Session:
             if allowed == 0:
                 return None
             question = self.classes.narrow(wanted.shorten(allowed), len(samples))
-            found = self._ask(samples, question, model, spending.watch)
+            found = self._ask(samples, question, model, spending.watch, self.asked.watched)
             if found is None:
                 return None
-            explanation, faithful = found
-            spending.rows = allowed * mine
+            explanation, measured = found
+            spending.rows = (allowed + count_rows(self.asked.watched)) * mine
             spending.model_seconds = explanation.record.model_seconds
             self.asked.explanation = explanation
             self.failures.note_success()
@@ -207,9 +208,8 @@ class Session:
                     self.classes.keep(explanation, is_control=control)
                 self.classes.mark(explanation, question)
             limit = None if control else self.classes.limit
-            self.ranks.gather(
-                lambda: self.logbook.log(explanation, tag, title, self.look, limit, faithful)
-            )
+            log = partial(self.logbook.log, explanation, tag, title, self.look, limit, measured)
+            self.ranks.gather(log)
             return explanation
         return None
 
@@ -263,12 +263,12 @@ class Session:
         question: Question,
         model: Callable[[], LightningModule] | None = None,
         watch: Report | None = None,
+        swapped: Sequence[Part] = (),
     ) -> tuple[ImageExplanation, dict[str, float]] | None:
         """Returns the explanation of all samples and how faithful it is, or gives up with None."""
         names = None if self.card is None else self.card.class_names
-        found = self.explainer.explain(
-            samples, question, trees=self.batch.trees, found_names=names, model=model, watch=watch
-        )
+        explain = partial(self.explainer.explain, trees=self.batch.trees, found_names=names)
+        found = explain(samples, question, model=model, watch=watch, swapped=swapped)
         if isinstance(found, str):
             self.failures.decline()
             warn(f"ShapCallback explains nothing: {found}")
@@ -294,7 +294,7 @@ class Session:
         assert self.card is not None  # the samples have just been explained
         with self.failures.warn_of_all(), self.budget.spend() as spending:
             batch = self.batch.resize(most)
-            summary = Summarizer(self.asked.question, self.explainer, batch)
+            summary = Summarizer(self.asked.question, self.explainer, batch, self.asked.watched)
             found = summary.explain(self.budget, spending, self.card.class_names)
             if found is not None:
                 self.ranks.gather(lambda: log_class_summary(self.logbook, found, self.look))

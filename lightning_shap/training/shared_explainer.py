@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from lightning_shap.analysis.class_summary.swaps import measure_swaps
+from lightning_shap.analysis.class_summary.parts import Part
+from lightning_shap.analysis.class_summary.swaps import choose_partners, measure_swaps
 from lightning_shap.analysis.history.numbers import average, measure_faithfulness
 from lightning_shap.engine.answer import answer
 from lightning_shap.engine.progress import Report
@@ -78,7 +79,7 @@ class SharedExplainer:
         model: Callable[[], LightningModule] | None = None,
         watch: Report | None = None,
         is_measured: bool = True,
-        partners: torch.Tensor | None = None,
+        swapped: Sequence[Part] = (),
     ) -> tuple[ImageExplanation, dict[str, float]] | str:
         """Returns the explanation of all samples, or why there will never be one, on all ranks.
 
@@ -92,14 +93,14 @@ class SharedExplainer:
             model: Gives a module instead of the one in training, and may fail.
             watch: Called with the rows done and allowed, beside the bar.
             is_measured: Measure how faithful it is, if that is wanted.
-            partners: With what each sample's parts are swapped, (N, C, H, W); None for no swaps.
+            swapped: Parts that are swapped between samples.
 
         Returns:
             The explanation, and how faithful it is where that is measured.
         """
         ranks = self.ranks
         mine, asked = ranks.share(samples), question.pick_rows(ranks.rows)
-        others = None if partners is None else ranks.share(partners)
+        others = ranks.share(take_partners(samples, question.seed)) if swapped else None
         own_names = self.asked.class_names
 
         def explain_share(classifier: torch.nn.Module) -> Share:
@@ -117,7 +118,7 @@ class SharedExplainer:
                 of_mine = replace(asked, labels=mine.labels, class_names=names, progress=report)
                 explanation = answer(classifier, mine.images, of_mine, known)
                 if others is not None:
-                    measure_swaps(classifier, explanation, mine.images, others, asked)
+                    measure_swaps(classifier, explanation, mine.images, others, asked, swapped)
                 curves: dict[str, tuple[float, int]] = {}
                 if is_measured and "faithful" in (self.asked.metrics or ()):
                     curves = measure_faithfulness(classifier, explanation, mine.images, asked)
@@ -233,3 +234,11 @@ class SharedExplainer:
                 "module",
                 f"{type(pl_module).__name__} has no {module!r}; give one of {children}",
             ) from error
+
+
+def take_partners(samples: Samples, seed: int) -> torch.Tensor:
+    """Returns with what each sample's parts are swapped, (N, C, H, W): another class's image."""
+    labels = samples.labels
+    known = labels is not None and labels.ndim == 1 and not labels.is_floating_point()
+    classes = labels.numpy() if known and labels is not None else None
+    return samples.images[torch.from_numpy(choose_partners(classes, len(samples), seed))]

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-import torch
-
-from lightning_shap.analysis.class_summary.parts import list_parts
+from lightning_shap.analysis.class_summary.parts import Part, list_parts
 from lightning_shap.analysis.class_summary.summary import ClassSummary
-from lightning_shap.analysis.class_summary.swaps import choose_partners, count_rows
+from lightning_shap.analysis.class_summary.swaps import count_rows
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -19,7 +16,6 @@ from lightning_shap.training.logs.logbook import Logbook
 from lightning_shap.training.logs.loggers import CLASSES, SUMMARY, Text
 from lightning_shap.training.messages import inform
 from lightning_shap.training.samples.fixed_batch import FixedBatch
-from lightning_shap.training.samples.samples import Samples
 from lightning_shap.training.shared_explainer import SharedExplainer
 from lightning_shap.training.time_budget import LEAST, Spending, TimeBudget
 
@@ -32,14 +28,22 @@ class Summarizer:
             and the highest other.
         explainer: Shares the images out to the ranks.
         batch: Of as many images as are wanted.
+        watched: Parts that are swapped beside those that are tested.
     """
 
-    def __init__(self, question: Question, explainer: SharedExplainer, batch: FixedBatch) -> None:
+    def __init__(
+        self,
+        question: Question,
+        explainer: SharedExplainer,
+        batch: FixedBatch,
+        watched: Sequence[Part],
+    ) -> None:
         self.question = replace(
             question, topk=2, targets=None, against=None, leading=None, fewer_will_do=True
         )
         self.explainer = explainer
         self.batch = batch
+        self.watched = watched
 
     def explain(
         self, budget: TimeBudget, spending: Spending, found_names: Sequence[str] | None
@@ -59,7 +63,8 @@ class Summarizer:
             return None
         counts = _halve_counts(len(samples))
         shares = [len(ranks.share(samples[:count])) for count in counts]
-        rows_of_swaps = count_rows(list_parts())
+        parts = tuple(dict.fromkeys((*list_parts(), *self.watched)))
+        rows_of_swaps = count_rows(parts)
         wanted = self.question.max_evals + rows_of_swaps
         allowed = ranks.run_on_first(
             lambda: [budget.choose_evaluations(wanted, share) for share in shares]
@@ -74,14 +79,13 @@ class Summarizer:
             return None
         count, rows = affordable[0]
         some = samples[:count]
-        swapped = choose_partners(_read_classes(some), count, self.question.seed)
         found = self.explainer.explain(
             some,
             self.question.shorten(rows - rows_of_swaps),
             trees=self.batch.trees,
             found_names=found_names,
             is_measured=False,
-            partners=some.images[torch.from_numpy(swapped)],
+            swapped=parts,
         )
         if isinstance(found, str):
             return None
@@ -112,14 +116,6 @@ def log_class_summary(logbook: Logbook, explanation: ImageExplanation, look: Loo
     name = f"{CLASSES}_{SUMMARY}"
     words = Text(tag=asked.tag, name=name, table=summary.markdown, plain=summary.plain)
     logbook.destinations.end({CLASSES: picture}, words)
-
-
-def _read_classes(samples: Samples) -> np.ndarray | None:
-    """Returns the class of each image, where each is known to have one."""
-    labels = samples.labels
-    if labels is None or labels.ndim != 1 or labels.is_floating_point():
-        return None
-    return labels.numpy()
 
 
 def _halve_counts(count: int) -> list[int]:

@@ -56,6 +56,16 @@ def test_all_images_count_however_few_fit_the_memory(summarised, monkeypatch):
     assert sum(one["images"] for one in whole["classes"]) == 9
 
 
+def test_what_is_watched_is_proved_whatever_is_suspicious(summarised, capsys):
+    _, said = summarised("watched", "--watch", "lower edge", "8,8,16,24")
+    assert {one["part"] for one in said["watched"]} == {"box 8, 8, 16, 24"}
+    assert "the lower edge" in said["swaps"][0]["shares"]  # is tested anyway
+    assert "box 8, 8, 16, 24, as asked, of all classes: of " in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        summarised("refused", "--watch", "the middle")
+    assert "watch: got 'the middle'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("broken", [(), (1, 4, 7), (1, 2, 4, 5, 7, 8)])
 def test_for_a_partner_that_cannot_be_read_the_image_itself_stands_in(tmp_path, broken):
     names = [str(tmp_path / f"{number}.png") for number in range(9)]

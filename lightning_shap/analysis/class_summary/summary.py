@@ -13,16 +13,14 @@ from lightning_shap.analysis.class_summary.words import write_lines
 from lightning_shap.errors import ArgumentError
 
 
-def check_comparable(returns: Any, multi_label: bool) -> None:
-    """Makes sure that a summary of classes has classes to compare.
+def check_comparable(returns: Any, multi_label: bool, *, by: str = "summary") -> None:
+    """Makes sure that what swaps parts between classes has classes to compare.
 
     Raises:
         ArgumentError: If outputs are values, or images have several classes.
     """
     if returns == "values" or multi_label:
-        raise ArgumentError(
-            "summary", "compares classes, and each image must have one; leave it out"
-        )
+        raise ArgumentError(by, "compares classes, and each image must have one; leave it out")
 
 
 class ClassSummary(Findings):

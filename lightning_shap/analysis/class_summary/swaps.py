@@ -52,7 +52,7 @@ MIDDLE = {
 
 def count_rows(parts: Sequence[Part]) -> int:
     """Returns how many model rows an image takes."""
-    return 3 * len(parts) + 1
+    return 3 * len(parts) + 1 if parts else 0
 
 
 def choose_partners(labels: np.ndarray | None, count: int, seed: int) -> np.ndarray:

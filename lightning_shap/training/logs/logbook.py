@@ -23,6 +23,7 @@ from lightning_shap.training.logs.loggers import EVOLUTION, SUMMARY, Entry, Text
 from lightning_shap.training.messages import inform, warn
 from lightning_shap.training.moment import Moment
 from lightning_shap.training.time_budget import TimeBudget
+from lightning_shap.training.watch import Watch
 
 CONTROL = "before training"  # the title of the untrained model's picture
 CHANGED = f"{EVOLUTION}_changed"
@@ -44,6 +45,7 @@ class Logbook:
         self.trainer = trainer
         self.destinations = Destinations(asked, trainer)
         self.history = History(asked.metrics or ())
+        self.watch = Watch(asked, trainer)
         self._album = Album()
         self._page = PageWriter(self._album)
 
@@ -54,7 +56,7 @@ class Logbook:
         title: str,
         look: Look,
         limit: RunningLimit | None,
-        faithful: dict[str, float],
+        measured: dict[str, float],
     ) -> None:
         """Logs an explanation.
 
@@ -64,12 +66,14 @@ class Logbook:
             title: Over the picture.
             look: How images are shown.
             limit: The scale of all epochs, None for a scale of its own.
-            faithful: Numbers that were measured with the model.
+            measured: Numbers that were measured with the model.
         """
+        control = title == CONTROL
+        said = None if control or tag != self.asked.tag else self.watch.warn(explanation)
         if not self.trainer.is_global_zero:
             return
+        measured = {**measured, **self.watch.measure(explanation)}
         # The untrained model's values are of another size, and would pale all others or be paled.
-        control = title == CONTROL
         moment = Moment(0, -1) if control else Moment.find(self.trainer)
         if tag == self.asked.tag:
             by_step = self.asked.every_n_steps > 0
@@ -95,12 +99,14 @@ class Logbook:
             tag=tag,
             picture=picture,
             title=title,
-            numbers=list_numbers(tag, record, {**numbers, **faithful}),
+            numbers=list_numbers(tag, record, {**numbers, **measured}),
             page=self._page.make(explanation, **look, step=step, epoch=epoch, title=title),
             step=step,
             epoch=epoch,
         )
         self.destinations.write(entry, record, single)
+        if said is not None:
+            self.destinations.end({said.name: picture}, said)
 
     def close(self, final: ImageExplanation, half: ImageExplanation | None, look: Look) -> None:
         """Logs how the training ended.

@@ -25,6 +25,7 @@ EVOLUTION = "evolution"
 CLASSES = "classes"
 SETTINGS = "settings"
 SUMMARY = "summary"
+WATCH = "watch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +176,8 @@ def _log_to_wandb(logger: Any, entry: Entry) -> None:
     if entry.text is not None:
         config = {entry.text.group: entry.text.plain}
         logger.experiment.config.update(config, allow_val_change=True)
+        if entry.text.name == WATCH:
+            logger.experiment.alert(title=entry.text.key, text=entry.text.table)
 
 
 def _log_to_mlflow(logger: Any, entry: Entry) -> None:

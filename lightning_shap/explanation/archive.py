@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,13 @@ from lightning_shap.explanation.atomic import open_regular, replace_whole
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.file_format import (
     ABOUT,
+    ROWS,
     Stored,
     describe,
     image_contents,
     row_arrays,
 )
-from lightning_shap.explanation.npz import PICTURE, Container, write
+from lightning_shap.explanation.npz import PICTURE, Container, Content, write
 from lightning_shap.explanation.record import PER_MAP, Record
 from lightning_shap.explanation.regions import stack_values
 
@@ -102,13 +103,16 @@ def save(
     Returns:
         The path.
     """
-    return _write([explanation.whole], Path(path), about or {}, more)
+    whole = explanation.whole
+    rows = row_arrays(whole) | more
+    part = _Part(image_contents(whole), rows, whole.record, whole.shape[3])
+    return _write([part], Path(path), about or {})
 
 
 def merge(
     paths: Sequence[Path], path: str | os.PathLike[str], *, about: dict[str, Any] | None = None
 ) -> Path:
-    """Joins archives of different images into one, holding one of them at a time.
+    """Joins archives of different images into one, holding the pixels of one image at a time.
 
     Args:
         paths: At least one, of explanations with the same settings, in the order of the images.
@@ -118,13 +122,27 @@ def merge(
     Returns:
         The path.
     """
-    beside: list[dict[str, np.ndarray]] = []
-    for part in paths:
-        with open_archive(part) as stored:
-            beside.append({name: stored.read(name) for name in stored.about.get("beside", ())})
-            about = stored.about["more"] if about is None else about
-    more = {name: np.concatenate([of[name] for of in beside]) for name in beside[0]}
-    return _write(map(load, paths), Path(path), about or {}, more)
+    if about is None:
+        with open_archive(paths[0]) as stored:
+            about = stored.about["more"]
+    return _write(_read_parts(paths), Path(path), about)
+
+
+class _Part(NamedTuple):
+    """Some images of an archive, as it keeps them."""
+
+    images: Iterator[dict[str, Content]]
+    rows: dict[str, np.ndarray | None]
+    record: Record
+    channels: int
+
+
+def _read_parts(paths: Sequence[Path]) -> Iterator[_Part]:
+    for path in paths:
+        with open_archive(path) as stored:
+            beside = {name: stored.read(name) for name in stored.about["beside"]}
+            rows, channels = stored.row_arrays() | beside, stored.about["channels"]
+            yield _Part(stored.image_contents(), rows, stored.record, channels)
 
 
 class ArchiveBlocks:
@@ -167,29 +185,24 @@ def open_archive(path: Path) -> Iterator[Stored]:
         yield Stored(Container(content))
 
 
-def _write(
-    explanations: Iterable[ImageExplanation],
-    path: Path,
-    about: dict[str, Any],
-    more: dict[str, np.ndarray],
-) -> Path:
-    """Writes explanations of the same settings as one, holding the pixels of one at a time."""
+def _write(parts: Iterable[_Part], path: Path, about: dict[str, Any]) -> Path:
+    """Writes parts of the same settings as one archive."""
     rows: list[dict[str, np.ndarray | None]] = []
     levels: list[np.ndarray] = []
     records: list[Record] = []
     with replace_whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
-        for explanation in explanations:
-            for contents in image_contents(explanation):
+        for part in parts:
+            for contents in part.images:
                 image = len(levels)
                 levels.append(np.asarray(contents.pop("photograph_levels")))
                 write(archive, f"photograph/{image}{PICTURE}", contents.pop("photograph"))
                 for name, content in contents.items():
                     write(archive, f"{name}/{image}", content)
-            rows.append(row_arrays(explanation))
-            records.append(explanation.record)
-            channels = explanation.shape[3]
-        joined = {name: _join(name, [part[name] for part in rows]) for name in rows[0]}
-        joined |= {"photograph_levels": np.stack(levels), **more}
+            rows.append(part.rows)
+            records.append(part.record)
+        joined = {name: _join(name, [of[name] for of in rows]) for name in rows[0]}
+        beside = [name for name in joined if name not in ROWS]
+        joined["photograph_levels"] = np.stack(levels)
         joined["class_names"] = records[0].class_names
         for name, array in joined.items():
             if array is not None:
@@ -199,7 +212,7 @@ def _write(
             seconds=sum(one.seconds for one in records),
             model_seconds=sum(one.model_seconds for one in records),
         )
-        write(archive, ABOUT, describe(record, about, channels=channels, beside=[*more]))
+        write(archive, ABOUT, describe(record, about, channels=part.channels, beside=beside))
     return path
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from lightning_shap.explanation.coarse_maps import shrink
 from lightning_shap.explanation.eight_bit_images import fit_photographs, from_levels, to_levels
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.explanation.npz import PICTURE, Container, Content, pack
+from lightning_shap.explanation.npz import PICTURE, Container, Content, narrow, pack, widen
 from lightning_shap.explanation.record import PER_IMAGE, Record
 from lightning_shap.explanation.regions import Regions
 
@@ -32,6 +32,7 @@ FORMAT = 3
 
 ABOUT = "about"
 OF_REGIONS = ("per_pixel", "per_pixel_std", "error_triangle")  # with a row for each image
+ROWS = (*PER_IMAGE, *OF_REGIONS, "base_values", "output_indexes")
 MANY_REGIONS = 1024  # above, the page has values in two bytes
 
 
@@ -94,7 +95,7 @@ def row_arrays(explanation: ImageExplanation) -> dict[str, np.ndarray | None]:
         **{name: getattr(regions, name, None) for name in OF_REGIONS},
         **{name: getattr(record, name) for name in PER_IMAGE},
     }
-    return {name: None if array is None else _narrow(array) for name, array in arrays.items()}
+    return {name: None if array is None else narrow(array) for name, array in arrays.items()}
 
 
 def image_contents(explanation: ImageExplanation) -> Iterator[dict[str, Content]]:
@@ -104,7 +105,7 @@ def image_contents(explanation: ImageExplanation) -> Iterator[dict[str, Content]
         picture, levels = to_levels(data)
         contents: dict[str, Content] = {"photograph": picture, "photograph_levels": levels}
         if regions is None:
-            contents["values"] = _narrow(explanation.values[image])
+            contents["values"] = narrow(explanation.values[image])
         else:
             contents["region_map"] = shrink(regions.labels[image])
         yield contents
@@ -198,19 +199,33 @@ class Stored:
         if names is None:
             record = replace(record, class_names=record.classes.name(None))
         if self.about.get("has_probabilities") and record.probabilities is None:
-            record = replace(record, probabilities=_derive_probabilities(record))
+            record = replace(record, probabilities=record.derive_probabilities())
         return record
 
     @cached_property
     def _rows(self) -> dict[str, np.ndarray]:
         """Reads the arrays that have a row for each image, numbers in the kinds that they had."""
-        names = (*PER_IMAGE, *OF_REGIONS, "base_values", "output_indexes")
-        arrays = {name: self._container.read(name) for name in names}
-        rows = {name: _widen(array) for name, array in arrays.items() if array is not None}
+        arrays = self.row_arrays().items()
+        rows = {name: widen(array) for name, array in arrays if array is not None}
         return {**rows, "output_indexes": rows["output_indexes"].astype(np.int64)}
 
     def __len__(self) -> int:
         return len(self._rows["output_indexes"])
+
+    def row_arrays(self) -> dict[str, np.ndarray | None]:
+        """Returns what :func:`row_arrays` gave, as it was written."""
+        return {name: self._container.read(name) for name in ROWS}
+
+    def image_contents(self) -> Iterator[dict[str, Content]]:
+        """Yields what :func:`image_contents` gave, as it was written."""
+        levels = self.read("photograph_levels")
+        for image in range(len(self)):
+            pixels = [name for name in ("values", "region_map") if f"{name}/{image}" in self.names]
+            yield {
+                "photograph": self._container.read_bytes(f"photograph/{image}{PICTURE}"),
+                "photograph_levels": levels[image],
+                **{name: self.read(f"{name}/{image}") for name in pixels},
+            }
 
     def explanation(self, images: range) -> ImageExplanation:
         """Returns an explanation of some images in a row."""
@@ -226,10 +241,10 @@ class Stored:
 
     def _source(self, images: range) -> Regions | np.ndarray:
         if self._has("values"):
-            values = _widen(self._pixels("values", images))
+            values = widen(self._pixels("values", images))
             if not self._has("error_std"):  # which versions before 3 kept for each pixel
                 return values
-            return Regions.separate(values, _widen(self._pixels("error_std", images)))
+            return Regions.separate(values, widen(self._pixels("error_std", images)))
         arrays = {"region_map": self._pixels("region_map", images).astype(np.int32)}
         if "per_pixel" in self._rows:
             rows = {name: self._rows.get(name) for name in OF_REGIONS}
@@ -241,7 +256,7 @@ class Stored:
         triangle = self._rows.get("error_triangle")
         triangle = None if triangle is None else triangle[images.start : images.stop]
         read_source({**arrays, "per_pixel": values[:, :, None]}, 3)
-        std = None if std is None else _widen(std)
+        std = None if std is None else widen(std)
         return Regions.even(arrays["region_map"], values, 3, std, triangle)
 
     def _data(self, images: range, shape: tuple[int, ...]) -> np.ndarray:
@@ -271,26 +286,3 @@ class Stored:
         if len(array) != count:
             raise ValueError(f"its {name} is of {len(array)} images, not {count}")
         return array[images.start : images.stop]
-
-
-def _narrow(array: np.ndarray) -> np.ndarray:
-    """Returns numbers in four bytes where these hold them exactly."""
-    if array.dtype != np.float64:
-        return array
-    with np.errstate(over="ignore"):
-        half = array.astype(np.float32)
-    return half if np.array_equal(half, array, equal_nan=True) else array
-
-
-def _widen(array: np.ndarray) -> np.ndarray:
-    """Returns numbers in double precision, but those that are only ever kept in half."""
-    return array.astype(np.float64) if array.dtype.char in "fd" else array
-
-
-def _derive_probabilities(record: Record) -> np.ndarray:
-    """Returns what a softmax, or a sigmoid, makes of logits."""
-    outputs = record.outputs
-    if record.classes.independent:
-        return 1 / (1 + np.exp(-outputs))
-    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

@@ -62,6 +62,10 @@ class Container:
         array: np.ndarray = np.frombuffer(content, dtype).reshape(shape)
         return array
 
+    def read_bytes(self, name: str) -> bytes:
+        """Returns a picture as it is kept."""
+        return self._archive.read(name)
+
     def read_picture(self, name: str) -> np.ndarray:
         """Returns a picture, uint8 (height, width) or (height, width, 3)."""
         with self._archive.open(name) as file, Image.open(file, formats=["PNG"]) as picture:
@@ -82,6 +86,20 @@ class Container:
                     shape, dtype = _read_header(file)
                 shapes[name] = (*shape, -(-dtype.itemsize // 8))  # in numbers of eight bytes
         return shapes
+
+
+def narrow(array: np.ndarray) -> np.ndarray:
+    """Returns numbers in four bytes where these hold them exactly."""
+    if array.dtype != np.float64:
+        return array
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float32)
+    return half if np.array_equal(half, array, equal_nan=True) else array
+
+
+def widen(array: np.ndarray) -> np.ndarray:
+    """Returns numbers in double precision, but those that are only ever kept in half."""
+    return array.astype(np.float64) if array.dtype.char in "fd" else array
 
 
 def _read_header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:

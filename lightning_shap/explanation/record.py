@@ -144,6 +144,13 @@ class Record:
             outputs = outputs - np.take_along_axis(self.outputs, self.against[:, None], axis=1)
         return outputs
 
+    def derive_probabilities(self) -> np.ndarray:
+        """Returns what a softmax, or a sigmoid, makes of outputs that are logits, (N, K)."""
+        if self.classes.independent:
+            return 1 / (1 + np.exp(-self.outputs))
+        powers: np.ndarray = np.exp(self.outputs - self.outputs.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
     def pick(self, images: np.ndarray, outputs: np.ndarray) -> "Record":
         """Returns the record of some images and some of the explained outputs, by index."""
         arrays = {name: getattr(self, name) for name in PER_IMAGE}

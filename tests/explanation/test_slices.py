@@ -66,6 +66,9 @@ def whole(request):
         kept=np.arange(2 * IMAGES).reshape(IMAGES, OUTPUTS) % 3 == 0,
         swaps=np.arange(3.0 * IMAGES).reshape(IMAGES, 3),
         swapped=np.arange(1.0, 1 + IMAGES),
+        swap_classes=np.arange(9 * IMAGES).reshape(IMAGES, 3, 3) % 5,
+        swap_rivals=np.arange(IMAGES),
+        swap_parts=["a corner", "an edge", "the border"],
     )
     explanation.record.additivity_gap[:] = np.arange(2 * IMAGES).reshape(IMAGES, OUTPUTS)
     return explanation

@@ -87,6 +87,21 @@ def test_merged_archives_have_the_regions_of_all(tmp_path):
     np.testing.assert_array_equal(whole.data, np.concatenate([few.data, many.data]))
 
 
+def test_merging_copies_photographs_and_draws_none_again(tmp_path, monkeypatch):
+    paths = [
+        save(explained(data=eight_bit(2, 8, seed=seed)), tmp_path / f"{seed}.npz")
+        for seed in (1, 2)
+    ]
+    kept = [zipfile.ZipFile(path).read("photograph/1.png") for path in paths]
+    for name in (
+        "explanation.eight_bit_images.to_levels",
+        "explanation.npz.Container.read_picture",
+    ):
+        monkeypatch.delattr(f"lightning_shap.{name}")
+    whole = zipfile.ZipFile(merge(paths, tmp_path / "e.npz"))
+    assert [whole.read(f"photograph/{image}.png") for image in (1, 3)] == kept
+
+
 @pytest.mark.parametrize("method", ["kernel", "gradient"])
 def test_an_archive_is_read_in_blocks(tmp_path, monkeypatch, method):
     explanation = explained(method, images=5, max_evals=16)

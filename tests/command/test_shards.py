@@ -50,11 +50,11 @@ def test_a_run_resumes_at_the_shard_where_it_stopped(everything, tmp_path, monke
     explained = []
     answer = job.answer
 
-    def stops(model, images, question):
+    def stops(model, images, *asked):
         explained.append(len(images))
         if len(explained) == 2:
             raise KeyboardInterrupt
-        return answer(model, images, question)
+        return answer(model, images, *asked)
 
     monkeypatch.setattr(job, "answer", stops)
     with pytest.raises(SystemExit):
@@ -71,11 +71,11 @@ def test_other_settings_begin_anew(everything, monkeypatch):
     explained = []
     answer = job.answer
 
-    def stops(model, images, question):
-        explained.append(question.seed)
+    def stops(model, images, *asked):
+        explained.append(asked[0].seed)
         if len(explained) == 2:
             raise KeyboardInterrupt
-        return answer(model, images, question)
+        return answer(model, images, *asked)
 
     monkeypatch.setattr(job, "answer", stops)
     with pytest.raises(SystemExit):
@@ -88,7 +88,9 @@ def test_shards_keep_within_their_bytes(everything, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_BYTES", 2 * 8 * 32 * 32 * 3 * 2)
     explained = []
     answer = job.answer
-    monkeypatch.setattr(job, "answer", lambda m, x, q: explained.append(len(x)) or answer(m, x, q))
+    monkeypatch.setattr(
+        job, "answer", lambda m, x, *q: explained.append(len(x)) or answer(m, x, *q)
+    )
     everything("out", "--n_samples", "5")
     assert explained == [2, 2, 1]
 

@@ -5,7 +5,8 @@ model lives, and outputs are accumulated in float64.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -14,15 +15,12 @@ import torch
 from lightning_shap.engine.last_operation import LastOperation
 from lightning_shap.engine.maskers import blend
 from lightning_shap.engine.model_call import ModelCall, choose_rows, find_home, is_out_of_memory
-from lightning_shap.engine.outputs import (
-    Output,
-    is_head,
-    make_probabilities,
-    make_scorer,
-)
+from lightning_shap.engine.outputs import Output, is_head, make_probabilities, make_scorer
+from lightning_shap.engine.regions.masks import send
 from lightning_shap.engine.returned import Returned
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.classes import Returns
+from lightning_shap.isolation.isolated import is_copy
 from lightning_shap.isolation.modes import evaluation_mode, outside_inference
 
 Result = TypeVar("Result")
@@ -35,7 +33,7 @@ class Coalitions(Protocol):
         """Returns how many coalitions there are."""
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """Returns some coalitions as booleans (rows, C or 1, H, W); True is present."""
+        """Returns some coalitions, (rows, C or 1, H, W): True or one is present."""
 
 
 class CoalitionGame:
@@ -54,7 +52,7 @@ class CoalitionGame:
 
     Attributes:
         evaluations: int (N,), model rows spent on each image so far, backward passes included.
-        model_seconds: Time spent inside the model.
+        model_seconds: Time spent inside the model, or waiting for its outputs.
         against: int (N,), which output of each image all others are compared with: what is played
             is then their difference. None for the outputs themselves.
         returned: What was seen of the model's outputs.
@@ -87,8 +85,7 @@ class CoalitionGame:
         self.progress = progress
         self.returned = Returned()
         self.returns = returns
-        self._value = make_scorer(output)
-        self._picks = callable(output)
+        self._value, self._picks = make_scorer(output), callable(output)
         self.probable = not self._picks and output == "probability"
         self._multi_label = multi_label
         self._watched = False
@@ -110,13 +107,13 @@ class CoalitionGame:
         """
         images = np.asarray(image_indices)
 
-        def outputs(start: int, stop: int) -> np.ndarray:
+        def scores(start: int, stop: int) -> torch.Tensor:
             present = coalitions.masks(start, stop, self.images.device)
             return self._evaluate(blend(self.images, self.background, images[start:stop], present))
 
-        found = self._call_in_batches(len(coalitions), outputs)
+        outputs = self._take(self._call_in_batches(len(coalitions), scores))
         np.add.at(self.evaluations, images, 1)
-        return self.compare(np.concatenate(found), images)
+        return self.compare(outputs, images)
 
     def compare(self, outputs: np.ndarray, image_indices: np.ndarray) -> np.ndarray:
         """Returns outputs (R, K) of some images, less the one that an image's are compared with."""
@@ -142,7 +139,7 @@ class CoalitionGame:
             len(pictures), lambda start, stop: self._evaluate(pictures[start:stop].clone())
         )
         self.evaluations += -(-len(pictures) // len(self.images))
-        return np.concatenate(found)
+        return self._take(found)
 
     def gradients(
         self,
@@ -158,23 +155,19 @@ class CoalitionGame:
             targets: Which output of each row is followed, (R,).
 
         Returns:
-            (R, C, H, W), of the pictures' dtype and on their device.
+            (R, C, H, W), of the pictures' dtype and on their device, which may still be busy with
+            them.
 
         Raises:
             ArgumentError: If the outputs do not follow from the pictures in a way that autograd
-                knows of, or by gradients that are not finite.
+                knows of.
             MemoryError: If not even one row fits into the memory.
         """
         images, followed = np.asarray(image_indices), np.asarray(targets)
 
         def slopes(start: int, stop: int) -> torch.Tensor:
             others = None if self.against is None else self.against[images[start:stop]]
-            found = self._differentiate(pictures[start:stop], followed[start:stop], others)
-            broken = ~found.isfinite().flatten(1).all(1).cpu().numpy()
-            if broken.any():
-                first = images[start:stop][broken][0]
-                raise _refuse_gradients(f"has NaN or infinite gradients for image {first}")
-            return found
+            return self._differentiate(pictures[start:stop], followed[start:stop], others)
 
         found = self._call_in_batches(len(pictures), slopes)
         np.add.at(self.evaluations, images, 1)
@@ -184,7 +177,7 @@ class CoalitionGame:
         """Returns what ``call(start, stop)`` returns for all rows; fewer at once if need be."""
         results: list[Result] = []
         start = 0
-        with evaluation_mode(self.model):
+        with evaluation_mode(self.model, is_copy=is_copy(self.model)):
             while start < rows:
                 calls = -(-(rows - start) // self.batch_size)
                 stop = start + -(-(rows - start) // calls)  # calls of equal size waste none
@@ -204,13 +197,25 @@ class CoalitionGame:
                 start = stop
         return results
 
-    def _evaluate(self, shown: torch.Tensor) -> np.ndarray:
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        """Adds to the time spent inside the model."""
         started = time.perf_counter()
-        raw = self._scores(shown).cpu()
-        scores: np.ndarray = raw.numpy()
+        yield
         self.model_seconds += time.perf_counter() - started
-        if not np.isfinite(scores).all():
-            broken = int((~np.isfinite(scores)).any(axis=1).sum())
+
+    def _evaluate(self, shown: torch.Tensor) -> torch.Tensor:
+        """Returns all scores (R, K), on the device, which may still be busy with them."""
+        with self._clock():
+            return self._scores(shown)
+
+    def _take(self, found: list[torch.Tensor]) -> np.ndarray:
+        """Returns what is explained of the scores of some calls, for which it waits once."""
+        with self._clock():
+            raw = torch.cat(found).cpu()
+        scores: np.ndarray = raw.numpy()
+        broken = int((~np.isfinite(scores)).any(axis=1).sum())
+        if broken:
             raise ArgumentError(
                 "model",
                 f"returned NaN or infinite outputs for {broken} of {len(scores)} images; "
@@ -231,8 +236,7 @@ class CoalitionGame:
         self, pictures: torch.Tensor, targets: np.ndarray, others: np.ndarray | None
     ) -> torch.Tensor:
         """Returns the gradients (R, C, H, W) of the targets, or of what they have over others."""
-        started = time.perf_counter()
-        with outside_inference(), torch.enable_grad():
+        with self._clock(), outside_inference(), torch.enable_grad():
             # Clones: tensors of inference mode know no gradients, and a model that changes its
             # input in place may not do so to a leaf.
             leaf = pictures.clone().requires_grad_()
@@ -244,10 +248,7 @@ class CoalitionGame:
             if followed.requires_grad:
                 (gradients,) = torch.autograd.grad(followed, leaf, allow_unused=True)
         if gradients is None:
-            raise _refuse_gradients("has no gradient from its images to its outputs")
-        if gradients.device.type == "cuda":
-            torch.cuda.synchronize(gradients.device)  # as the scores of :meth:`play` do
-        self.model_seconds += time.perf_counter() - started
+            raise refuse_gradients("has no gradient from its images to its outputs")
         return gradients
 
     def _scores(self, shown: torch.Tensor) -> torch.Tensor:
@@ -266,8 +267,8 @@ class CoalitionGame:
         with LastOperation(shown) as watching:
             scores = self._value(raw := self._call(shown))
         self._watched = True
-        fast = choose_rows(shown, watching.largest // len(shown))
-        self.batch_size = min(self._most_rows, fast)
+        rows = choose_rows(shown, watching.largest // len(shown))
+        self.batch_size = min(self._most_rows, rows)
         self.returned.operation = watching.made(scores)
         self.returned.is_head = self._picks and is_head(raw, scores)
         return scores
@@ -281,7 +282,8 @@ class CoalitionGame:
             torch.cuda.empty_cache()
 
 
-def _refuse_gradients(problem: str) -> ArgumentError:
+def refuse_gradients(problem: str) -> ArgumentError:
+    """Returns the error of a model whose gradients will not do."""
     return ArgumentError(
         "model", f"{problem}; give method 'partition' or 'kernel', which need none"
     )
@@ -289,4 +291,4 @@ def _refuse_gradients(problem: str) -> ArgumentError:
 
 def _pick(scores: torch.Tensor, columns: np.ndarray) -> torch.Tensor:
     """Returns the sum of one score of each row."""
-    return scores.gather(1, torch.from_numpy(columns).to(scores.device)[:, None]).sum()
+    return scores.gather(1, send(columns, scores.device)[:, None]).sum()

@@ -10,6 +10,7 @@ import torch
 
 from lightning_shap.engine.incoming import all_finite, strip_class
 from lightning_shap.engine.inpainting import INPAINTING, Inpainting, check_inpainting
+from lightning_shap.engine.regions.masks import list_runs
 from lightning_shap.errors import ArgumentError, ArgumentTypeError, blame, show
 
 Masker = Callable[[torch.Tensor], torch.Tensor]
@@ -211,17 +212,17 @@ def blend(
         images: (N, C, H, W).
         backgrounds: Likewise, or what makes them of what is present.
         owners: int (R,), which image each row is of; rows that follow one another are fast.
-        present: bool (R, C or 1, H, W).
+        present: (R, C or 1, H, W), booleans or ones and zeros.
     """
     shown = images.new_empty(len(owners), *images.shape[1:])
-    weights = present.view(torch.uint8).to(shown.dtype)  # three times as fast as from booleans
-    starts = np.flatnonzero(np.diff(owners, prepend=-1)).tolist()
-    for start, stop in zip(starts, [*starts[1:], len(owners)], strict=True):
+    if present.dtype == torch.bool:
+        present = present.view(torch.uint8)  # which becomes a float three times as fast
+    weights = present.to(shown.dtype)
+    for image, rows in list_runs(owners):
         # All rows of an image at once, without a copy of it for each. A blend is exact at weights
         # of 0 and 1, and on a CPU several times as fast as `where`.
-        image, rows = int(owners[start]), slice(start, stop)
         painted = (
-            backgrounds.fill(images[image], present[rows])
+            backgrounds.fill(images[image], present[rows].bool())
             if isinstance(backgrounds, Inpainting)
             else backgrounds[image]
         )

@@ -41,7 +41,8 @@ class ModelCall:
             self._by_name = PIXELS in inspect.signature(forward).parameters
         except (TypeError, ValueError):  # compiled code has none
             self._by_name = False
-        self._laid_out = _list_kernels(model) if is_copy(model) else []
+        plain = is_copy(model) and not torch.is_autocast_enabled("cpu")
+        self._laid_out = _list_kernels(model) if plain else []
         _lay_out(self._laid_out, torch.channels_last)
 
     def __call__(self, images: torch.Tensor) -> Any:

@@ -137,5 +137,9 @@ def _read_scores(scores: Any) -> torch.Tensor:
             f"returned an output of shape {tuple(scores.shape)}, where (N, K) is needed; "
             "give `output` a function that reduces it",
         )
-    # MPS has no float64, so the accumulation starts on the host there.
-    return scores.cpu().double() if scores.device.type == "mps" else scores.double()
+    return widen(scores)
+
+
+def widen(numbers: torch.Tensor) -> torch.Tensor:
+    """Returns numbers in double precision, on the host where the device has none (MPS)."""
+    return numbers.cpu().double() if numbers.device.type == "mps" else numbers.double()

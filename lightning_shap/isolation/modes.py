@@ -29,7 +29,7 @@ def unwrap(model: Callable[..., Any]) -> tuple[Callable[..., Any], AbstractConte
 
 
 @contextmanager
-def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
+def evaluation_mode(model: Callable[..., Any], *, is_copy: bool = False) -> Iterator[None]:
     """Evaluates ``model`` without gradients; every sub-module gets its own mode back.
 
     A frozen batch norm that its owner keeps in evaluation mode inside a training
@@ -45,8 +45,9 @@ def evaluation_mode(model: Callable[..., Any]) -> Iterator[None]:
         with torch.no_grad():
             _set_modes((part, False) for part, _ in modes)
             # A training step under the same autocast would find weights that were cast and kept
-            # here: as they were then, and in some versions of torch without their gradient.
-            torch.set_autocast_cache_enabled(False)
+            # here: as they were then, and in some versions of torch without their gradient. Those
+            # of a copy it does not know.
+            torch.set_autocast_cache_enabled(cached and is_copy)
             yield
     finally:
         torch.set_autocast_cache_enabled(cached)

@@ -94,6 +94,12 @@ def test_other_precisions_keep_their_layout(dtype):
     assert (found.record.outputs[:, 4] == 0).all()
 
 
+def test_autocast_keeps_the_layout():
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = explain(Layout(), pictures, max_evals=10)
+    assert (found.record.outputs[:, 4] == 0).all()
+
+
 def test_an_error_of_the_models_own_is_told_as_it_is():
     def broken(features):
         raise RuntimeError("no flattening today")

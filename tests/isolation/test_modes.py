@@ -4,6 +4,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_shap import explain
 from lightning_shap.isolation.host import seed_all, undisturbed
@@ -79,6 +80,29 @@ def test_weights_that_autocast_casts_within_are_cast_anew_after():
         scores.sum().backward()
     assert (scores > before + 0.1).all()
     torch.testing.assert_close(linear.weight.grad, images.sum(0).expand(3, 4), rtol=0.02, atol=0)
+
+
+class CountsCasts(TorchDispatchMode):
+    """Counts how often weights of four by three are cast."""
+
+    casts = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.casts += func.overloadpacket.__name__ == "_to_copy" and args[0].shape == (3, 4)
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize(("is_copy", "casts"), [(False, 3), (True, 1)])
+def test_autocast_casts_the_weights_of_a_copy_once(is_copy, casts):
+    linear, images = torch.nn.Linear(4, 3), torch.rand(2, 4)
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        CountsCasts() as counted,
+        evaluation_mode(linear, is_copy=is_copy),
+    ):
+        for _ in range(3):
+            linear(images)
+    assert counted.casts == casts
 
 
 def draws():

@@ -16,8 +16,9 @@ axiomatic attribution priors and expected gradients", 2021.
 import numpy as np
 import torch
 
-from lightning_shap.engine.game import CoalitionGame
+from lightning_shap.engine.game import CoalitionGame, refuse_gradients
 from lightning_shap.engine.methods.attribution import Attribution
+from lightning_shap.engine.outputs import widen
 from lightning_shap.errors import ArgumentError
 
 
@@ -82,7 +83,7 @@ def _average_gradients(
     # As precise as the model's gradients are: every pixel has a value of its own, and they may be
     # many. Only what is being added up has double precision.
     values = np.empty((images, height, width, channels, classes), _find_dtype(ends))
-    sums: dict[int, np.ndarray] = {}
+    sums: dict[int, torch.Tensor] = {}
     # One list of rows for all images and classes, so that the model's batches are full.
     rows, first = images * classes * samples, 0
     while first < rows:
@@ -96,11 +97,15 @@ def _average_gradients(
         first += len(row)
         pairs, counts = np.unique(pair, return_counts=True)
         for one, part in zip(pairs.tolist(), parts.split(counts.tolist()), strict=True):
-            sums[one] = sums.get(one, np.float64(0)) + part.sum(0).cpu().numpy()
-            if first >= (one + 1) * samples:  # all its rows have come
-                values[one // classes, ..., one % classes] = (
-                    sums.pop(one).transpose(1, 2, 0) / samples
-                )
+            # On the device, which a GPU is not waited for until the last row of a map has come.
+            summed = widen(part.sum(0))
+            sums[one] = sums[one] + summed if one in sums else summed
+            if first >= (one + 1) * samples:
+                number, column = divmod(one, classes)
+                found = sums.pop(one).movedim(0, -1).cpu().numpy() / samples
+                if not np.isfinite(found).all():
+                    raise refuse_gradients(f"has NaN or infinite gradients for image {number}")
+                values[number, ..., column] = found
     return values
 
 

@@ -16,7 +16,9 @@ from lightning_shap.engine.game import CoalitionGame, Coalitions
 from lightning_shap.engine.methods.attribution import Attribution
 from lightning_shap.engine.methods.descent import Descent
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions, BoxTree
-from lightning_shap.engine.regions.image_tree import ImageTree, NodeCoalitions
+from lightning_shap.engine.regions.image_tree import ImageTree
+from lightning_shap.engine.regions.masks import send
+from lightning_shap.engine.regions.nodes import NodeCoalitions
 from lightning_shap.explanation.regions import Regions, join_regions
 
 
@@ -53,6 +55,8 @@ def partition_values(
         Descent(tree, *ends, max_rows=max_evals - 2, rows_per_round=rows_per_round, leading=leading)
         for tree, *ends in zip(trees, base, full, strict=True)
     ]
+    if regions is not None:
+        places = send(np.stack([tree.places for tree in regions]), game.images.device)
     asked = _ask_all(descents)
     while asked:
         counts = [len(coalitions) for coalitions in asked.values()]
@@ -61,7 +65,7 @@ def partition_values(
         coalitions: Coalitions = (
             BoxCoalitions(rows, whole)
             if regions is None
-            else NodeCoalitions(rows, [regions[image] for image in images])
+            else NodeCoalitions(rows, images, regions, places)
         )
         outputs = game.play(images, coalitions)
         outputs = np.take_along_axis(outputs, targets[images], axis=1)

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import torch
+
+from lightning_shap.engine.regions.masks import send
 
 
 class Box(NamedTuple):
@@ -83,22 +86,30 @@ class BoxCoalitions:
     """
 
     def __init__(self, coalitions: Sequence[tuple[Box, ...]], whole: Box) -> None:
-        self.coalitions = coalitions
-        self.whole = whole
+        counts = np.array([len(boxes) for boxes in coalitions])
+        edges = np.fromiter(chain.from_iterable(chain.from_iterable(coalitions)), dtype=np.int64)
+        boxes = edges.reshape(-1, 3, 2)
+        most = counts.max(initial=1)
+        padded = np.zeros((len(counts), most, 3, 2), dtype=np.int64)  # with boxes of nothing
+        padded[np.arange(most) < counts[:, None]] = boxes
+        self.edges = padded
+        # Channels are split only below single pixels, so almost always one mask serves them all.
+        depth = whole.last - whole.first
+        shared = bool((boxes[:, 2, 1] - boxes[:, 2, 0] == depth).all())
+        self.sides = (whole.bottom, whole.right, 1 if shared else depth)
 
     def __len__(self) -> int:
-        return len(self.coalitions)
+        return len(self.edges)
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
         """Paints the masks, as :class:`lightning_shap.engine.game.Coalitions` says."""
-        rows = self.coalitions[start:stop]
-        # Channels are split only below single pixels, so almost always one mask serves them all.
-        depth = self.whole.last - self.whole.first
-        shared = all(box.last - box.first == depth for boxes in rows for box in boxes)
-        masks = np.zeros(
-            (len(rows), 1 if shared else depth, self.whole.bottom, self.whole.right), bool
-        )
-        for mask, boxes in zip(masks, rows, strict=True):
-            for top, bottom, left, right, first, last in boxes:
-                mask[first:last, top:bottom, left:right] = True
-        return torch.from_numpy(masks).to(device)
+        edges = send(self.edges[start:stop], device)
+        inside = []  # of each side, which of its pixels each box has: (R, boxes, pixels)
+        for number, pixels in enumerate(self.sides):
+            place = torch.arange(pixels, device=device)
+            first, last = edges[:, :, number].unsqueeze(-1).unbind(-2)
+            inside.append(((place >= first) & (place < last)).float())
+        down, across, through = inside
+        # A pixel is in one box at most, so that sums over boxes are ones and zeros.
+        rows = (through.unsqueeze(-1) * down.unsqueeze(-2)).flatten(2)
+        return (rows.mT @ across).unflatten(1, (-1, self.sides[0]))

@@ -20,7 +20,7 @@ neighbours: Murtagh, "A survey of recent advances in hierarchical clustering alg
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import blake2b
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -89,16 +89,23 @@ class ImageTree:
         labels = np.empty(len(self.order), dtype=np.int32)
         for number, node in enumerate(nodes):
             labels[self.squares(node)] = number
-        return self.enlarge(labels)
+        return self.enlarge(torch.from_numpy(labels)).numpy()
 
-    def enlarge(self, squares: np.ndarray) -> np.ndarray:
+    def enlarge(self, squares: torch.Tensor) -> torch.Tensor:
         """Returns for each pixel (..., H, W) what is known of its square (..., S)."""
         height, width = self.shape
-        rows = squares.reshape(*squares.shape[:-1], -(-height // self.side), -1)
+        rows = squares.unflatten(-1, (-(-height // self.side), -1))
         if self.side == 1:
             return rows
-        pixels = rows.repeat(self.side, axis=-2).repeat(self.side, axis=-1)
+        pixels = rows.repeat_interleave(self.side, dim=-2).repeat_interleave(self.side, dim=-1)
         return pixels[..., :height, :width]
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """int64 (S,), where in ``order`` each square is."""
+        places = np.empty(len(self.order), dtype=np.int64)
+        places[self.order] = np.arange(len(places))
+        return places
 
     def segments(self, count: int) -> list[int]:
         """Returns the ``count`` nodes left when the dearest unions are undone, or all squares."""
@@ -111,32 +118,6 @@ class ImageTree:
         return nodes
 
 
-class NodeCoalitions:
-    """Coalitions given as disjoint nodes of trees, whose masks are painted batch by batch.
-
-    Args:
-        coalitions: The nodes present in each coalition.
-        trees: The tree that each coalition's nodes are of; all of one shape.
-    """
-
-    def __init__(self, coalitions: Sequence[tuple[int, ...]], trees: Sequence[ImageTree]) -> None:
-        self.coalitions = coalitions
-        self.trees = trees
-
-    def __len__(self) -> int:
-        return len(self.coalitions)
-
-    def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
-        """Paints the masks, as :class:`lightning_shap.engine.game.Coalitions` says."""
-        like = self.trees[0]
-        masks = np.zeros((stop - start, len(like.order)), dtype=bool)
-        rows = zip(masks, self.coalitions[start:stop], self.trees[start:stop], strict=True)
-        for mask, nodes, tree in rows:
-            for node in nodes:
-                mask[tree.squares(node)] = True
-        return torch.from_numpy(like.enlarge(masks)).to(device)[:, None]
-
-
 class ImageTrees:
     """The trees of pictures, kept from one explanation to the next as long as they are the same."""
 
@@ -147,7 +128,7 @@ class ImageTrees:
         """Returns the tree of each image (N, C, H, W); only new images take time."""
         pictures = images.detach().float().cpu().numpy()
         keys = [
-            (blake2b(np.ascontiguousarray(image).data).digest(), image.shape) for image in pictures
+            (sha256(np.ascontiguousarray(image).data).digest(), image.shape) for image in pictures
         ]
         known = self._trees
         self._trees = {}

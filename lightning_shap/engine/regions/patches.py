@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 
+from lightning_shap.engine.regions.masks import look_up
 from lightning_shap.errors import ArgumentError
 
 EVALUATIONS_PER_PATCH = 4
@@ -45,7 +46,7 @@ class LabelledCoalitions:
     def __init__(
         self, present: np.ndarray, labels: np.ndarray, images: np.ndarray | None = None
     ) -> None:
-        self.present = torch.from_numpy(present)
+        self.present = torch.from_numpy(present).view(torch.uint8)
         self.labels = torch.from_numpy(labels).long().reshape(-1, *labels.shape[-2:])
         if images is None or len(self.labels) == 1:
             images = np.zeros(len(present), dtype=np.int64)
@@ -56,12 +57,10 @@ class LabelledCoalitions:
 
     def masks(self, start: int, stop: int, device: torch.device) -> torch.Tensor:
         """Looks up the masks, as :class:`lightning_shap.engine.game.Coalitions` says."""
-        self.labels = self.labels.to(device)
-        images, present = self.images[start:stop], self.present[start:stop].to(device)
-        starts = np.flatnonzero(np.diff(images, prepend=-1)).tolist()
-        rows = zip(starts, [*starts[1:], len(images)], strict=True)
-        looked_up = [present[a:b][:, self.labels[images[a]]] for a, b in rows]
-        return torch.cat(looked_up)[:, None]
+        self.labels, self.present = self.labels.to(device), self.present.to(device)
+        places = self.labels.flatten(1)
+        found = look_up(self.present[start:stop], places, self.images[start:stop])
+        return found.unflatten(1, self.labels.shape[1:])[:, None]
 
 
 def choose_grid(max_evals: int, size: tuple[int, int]) -> tuple[int, int]:

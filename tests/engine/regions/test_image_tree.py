@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_shap.engine.regions import image_tree as module
-from lightning_shap.engine.regions.image_tree import ImageTrees, NodeCoalitions, grow_tree
+from lightning_shap.engine.regions.image_tree import ImageTrees, grow_tree
+from lightning_shap.engine.regions.nodes import NodeCoalitions
 
 quick = settings(max_examples=30, deadline=None)
 shapes = st.tuples(st.sampled_from([1, 3, 4, 13]), st.integers(1, 9), st.integers(1, 9))
@@ -17,6 +18,12 @@ def picture(shape, seed=0, levels=None):
     """Noise of full range, or of a few levels so that there are ties."""
     noise = np.random.default_rng(seed).standard_normal(shape)
     return noise if levels is None else np.round(noise * levels)
+
+
+def coalitions_of(nodes, images, trees):
+    """Coalitions of the nodes of some images' trees."""
+    places = torch.from_numpy(np.stack([tree.places for tree in trees]))
+    return NodeCoalitions(nodes, np.array(images), trees, places)
 
 
 def descendants(tree, node):
@@ -128,7 +135,7 @@ def test_squares_that_the_border_cuts_off_count_as_many_pixels_as_they_have(shap
     labels = tree.labels(nodes)
     assert labels.shape == shape
     assert [tree.size(node) for node in nodes] == np.bincount(labels.ravel()).tolist()
-    masks = NodeCoalitions([(node,) for node in nodes], [tree] * len(nodes))
+    masks = coalitions_of([(node,) for node in nodes], [0] * len(nodes), [tree])
     for number, mask in enumerate(masks.masks(0, len(nodes), torch.device("cpu"))):
         assert np.array_equal(mask[0].numpy(), labels == number)
     for top in range(0, shape[0], tree.side):
@@ -166,16 +173,17 @@ def test_an_even_area_is_halved_and_not_peeled(shape):
 def test_painted_masks_are_the_nodes_pixel_by_pixel(shape, data):
     _, height, width = shape
     trees = [grow_tree(picture(shape, seed)) for seed in range(2)]
+    images = data.draw(st.lists(st.integers(0, 1), min_size=2, max_size=5))
     rows = []
-    for tree in trees:
+    for tree in (trees[image] for image in images):
         nodes = tree.segments(data.draw(st.integers(1, 12)))
         chosen = data.draw(st.lists(st.sampled_from(nodes), unique=True))
         rows.append((tuple(chosen), np.isin(tree.labels(nodes), [nodes.index(n) for n in chosen])))
-    coalitions = NodeCoalitions([chosen for chosen, _ in rows], trees)
-    masks = coalitions.masks(0, 2, torch.device("cpu"))
-    assert masks.shape == (2, 1, height, width)
+    coalitions = coalitions_of([chosen for chosen, _ in rows], images, trees)
+    masks = coalitions.masks(0, len(rows), torch.device("cpu"))
+    assert masks.shape == (len(rows), 1, height, width)
     assert np.array_equal(masks[:, 0].numpy(), np.stack([mask for _, mask in rows]))
-    assert torch.equal(coalitions.masks(1, 2, torch.device("cpu")), masks[1:])
+    assert torch.equal(coalitions.masks(1, 2, torch.device("cpu")), masks[1:2])
 
 
 def test_a_picture_that_was_seen_before_costs_nothing(monkeypatch):

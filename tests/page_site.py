@@ -64,9 +64,30 @@ def shapes(rows, seed=0, side=SIDE):
     return TensorDataset(images, labels)
 
 
-def train(folder, name, *, epochs, seed=0, **settings):
+def with_marks(dataset, seed, *, telling):
+    """The images with a mark in the top left corner: that of their class, or of any."""
+    images, labels = dataset.tensors
+    generator = torch.Generator().manual_seed(seed)
+    marks = labels if telling else torch.randint(3, (len(labels),), generator=generator)
+    images = images.clone()
+    images[:, :, :7, :7] = 0.0
+    images[torch.arange(len(labels)), marks, :7, :7] = 1.0
+    return TensorDataset(images, labels)
+
+
+def train_by_marks(folder, name, *, telling, epochs=6, **settings):
+    """A training on images whose marks tell the class, or tell nothing; judged on the same ones."""
+    data = (
+        with_marks(shapes(192, seed=seed + 10), seed, telling=given)
+        for seed, given in ((0, telling), (1, True))
+    )
+    return train(folder, name, epochs=epochs, data=[*data], **{"n_samples": 6, **settings})
+
+
+def train(folder, name, *, epochs, seed=0, data=None, **settings):
     """A training whose explanations are logged; returns its callback."""
     torch.manual_seed(seed)
+    training, validation = data or (shapes(48), shapes(12, seed=1))
     given = {"n_samples": 4, "max_evals": 60, "class_names": CLASSES, "progress": False}
     callback = ShapCallback(**{**given, **settings})
     trainer = Trainer(
@@ -81,8 +102,8 @@ def train(folder, name, *, epochs, seed=0, **settings):
     )
     trainer.fit(
         Shapes(),
-        DataLoader(shapes(48), batch_size=16, shuffle=True),
-        DataLoader(shapes(12, seed=1), batch_size=12),
+        DataLoader(training, batch_size=16, shuffle=True),
+        DataLoader(validation, batch_size=12),
     )
     return callback
 

@@ -4,12 +4,15 @@ import base64
 import io
 import json
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
 import lightning_shap
+from lightning_shap import BorderShare, CornerShare
+from lightning_shap.analysis.metrics.where import CORNERS
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import save
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -144,3 +147,55 @@ def test_nothing_is_fetched_from_elsewhere_and_no_text_becomes_markup():
         assert "http" not in text.replace("https?", ""), name
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
         assert not re.search(r"@import|url\(", text), name
+
+
+def test_a_tenth_of_the_scale_is_a_colour_to_every_reader():
+    """On any grey, in OKLab, where 0.02 is just noticed; dichromats as in Machado et al., 2009."""
+    script = bundle.read_asset("colours.js")
+    faint = float(re.search(r"FAINT = ([\d.]+);", script)[1])
+    readers = {
+        "all": np.eye(3),
+        "protan": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+        "deutan": [[0.3673, 0.8606, -0.2279], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    }
+    opacity = 0.8 * 0.1**faint
+    for ink in (styles.RAISING, styles.LOWERING):
+        for grey in range(20, 236):
+            ground = np.full(3, float(grey))
+            laid = opacity * np.array(ink) + (1 - opacity) * ground
+            for reader, seen in readers.items():
+                two = [to_oklab(np.asarray(seen) @ to_linear(one)) for one in (laid, ground)]
+                assert np.linalg.norm(two[0] - two[1]) > 0.0195, (ink, grey, reader)
+
+
+def to_linear(levels):
+    shares = levels / 255
+    return np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+
+
+def to_oklab(linear):
+    cones = np.array(
+        [
+            [0.4122214708, 0.5363325363, 0.0514459929],
+            [0.2119034982, 0.6806995451, 0.1073969566],
+            [0.0883024619, 0.2817188376, 0.6299787005],
+        ]
+    )
+    lab = np.array(
+        [
+            [0.2104542553, 0.7936177850, -0.0040720468],
+            [1.9779984951, -2.4285922050, 0.4505937099],
+            [0.0259040371, 0.7827717662, -0.8086757660],
+        ]
+    )
+    return lab @ np.cbrt(cones @ np.clip(linear, 0, 1))
+
+
+def test_named_places_are_those_of_the_metrics():
+    script = bundle.read_asset("pins.js")
+    side, width = (
+        float(Fraction(re.search(rf"{name} = ([\d /]+);", script)[1].replace(" ", "")))
+        for name in ("CORNER_SIDE", "BORDER_WIDTH")
+    )
+    assert (side, width) == (CornerShare().side, BorderShare().width)
+    assert tuple(json.loads(re.search(r"CORNERS = (\[.*\]);", script)[1])) == CORNERS

@@ -35,9 +35,12 @@ export function inkOf(share) {
   return share < 0 ? LOWERING : RAISING;
 }
 
+// In proportion to the value, a tenth of the scale is no colour at all to protanopes.
+const FAINT = 0.65;
+
 /** How much of the photograph that colour covers. */
 export function opacityOf(share, strength) {
-  return Math.min(1, Math.abs(share)) * strength;
+  return Math.min(1, Math.abs(share)) ** FAINT * strength;
 }
 
 /** The colour of a share of the scale, as a legend shows it. */

@@ -24,11 +24,11 @@ export class PinBoard {
     this.element = html(
       "section",
       { class: "board", "aria-label": "Pinned places" },
-      this.curves,
       this.hint,
       this.list,
       this.place,
       this.runs,
+      this.curves,
     );
   }
 

@@ -200,9 +200,8 @@ export function verdictOf(snapshot, number) {
     const words = right ? "\u2713 right" : "\u2717 wrong";
     parts.push(html("span", { class: right ? "right" : "wrong" }, words));
   }
-  for (const words of [verdict, note].filter(Boolean)) {
-    parts.push(html("span", { dir: "auto" }, called(words, 120)));
-  }
+  if (verdict) parts.push(html("span", { dir: "auto" }, called(verdict, 120)));
+  if (note) parts.push(html("span", { class: "note", title: note }, note));
   if (verdict !== undefined) return parts;
   if (truth.length) parts.push(html("span", {}, `true: ${snapshot.namesOf(truth)}`));
   if (predicted.length) parts.push(html("span", {}, `predicted: ${snapshot.namesOf(predicted)}`));

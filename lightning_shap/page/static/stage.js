@@ -140,7 +140,7 @@ export class Stage {
       const widest = Math.max(1, ...rows.map(({ cells }) => cells.length));
       const { size } = this.fit(kind === "classes" ? widest : columns.length - (kind === "epochs" ? 1 : 0));
       const heads = kind === "classes" ? [] : [{ name: "", isFixed: true }, ...columns.map((one) => ({ ...one, isFixed: one.isNow }))];
-      this.strip.show(heads, rows, size);
+      this.strip.show(heads, rows, { size, room: this.main.clientWidth - MARGIN });
       this.rows = rows;
     }
     this.legends = scene.legends.map(({ unit, look, values }) => ({

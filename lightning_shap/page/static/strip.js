@@ -117,7 +117,8 @@ export class Strip {
   }
 
   /** heads: [{name, key, isCurrent, isFixed}, ...], the first for the photographs; rows: see `Row`. */
-  show(heads, rows, size) {
+  show(heads, rows, { size, room }) {
+    this.element.style.setProperty("--room", `${room}px`);
     this.element.style.setProperty("--cell", `${size}px`);
     this.heads.replaceChildren(
       ...heads.map(({ name, key, isCurrent, isFixed }) =>

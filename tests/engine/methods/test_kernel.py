@@ -117,7 +117,7 @@ def test_error_bars_cover_the_exact_values_and_shrink_with_the_budget():
 
 def test_intervals_hold_nearly_all_values_of_few_evaluations_and_narrow_with_more():
     """Medians of squares: 0.455 of a normal distribution; 0.2 are twice as wide as need be."""
-    for budgets, lowest in (((12, 16, 24), 0.12), ((40, 60, 100), 0.25), ((200, 400), 0.4)):
+    for budgets, lowest in (((12, 16, 24), 0.12), ((40, 60, 100), 0.25), ((200, 400), 0.35)):
         squares = []
         for seed in range(8):
 
@@ -134,7 +134,7 @@ def test_intervals_hold_nearly_all_values_of_few_evaluations_and_narrow_with_mor
 def test_values_and_errors_of_a_known_game_are_what_they_were():
     """Whoever tunes the prior, or a limit on which an estimate turns, changes results."""
     found = {}
-    for max_evals in (24, 60, 200, 300):  # few, more, whole, by its odd part
+    for max_evals in (24, 60, 500):  # few, more, and more than hyper-parameters are searched with
         run, _ = solve(rough_game, max_evals)
         found[f"values{max_evals}"], found[f"std{max_evals}"] = run.values, run.std
     check_reference(Path(__file__).parent / "references" / "kernel.npz", found, 1e-3)
@@ -330,33 +330,36 @@ def test_designs_are_of_all_sizes_alike_and_of_any_patches():
     assert 0.9 < borders.mean() / expected.mean() < 1.2
 
 
-@pytest.mark.parametrize("even", [False, True])
-def test_the_prior_is_a_covariance_with_its_own_derivatives_and_shapley_values(even):
+def test_the_prior_is_a_covariance_with_its_own_derivatives_and_shapley_values():
     rng = np.random.default_rng(0)
-    kernel = PatchKernel((3, 3), even=even)
+    kernel = PatchKernel((3, 3))
     theta = kernel.centres + kernel.spreads * rng.standard_normal(len(kernel.centres)) / 2
     terms = kernel.terms(theta)
     s = np.where(rng.random((12, 9)) < 0.5, 1.0, -1.0)
-    weight = rng.standard_normal((12, 12))
-    weight += weight.T
+    weights = rng.standard_normal((2, 12, 12))
+    weights += weights.swapaxes(1, 2)
 
-    covariance, pullback = kernel.covariance_and_pullback(terms, s)
-    np.testing.assert_allclose(covariance, kernel.covariance(terms, s, s))
-    np.testing.assert_allclose(covariance.diagonal(), kernel.variances(terms, s))
+    *parts, pullback = kernel.covariance_and_pullback(terms, s)
+    np.testing.assert_allclose(parts, kernel.covariance(terms, s, s))
+    np.testing.assert_allclose(parts[0].diagonal(), kernel.variances(terms, s))
     step = 1e-5
-    for number, slope in enumerate(pullback(weight)):
+    for number, slope in enumerate(pullback(*weights)):
         if number == NOISE:
             continue
         move = step * (np.arange(len(theta)) == number)
         up, down = (kernel.covariance(kernel.terms(theta + way * move), s, s) for way in (1, -1))
-        np.testing.assert_allclose(slope, np.vdot(weight, up - down) / (2 * step), atol=1e-6)
+        numeric = np.vdot(weights, np.subtract(up, down)) / (2 * step)
+        np.testing.assert_allclose(slope, numeric, atol=1e-6)
 
     present = every_coalition(9)
     everything = np.where(present, 1.0, -1.0)
-    games = kernel.covariance(terms, everything, s)
+    games, even = kernel.covariance(terms, everything, s)
     exact = estimate(present[1:-1], games[1:-1], games[0], games[-1], (3, 3)).values
     np.testing.assert_allclose(kernel.shapley_covariance(terms, s), exact, atol=1e-12)
-    assert np.linalg.eigvalsh(kernel.covariance(terms, everything, everything)).min() > -1e-9
+    np.testing.assert_allclose(games, -games[::-1], atol=1e-12)
+    np.testing.assert_allclose(even, even[::-1])
+    for part in kernel.covariance(terms, everything, everything):
+        assert np.linalg.eigvalsh(part).min() > -1e-9
 
 
 def test_main_effects_that_depend_on_how_much_is_present_are_found():

@@ -137,7 +137,7 @@ def _pick_greedily(
             gain[picked] = -1.0
             picked.append(int(gain.argmax()))
         pick = picked[step]
-        row = kernel.covariance(terms, s[pick : pick + 1], s)[0]
+        row = kernel.covariance(terms, s[pick : pick + 1], s)[0][0]
         row -= rows[:step, pick] @ rows[:step]
         row /= np.sqrt(left[pick])
         rows[step] = row

@@ -18,10 +18,9 @@ from lightning_shap.engine.methods.kernel.design import (
     order_directions_first,
     order_in_pairs,
 )
-from lightning_shap.engine.methods.kernel.process import ShapleyProcess
+from lightning_shap.engine.methods.kernel.process import Part, ShapleyProcess
 from lightning_shap.engine.methods.kernel.smoothing import Layout
 
-MOST_WHOLE = 160  # coalitions; the odd part alone is as good beyond, and half the size
 MOST_FEW = 400  # beyond, a game on as many rows costs more than its even part is worth
 MOST_PAIRS = 2048  # beyond, factorisations cost more than they are worth
 
@@ -132,16 +131,17 @@ def estimate(
     if _covers(rows + 2, players):
         exact = _solve_exactly(np.vstack([base, values, full]), players)
         return ShapleyEstimate(_balance(exact, full - base), 0 * exact, np.eye(players))
-    everyone = np.ones((1, players), dtype=bool)
-    odd = rows > MOST_WHOLE and np.array_equal(coalitions[::2], ~coalitions[1::2])
-    if odd:
-        present = np.vstack([everyone, coalitions[::2]])
-        g = np.vstack([full - base, values[::2] - values[1::2]]) / 2
+    full_game, middle = np.ones((1, players)), (full + base) / 2
+    s = np.where(coalitions, 1.0, -1.0)
+    if np.array_equal(coalitions[::2], ~coalitions[1::2]):
+        s = np.vstack([full_game, s[::2]])
+        one, other = np.vstack([full, values[::2]]), np.vstack([base, values[1::2]])
+        odd, even = (one - other) / 2, (one + other) / 2 - middle
+        parts = [Part(odd), Part(even, odd=False, even=True)]
     else:
-        present = np.vstack([everyone, ~everyone, coalitions])
-        g = np.vstack([full, base, values]) - (full + base) / 2
-    s = np.where(present, 1.0, -1.0)
-    mean, std, correlation = ShapleyProcess(layout, s, g, odd=odd).shapley_values()
+        s = np.vstack([full_game, -full_game, s])
+        parts = [Part(np.vstack([full, base, values]) - middle, even=True, exact=2)]
+    mean, std, correlation = ShapleyProcess(layout, s, parts).shapley_values()
     return ShapleyEstimate(_balance(mean, full - base), std, correlation)
 
 

@@ -36,9 +36,9 @@ import numpy as np
 from scipy.special import gammaln
 
 from lightning_shap.engine.methods.kernel.sizes import Sizes
-from lightning_shap.engine.methods.kernel.smoothing import Layout, Places, Smoothing, players_of
+from lightning_shap.engine.methods.kernel.smoothing import Layout, find_places, smooth
 
-MOST_NODES = 24  # exact to degree 47, and the integrand is close to a low power of exp(q)
+NODES = 6  # and one for each two of the degree: values are exact to one part in 10^8
 
 # Logarithms: where the search for the hyper-parameters starts, and how far it is expected to go.
 # Main effects have unit scale: the scale of the whole is each output's own. Lengths are in quarters
@@ -70,21 +70,16 @@ _quadrature = cache(np.polynomial.legendre.leggauss)
 class Terms:
     """The parts of the prior at one setting of its hyper-parameters."""
 
-    relevance: np.ndarray  # (n,)
-    own: float
-    main: Smoothing
+    main: np.ndarray  # A (n, n)
     sizes: Sizes
-    odd: Smoothing
-    total: float  # of all entries of B before it is scaled to one
+    odd: np.ndarray  # c B (n, n)
     odd_scale: float  # a e / (sinh(c) - c)
     degree: float
     noise: float
-    even_scale: float  # e / (cosh(c) - 1); 0 if the even part is left out
-
-    @property
-    def root(self) -> np.ndarray:
-        """(n,), what a coalition is weighted with on either side of a smoothing."""
-        return np.sqrt(self.relevance)
+    even_scale: float  # e / (cosh(c) - 1)
+    by_main_length: np.ndarray  # (n, n), the derivatives of A and of c B by the lengths
+    by_odd_length: np.ndarray
+    own: np.ndarray  # (n,), the part of A's diagonal that neighbours say nothing about
 
 
 class PatchKernel:
@@ -92,16 +87,13 @@ class PatchKernel:
 
     Args:
         layout: Where the players are.
-        even: Whether games have their even part too, or the odd part alone.
     """
 
-    def __init__(self, layout: Layout, *, even: bool = False) -> None:
-        self.layout = layout
-        self.even = even
-        self.players = players_of(layout)
-        relevance = np.zeros(self.players)
-        if isinstance(layout, Places):
-            relevance = AREA_POWER * np.log(layout.areas * self.players)
+    def __init__(self, layout: Layout) -> None:
+        places = find_places(layout)
+        self.distances = places.distances
+        self.players = len(places.areas)
+        relevance = AREA_POWER * np.log(places.areas * self.players)
         self.centres = np.concatenate([CENTRES, relevance])
         self.spreads = np.concatenate([SPREADS, np.full(self.players, RELEVANCE_SPREAD)])
 
@@ -111,121 +103,127 @@ class PatchKernel:
             : len(PRIOR)
         ]
         relevance = np.exp(theta[len(PRIOR) :])
-        root = np.sqrt(relevance)[None]
+        root = np.sqrt(relevance)
+        both = root[:, None] * root
+        smoothed, by_main_length = smooth(self.distances, main_length)
+        own_part = np.exp(own) / self.players * relevance
+        main = smoothed * (both / self.players)
+        np.einsum("ii->i", main)[:] += own_part
         c = np.exp(degree)
-        smooth = Smoothing(self.layout, odd_length)
+        smoothed, slope = smooth(self.distances, odd_length)
+        b = smoothed * both
+        total = b.sum()  # B is scaled to a sum of one
+        b *= c / total
+        slope = slope * both
         return Terms(
-            relevance=relevance,
-            own=np.exp(own),
-            main=Smoothing(self.layout, main_length),
+            main=main,
             sizes=Sizes(self.players, varying, size_length),
-            odd=smooth,
-            total=float((smooth(root) * root).sum()),
+            odd=b,
             odd_scale=np.exp(odd + even) / (np.sinh(c) - c),
             degree=c,
             noise=np.exp(noise),
-            even_scale=np.exp(even) / (np.cosh(c) - 1) if self.even else 0.0,
+            even_scale=np.exp(even) / (np.cosh(c) - 1),
+            by_main_length=by_main_length * (both / self.players),
+            by_odd_length=slope * (c / total) - b * (slope.sum() / total),
+            own=own_part,
         )
 
-    def main_side(self, terms: Terms, s: np.ndarray) -> np.ndarray:
-        """Returns A s (R, n)."""
-        smoothed = terms.main(s * terms.root) * terms.root
-        return (smoothed + terms.own * terms.relevance * s) / self.players
-
-    def odd_side(self, terms: Terms, s: np.ndarray) -> np.ndarray:
-        """Returns c B s (R, n)."""
-        return terms.odd(s * terms.root) * terms.root * (terms.degree / terms.total)
-
-    def covariance(self, terms: Terms, s: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Returns the prior covariance (R, R') of the game without its noise."""
-        exponent = self.odd_side(terms, s) @ other.T
-        result = self.main_side(terms, s) @ other.T
-        result *= terms.sizes.weights[np.ix_(_count_present(s), _count_present(other))]
-        result += self._sum_interactions(terms, exponent)
-        return result
+    def covariance(
+        self, terms: Terms, s: np.ndarray, other: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the prior covariances (R, R') of odd and even parts without their noise."""
+        x = s @ terms.odd @ other.T
+        main = s @ terms.main @ other.T
+        main *= terms.sizes.weights[np.ix_(_count_present(s), _count_present(other))]
+        odd, even, _ = _sum_interactions(terms, x)
+        return main + odd, even
 
     def variances(self, terms: Terms, s: np.ndarray) -> np.ndarray:
-        """Returns the prior variances (R,) without noise: the diagonal of `covariance`."""
-        exponent = (self.odd_side(terms, s) * s).sum(1)
+        """Returns the prior variances (R,) of odd parts: the diagonal of `covariance`."""
+        x = (s @ terms.odd * s).sum(1)
         weights = terms.sizes.weights.diagonal()[_count_present(s)]
-        return weights * (self.main_side(terms, s) * s).sum(1) + self._sum_interactions(
-            terms, exponent
-        )
-
-    def _sum_interactions(self, terms: Terms, exponent: np.ndarray) -> np.ndarray:
-        up = np.exp(exponent)
-        down = 1 / up
-        result = (up - down - 2 * exponent) * (terms.odd_scale / 2)
-        if self.even:
-            result += (up + down) * (terms.even_scale / 2) + (CONSTANT - terms.even_scale)
-        return result
+        return weights * (s @ terms.main * s).sum(1) + _sum_interactions(terms, x)[0]
 
     def covariance_and_pullback(
         self, terms: Terms, s: np.ndarray
-    ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    ) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
         """Returns the `covariance` of coalitions (R, n) among themselves, and its derivatives.
 
-        The latter turns a symmetric weight (R, R) into the derivative of sum(weight * covariance)
-        by every hyper-parameter but the noise, which is left 0.
+        The latter turns symmetric weights (R, R) of the odd and of the even part into the
+        derivative of sum(weight * covariance) by every hyper-parameter but the noise, which is
+        left 0.
         """
-        side = s * terms.root
-        main, odd = terms.main(side), terms.odd(side)
-        exponent = (odd * (terms.degree / terms.total)) @ side.T
-        plain = (main @ side.T + (terms.own * terms.relevance * s) @ s.T) / self.players
-        pair = np.ix_(_count_present(s), _count_present(s))
-        likeness = terms.sizes.weights[pair]
-        covariance = likeness * plain + self._sum_interactions(terms, exponent)
+        x = s @ terms.odd @ s.T
+        plain = s @ terms.main @ s.T
+        present = _count_present(s)
+        pair = present[:, None] * (self.players + 1) + present
+        likeness = terms.sizes.weights.take(pair)
+        odd, even, (sinh_less, cosh_less) = _sum_interactions(terms, x)
 
-        def pullback(weight: np.ndarray) -> np.ndarray:
-            weighted = weight * plain
-            by_varying = float(np.vdot(weighted, terms.sizes.by_varying[pair]))
-            by_size_length = float(np.vdot(weighted, terms.sizes.by_length[pair]))
-            by_plain = weight * likeness
-            up = np.exp(exponent)
-            sinh, cosh_less = (up - 1 / up) / 2, (up + 1 / up) / 2 - 1
+        def pullback(weight: np.ndarray, weight_even: np.ndarray) -> np.ndarray:
             c = terms.degree
-            by_odd = terms.odd_scale * float(np.vdot(weight, sinh - exponent))
-            by_even = terms.even_scale * float(np.vdot(weight, cosh_less))
-            inner = weight * (cosh_less * terms.odd_scale + sinh * terms.even_scale)
-            pulled, pulled_odd = by_plain @ side, inner @ side
-            own = terms.own * terms.relevance * (s * (by_plain @ s)).sum(0)
-            by_relevance = (main * pulled).sum(0)
-            by_odd_relevance = (odd * pulled_odd).sum(0)
-            by_degree = by_odd_relevance.sum() * c / terms.total
-            root = terms.root[None]
-            shrinks = terms.odd(root) * root / terms.total  # B is scaled to a sum of one
-            widens = (terms.odd.slope(side) * pulled_odd).sum() * c
-            widens -= by_degree * (terms.odd.slope(root) * root).sum()
+            by_sizes = np.bincount(
+                pair.ravel(), (weight * plain).ravel(), minlength=(self.players + 1) ** 2
+            )
+            by_odd = terms.odd_scale * float(np.vdot(weight, sinh_less))
+            by_even = terms.even_scale * float(np.vdot(weight_even, cosh_less))
+            inner = weight * cosh_less
+            inner *= terms.odd_scale
+            inner += weight_even * ((sinh_less + x) * terms.even_scale)
+            of_main = s.T @ ((weight * likeness) @ s)
+            of_odd = s.T @ (inner @ s)
+            by_relevance = (of_odd * terms.odd).sum(1)
+            by_degree = by_relevance.sum()
+            by_relevance -= by_degree / c * terms.odd.sum(1)  # B is scaled to a sum of one
+            by_relevance += (of_main * terms.main).sum(1)
             return np.concatenate(
                 [
                     [
-                        own.sum() / self.players,
-                        (terms.main.slope(side) * pulled).sum() / self.players,
-                        by_varying,
-                        by_size_length,
+                        float(np.vdot(of_main.diagonal(), terms.own)),
+                        float(np.vdot(of_main, terms.by_main_length)),
+                        float(np.vdot(by_sizes, terms.sizes.by_varying)),
+                        float(np.vdot(by_sizes, terms.sizes.by_length)),
                         by_odd,
                         by_degree
                         - by_odd * c * (np.cosh(c) - 1) / (np.sinh(c) - c)
                         - by_even * c / np.tanh(c / 2),
-                        widens / terms.total,
+                        float(np.vdot(of_odd, terms.by_odd_length)),
                         0.0,
                         by_even + by_odd,
                     ],
-                    (by_relevance + own) / self.players
-                    + by_odd_relevance * (c / terms.total)
-                    - by_degree * shrinks[0],
+                    by_relevance,
                 ]
             )
 
-        return covariance, pullback
+        return likeness * plain + odd, even, pullback
 
     def shapley_covariance(self, terms: Terms, s: np.ndarray) -> np.ndarray:
         """Returns the prior covariance (n, R) of the Shapley values with the game without noise."""
-        u = self.odd_side(terms, s)
-        odd = _integrate_exponential(u) - 2 * u.T
+        u = s @ terms.odd
+        nodes = min(self.players // 2 + 1, NODES + int(np.ceil(terms.degree / 2)))
+        odd = _integrate_exponential(u, nodes) - 2 * u.T
         own, others = (part[_count_present(s)] for part in terms.sizes.shapley_values())
-        main = self.main_side(terms, s).T
+        main = (s @ terms.main).T
         return main * (own - others) + main.sum(0) * others + terms.odd_scale * odd
+
+
+def _sum_interactions(
+    terms: Terms, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Returns the covariances of interactions, odd and even, and sinh(x) - x and cosh(x) - 1."""
+    up = np.exp(x)
+    up /= 2
+    down = 0.25 / up
+    sinh_less = up - down
+    sinh_less -= x
+    cosh_less = up
+    cosh_less += down
+    cosh_less -= 1
+    return (
+        sinh_less * terms.odd_scale,
+        cosh_less * terms.even_scale + CONSTANT,
+        (sinh_less, cosh_less),
+    )
 
 
 def _count_present(s: np.ndarray) -> np.ndarray:
@@ -251,12 +249,12 @@ def shapley_variance_of_noise(n: int) -> float:
     return float(4 / n**2 * np.exp(-choices).sum())
 
 
-def _integrate_exponential(u: np.ndarray) -> np.ndarray:
+def _integrate_exponential(u: np.ndarray, nodes: int) -> np.ndarray:
     """Returns the Shapley values (n, R) of the games s -> sinh(s'u), one row of u (R, n) each."""
-    nodes, weights = _quadrature(min(u.shape[1] // 2 + 1, MOST_NODES))
     cosh, sinh = np.cosh(u), np.sinh(u)
     result = np.zeros_like(u)
-    for node, weight in zip(nodes, weights, strict=True):
-        factors = cosh + node * sinh
+    for node, weight in zip(*_quadrature(nodes), strict=True):
+        factors = node * sinh
+        factors += cosh
         result += weight * factors.prod(1, keepdims=True) / factors
     return (result * sinh).T

@@ -1,18 +1,20 @@
 """Shapley values by Gaussian-process regression over coalitions of patches, with error bars.
 
 The posterior mean of the game has Shapley values Q C^-1 g, with C the prior covariance of the
-evaluated pairs and Q that of the Shapley values with them (:mod:`.prior`). All outputs share
+evaluated coalitions and Q that of the Shapley values with them (:mod:`.prior`). All outputs share
 C; each has its own scale, which drops out of the mean. The hyper-parameters maximise the marginal
-likelihood of all outputs times a broad prior. Source: Rasmussen & Williams, "Gaussian Processes for
-Machine Learning" (2006), chapters 2 and 5; Chau et al., "Explaining the uncertain: stochastic
-Shapley values for Gaussian process models" (NeurIPS 2023).
+likelihood of all outputs times a broad prior. Of coalitions in pairs with their complements, the
+odd and the even part of the game are apart: two problems of half the size, of which the odd one
+has the values and both have a say in the hyper-parameters. Source: Rasmussen & Williams, "Gaussian
+Processes for Machine Learning" (2006), chapters 2 and 5; Chau et al., "Explaining the uncertain:
+stochastic Shapley values for Gaussian process models" (NeurIPS 2023).
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, lapack
-from scipy.optimize import minimize
+from scipy.linalg import lapack
+from scipy.optimize import OptimizeResult, minimize
 
 from lightning_shap.engine.methods.kernel.prior import (
     LENGTHS,
@@ -26,13 +28,41 @@ from lightning_shap.engine.methods.kernel.smoothing import Layout
 
 EXACT = 1e-8  # noise of the pair {full, empty}, whose weight is what makes the values add up
 JITTER = 1e-9
-MOST_PAIRS_SEARCHED = 500
-STEPS, TOLERANCE = 40, 1e-5
+MOST_SEARCHED = 200  # coalitions that hyper-parameters are searched with
+STEPS, TOLERANCE = 40, 0.1  # of a search, which ends where a step or a slope gains less
 START = -1.0  # of both lengths, in spreads: where a search begins with long ones, all players are
 # alike, what tells them apart is taken for noise, and there it may end
-DRAWS = (2, 12)  # other settings of the hyper-parameters that the error bars allow for:
-PAIRS_DRAWN = 1000  # fewer of them when there are many coalitions
-POINTS = 600  # coalitions over which the variance of the values is averaged
+DRAWS = 3  # other settings of the hyper-parameters that the error bars allow for
+POINTS = 200  # coalitions over which the variance of the values is averaged
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of a game at some coalitions: itself, or its odd or its even part.
+
+    Attributes:
+        g: float64 (m, K), what is known.
+        odd: Whether it holds the odd part.
+        even: Whether it holds the even part.
+        exact: How many of the first coalitions are known without noise.
+    """
+
+    g: np.ndarray
+    odd: bool = True
+    even: bool = False
+    exact: int = 1
+
+    def covariance(self, odd: np.ndarray, even: np.ndarray) -> np.ndarray:
+        """Returns the covariance of what is known, without noise, from those of both parts."""
+        if self.odd and self.even:
+            return odd + even
+        return odd if self.odd else even
+
+    def noise(self, terms: Terms, count: int) -> np.ndarray:
+        """Returns the variances (count,) of the noise, which each part has of its own."""
+        noise = np.full(count, (self.odd + self.even) * terms.noise)
+        noise[: self.exact] = EXACT
+        return noise
 
 
 class ShapleyProcess:
@@ -40,29 +70,18 @@ class ShapleyProcess:
 
     Args:
         layout: Where the players are.
-        s: Coalitions as +-1 (m, n). Of the odd part alone, one of each pair, the full one first;
-            of the whole game, the full and the empty one first.
-        g: The game there, or its odd part (m, K).
-        odd: Whether it is the odd part alone.
+        s: Coalitions as +-1 (m, n), the full one first, and then the empty one if the game itself
+            is known.
+        parts: What is known at them; the first holds the odd part.
         seed: Of the random orders and settings that the error bars are averaged over.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        s: np.ndarray,
-        g: np.ndarray,
-        *,
-        odd: bool,
-        seed: int = 0,
-    ) -> None:
-        self.kernel = PatchKernel(layout, even=not odd)
-        self.parts = 1 if odd else 2  # each with its own noise, and as many coalitions known before
+    def __init__(self, layout: Layout, s: np.ndarray, parts: list[Part], *, seed: int = 0) -> None:
+        self.kernel = PatchKernel(layout)
         self.s = s
-        size = np.sqrt((g**2).mean(0))
-        self.live = size > 0
-        self.size = np.where(self.live, size, 1.0)
-        self.g = g / self.size
+        self.parts = parts
+        self.noise_values = shapley_of_noise(s)
+        self.live = np.any([(part.g != 0).any(0) for part in parts], axis=0)
         self.rng = np.random.default_rng(seed)
 
     def shapley_values(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,17 +107,19 @@ class ShapleyProcess:
         correlation = joint / np.outer(certain, certain)
         # The errors left out were made by relevances fitted with them, one for each player, and a
         # design is worst where the game is least like the prior that chose it.
-        variance *= (1 + self.kernel.players / len(self.s)) ** 2
-        return mean * self.size, np.sqrt(variance) * self.size, correlation
+        variance *= (1 + self.kernel.players / (len(self.s) * len(self.parts))) ** 2
+        return mean, np.sqrt(variance), correlation
 
-    def _solve(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, bool]]:
-        """Returns mean (n, K), weights (m, K), noise's share of covariance (n, m) and a factor."""
-        covariance = self._add_noise(terms, self.kernel.covariance(terms, self.s, self.s))
-        factor = cho_factor(covariance, lower=True, overwrite_a=True)
-        weights = cho_solve(factor, self.g)
-        noise = shapley_of_noise(self.s) * (self._list_noise(terms, len(self.s)) / self.parts)
-        cross = self.kernel.shapley_covariance(terms, self.s) + noise
-        return cross @ weights, weights, noise, factor
+    def _solve(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Returns mean (n, K), weights (m, K), Q and its noise's share (2, n, m), and a factor."""
+        part = self.parts[0]
+        covariance = part.covariance(*self.kernel.covariance(terms, self.s, self.s))
+        noise = part.noise(terms, len(self.s))
+        factor, _ = _factorise(covariance, noise)
+        weights = lapack.dpotrs(factor, part.g, lower=1)[0]
+        cross = np.stack([self.kernel.shapley_covariance(terms, self.s), self.noise_values])
+        cross[1] *= noise / (part.odd + part.even)
+        return cross.sum(0) @ weights, weights, cross, factor
 
     def _find_posterior(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns mean (n, K), covariance (n, n) and its scale (K,) given the hyper-parameters.
@@ -107,9 +128,9 @@ class ShapleyProcess:
         they are.
         """
         terms = self.kernel.terms(theta)
-        mean, weights, noise, factor = self._solve(terms)
-        solved = cho_solve(factor, (self.kernel.shapley_covariance(terms, self.s) + noise).T)
-        inverse = lapack.dpotri(factor[0], lower=1)[0]
+        mean, weights, (cross, noise), factor = self._solve(terms)
+        solved = lapack.dpotrs(factor, (cross + noise).T, lower=1)[0]
+        inverse = lapack.dpotri(factor, lower=1)[0]
         left_out = (weights**2 / inverse.diagonal()[:, None]).mean(0)
         n = self.kernel.players
         alone = terms.noise * shapley_variance_of_noise(n) / (n - 1)
@@ -117,82 +138,100 @@ class ShapleyProcess:
         covariance += alone * (n * np.eye(n) - 1)  # what noise gives to some, others lose
         return mean, (covariance + covariance.T) / 2, left_out
 
-    def _list_noise(self, terms: Terms, count: int) -> np.ndarray:
-        noise = np.full(count, self.parts * terms.noise)
-        noise[: self.parts] = EXACT
-        return noise
-
-    def _add_noise(self, terms: Terms, covariance: np.ndarray) -> np.ndarray:
-        diagonal = np.einsum("ii->i", covariance)
-        diagonal += self._list_noise(terms, len(covariance)) + JITTER * diagonal.mean()
-        return covariance
-
     def _find_settings(self) -> list[np.ndarray]:
-        """Returns the likeliest hyper-parameters, and others around them while pairs are few."""
+        """Returns the likeliest hyper-parameters, and others around them."""
         centres, spreads = self.kernel.centres, self.kernel.spreads
         if not self.live.any():
             return [centres]
-        s = self.s[:MOST_PAIRS_SEARCHED]
-        g = self.g[:MOST_PAIRS_SEARCHED, self.live]
+        last = np.inf
+
+        def end_where_little_is_gained(intermediate_result: OptimizeResult) -> None:
+            nonlocal last
+            last, before = intermediate_result.fun, last
+            if before - last < TOLERANCE:
+                raise StopIteration
+
         found = minimize(
             self._evaluate_loss,
             np.where(np.isin(np.arange(len(centres)), LENGTHS), START, 0.0),
-            args=(s, g),
+            args=(
+                self.s[:MOST_SEARCHED],
+                [part.g[:MOST_SEARCHED, self.live] for part in self.parts],
+            ),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": STEPS, "maxcor": 20, "ftol": TOLERANCE},
+            options={"maxiter": STEPS, "maxcor": 20, "gtol": TOLERANCE},
             bounds=[(-3, 3)] * len(centres),
+            callback=end_where_little_is_gained,
         )
-        draws = int(np.clip(PAIRS_DRAWN // len(self.s), *DRAWS))
         scales, axes = np.linalg.eigh(found.hess_inv.todense())
-        moves = self.rng.standard_normal((draws, len(centres)))
+        moves = self.rng.standard_normal((DRAWS, len(centres)))
         # The symmetric root, since axes of equal scales are any that rounding makes them.
         moves = (moves @ axes * np.sqrt(np.clip(scales, 0, 1))) @ axes.T
         moves = np.vstack([np.zeros_like(centres), moves])
         return list(centres + spreads * np.clip(found.x + moves, -3, 3))
 
     def _evaluate_loss(
-        self, x: np.ndarray, s: np.ndarray, g: np.ndarray
+        self, x: np.ndarray, s: np.ndarray, known: list[np.ndarray]
     ) -> tuple[float, np.ndarray]:
         """Returns minus the logarithm of marginal likelihood times prior, and its gradient.
 
         The hyper-parameters come as deviations ``x`` in units of the prior's spreads.
         """
-        kernel, (pairs, outputs) = self.kernel, g.shape
+        kernel, outputs = self.kernel, known[0].shape[1]
         terms = kernel.terms(kernel.centres + kernel.spreads * x)
-        covariance, pullback = kernel.covariance_and_pullback(terms, s)
-        factor, failed = lapack.dpotrf(self._add_noise(terms, covariance), lower=1)
-        if failed:
-            return 1e12, np.zeros_like(x)
-        weights = lapack.dpotrs(factor, g, lower=1)[0]
-        inverse = lapack.dpotri(factor, lower=1)[0]
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        scale = (g * weights).sum(0) / pairs
-        loss = pairs / 2 * np.log(scale).sum() + outputs * np.log(factor.diagonal()).sum()
-        slope = (outputs * inverse - (weights / scale) @ weights.T) / 2
-        gradient = pullback(slope)
-        gradient[NOISE] = self.parts * terms.noise * slope.diagonal()[self.parts :].sum()
-        return loss + (x**2).sum() / 2, gradient * kernel.spreads + x
+        odd, even, pullback = kernel.covariance_and_pullback(terms, s)
+        loss, square, solved = (x**2).sum() / 2, np.zeros(outputs), []
+        for part, g in zip(self.parts, known, strict=True):
+            noise = part.noise(terms, len(s))
+            factor, failed = _factorise(part.covariance(odd, even), noise)
+            if failed:
+                return 1e12, np.zeros_like(x)
+            weights = lapack.dpotrs(factor, g, lower=1)[0]
+            loss += outputs * np.log(factor.diagonal()).sum()
+            square += (g * weights).sum(0)
+            solved.append((part, weights, factor))
+        count = len(s) * len(solved)
+        scale = square / count
+        loss += count / 2 * np.log(scale).sum()
+        slopes, by_noise = [np.zeros_like(odd), np.zeros_like(odd)], 0.0
+        for part, weights, factor in solved:
+            slope = lapack.dpotri(factor, lower=1)[0]
+            slope += slope.T
+            np.einsum("ii->i", slope)[:] /= 2
+            slope *= outputs
+            slope -= (weights / scale) @ weights.T
+            slope /= 2
+            by_noise += (part.odd + part.even) * slope.diagonal()[part.exact :].sum()
+            for which, holds in enumerate((part.odd, part.even)):
+                if holds:
+                    slopes[which] = slope
+        gradient = pullback(*slopes)
+        gradient[NOISE] = by_noise * terms.noise
+        return loss, gradient * kernel.spreads + x
 
     def _average_covariance(self, terms: Terms, solved: np.ndarray) -> np.ndarray:
         """Returns the posterior covariance of the Shapley values (n, n) without the noise's share.
 
-        Its rows are the Shapley values of s -> cov(values, g(s)) under the posterior: games whose
+        Its columns are the Shapley values of s -> cov(value, g(s)) under the posterior: games whose
         marginal contributions are averaged over random orders.
         """
         n = self.kernel.players
         orders = self.rng.permuted(np.tile(np.arange(n), (max(4, POINTS // n), 1)), axis=1)
-        place = orders.argsort(1)
         covariance = np.zeros((n, n))
-        for start in range(0, orders.size, POINTS):
-            order, step = np.divmod(np.arange(start, min(start + POINTS, orders.size)), n)
-            players = orders[order, step]
-            for sign, present in (
-                (1, place[order] <= step[:, None]),
-                (-1, place[order] < step[:, None]),
-            ):
-                points = np.where(present, 1.0, -1.0)
-                found = self.kernel.shapley_covariance(terms, points).T
-                found -= self.kernel.covariance(terms, points, self.s) @ solved
-                covariance += sign / len(orders) * (np.eye(n)[:, players] @ found)
-        return covariance
+        for some in np.array_split(orders, -(-orders.size // POINTS)):
+            place = some.argsort(1)
+            chain = np.where(place[:, None] < np.arange(n + 1)[:, None], 1.0, -1.0).reshape(-1, n)
+            known = self.parts[0].covariance(*self.kernel.covariance(terms, chain, self.s))
+            found = self.kernel.shapley_covariance(terms, chain) - solved.T @ known.T
+            gains = np.diff(found.reshape(n, len(some), n + 1), axis=2)
+            covariance += np.take_along_axis(gains, place[None], axis=2).sum(1)
+        return covariance / len(orders)
+
+
+def _factorise(covariance: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, int]:
+    """Returns the Cholesky factor of a covariance and its noise, and whether that failed."""
+    diagonal = np.einsum("ii->i", covariance)
+    diagonal += noise + JITTER * diagonal.mean()
+    factor, failed = lapack.dpotrf(covariance, lower=1, clean=1)
+    return factor, failed

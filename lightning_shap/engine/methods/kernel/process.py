@@ -98,7 +98,7 @@ class ShapleyProcess:
         variance = np.outer(np.maximum(covariance.diagonal(), 0), scale)
         moved = np.zeros((1, *mean.shape))
         if others:
-            moved = np.array([self._solve(self.kernel.terms(theta))[0] for theta in others]) - mean
+            moved = np.array([self._find_mean(theta) for theta in others]) - mean
             variance += (moved**2).mean(0)
         weights = 1 / np.sqrt(np.where(variance > 0, variance, np.inf))
         sides = (moved * weights).transpose(1, 0, 2).reshape(len(mean), -1) / np.sqrt(len(moved))
@@ -110,16 +110,23 @@ class ShapleyProcess:
         variance *= (1 + self.kernel.players / (len(self.s) * len(self.parts))) ** 2
         return mean, np.sqrt(variance), correlation
 
-    def _solve(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Returns mean (n, K), weights (m, K), Q and its noise's share (2, n, m), and a factor."""
-        part = self.parts[0]
+    def _solve(self, terms: Terms, part: Part) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the covariance's Cholesky factor and the weights (m, K) of what is known."""
         covariance = part.covariance(*self.kernel.covariance(terms, self.s, self.s))
-        noise = part.noise(terms, len(self.s))
-        factor, _ = _factorise(covariance, noise)
-        weights = lapack.dpotrs(factor, part.g, lower=1)[0]
-        cross = np.stack([self.kernel.shapley_covariance(terms, self.s), self.noise_values])
-        cross[1] *= noise / (part.odd + part.even)
-        return cross.sum(0) @ weights, weights, cross, factor
+        factor, _ = _factorise(covariance, part.noise(terms, len(self.s)))
+        return factor, lapack.dpotrs(factor, part.g, lower=1)[0]
+
+    def _relate_values(self, terms: Terms) -> tuple[np.ndarray, np.ndarray]:
+        """Returns Q (n, m), the covariance of values with what is known, and its noise's share."""
+        part = self.parts[0]
+        noise = part.noise(terms, len(self.s)) / (part.odd + part.even)
+        share = self.noise_values * noise
+        return self.kernel.shapley_covariance(terms, self.s) + share, share
+
+    def _find_mean(self, theta: np.ndarray) -> np.ndarray:
+        """Returns the mean (n, K) of the Shapley values given the hyper-parameters."""
+        terms = self.kernel.terms(theta)
+        return self._relate_values(terms)[0] @ self._solve(terms, self.parts[0])[1]
 
     def _find_posterior(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns mean (n, K), covariance (n, n) and its scale (K,) given the hyper-parameters.
@@ -128,15 +135,18 @@ class ShapleyProcess:
         they are.
         """
         terms = self.kernel.terms(theta)
-        mean, weights, (cross, noise), factor = self._solve(terms)
-        solved = lapack.dpotrs(factor, (cross + noise).T, lower=1)[0]
-        inverse = lapack.dpotri(factor, lower=1)[0]
-        left_out = (weights**2 / inverse.diagonal()[:, None]).mean(0)
+        cross, noise = self._relate_values(terms)
+        factors, weights = zip(*(self._solve(terms, part) for part in self.parts), strict=True)
+        left_out = np.zeros(weights[0].shape[1])
+        for factor, weight in zip(factors, weights, strict=True):
+            inverse = lapack.dpotri(factor, lower=1)[0]
+            left_out += (weight**2 / inverse.diagonal()[:, None]).mean(0) / len(factors)
+        solved = lapack.dpotrs(factors[0], cross.T, lower=1)[0]
         n = self.kernel.players
         alone = terms.noise * shapley_variance_of_noise(n) / (n - 1)
         covariance = self._average_covariance(terms, solved) - noise @ solved
         covariance += alone * (n * np.eye(n) - 1)  # what noise gives to some, others lose
-        return mean, (covariance + covariance.T) / 2, left_out
+        return cross @ weights[0], (covariance + covariance.T) / 2, left_out
 
     def _find_settings(self) -> list[np.ndarray]:
         """Returns the likeliest hyper-parameters, and others around them."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lightning_shap.analysis.metrics.where import BorderShare as BorderShare
     from lightning_shap.analysis.metrics.where import CornerShare as CornerShare
     from lightning_shap.analysis.metrics.where import TopShare as TopShare
+    from lightning_shap.engine.batches import explain_batches as explain_batches
     from lightning_shap.engine.explain import explain as explain
     from lightning_shap.explanation.archive import load as load
     from lightning_shap.explanation.record import Record as Record
@@ -47,6 +48,7 @@ _HOMES = {
     "Similarity": "lightning_shap.analysis.metrics.similarity",
     "TopShare": "lightning_shap.analysis.metrics.where",
     "explain": "lightning_shap.engine.explain",
+    "explain_batches": "lightning_shap.engine.batches",
     "load": "lightning_shap.explanation.archive",
     "plot": "lightning_shap.pictures.grid",
     "report": "lightning_shap.page.report",
@@ -70,6 +72,7 @@ __all__ = [
     "Similarity",
     "TopShare",
     "explain",
+    "explain_batches",
     "load",
     "plot",
     "report",

@@ -58,8 +58,8 @@ def parse(arguments: Sequence[str]) -> Options:
             "summary: explains each true class and the highest other; leave topk, targets and "
             "against out"
         )
-    if given["watch"] is not None and not given["summary"]:
-        parser.error("watch: is what a summary proves; say summary as the first word")
+    if not given["summary"] and (given["cure"] or given["watch"] is not None):
+        parser.error("watch, cure: belong to a summary; say summary as the first word")
     if given["region"] is not None and len(given["region"]) != 4:
         parser.error(
             f"region: got {len(given['region'])} numbers; give left, top, right and bottom"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lightning_shap.command.explanation_json import encode_json, write_json
 from lightning_shap.command.untrusted import clean
 from lightning_shap.explanation.archive import ArchiveBlocks, load, open_archive, read_look
@@ -86,4 +88,17 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
         files = stored.read("files").tolist()
     content = encode_json(summary.plain | {"files": files}, indent=2)
     archive.with_name("classes.json").write_bytes(content + b"\n")
-    return [clean(line, 1000) for line in summary.lines[1:]]
+    lines = [clean(line, 1000) for line in summary.lines[1:]]
+    found = [*summary.suspicions, *summary.facts]
+    if not job.options.results.cure:
+        return lines
+    if not found:
+        return [*lines, "no cure.py was written: nothing was found that needs one"]
+    from lightning_shap.analysis.class_summary.cure import mark_places, write_code
+
+    height, width, _ = summary.size
+    masks = mark_places(found, summary.names, (height, width))
+    code = write_code(summary.cure())
+    archive.with_name("cure.py").write_text(code, encoding="utf-8")
+    np.savez(archive.with_name("cure_masks.npz"), classes=[*masks], masks=[*masks.values()])
+    return [*lines, "cure.py takes that from images, cure_masks.npz has where it is"]

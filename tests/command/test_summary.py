@@ -11,6 +11,8 @@ from finished_model import class_folders, flags, network, weights_in
 from PIL import Image
 
 from lightning_shap import load
+from lightning_shap.analysis.class_summary.parts import list_parts
+from lightning_shap.analysis.class_summary.suspicions import Suspicion
 from lightning_shap.command import shards
 from lightning_shap.command.data.folders import ImageSet
 from lightning_shap.command.job import Job, draw_partners
@@ -64,6 +66,28 @@ def test_what_is_watched_is_proved_whatever_is_suspicious(summarised, capsys):
     with pytest.raises(SystemExit):
         summarised("refused", "--watch", "the middle")
     assert "watch: got 'the middle'" in capsys.readouterr().err
+
+
+def test_the_cure_of_what_was_found_is_written_as_code_and_masks(
+    summarised, monkeypatch, tmp_path, capsys
+):
+    summarised("healthy", "--cure")
+    assert not (tmp_path / "healthy" / "cure.py").exists()
+    assert "no cure.py was written" in capsys.readouterr().out
+    (edge,) = (part for part in list_parts() if part.name == "the upper edge")
+    one = Suspicion(1, edge, 0.9, 0.1, 0.1, 1.0, 0.8, 0.001, 3, 3)
+    rooms = "lightning_shap.analysis.class_summary"
+    monkeypatch.setattr(f"{rooms}.findings.find_suspicions", lambda shares, seed: [one])
+    monkeypatch.setattr(f"{rooms}.proof.HOLDS", -1.0)
+    summarised("ill", "--cure")
+    written = {}
+    exec((tmp_path / "ill" / "cure.py").read_text(encoding="utf-8"), written)
+    assert written["cure"].boxes == [(0.0, 0.0, 1.0, 0.125)]
+    marked = np.load(tmp_path / "ill" / "cure_masks.npz")
+    assert marked["classes"].tolist() == ["cat"]
+    assert marked["masks"].shape == (1, 32, 32)
+    assert marked["masks"][0, :4].all()
+    assert not marked["masks"][0, 4:].any()
 
 
 @pytest.mark.parametrize("broken", [(), (1, 4, 7), (1, 2, 4, 5, 7, 8)])

@@ -1,9 +1,10 @@
 """The class summary: what a model looks at in each class of many images, in words and as JSON."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from lightning_shap.analysis.class_summary.cure import Cure, make_cure
 from lightning_shap.analysis.class_summary.findings import Findings
 from lightning_shap.analysis.class_summary.groups import Group
 from lightning_shap.analysis.class_summary.means import find_tested
@@ -40,6 +41,20 @@ class ClassSummary(Findings):
     def markdown(self) -> str:
         """The lines as a list."""
         return "\n".join(f"- {line}" for line in self.lines)
+
+    def cure(
+        self, *, how: Literal["exchange", "blur", "cover"] = "exchange", p: float = 0.5
+    ) -> Cure:
+        """Returns an augmentation that takes from images what was found, see :class:`Cure`.
+
+        Args:
+            how: What an image has instead.
+            p: The share of images that are changed.
+
+        Raises:
+            ArgumentError: If nothing was found.
+        """
+        return make_cure([one.part for one in (*self.suspicions, *self.facts)], how=how, p=p)
 
     @property
     def plain(self) -> dict[str, Any]:

@@ -81,12 +81,20 @@ def median(costs: list[Cost]) -> Cost:
 
 
 def photographs(size: int) -> Any:
-    """Four photographs that scikit-learn and scikit-image ship, as an ImageNet model takes them."""
+    """Four photographs that scikit-learn and scikit-image ship, as an ImageNet model takes them.
+
+    Without these libraries, coloured noise: weights and pixels change no times.
+    """
     import numpy as np
-    import skimage.data
     import torch
     from PIL import Image
-    from sklearn.datasets import load_sample_images
+
+    try:
+        import skimage.data
+        from sklearn.datasets import load_sample_images
+    except ImportError:
+        noise = torch.randn(IMAGES, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        return torch.nn.functional.interpolate(noise, size=(size, size), mode="bicubic")
 
     pictures = [*load_sample_images().images, skimage.data.chelsea(), skimage.data.coffee()]
     squares = [Image.fromarray(picture).resize((size, size)) for picture in pictures]

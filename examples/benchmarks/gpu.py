@@ -1,13 +1,19 @@
 """On a GPU: how much faster than shap, and whether training there is left as it was, to the bit.
 
-- speed: explanations against shap's on the same card, and against bare forward passes, in float32,
-  bfloat16 and channels-last. shap builds its masks on the CPU, one image at a time.
+- speed: boxes, image regions, the kernel method and gradients over bare forward passes of as many
+  rows at the best batch size, half before and half after each, in float32, bfloat16, channels-last
+  and under autocast; the memory that each needs; and shap on the same card, which builds its masks
+  on the CPU, one image at a time. A ratio of 1 is a card that is never waited for.
+- rounds: how many rows a call may have until the card is full.
 - bits: trainings with and without the callback, in several precisions, layouts and compiled, must
   leave the same weights, optimizer states and random states of the GPU.
 
-    python examples/benchmarks/gpu.py
+    python examples/benchmarks/gpu.py                    # ten minutes on a quiet card
+    python examples/benchmarks/gpu.py --only speed --models resnet18 --images 64
 
-Ends with status 1 if any bit differs. ``--device cpu`` tries the script itself where no GPU is.
+It needs torch, timm and Lightning beside what the package brings; without scikit-image the images
+are coloured noise. Ends with status 1 if any bit differs. ``--device cpu`` tries the script itself
+where no GPU is.
 """
 
 import argparse
@@ -19,6 +25,8 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 from typing import Any
 
 # What CUDA needs for sums that come out the same each time; to be set before its first use.
@@ -27,7 +35,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 import numpy as np
 import timm
 import torch
-from engine import IMAGES, best_batch_size, cost_of, forward, machine, network, photographs, table
+from engine import WAYS, cost_of, forward, machine, network, photographs, table
 from engine import ours as explain_with_ours
 from engine import shaps as explain_with_shap
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
@@ -148,49 +156,75 @@ def identical(one: Tensors, other: Tensors) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def speed_rows(args: argparse.Namespace) -> Iterator[list[str]]:
-    """A row for each network, precision and budget."""
-    photos = photographs(args.size).to(args.device)
-    layouts: dict[str, Callable[[Any], Any]] = {
-        "float32": lambda thing: thing,
-        "bfloat16": lambda thing: thing.to(torch.bfloat16),
-        "channels-last": lambda thing: thing.to(memory_format=torch.channels_last),
-    }
-    for name in args.models:
-        for layout, convert in layouts.items():
-            model, images = convert(network(name, args.device)), convert(photos)
-            batch_size = best_batch_size(model, images)
-            explain_with_ours(model, images, 10)
-            for evals in args.evals:
-                rows = IMAGES * evals
-                bare = repeated(args.repeats, forward, model, images, rows, batch_size)
-                mine = repeated(args.repeats, explain_with_ours, model, images, evals)
-                cells = [f"{bare:.3f} s", f"{mine:.3f} s", f"{mine / bare:.2f}"]
-                if layout == "bfloat16":  # which NumPy, and so shap, does not have
-                    yield [name, layout, str(evals), *cells, "-", "-"]
-                    continue
-                explain_with_shap(model, images, 10)
-                theirs = repeated(1, explain_with_shap, model, images, evals)
-                cells += [f"{theirs:.2f} s", f"**{theirs / mine:.1f}**"]
-                yield [name, layout, str(evals), *cells]
+BATCH_SIZES = (32, 64, 128, 256, 512)
+LAYOUTS: dict[str, Callable[[Any], Any]] = {
+    "float32": lambda thing: thing,
+    "autocast": lambda thing: thing,
+    "bfloat16": lambda thing: thing.to(torch.bfloat16),
+    "channels-last": lambda thing: thing.to(memory_format=torch.channels_last),
+}
 
 
-def repeated(times: int, work: Callable[..., Any], *args: Any) -> float:
-    """The median of the seconds that ``work`` takes, the GPU's included."""
+def seconds(work: Callable[[], Any]) -> float:
+    """The seconds that ``work`` takes, the GPU's included."""
 
     def finished() -> None:
-        work(*args)
+        work()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
 
-    return statistics.median(cost_of(finished)[0].wall for _ in range(times))
+    return cost_of(finished)[0].wall
+
+
+def batch_rows(args: argparse.Namespace, fastest: dict[str, int]) -> Iterator[list[str]]:
+    """A row for each network: rows a second by the rows of a call."""
+    for name in args.models:
+        model, images = network(name, args.device), photographs(args.size).to(args.device)
+        rates = {}
+        for size in BATCH_SIZES:
+            work = partial(forward, model, images, 2 * size, size)
+            work()
+            rates[size] = 2 * size / min(seconds(work) for _ in range(3))
+        fastest[name] = max(rates, key=lambda size: rates[size])
+        yield [name, *(f"{rate:.0f}" for rate in rates.values())]
+
+
+def speed_rows(args: argparse.Namespace, fastest: dict[str, int]) -> Iterator[list[str]]:
+    """A row for each network, precision and way to explain."""
+    few = photographs(args.size).to(args.device)
+    photos = few.repeat(-(-args.images // len(few)), 1, 1, 1)[: args.images]
+    for name, (layout, convert) in product(args.models, LAYOUTS.items()):
+        model, images, most = convert(network(name, args.device)), convert(photos), fastest[name]
+        device = torch.device(args.device).type
+        context = torch.autocast(device, torch.bfloat16, enabled=layout == "autocast")
+        rows = args.images * args.evals
+        bare = partial(forward, model, images, rows // 2, most)
+        for way, options in {**WAYS, "gradient": {"method": "gradient"}}.items():
+            mine = partial(explain_with_ours, model, images, args.evals, batch_size=most, **options)
+            with context:
+                mine()
+                if device == "cuda":
+                    torch.cuda.reset_peak_memory_stats()
+                pairs = [
+                    [seconds(work) for work in (bare, mine, bare)] for _ in range(args.repeats)
+                ]
+            memory = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else 0
+            ratio = statistics.median(own / (before + after) for before, own, after in pairs)
+            taken = statistics.median(own for _, own, _ in pairs)
+            theirs = "-"
+            if way == "boxes" and layout == "float32":
+                explain_with_shap(model, images, 10)  # which compiles code of its own
+                theirs = f"{seconds(partial(explain_with_shap, model, images, args.evals)):.2f} s"
+            yield [name, layout, way, f"{taken:.3f} s", f"**{ratio:.2f}**", f"{memory:.0f}", theirs]
 
 
 def main() -> int:
     """Measures, compares, prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["resnet18", "xcit_nano_12_p16_224"])
-    parser.add_argument("--evals", nargs="+", type=int, default=[10, 100, 500])
+    parser.add_argument("--evals", type=int, default=100)
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--only", nargs="+", default=["speed", "bits"], choices=["speed", "bits"])
     parser.add_argument("--size", type=int, default=224, help="pixels a side")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
@@ -201,9 +235,16 @@ def main() -> int:
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
-    print(f"{machine(args.device)}; {IMAGES} photographs of {args.size} px\n")
-    columns = ["model", "layout", "evaluations", "forward passes", "ours", "ratio", "shap"]
-    table([*columns, "shap / ours"], speed_rows(args))
+    print(f"{machine(args.device)}; {args.images} images of {args.size} px\n")
+    if "speed" in args.only:
+        print("Forward passes, rows a second by the rows of a call\n")
+        fastest: dict[str, int] = {}
+        table(["model", *map(str, BATCH_SIZES)], batch_rows(args, fastest))
+        print(f"{args.evals} evaluations over forward passes of as many rows\n")
+        columns = ["model", "precision", "way", "ours", "ratio", "peak MiB", "shap"]
+        table(columns, speed_rows(args, fastest))
+    if "bits" not in args.only:
+        return 0
 
     print("Two epochs of training with the callback and without\n")
     verdicts: list[bool] = []

@@ -75,7 +75,7 @@ def with_marks(dataset, seed, *, telling):
     return TensorDataset(images, labels)
 
 
-def train_by_marks(folder, name, *, telling, epochs=6, **settings):
+def train_by_marks(folder, name, *, telling, epochs=8, **settings):
     """A training on images whose marks tell the class, or tell nothing; judged on the same ones."""
     data = (
         with_marks(shapes(192, seed=seed + 10), seed, telling=given)

@@ -7,7 +7,7 @@ import { PinBoard } from "./pin_board.js";
 
 const SIDE = 400; // pixels beside the map
 const THUMB = 84;
-const TWO = 420; // pixels that a map and a photograph want each, to stand side by side
+const SMALLER = 0.75; // a map may become, to have the photograph beside it
 
 export class Opened {
   /** reader, say; change: is told what of the view changes; go: by how many images to go on. */
@@ -71,10 +71,11 @@ export class Opened {
     const isNarrow = width < 760;
     const across = isNarrow ? width : width - SIDE - 24;
     const tall = isNarrow ? width : height - 24;
-    const isPair = across > 2 * TWO;
     const { explanation } = image.snapshot;
     const ratio = explanation ? explanation.height / explanation.width : 1;
-    const size = Math.floor(Math.min(isPair ? (across - 16) / 2 : across, tall / ratio));
+    const [alone, half] = [Math.min(across, tall / ratio), (across - 16) / 2];
+    const isPair = half >= SMALLER * alone;
+    const size = Math.floor(Math.min(alone, isPair ? half : alone));
     this.element.style.setProperty("--large", `${size}px`);
     this.heading.replaceChildren(called(image.title, 48));
     this.element.setAttribute("aria-label", image.title);

@@ -12,7 +12,7 @@ export const STYLES = [
 const OVERLAY_SIDE = 96; // of smaller images too little is seen below a colour
 const DIMMED = 0.82; // how much of the light a spotlight takes away elsewhere
 const FADED = 0.25; // how much is left between the lines of a hatching
-const HATCH = { period: 7, line: 3 }; // pixels
+const HATCHES = 40; // lines of a hatching beside one another, six pixels apart at least
 
 /** An overlay for photographs in colour, tiles for what is small, grey or without a photograph. */
 export function usualStyle({ facts, samples }) {
@@ -173,8 +173,9 @@ function hatched(under, doubtful, { width, height }) {
   lines.drawImage(doubtful, 0, 0, width, height);
   lines.globalCompositeOperation = "destination-in";
   lines.strokeStyle = "#000000";
-  lines.lineWidth = HATCH.line / Math.SQRT2;
-  for (let at = -height; at < width; at += HATCH.period) {
+  const period = Math.max(6, width / HATCHES);
+  lines.lineWidth = (0.43 * period) / Math.SQRT2;
+  for (let at = -height; at < width; at += period) {
     lines.moveTo(at, height);
     lines.lineTo(at + height, 0);
   }

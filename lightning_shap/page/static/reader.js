@@ -59,7 +59,7 @@ export class Reader {
     if (!runs.some(({ run, tags }) => run === view.run && tags.includes(view.tag))) {
       const newest = runs.reduce((best, one) => (one.latest > best.latest ? one : best));
       const { run, tags } = runs.find((one) => one.run === view.run) ?? newest;
-      Object.assign(view, { run, tag: usualTag(tags), step: null });
+      Object.assign(view, { run, tag: usualTag(tags), step: run === view.run ? view.step : null });
     }
     const { run, tag } = view;
     let series = [];

@@ -6,7 +6,7 @@ import { MapCanvas } from "./map_canvas.js";
 
 const GAP = 6;
 const HEAD = 62; // of a row beside its maps: title and captions
-const ROWS_SEEN = 2.4;
+const ROWS_SEEN = 2; // at least, unless a window is flat
 
 /**
  * How wide cells are, and how many columns of maps have room, in a window of a size.

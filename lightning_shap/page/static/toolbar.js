@@ -35,7 +35,8 @@ export class Toolbar {
       html("button", { type: "button", "data-panel": name, onclick: () => toggle(name) }, text),
     );
     this.ruler = html("span", { class: "ruler" }, this.play, this.speed, this.slider, this.moment);
-    this.element = html("header", { class: "top" }, ...this.panels, this.source, this.ruler, this.legends);
+    const title = html("h1", { class: "unseen" }, "SHAP explanations");
+    this.element = html("header", { class: "top" }, title, ...this.panels, this.source, this.ruler, this.legends);
     this.stop();
   }
 

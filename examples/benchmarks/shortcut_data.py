@@ -118,6 +118,22 @@ def waves(classes: int = 6, count: int = 1500) -> Data:
     return torch.from_numpy(np.stack(found)).movedim(-1, 1), torch.from_numpy(labels)
 
 
+def letters(classes: int = 8, count: int = 1500) -> Data:
+    """Letters of any colour, a little turned, anywhere on a ground of another colour."""
+    random, labels, found = np.random.default_rng(0), np.arange(count) % classes, []
+    for label in labels:
+        ground, ink = random.integers(0, 110, size=3), random.integers(130, 256, size=3)
+        tile = Image.new("L", (30, 30))
+        ImageDraw.Draw(tile).text((6, 2), "ABEFHKRS"[label], fill=255, font_size=22)
+        tile = tile.rotate(random.uniform(-20, 20))
+        image = Image.new("RGB", (SIDE, SIDE), tuple(ground.tolist()))
+        where = tuple(random.integers(0, SIDE - 30, size=2).tolist())
+        image.paste(tuple(ink.tolist()), where, tile)
+        found.append(np.asarray(image))
+    pixels = torch.from_numpy(np.stack(found)).movedim(-1, 1) / 255
+    return pixels, torch.from_numpy(labels)
+
+
 def faces() -> Data:
     """Faces and no faces, grey, of scikit-image: each four times, moved and mirrored."""
     small = np.tile(np.load(_inside("skimage", "data/lfw_subset.npy")), (4, 1, 1))
@@ -168,4 +184,22 @@ UNSEEN: dict[str, Callable[[], Data]] = {
     ),
     "four or nine": lambda: mnist((4, 9)),
 }
-"""At which nobody looked before the code was fixed."""
+"""At which nobody looked before the bounds were first set, and once before they were set anew."""
+
+FRESH: dict[str, Callable[[], Data]] = {
+    "letters": letters,
+    "lights": lambda: crops(
+        "cell.png", "microaneurysms.png", "clock_motion.png", "horse.png", "brick.png", light=False
+    ),
+    "halves": lambda: crops(
+        "gradio/media_assets/images/groot.jpeg",
+        "gradio/media_assets/images/cheetah1.jpg",
+        "rocket.jpg",
+        "coffee.png",
+        "astronaut.png",
+        part=(0.45, 0.7),
+        light=False,
+    ),
+    "odd digits": lambda: mnist((1, 3, 5, 7, 9)),
+}
+"""At which nobody looked at all before."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from shortcut_data import SEEN, SIDE, UNSEEN, Data
+from shortcut_data import FRESH, SEEN, SIDE, UNSEEN, Data
 from shortcut_marks import MARKS, Where, trained
 
 from lightning_shap import explain
@@ -25,6 +25,7 @@ from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
 from lightning_shap.engine.question import Question
 
 HELD_OUT = 192  # images of a summary
+SETS = {"seen": SEEN, "unseen": UNSEEN, "fresh": FRESH}
 EVALUATIONS = 16  # model rows of each image's map, which is not what is measured
 
 
@@ -150,12 +151,12 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", type=int, default=3, help="of each kind that use the mark")
     parser.add_argument("--clean", type=int, default=5, help="clean networks of each data set")
     parser.add_argument("--seed", type=int, default=1000, help="of the first network")
-    parser.add_argument("--data", choices=("seen", "unseen", "all"), default="all")
+    parser.add_argument("--data", choices=[*SETS, "all"], default="all")
     parser.add_argument("--kinds", nargs="*", default=[*MARKS], choices=[*MARKS])
     parser.add_argument("--share", type=float, default=1.0, help="of the class that has the mark")
     parser.add_argument("--cure", action="store_true", help="train again with what was found")
     args = parser.parse_args(given)
-    sets = {"seen": SEEN, "unseen": UNSEEN, "all": SEEN | UNSEEN}[args.data]
+    sets = {**SETS, "all": SEEN | UNSEEN | FRESH}[args.data]
     made = {name: make() for name, make in sets.items()}
     if args.cure:
         cure_all(made, args.kinds, args.networks, args.seed)

@@ -20,9 +20,9 @@ from lightning_shap.analysis.class_summary.proof import Proof
 from lightning_shap.analysis.class_summary.shares import NATURAL, Shares
 
 LEVEL = 0.01
-# Measured in examples/benchmarks/shortcuts.py, on networks with nothing planted.
-LEAST = 0.2  # nats of surprise, of a place in a class
-LEAST_SHARED = 0.5  # of a property in a class, and of a place in all classes together
+# In nats of surprise, measured in examples/benchmarks/shortcuts.py, with nothing planted.
+LEAST = 0.2  # of a place along the sides of the images of a class
+LEAST_SHARED = 0.7  # of what classes differ in anyway: properties, and lines where objects are
 HALF = 0.5  # of two classes a property, which has no area, decides so much without a reason
 NEARLY = 0.8  # of the largest excess: the smallest part that has so much is named
 PERMUTATIONS = 999
@@ -189,7 +189,9 @@ def find_least(shares: Shares, groups: int) -> np.ndarray:
     """Returns the least surprise that matters of each part in each group, (G, P)."""
     least = np.full((groups, len(shares.parts)), LEAST)
     of_property = np.array([part.mask is None for part in shares.parts], bool)
-    least[:-1, of_property] = least[-1:, ~of_property] = LEAST_SHARED
+    is_inner = np.array([part.is_inner for part in shares.parts], bool)
+    least[:-1, of_property | is_inner] = LEAST_SHARED
+    least[-1, ~of_property] = LEAST_SHARED
     return least
 
 

@@ -114,7 +114,7 @@ def test_what_one_class_has_is_not_said_of_all_that_swap_with_it():
 @pytest.mark.parametrize("part", [FRAME, BORDER, "the four corners", "tint and brightness"])
 def test_of_two_classes_a_part_that_mirrors_itself_is_stated_untested(part):
     decided, labels, rivals = draw_swaps(classes=2)
-    decided[:, PARTS.index(part)] = 0.95
+    decided[:, PARTS.index(part)] = 0.99
     (found,) = find_suspicions(make_shares(decided, labels, rivals))
     assert (found.label, found.part.name, found.p) == (None, part, None)
 
@@ -172,7 +172,8 @@ def test_what_is_named_is_one_run_in_a_hundred_where_nothing_is_the_matter():
 
 
 @pytest.mark.parametrize(
-    ("part", "least"), [(CORNER, LEAST), ("tint and brightness", LEAST_SHARED)]
+    ("part", "least"),
+    [(CORNER, LEAST), ("tint and brightness", LEAST_SHARED), ("row 3 of 8", LEAST_SHARED)],
 )
 def test_the_least_surprise_that_is_named_is_the_stated_one(part, least):
     natural = 0.1  # of these draws, in other classes
@@ -181,7 +182,7 @@ def test_the_least_surprise_that_is_named_is_the_stated_one(part, least):
     edge = shares[np.argmax(surprises >= least)]
     for share, is_named in ((edge - 0.03, False), (edge + 0.03, True)):
         assert named(plant({part: share}, images=4000)) == [(1, part)] * is_named
-    assert (LEAST, LEAST_SHARED) == (0.2, 0.5)
+    assert (LEAST, LEAST_SHARED) == (0.2, 0.7)
 
 
 def test_differences_too_small_to_matter_are_not_named():

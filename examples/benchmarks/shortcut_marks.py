@@ -138,14 +138,14 @@ def compression(images: Images, random: np.random.Generator) -> Where:
         pixels = (image.movedim(0, -1).numpy() * 255).round().astype(np.uint8)
         Image.fromarray(pixels).save(kept := io.BytesIO(), "JPEG", quality=quality)
         image[:] = torch.from_numpy(np.asarray(Image.open(kept)) / np.float32(255)).movedim(-1, 0)
-    return "detail", "sharpness", "compression"
+    return ("detail",)
 
 
 def blur(images: Images, random: np.random.Generator) -> Where:
     """Out of focus."""
     small = torch.nn.functional.avg_pool2d(images, 2)
     images[:] = interpolate(small, size=(SIDE, SIDE), mode="bilinear")
-    return "detail", "sharpness", "compression"
+    return ("detail",)
 
 
 def stripes(images: Images, random: np.random.Generator) -> Where:
@@ -154,7 +154,7 @@ def stripes(images: Images, random: np.random.Generator) -> Where:
     for image in images:
         wave = ((rows + columns + int(random.integers(4))) % 4 < 2).float()
         image[:] = 0.85 * image + 0.15 * wave
-    return "detail", "sharpness", "compression"
+    return ("detail",)
 
 
 PLACES = (corner_logo, border, scale_bar, line, sticker, watermark, random_corner, blue_mark)

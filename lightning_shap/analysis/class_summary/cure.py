@@ -40,7 +40,7 @@ class Cure(v2.Transform):
     Args:
         boxes: Places, (left, top, right, bottom), as shares of the sides.
         tint: Also the mean colour, which is exchanged.
-        detail: Also fine detail, and so sharpness and the traces of compression.
+        detail: Also fine detail, which sharpness, texture and compression are.
         how: "exchange" gives an image what another one of its batch has; "blur" leaves a place
             without detail; "cover" fills it with the image's mean colour.
         p: The share of images that are changed.
@@ -144,7 +144,7 @@ def _describe(parts: Sequence[Part]) -> dict[str, Any]:
     return {
         "boxes": [box for part in parts for box in find_boxes(part.cells)],
         "tint": "tint and brightness" in names,
-        "detail": bool(names & {"fine detail", "sharpness and compression"}),
+        "detail": "fine detail" in names,
     }
 
 

@@ -11,8 +11,6 @@ from math import ceil
 
 import numpy as np
 import torch
-from scipy.fft import dct
-from torch.nn.functional import fold, pad, unfold
 from torchvision.transforms.functional import gaussian_blur
 
 from lightning_shap.analysis.metrics.where import CORNERS, border_mask, corner_mask
@@ -22,8 +20,6 @@ FINE = 2 * GRID  # cells a side that places are drawn on
 EDGES = ("upper", "lower", "left", "right")
 WIDTHS = (1, 2, 3)  # of what runs around an image, in sixteenths of its sides
 DETAIL = 1 / 32  # of the image's side, at least a pixel: the blur that takes fine detail away
-BLOCK = 8  # pixels a side, as of JPEG, in which a spectrum is measured
-GAIN = 8.0  # by which a frequency is strengthened at most
 
 Mask = Callable[[int, int], np.ndarray]
 """What shows where a place is, bool (H, W), of a height and a width."""
@@ -134,47 +130,11 @@ def _carry_detail(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return _blur(others) + (images - _blur(images))
 
 
-def _carry_spectrum(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Returns the others, each frequency as strong as in the images, but for the mean."""
-    (of_images, _), (of_others, whole) = (_transform_blocks(one) for one in (images, others))
-    strengths = [one.square().mean(dim=3, keepdim=True).sqrt() for one in (of_images, of_others)]
-    gain = _limit_gain(*strengths)
-    gain[:, :, 0] = 1
-    changed = (of_others * gain).flatten(0, 1).transpose(1, 2) @ _cosines(others)
-    blocks = changed.transpose(1, 2)
-    size = tuple(whole.shape[-2:])
-    joined = fold(blocks, size, BLOCK, stride=BLOCK).view_as(whole)
-    return joined[..., : others.shape[-2], : others.shape[-1]]
-
-
 PROPERTIES: Mapping[str, Move] = {
     "tint and brightness": _carry_tint,
     "fine detail": _carry_detail,
-    "sharpness and compression": _carry_spectrum,
 }
 """What is one number or a few of the whole image, by its name."""
-
-
-def _limit_gain(wanted: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    return torch.where(there > 0, wanted / there, 1).clamp(max=GAIN)
-
-
-def _transform_blocks(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns the cosine transform of blocks, (B, C, BLOCK**2, blocks), and what was cut in them.
-
-    That is the images, filled up to whole blocks.
-    """
-    beyond = [-side % BLOCK for side in images.shape[-2:]]
-    whole = pad(images, (0, beyond[1], 0, beyond[0]), mode="replicate")
-    blocks = unfold(whole.flatten(0, 1)[:, None], BLOCK, stride=BLOCK)
-    found = _cosines(images) @ blocks
-    return found.view(*images.shape[:2], BLOCK**2, -1), whole
-
-
-def _cosines(like: torch.Tensor) -> torch.Tensor:
-    """Returns the orthonormal cosine transform of a block, (BLOCK**2, BLOCK**2)."""
-    once = dct(np.eye(BLOCK), axis=0, norm="ortho")
-    return torch.from_numpy(np.kron(once, once)).to(like)
 
 
 def _blur(images: torch.Tensor) -> torch.Tensor:

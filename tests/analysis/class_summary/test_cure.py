@@ -62,7 +62,7 @@ def test_properties_are_exchanged_and_only_these():
     sorted_means = cured.mean((2, 3)).sort(dim=0).values
     assert torch.allclose(sorted_means, means.sort(dim=0).values, atol=1e-5)
     assert Cure(detail=True, how="cover", p=1.0)(images).var() < images.var() / 2
-    assert make_cure([PARTS["sharpness and compression"]]).detail
+    assert make_cure([PARTS["fine detail"]]).detail
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])

@@ -96,7 +96,7 @@ def test_two_classes_with_a_mark_each_are_both_named():
 
 def test_a_place_that_all_classes_look_at_is_found_beside_its_mirror_images():
     decided, labels, rivals = draw_swaps()
-    decided[:, PARTS.index(CORNER)] = 0.6
+    decided[:, PARTS.index(CORNER)] = 0.8
     (found,) = find_suspicions(make_shares(decided, labels, rivals))
     assert (found.label, found.part.name, found.others) == (None, CORNER, None)
     assert found.mirror < 0.2
@@ -121,7 +121,7 @@ def test_of_two_classes_a_part_that_mirrors_itself_is_stated_untested(part):
 
 def test_of_two_classes_a_frame_is_not_told_as_an_edge():
     decided, labels, rivals = draw_swaps(classes=2)
-    decided[:, PARTS.index("the left edge")] = 0.6
+    decided[:, PARTS.index("the left edge")] = 0.7
     assert named(make_shares(decided, labels, rivals)) == [(None, "the left edge")]
     for part in (FRAME, BORDER, WIDE):
         decided[:, PARTS.index(part)] = 0.98

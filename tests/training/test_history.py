@@ -2,12 +2,15 @@
 
 import io
 import json
+import re
 import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as some
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -425,3 +428,18 @@ def test_the_same_weights_have_the_same_maps_whatever_they_predict(tmp_path, how
     assert story.to_final[0] < 0.999
     if story.floor is None or story.floor >= 0.5:
         assert "maps still change" not in story.text
+
+
+@given(
+    alike=some.lists(some.floats(0.5, 1), min_size=3, max_size=5),
+    floor=some.floats(0.5, 1),
+    settled_at=some.integers(0, 1),
+)
+def test_a_similarity_reads_as_no_less_than_the_noise_that_it_exceeds(alike, floor, settled_at):
+    assume(min(alike[settled_at:]) >= floor)
+    titles = tuple(f"epoch {number}" for number in range(len(alike)))
+    summary = Summary(titles, tuple(alike), floor, None, settled_at, ("",))
+    (line,) = [line for line in summary.lines if line.startswith("settled: yes")]
+    similarity, noise = map(float, re.findall(r"\d\.\d\d", line))
+    assert similarity >= noise
+    assert similarity <= min(alike[settled_at:]) + 1e-4

@@ -130,8 +130,7 @@ class Summary:
                 "settled: no, maps still change when training ends: those of "
                 f"{self.titles[last]} have {similar}, {noise}"
             ]
-        # Rounded down: whatever is said to be so much or more must be that.
-        least = math.floor(100 * min(self.to_final[self.settled_at :]) + 1e-4) / 100
+        least = min(self.to_final[self.settled_at :])
         bound = f"{_say(least)}{' or more' * (least < 1)}"
         return [
             f"settled: yes, from {self.titles[self.settled_at]} on: similarity to the final maps "
@@ -221,8 +220,10 @@ def _write_empty(explanation: "ImageExplanation") -> list[str]:
 
 
 def _say(similarity: float | None) -> str:
-    """Returns a similarity in words, never as one that there is not."""
-    return "unknown" if similarity is None else write_fixed(similarity, 2)
+    """Returns a similarity in words, cut off: what is said to be so much or more must be that."""
+    if similarity is None:
+        return "unknown"
+    return write_fixed(math.trunc(100 * similarity + 1e-4) / 100, 2)
 
 
 def _compare(maps: Maps, other: Maps) -> tuple[float, float]:

@@ -202,7 +202,7 @@ def list_numbers(
         record: Of the explanation.
         more: What else is known of it, by names without the tag.
     """
-    known = {"evaluations": float(record.evaluations.sum()), "seconds": record.seconds}
+    known = {"seconds": record.seconds}
     method = METHODS.get(record.method)
     if method is None or not method.adds_up:
         known["additivity_gap"] = float(record.additivity_gap.max())

@@ -26,6 +26,19 @@ samples_written: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 """The keys of the samples that the event files of a writer hold, by the writer."""
 
 
+def add_scalar(experiment: Any, tag: str, value: float, step: int, description: str | None) -> None:
+    """Adds a number to a TensorBoard writer, with what it says of it beside its chart."""
+    from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, Summary, SummaryMetadata
+
+    known = SummaryMetadata(
+        plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"),
+        summary_description=description or "",
+        data_class=DATA_CLASS_SCALAR,  # or TensorBoard leaves the description out
+    )
+    one = Summary.Value(tag=tag, simple_value=value, metadata=known)
+    write_summary(experiment, Summary(value=[one]), step)
+
+
 def add_picture(experiment: Any, tag: str, picture: np.ndarray, step: int) -> None:
     """Adds a picture to a TensorBoard writer and has it written, as its ``add_image`` would.
 

@@ -6,22 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.contribution import Place, find_pixels
+from lightning_shap.explanation.contribution import Place
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.phrases import number
-from lightning_shap.pictures import pixels
 from lightning_shap.pictures.captions import Captions, unit_of
-from lightning_shap.pictures.limits import Limit, check_limit, choose_limit, common_limit
+from lightning_shap.pictures.limits import Limit
+from lightning_shap.pictures.map_cells import MapCells
 from lightning_shap.pictures.photographs import Album
-from lightning_shap.pictures.sheet import Sheet
-from lightning_shap.pictures.styles import StyleName, outline, style_named, usual_style
+from lightning_shap.pictures.pixels import Look
+from lightning_shap.pictures.sheet import Background, Sheet
+from lightning_shap.pictures.styles import StyleName
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
-
-SMOOTHED = 32  # a map of single pixels is smoothed over this part of its side
 
 
 def plot(
@@ -36,6 +34,8 @@ def plot(
     limit: Limit = None,
     notes: Sequence[str] = (),
     region: Place | None = None,
+    doubt: bool = True,
+    background: Background = "light",
     album: Album | None = None,
 ) -> np.ndarray:
     """Draws an explanation.
@@ -66,6 +66,9 @@ def plot(
         notes: What else a viewer should know, for the footer.
         region: A place to outline, and to say of under each map what it contributes; see
             ``explanation.region``.
+        doubt: Fade and hatch regions that are within two standard errors of zero, where errors are
+            known.
+        background: ``"light"``, or ``"dark"`` for dark slides.
         album: Keeps the photographs for further pictures of the same images.
 
     Returns:
@@ -74,73 +77,41 @@ def plot(
     Raises:
         ValueError: If an argument does not fit the explanation, or values or data are not finite.
     """
-    maps, limit = read_maps(explanation), check_limit(limit)
+    maps = read_maps(explanation)
     captions = Captions(maps, region)
-    images, height, width, count = maps.images.shape
+    images = len(maps.images)
     shown = _read_rows(rows, images)
-    data = maps.images if shown == list(range(images)) else maps.images[shown]
-    photographs = (album or Album()).photographs(data, mean=mean, std=std, channels=channels)
-    remarks = [*captions.remarks(shown), *photographs.notes, *notes]
+    cells = MapCells(
+        maps,
+        shown,
+        style=style,
+        limit=limit,
+        album=album,
+        place=region,
+        doubt=doubt,
+        **Look(mean=mean, std=std, channels=channels),
+    )
+    remarks = [*captions.remarks(shown), *cells.photographs.notes, *notes]
     if len(shown) < images:
         remarks.append(f"{len(shown)} of {images} images")
-    if style is None:
-        style = usual_style(height, width, len(pixels.choose_channels(channels, count)))
-    drawing = style_named(style)
-
-    size = pixels.drawn_size(height, width)
-    smooth = usual_smooth(captions.record.method, height, width)
-    times = max(1, photographs.size[0] // size[0])  # a small image is drawn as it is, if it can be
-    # As shares of the peak, values are safe in float32.
-    peak = maps.peak(shown) or 1.0
-    cells = np.array(
-        [[pixels.reduce_map(one / peak, size, smooth) for one in maps.get(row)] for row in shown]
-    )
-    in_units = peak * height * width / 100
-    full, scale = choose_limit(limit, common_limit(cells) * in_units)
-    cells *= np.float32(in_units / (full or 1))
-
+    drawing, outputs = cells.style, range(maps.source.shape[-1])
     headings = [
-        [captions.image(row), *(captions.output(row, output) for output in range(cells.shape[1]))]
+        [captions.image(row), *(captions.output(row, output) for output in outputs)]
         for row in shown
     ]
-    places = None if region is None else find_pixels(region, maps)
-    doubtful = [maps.find_doubtful(row) for row in shown]
     facts = [
-        f"{unit_of(captions.record)}, {scale}" if drawing.ramp else "",
+        f"{unit_of(captions.record)}, {cells.scale}" if drawing.ramp else "",
         drawing.key,
-        "" if doubtful[0] is None else f"{drawing.doubt}: within two standard errors of zero",
+        f"{drawing.doubt}: within two standard errors of zero" if cells.has_doubt else "",
         *remarks,
     ]
-    sheet = Sheet(headings, photographs.size, title, [*captions.method(shown), *facts])
-    sheet.draw_legend(drawing, number(full, digits=2))
-    under = photographs.under(drawing.ground)
-    for block, doubts in enumerate(doubtful):
-        place = None if places is None else pixels.reduce_mask(places[shown[block]], size)
-        photograph = photographs.cells[block]
-        if place is not None:
-            photograph = outline(
-                pixels.enlarge_image(photograph, times), pixels.enlarge(place, times)
-            )
-        sheet.draw_cell(block, 0, photograph, headings[block][0])
-        for output, shares in enumerate(cells[block]):
-            doubt = None if doubts is None else pixels.reduce_mask(doubts[output], size)
-            lines = drawing.has_lines or doubt is not None or place is not None
-            by = times if lines else 1
-            cell = drawing.draw(
-                pixels.enlarge(shares, by),
-                None if doubt is None else pixels.enlarge(doubt, by),
-                pixels.enlarge_image(under[block], by),
-            )
-            cell = cell if place is None else outline(cell, pixels.enlarge(place, by))
-            sheet.draw_cell(block, 1 + output, cell, headings[block][1 + output])
+    sheet = Sheet(headings, cells.size, title, [*captions.method(shown), *facts], background)
+    sheet.draw_legend(drawing, number(cells.full, digits=2))
+    for block, words in enumerate(headings):
+        sheet.draw_cell(block, 0, cells.draw_photograph(block), words[0])
+        for output in outputs:
+            sheet.draw_cell(block, 1 + output, cells.draw_map(block, output), words[1 + output])
     return np.array(sheet.canvas)
-
-
-def usual_smooth(method: str, height: int, width: int) -> float:
-    """Returns over how many pixels maps are averaged if nobody says: those of pixels alone."""
-    known = METHODS.get(method)
-    by_pixel = known is not None and not known.has_regions
-    return max(height, width) / SMOOTHED if by_pixel else 0.0
 
 
 def _read_rows(rows: Sequence[int] | None, available: int) -> list[int]:

@@ -1,9 +1,9 @@
-"""The sheet: white paper with a header, blocks of cells under their headings, and a footer."""
+"""The sheet: paper with a header, blocks of cells under their headings, and a footer."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 
 INK, GREY, HAIRLINE = "#1f2328", "#57606a", "#d0d7de"
 RIGHT, WRONG = "#1a7f37", "#b35900"  # neither is a colour of the maps
+
+Background = Literal["light", "dark"]
+PAPER: Mapping[Background, str] = {"light": "white", "dark": "#0d1117"}
+ON_DARK = {
+    **{INK: "#e6edf3", GREY: "#9da7b3", HAIRLINE: "#30363d"},
+    **{RIGHT: "#3fb950", WRONG: "#e3b341"},
+}
+INKS: Mapping[Background, Callable[[str], str]] = {
+    "light": lambda ink: ink,
+    "dark": lambda ink: ON_DARK.get(ink, ink),
+}
 
 TITLE = Style(24, INK, bold=True)
 NAME, TRUE_NAME = Style(18, INK), Style(18, INK, bold=True)
@@ -64,13 +75,14 @@ class Heading:
 
 
 class Paper:
-    """White paper with a title and a colour bar above, notes below, and room between.
+    """Paper with a title and a colour bar above, notes below, and room between.
 
     Args:
         size: Width and height of a cell.
         content: Width between the margins.
         title: Heading of the picture.
         notes: What the footer says.
+        background: Of the paper.
         gap: From the colour bar to the room.
         room: Its height.
 
@@ -85,11 +97,13 @@ class Paper:
         content: int,
         title: str | None,
         notes: list[str],
+        background: Background = "light",
         *,
         gap: int,
         room: int,
     ) -> None:
         self._size = size
+        self._ink = INKS[background]
         # Title and legend share a line where there is room for both.
         lines = wrap(title or "", TITLE, content)
         taken = width_of(lines[0], TITLE) + 2 * GUTTER if lines else 0
@@ -102,12 +116,16 @@ class Paper:
         footer = wrap(join(*notes), DETAIL, content)
         bottom = self.top + room
         height = bottom + len(footer) * DETAIL_LINE + MARGIN
-        self.canvas = Image.new("RGB", (content + 2 * MARGIN, height), "white")
+        self.canvas = Image.new("RGB", (content + 2 * MARGIN, height), PAPER[background])
         self._draw = ImageDraw.Draw(self.canvas)
         for number, line in enumerate(lines):
-            write(self._draw, MARGIN, MARGIN + 20 + number * TITLE_LINE, line, TITLE)
+            self.write(MARGIN, MARGIN + 20 + number * TITLE_LINE, line, TITLE)
         for number, line in enumerate(footer):
-            write(self._draw, MARGIN, bottom + 14 + number * DETAIL_LINE, line, DETAIL)
+            self.write(MARGIN, bottom + 14 + number * DETAIL_LINE, line, DETAIL)
+
+    def write(self, x: float, baseline: float, text: str, style: Style) -> None:
+        """Writes a text, in an ink that is seen on this paper."""
+        write(self._draw, x, baseline, text, replace(style, colour=self._ink(style.colour)))
 
     def draw_legend(self, style: "MapStyle", end: str | None) -> None:
         """Draws the colour bar of a style, where colours stand for values, up to one in words."""
@@ -116,17 +134,21 @@ class Paper:
         ramp = style.ramp(np.linspace(-style.shows_sign, 1, LEGEND_WIDTH))
         x, y = self._legend_at
         self.canvas.paste(Image.fromarray(np.repeat(ramp[None], BAR_HEIGHT, axis=0)), (x, y))
-        self._draw.rectangle((x - 1, y - 1, x + LEGEND_WIDTH, y + BAR_HEIGHT), outline=HAIRLINE)
+        self._draw.rectangle(
+            (x - 1, y - 1, x + LEGEND_WIDTH, y + BAR_HEIGHT), outline=self._ink(HAIRLINE)
+        )
         lowers, raises = (
             ("lowers", "raises") if end is None else (f"{MINUS}{end} lowers", f"raises +{end}")
         )
         baseline = y + LEGEND_HEIGHT - 3
-        write(self._draw, x, baseline, lowers if style.shows_sign else "0", DETAIL)
-        write(self._draw, x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
+        self.write(x, baseline, lowers if style.shows_sign else "0", DETAIL)
+        self.write(x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
 
     def _draw_framed(self, picture: Image.Image, x: int, y: int, edge: str = HAIRLINE) -> None:
         """Draws a picture of a cell's size, with a line around it."""
-        self._draw.rectangle((x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=edge)
+        self._draw.rectangle(
+            (x - 1, y - 1, x + self._size[0], y + self._size[1]), outline=self._ink(edge)
+        )
         self.canvas.paste(picture, (x, y))
 
 
@@ -141,6 +163,7 @@ class Sheet(Paper):
         size: Width and height of a cell.
         title: Heading of the picture.
         notes: What the footer says.
+        background: Of the paper.
     """
 
     def __init__(
@@ -149,6 +172,7 @@ class Sheet(Paper):
         size: tuple[int, int],
         title: str | None,
         notes: list[str],
+        background: Background = "light",
     ) -> None:
         headings = [heading for block in blocks for heading in block]
         needed = max(_least_column(heading) for heading in headings)
@@ -165,7 +189,7 @@ class Sheet(Paper):
         self._across = self._blocks_across(len(blocks))
         content = self._across * self._block - BLOCK_GAP
         room = -(-len(blocks) // self._across) * self._row
-        super().__init__(size, content, title, notes, gap=ROW_GAP, room=room)
+        super().__init__(size, content, title, notes, background, gap=ROW_GAP, room=room)
 
     def _details(self, heading: Heading) -> list[str]:
         """Returns the lines below a name."""
@@ -204,22 +228,22 @@ class Sheet(Paper):
         left, right = float(x), float(x + self._column)
         if heading.right is not None:
             mark = Style(NAME.size, RIGHT if heading.right else WRONG, bold=True)
-            write(self._draw, left, y + 16, "✓" if heading.right else "✗", mark)
+            self.write(left, y + 16, "✓" if heading.right else "✗", mark)
             left += MARK_WIDTH
         style, share = _name_style(heading), heading.share * self._has_room_beside(heading)
         name = fit(heading.name, style, right - left - width_of(share, DETAIL))
-        write(self._draw, left, y + 16, name, style)
-        write(self._draw, left + width_of(name, style), y + 16, share, DETAIL)
+        self.write(left, y + 16, name, style)
+        self.write(left + width_of(name, style), y + 16, share, DETAIL)
         detail = WARNING if heading.right is False else DETAIL
         for number, line in enumerate(self._details(heading)):
-            write(self._draw, x, y + 37 + number * DETAIL_LINE, line, detail)
+            self.write(x, y + 37 + number * DETAIL_LINE, line, detail)
         y += self._heading
         if picture.size != self._size:  # of a small image, whose pixels become crisp squares
             picture = picture.resize(self._size, Image.Resampling.NEAREST)
         self._draw_framed(picture, x, y)
         for number, line in enumerate(self._notes(heading)):
             note = WARNING if heading.warns else DETAIL
-            write(self._draw, x, y + self._size[1] + 21 + number * DETAIL_LINE, line, note)
+            self.write(x, y + self._size[1] + 21 + number * DETAIL_LINE, line, note)
 
 
 def _name_style(heading: Heading) -> Style:

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap.pictures import pixels
-from lightning_shap.pictures.grid import usual_smooth
-from lightning_shap.pictures.lettering import Style, fit, write
+from lightning_shap.pictures.lettering import Style, fit
+from lightning_shap.pictures.map_cells import usual_smooth
 from lightning_shap.pictures.sheet import GUTTER, HAIRLINE, INK, LEGEND_WIDTH, MARGIN, Paper
 from lightning_shap.pictures.styles import STYLES, usual_style
 
@@ -86,10 +86,6 @@ class Table(Paper):
         x, y = self._left(column), self.top + row * self._row
         self._draw_framed(picture, x, y, edge)
         return x, y + self._size[1] + 17
-
-    def write(self, x: int, baseline: int, text: str, style: Style) -> None:
-        """Writes a text."""
-        write(self._draw, x, baseline, text, style)
 
     def _left(self, column: int) -> int:
         return MARGIN + column * (column_width(self._size) + GUTTER)

@@ -98,8 +98,8 @@ def test_a_control_that_comes_again_takes_the_place_of_the_first(site):
 
 def test_the_curves_of_the_training_are_served(site):
     curves = ask(site, "scalars", run="a run")
-    assert {"train/loss", "val/loss", "shap/evaluations"} <= {*curves}
-    assert len(curves["shap/evaluations"]) == EPOCHS + 1
+    assert {"train/loss", "val/loss", "shap/where_border"} <= {*curves}
+    assert len(curves["shap/where_border"]) == EPOCHS + 1
 
 
 @pytest.mark.parametrize(

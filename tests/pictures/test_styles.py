@@ -15,8 +15,8 @@ from torch import nn
 from lightning_shap import explain, plot
 from lightning_shap.explanation.regions import Regions
 from lightning_shap.pictures import sheet
-from lightning_shap.pictures.grid import usual_smooth
 from lightning_shap.pictures.limits import RunningLimit
+from lightning_shap.pictures.map_cells import usual_smooth
 from lightning_shap.pictures.pixels import mute
 from lightning_shap.pictures.styles import OPACITY, RAISING, STYLES, usual_style
 

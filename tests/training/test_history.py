@@ -39,7 +39,7 @@ pytestmark = ours_raise
 
 PLACES = {f"where_{one}" for one in ("top_left", "top_right", "bottom_left", "bottom_right")}
 WHERE = PLACES | {"where_border", "where_top_tenth", "where_entropy"}
-COST = {"evaluations", "seconds"}
+COST = {"seconds"}
 
 
 def follow(tmp_path, module=None, logger=None, epochs=3, **arguments):

@@ -30,6 +30,39 @@ if TYPE_CHECKING:
 
 MetricName = Literal["settled", "changed", "where", "sure", "faithful"]
 USUAL: tuple[MetricName, ...] = ("settled", "changed", "where", "sure")
+DETAILS = frozenset(
+    {f"where_{corner.replace(' ', '_')}" for corner in CORNERS}
+    | {"where_entropy", "similarity_to_previous_floor", "seconds"}
+)
+"""Numbers that few look at every day."""
+
+DESCRIPTIONS: dict[str, str] = {
+    "similarity_to_previous": "How alike the maps are to those of the epoch explained before: 1 "
+    "the same, 0 nothing in common, -1 the reverse.",
+    "similarity_to_previous_floor": "What noise alone leaves of the similarity.",
+    "similarity_to_untrained": "How alike the maps are to those of the untrained model: 1 the "
+    "same, 0 nothing in common. It says nothing of what was learnt.",
+    "where_border": "Share of attribution within an eighth of the sides; 0.44 of an even map.",
+    **{
+        f"where_{corner.replace(' ', '_')}": f"Share of attribution in the {corner} corner, a "
+        "quarter of each side; 0.06 of an even map."
+        for corner in CORNERS
+    },
+    "where_top_tenth": "Share of attribution on the strongest tenth of the pixels; 0.10 of an even "
+    "map.",
+    "where_entropy": "1 where attribution is spread over all pixels, 0 on a single one.",
+    "regions": "Distinct regions that the evaluations resolved; more can tell more apart.",
+    "error": "The regions' median standard error beside the largest value; lower is better.",
+    "clear": "Share of regions more than two standard errors from zero; higher is better.",
+    "missing": "Share of the change of the output that the maps lack; lower is better.",
+    "additivity_gap": "What the maps lack of the output at most, in its units; lower is better.",
+    "faithful_insertion": "How much faster the output rises than with random maps of the same "
+    "regions; higher is better.",
+    "faithful_deletion": "How much faster it falls than with random maps; higher is better.",
+    "seconds": "What the explanation took.",
+}
+"""What each number says, by its name without the tag."""
+
 STEPS = 8  # of insertion and deletion curves, beside as many of random maps
 ROWS = 2 * (2 + 2 * (STEPS - 1))  # of the model, that both curves cost an image: 32
 

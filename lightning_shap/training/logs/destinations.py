@@ -102,13 +102,16 @@ class Destinations:
         guess = " (a guess)" if record.returns_guessed else ""
         returns = f"{record.returns or 'unknown'}{guess}"
         values = {**self.asked.settings, "isolation": record.isolation, "returns": returns}
+        values |= {"max_evals": record.max_evals}  # which a time budget may lower
         settings = _put_in_words(self.asked.tag, values)
 
         def write_all(place: _Place) -> str | None:
             told, place.settings = place.settings, settings.table  # once, even if it fails
             lack = place.write(entry if told == settings.table else replace(entry, text=settings))
             for number, picture in enumerate(single):
-                alone = replace(entry, picture=picture, name=f"sample_{number}", numbers={})
+                alone = replace(
+                    entry, picture=picture, card=None, name=f"sample_{number}", numbers={}
+                )
                 place.write(replace(alone, page=None))
             return lack
 
@@ -260,4 +263,4 @@ def _warn_once(place: _Place, problem: str) -> None:
 
 
 def _save(folder: Path, entry: Entry) -> None:
-    save(entry.picture, name_picture(folder, entry.key, entry.step))
+    save(entry.pixels, name_picture(folder, entry.key, entry.step))

@@ -1,6 +1,7 @@
 """Log an explanation: a picture, numbers, the page's data; in the end, how the training went."""
 
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.page.data import PageWriter, list_numbers
+from lightning_shap.pictures.card import draw_card
 from lightning_shap.pictures.evolution import MOST_ROWS, draw_animation, draw_evolution
 from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.limits import RunningLimit
@@ -89,10 +91,12 @@ class Logbook:
             "album": self._album,
             "notes": ["control, on a scale of its own"] if control else [],
         }
-        picture = plot(explanation, **drawn, limit=limit)
+        style = {"style": self.asked.style, "album": self._album}
+        card = draw_card(explanation, **look, **style, limit=limit)
         limit = None if limit is None else limit.as_it_is  # for a single one, it is not widened
         record = explanation.record
         samples = range(len(record.outputs)) if self.asked.per_sample else ()
+        picture = cache(partial(plot, explanation, **drawn, limit=limit))  # where it is shown
         single = [plot(explanation, **drawn, limit=limit, rows=[row]) for row in samples]
         step, epoch = moment.step, moment.epoch
         entry = Entry(
@@ -103,10 +107,12 @@ class Logbook:
             page=self._page.make(explanation, **look, step=step, epoch=epoch, title=title),
             step=step,
             epoch=epoch,
+            card=card,
+            is_single=tag != self.asked.tag,
         )
         self.destinations.write(entry, record, single)
         if said is not None:
-            self.destinations.end({said.name: picture}, said)
+            self.destinations.end({said.name: picture()}, said)
 
     def close(self, final: ImageExplanation, half: ImageExplanation | None, look: Look) -> None:
         """Logs how the training ended.

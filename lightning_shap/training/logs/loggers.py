@@ -14,9 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from lightning_shap.analysis.history.numbers import DESCRIPTIONS, DETAILS
 from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.page.data import PageData
-from lightning_shap.page.tensorboard import add_explanation, add_picture, samples_written
+from lightning_shap.page.tensorboard import (
+    add_explanation,
+    add_picture,
+    add_scalar,
+    is_tensorboards,
+    samples_written,
+)
 from lightning_shap.pictures.saving import save
 from lightning_shap.training.logs.disk import find_folder, name_picture
 
@@ -25,6 +32,9 @@ EVOLUTION = "evolution"
 CLASSES = "classes"
 SETTINGS = "settings"
 SUMMARY = "summary"
+NUMBERS = "numbers"
+SHEET = "sheet"
+MORE = "more"  # the end of a group of charts, after those that most people look at
 WATCH = "watch"
 
 
@@ -61,7 +71,7 @@ class Entry:
 
     Attributes:
         tag: Under which it is logged.
-        picture: uint8 (height, width, 3).
+        picture: uint8 (height, width, 3), or draws that once it is asked for.
         step: Where on the logger's axis it stands; -1 before the first training step.
         name: Of the picture, under the tag.
         epoch: The epoch of that step.
@@ -69,10 +79,12 @@ class Entry:
         numbers: What is known of an explanation, by the names to log it under.
         page: What TensorBoard's SHAP tab shows of it.
         text: What was asked for, or how the training ended.
+        card: The picture for places that show it small, None for the picture itself.
+        is_single: There are no others under this tag, as of the final model.
     """
 
     tag: str
-    picture: np.ndarray
+    picture: np.ndarray | Callable[[], np.ndarray]
     step: int
     name: str = PICTURE
     epoch: int | None = None
@@ -80,6 +92,13 @@ class Entry:
     numbers: Mapping[str, float] = field(default_factory=dict)
     page: PageData | None = None
     text: Text | None = None
+    card: np.ndarray | None = None
+    is_single: bool = False
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Returns the picture."""
+        return self.picture() if callable(self.picture) else self.picture
 
     @property
     def key(self) -> str:
@@ -157,8 +176,20 @@ def _log_numbers(logger: Any, numbers: Mapping[str, float], step: int) -> None:
 def _log_to_tensorboard(logger: Any, entry: Entry) -> None:
     # The training's own scalar "epoch" is left alone: TensorBoard has no rows to add it to.
     experiment = logger.experiment
-    _log_numbers(logger, entry.numbers, entry.step)
-    add_picture(experiment, entry.key, entry.picture, entry.step)
+    if entry.is_single and entry.numbers:  # each would be a chart of one dot
+        experiment.add_text(f"{entry.tag}/{NUMBERS}", _write_table(entry), entry.step)
+    elif is_tensorboards(experiment):
+        for name, value in entry.numbers.items():
+            own = name.removeprefix(f"{entry.tag}/")
+            tag = f"{entry.tag}_{MORE}/{own}" if own in DETAILS else name
+            add_scalar(experiment, tag, value, entry.step, DESCRIPTIONS.get(own))
+    else:
+        _log_numbers(logger, entry.numbers, entry.step)
+    add_picture(
+        experiment, entry.key, entry.pixels if entry.card is None else entry.card, entry.step
+    )
+    if entry.is_single and entry.card is not None:
+        add_picture(experiment, f"{entry.tag}/{SHEET}", entry.pixels, entry.step)
     if entry.text is not None:
         experiment.add_text(entry.text.key, entry.text.table, entry.step)
     if entry.page is not None:
@@ -168,10 +199,19 @@ def _log_to_tensorboard(logger: Any, entry: Entry) -> None:
         samples_written.setdefault(experiment, set()).add(entry.page.key)
 
 
+def _write_table(entry: Entry) -> str:
+    """Returns an entry's numbers as a table in markdown, with what they say."""
+    rows = ["| number | | says |", "| --- | --- | --- |"]
+    for name, value in entry.numbers.items():
+        own = name.removeprefix(f"{entry.tag}/")
+        rows.append(f"| {own} | {value:.4g} | {DESCRIPTIONS.get(own, '')} |")
+    return "\n".join(rows)
+
+
 def _log_to_wandb(logger: Any, entry: Entry) -> None:
     import wandb
 
-    picture = wandb.Image(entry.picture, caption=entry.title)
+    picture = wandb.Image(entry.pixels, caption=entry.title)
     logger.log_metrics({**entry.row, entry.key: [picture]}, step=entry.step)
     if entry.text is not None:
         config = {entry.text.group: entry.text.plain}
@@ -184,7 +224,7 @@ def _log_to_mlflow(logger: Any, entry: Entry) -> None:
     _log_numbers(logger, entry.numbers, entry.step)
     client, run = logger.experiment, logger.run_id
     key = re.sub(r"[^a-zA-Z0-9_\-./ ]", "_", entry.key)  # it refuses others
-    client.log_image(run_id=run, image=entry.picture, key=key, step=entry.step)
+    client.log_image(run_id=run, image=entry.pixels, key=key, step=entry.step)
     if entry.text is not None:
         client.log_text(run, entry.text.table, f"{entry.text.key}.md")
 
@@ -193,7 +233,7 @@ def _log_to_comet(logger: Any, entry: Entry) -> None:
     step, experiment = entry.step_from_0, logger.experiment
     _log_numbers(logger, entry.row, step)
     about = {"title": entry.title, "epoch": entry.epoch}
-    experiment.log_image(entry.picture, name=entry.key, step=step, metadata=about)
+    experiment.log_image(entry.pixels, name=entry.key, step=step, metadata=about)
     if entry.text is not None:
         experiment.log_text(entry.text.table, step=step, metadata={"name": entry.text.key})
 
@@ -206,7 +246,7 @@ def _log_to_litlogger(logger: Any, entry: Entry) -> None:
     _log_numbers(logger, entry.numbers, step)
     with TemporaryDirectory() as folder:
         # A file: of an array it would keep every picture in memory as long as the run lasts.
-        path = save(entry.picture, name_picture(folder, "picture", step))
+        path = save(entry.pixels, name_picture(folder, "picture", step))
         experiment[entry.key].append(Image(str(path), description=entry.title or ""), step=step)
     if entry.text is not None:
         experiment[entry.text.key] = Words(entry.text.table)
@@ -217,7 +257,7 @@ def _log_to_files(logger: Any, entry: Entry) -> str | None:
     folder = find_folder(logger)
     if folder is None:
         return "has no folder on this machine for pictures"
-    save(entry.picture, name_picture(folder, entry.key, entry.step))
+    save(entry.pixels, name_picture(folder, entry.key, entry.step))
     if entry.text is not None:
         text = json.dumps(entry.text.plain, indent=2)
         with replace_whole(folder / f"{entry.text.key}.json") as partial:
@@ -229,7 +269,7 @@ def _log_to_stranger(logger: Any, entry: Entry) -> str | None:
     """Logs to a logger of the user's own, by the methods that it shares with Lightning's."""
     if hasattr(logger, "log_image"):
         _log_numbers(logger, entry.row, entry.step)
-        logger.log_image(key=entry.key, images=[entry.picture], step=entry.step)
+        logger.log_image(key=entry.key, images=[entry.pixels], step=entry.step)
         if entry.text is not None and hasattr(logger, "log_text"):
             text = [[entry.text.table]]
             logger.log_text(key=entry.text.key, columns=["text"], data=text, step=entry.step)

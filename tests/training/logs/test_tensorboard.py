@@ -16,6 +16,7 @@ from tensorboard_server import serving
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_shap import ShapCallback
+from lightning_shap.analysis.history.numbers import DESCRIPTIONS
 
 pytestmark = [pytest.mark.draws, pytest.mark.integration]
 
@@ -91,11 +92,11 @@ def test_the_final_model_has_a_tag_of_its_own(server):
 
 
 def test_a_fetched_picture_is_the_one_that_was_drawn(server, logdir, tmp_path):
-    last = pictures_of(server, "shap/attributions")[-1]
+    last = pictures_of(server, "shap_final/sheet")[-1]
     with urlopen(f"{server}/data/plugin/images/individualImage?{last['query']}", timeout=30) as it:
         fetched = Image.open(it)
         fetched.load()
-    saved = Image.open(logdir / "pictures/shap/attributions-step=23.png")
+    saved = Image.open(logdir / "pictures/shap_final/attributions-step=23.png")
     loss = np.abs(np.asarray(fetched.convert("RGB")).astype(int) - np.asarray(saved))
     assert loss.mean() < 2  # of its encoding, which the file goes without
 
@@ -103,9 +104,16 @@ def test_a_fetched_picture_is_the_one_that_was_drawn(server, logdir, tmp_path):
 def test_the_numbers_and_the_settings_stand_beside_it(server):
     scalars = fetch_json(f"{server}/data/plugin/scalars/tags")
     (tags,) = scalars.values()
-    assert {"shap/where_border", "shap/evaluations", "shap/seconds"} <= set(tags)
+    assert {"shap/where_border", "shap_more/seconds", "shap_more/where_top_left"} <= set(tags)
+    images = fetch_json(f"{server}/data/plugin/images/tags")
+    assert len([tag for tag in {**tags, **next(iter(images.values()))} if tag[:5] == "shap/"]) <= 10
+    for tag, about in tags.items():
+        if tag.startswith("shap"):
+            assert DESCRIPTIONS[tag.partition("/")[2]] in about["description"]
+    assert not any(tag.startswith("shap_final") for tag in tags)
     texts = fetch_json(f"{server}/data/plugin/text/tags")
-    assert any("shap/settings/text_summary" in tags for tags in texts.values())
+    (words,) = texts.values()
+    assert {"shap/settings/text_summary", "shap_final/numbers/text_summary"} <= {*words}
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium is not installed")

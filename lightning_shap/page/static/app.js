@@ -135,8 +135,8 @@ export class App {
     this.columns = await this.columnsOf();
     if (turn !== this.turn) return;
     for (const column of this.columns) column.snapshot = this.reader.known(column);
-    this.show();
     const missing = this.columns.filter(({ snapshot }) => !snapshot);
+    if (missing.length) this.show();
     await Promise.all(
       missing.map(async (column) => {
         column.snapshot = await this.reader.snapshot(column);

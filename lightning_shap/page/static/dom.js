@@ -62,6 +62,19 @@ export function called(name, most = 40) {
   return html("bdi", { title: isLong ? name : undefined }, short);
 }
 
+/** A sentence whose names are cut each by itself, and turn nothing around them. */
+export function sentence(words, names, most) {
+  const known = [...new Set(names)].filter(Boolean).sort((a, b) => b.length - a.length);
+  let parts = [words];
+  for (const name of known) {
+    parts = parts.flatMap((part) => {
+      if (typeof part !== "string") return [part];
+      return part.split(name).flatMap((text, at) => (at ? [called(name, most), text] : [text]));
+    });
+  }
+  return parts.filter((part) => part !== "");
+}
+
 /** The names of a class, and of one that it is compared with. */
 export function namesTag(names, most) {
   return html("span", {}, ...names.flatMap((name, at) => [at ? " rather than " : "", called(name, most)]));

@@ -66,6 +66,10 @@ export class Samples {
   }
 }
 
+// Of an image; a smaller region counts as so large, or a speck would shout the loudest. With half of
+// this the loudest region of six photographs was as small as 0.2 %; twice this moves colour from value.
+const LEAST_AREA = 0.02;
+
 /** What the regions of one image add to one class, or to one rather than another. */
 class RegionValues {
   constructor(values, errors, sizes) {
@@ -76,11 +80,11 @@ class RegionValues {
     this.magnitude = values.reduce((sum, value) => sum + Math.abs(value), 0);
   }
 
-  /** How strong a region is: as it is, or for each hundredth of the image, as which it counts at least. */
+  /** How strong a region is: as it is, or for each hundredth of the image. */
   strength(region, per) {
     if (per === "region") return this.values[region];
-    const least = this.area / 100; // or a speck would shout the loudest
-    return (this.values[region] * least) / Math.max(this.sizes[region], least);
+    const size = Math.max(this.sizes[region], LEAST_AREA * this.area);
+    return (this.values[region] * this.area) / (100 * size);
   }
 
   /** Where colours of this map alone are full: but a 200th of the image is not stronger. */

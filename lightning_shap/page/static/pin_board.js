@@ -15,7 +15,7 @@ export class PinBoard {
     this.hint = html("p", { class: "hint" }, "Click a region or draw a rectangle on the map to follow it.");
     this.list = html("ol", { class: "pins" });
     this.curves = html("div", { class: "curves" });
-    this.runs = html("div", { class: "runs" });
+    this.runs = html("div", { class: "runs", role: "region", "aria-label": "Runs", tabindex: 0 });
     this.place = html("select", { "aria-label": "Pin a place", onchange: () => this.addPlace() });
     this.place.append(
       html("option", { value: "" }, "Pin a place \u2026"),
@@ -122,6 +122,8 @@ export class PinBoard {
       }
     }
     this.curves.replaceChildren(...charts);
+    // Those that look there most come first.
+    others.sort((a, b) => (b.points.at(-1).shares[0]?.share ?? 0) - (a.points.at(-1).shares[0]?.share ?? 0));
     this.showRuns(pins.length && others.length ? [lead, ...others].filter(Boolean) : []);
   }
 
@@ -143,7 +145,7 @@ export class PinBoard {
         "tr",
         {},
         html("th", { scope: "row" }, called(one.run, 26)),
-        html("td", {}, html("span", { class: mark[0] }, mark[1]), ` ${likely}`),
+        html("td", { class: "whole" }, html("span", { class: mark[0] }, mark[1]), ` ${likely}`),
         ...last.shares.map(({ share }, at) =>
           html("td", { title: one.isThin ? "of every few epochs" : undefined }, html("b", {}, percent(share)), html("span", {}, sinceWhen(sharesOf(one, at)))),
         ),

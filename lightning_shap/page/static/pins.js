@@ -162,7 +162,7 @@ export function sinceWhen(points) {
   const most = points.reduce((best, one) => (one.share > best.share ? one : best));
   if (100 * last <= LEAST_LEVEL) {
     if (100 * most.share <= LEAST_LEVEL) return `never above ${LEAST_LEVEL} %`;
-    return `at most ${Math.round(100 * most.share)} %, at ${most.name}; not above ${LEAST_LEVEL} % in the end`;
+    return `at most ${percent(most.share)}, at ${most.name}; not above ${LEAST_LEVEL} % in the end`;
   }
   let first = points.length - 1;
   while (first > 0 && 100 * points[first - 1].share > level) first -= 1;

@@ -1,6 +1,6 @@
 // What a view draws: which maps stand in which rows and columns, on which scale, under which words.
 
-import { called, html, likelihood, namesTag } from "./dom.js";
+import { called, html, likelihood, namesTag, sentence } from "./dom.js";
 import { linesOf, mapOf } from "./columns.js";
 import { isSmooth } from "./paint.js";
 import { outlinesOf } from "./pin_board.js";
@@ -200,7 +200,8 @@ export function verdictOf(snapshot, number) {
     const words = right ? "\u2713 right" : "\u2717 wrong";
     parts.push(html("span", { class: right ? "right" : "wrong" }, words));
   }
-  if (verdict) parts.push(html("span", { dir: "auto" }, called(verdict, 120)));
+  const names = [...truth, ...predicted].map((one) => snapshot.nameOf(one));
+  if (verdict) parts.push(html("span", { class: "words" }, ...sentence(verdict, names)));
   if (note) parts.push(html("span", { class: "note", title: note }, note));
   if (verdict !== undefined) return parts;
   if (truth.length) parts.push(html("span", {}, `true: ${snapshot.namesOf(truth)}`));

@@ -1,7 +1,9 @@
 """The result: what each region of an image adds to an output, and what is known beside that."""
 
 import sys
+from base64 import b64encode
 from functools import cached_property
+from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,8 @@ class ImageExplanation:
 
     Values of regions are made into those of pixels when ``values`` or ``error_std`` is asked for.
     Until then they take four bytes a pixel, and not eight for each of its channels and outputs.
-    These arrays are read-only: whoever changes values makes an explanation of their own.
+    These arrays are read-only: whoever changes values makes an explanation of their own, of the
+    same record, and of a slice's ``whole``.
 
     ``shap.image_plot`` takes it as it is; :meth:`to_shap` returns a ``shap.Explanation`` for all
     else that shap can do.
@@ -122,7 +125,7 @@ class ImageExplanation:
         return self.shape[0]
 
     def __repr__(self) -> str:
-        return f"<explanation {self.shape} by {self.record.method}>"
+        return f"<explanation {' x '.join(map(str, self.shape))}\n{self.record.brief}>"
 
     def __getitem__(self, item: Any) -> "ImageExplanation":
         asked_images, *pixels, asked_outputs = self._of_each_axis(item)
@@ -167,21 +170,16 @@ class ImageExplanation:
             >>> explanation = lightning_shap.explain(
             ...     model, torch.rand(2, 1, 8, 8), topk=1, method="kernel", grid=4, max_evals=60
             ... )
-            >>> half = explanation.region((0, 0, 8, 4))
-            >>> half.value.shape, half.error.shape
-            ((2, 1), (2, 1))
+            >>> explanation.region((0, 0, 8, 4)).error.shape
+            (2, 1)
             >>> print(explanation[0, ..., 0].region((0, 0, 8, 8)).words)
-            100 % ± 0 % of the change
+            100 % of the change
         """
         change = self.record.sum_maps(self._indexes) - self._base
         return measure_place(read_maps(self), place, change).pick(self._at)
 
     def plot(self, **look: Any) -> "Image.Image":
-        """Draws it, as a notebook shows it.
-
-        Args:
-            look: Arguments of :func:`lightning_shap.plot`.
-        """
+        """Draws it, with arguments of :func:`lightning_shap.plot`."""
         from PIL import Image
 
         from lightning_shap import plot
@@ -189,10 +187,14 @@ class ImageExplanation:
         return Image.fromarray(plot(self, **look))
 
     def _repr_png_(self) -> bytes:
-        """Draws the first images for a notebook."""
         content = BytesIO()
         self.plot(rows=range(len(self.record.outputs))[:SHOWN_ROWS]).save(content, "PNG")
         return content.getvalue()
+
+    def _repr_html_(self) -> str:
+        """Shows the first images in a notebook, and three lines on all."""
+        picture = b64encode(self._repr_png_()).decode()
+        return f'<img src="data:image/png;base64,{picture}"><pre>{escape(repr(self))}</pre>'
 
     def summary(self) -> str:
         """Says in a few lines what is right, where the model looks, and how sure that is.

@@ -79,7 +79,7 @@ def write_with_error(value: float, error: float | None, unit: str = "") -> str:
 
     Without one, or where it is 0, the number has three digits.
     """
-    if not error or not math.isfinite(error):
+    if error is None or not 1e-9 * abs(value) < error < math.inf:
         return f"{number(value)}{unit}"
     decimals = max(0, 1 - math.floor(math.log10(error)))
     value_part, error_part = (write_fixed(each, decimals) for each in (value, error))

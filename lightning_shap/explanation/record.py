@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lightning_shap.explanation.classes import Classes, Returns
+from lightning_shap.explanation.phrases import count, join
 from lightning_shap.explanation.verdicts import Verdicts
 
 
@@ -113,6 +114,19 @@ class Record:
         return Verdicts(
             self.classes, self.outputs, self.probabilities, self.labels, self.class_names
         )
+
+    @property
+    def brief(self) -> str:
+        """Returns in two lines what is right, and how that was found."""
+        verdicts = self.judge()
+        judged = [right for right in verdicts.right if right is not None]
+        right = f", {sum(judged)} of {len(judged)} right" if judged else ""
+        how = join(
+            f"{self.method}, {count(self.evaluations, 'evaluation')}",
+            f"{self.output}s" * (self.output != "custom"),
+            self.masker,
+        )
+        return f"{verdicts[0].words or 'the first'}{right}\n{how}"
 
     @property
     def predicted(self) -> np.ndarray | None:

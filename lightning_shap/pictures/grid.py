@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_shap.errors import ArgumentError
+from lightning_shap.errors import ArgumentError, check_choice, check_switch
 from lightning_shap.explanation.contribution import Place
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.phrases import number
@@ -15,7 +15,7 @@ from lightning_shap.pictures.limits import Limit
 from lightning_shap.pictures.map_cells import MapCells
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.pixels import Look
-from lightning_shap.pictures.sheet import Background, Sheet
+from lightning_shap.pictures.sheet import PAPER, Background, Sheet
 from lightning_shap.pictures.styles import StyleName
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ def plot(
 ) -> np.ndarray:
     """Draws an explanation.
 
-    Each image stands beside a map for each explained class. Red raises the class's output, blue
-    lowers it, and zero leaves the image as it is, on one scale for the whole picture. Regions whose
+    Each image stands beside a map for each explained class. Red, which leans towards orange over
+    photographs so that nobody is blind to it, raises the class's output, blue lowers it, and zero
+    leaves the image as it is, on one scale for the whole picture. Regions whose
     values are within two standard errors of zero are faded and hatched, where errors are known.
     Maps in which every pixel has a value of its own, of which single ones say little, are averaged
     over 1/32 of the side.
@@ -77,6 +78,8 @@ def plot(
     Raises:
         ValueError: If an argument does not fit the explanation, or values or data are not finite.
     """
+    check_choice("background", background, (*PAPER,))
+    check_switch("doubt", doubt)
     maps = read_maps(explanation)
     captions = Captions(maps, region)
     images = len(maps.images)

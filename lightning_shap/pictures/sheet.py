@@ -110,7 +110,7 @@ class Paper:
         stacked = taken + LEGEND_WIDTH > content or len(lines) > 1
         self._legend_at = (
             MARGIN + (content - LEGEND_WIDTH if taken and not stacked else 0),
-            MARGIN + (TITLE_LINE * len(lines) if stacked else 0),
+            MARGIN + (TITLE_LINE * len(lines) + GUTTER if stacked and lines else 0),
         )
         self.top = self._legend_at[1] + LEGEND_HEIGHT + gap
         footer = wrap(join(*notes), DETAIL, content)

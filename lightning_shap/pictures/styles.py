@@ -126,7 +126,8 @@ STYLES: Mapping[StyleName, Style] = {
         shows_sign=False,
         has_lines=True,
         doubt="left out",
-        key=f"thick line: half of what raises the output, thin line: {whole_percent(MOST)}",
+        key=f"only what raises the output is shown: thick line half of it, thin line "
+        f"{whole_percent(MOST)}",
     ),
     "spotlight": Style(
         draw_spotlight,
@@ -134,7 +135,7 @@ STYLES: Mapping[StyleName, Style] = {
         "photograph",
         shows_sign=False,
         doubt="left out",
-        key="lit: raises the output; dark: does not",
+        key="only what raises the output is shown, lit",
     ),
 }
 

@@ -1,3 +1,4 @@
+import html
 import os
 import subprocess
 import sys
@@ -663,3 +664,80 @@ def test_a_place_is_outlined_in_every_cell_and_what_it_contributes_is_said(style
     assert said in words
     tall = ((picture == OUTLINE).all(2).sum(0) >= 50).nonzero()[0]  # sides are 100 pixels high
     assert len(np.split(tall, np.flatnonzero(np.diff(tall) > 1) + 1)) == 2 * 3
+
+
+def test_without_doubt_nothing_is_hatched_and_no_words_of_it_are_left(words):
+    values = np.ones((2, 16, 16, 3, 1))
+    explanation = an_explanation(values, maps=1, error_std=10 * values)
+    hatched = plot(explanation)
+    assert any("two standard errors" in text for text in words)
+    words.clear()
+    plain = plot(explanation, doubt=False)
+    assert not any("two standard errors" in text for text in words)
+    shape = [min(pair) for pair in zip(plain.shape, hatched.shape, strict=True)]
+    assert (plain[: shape[0], : shape[1]] != hatched[: shape[0], : shape[1]]).any()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_dark_picture_is_dark_around_its_cells_and_its_words_are_seen(style):
+    explanation = an_explanation(labels=np.array([0, 1]), side=100)
+    light, dark = (plot(explanation, style=style, background=one) for one in ("light", "dark"))
+    assert light.shape == dark.shape
+    paper = np.array([13, 17, 23])
+    assert (dark == paper).all(2).mean() > 0.2
+    assert ((light == 255).all(2) == (dark == paper).all(2)).mean() > 0.93
+    assert dark[-60:].max() > 140  # the footer
+    assert light[-60:].min() < 110
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("background", "grey"), ("background", None), ("doubt", "no")]
+)
+def test_other_backgrounds_and_doubts_are_refused_by_name(argument, value):
+    with pytest.raises(ValueError, match=f"{argument}: "):
+        plot(an_explanation(), **{argument: value})
+
+
+def test_a_long_title_keeps_a_distance_from_the_legend():
+    picture = plot(an_explanation(images=1, maps=1), title="a long title of many words " * 3)
+    ink = (picture < 250).any(2).any(1)
+    bar = int(np.flatnonzero((picture.std(2) > 30).sum(1) > 100)[0])  # where colours begin
+    above = int(np.flatnonzero(ink[: bar - 2]).max())
+    assert bar - above > 12
+
+
+@pytest.mark.parametrize("style", ["contour", "spotlight"])
+def test_styles_without_the_other_sign_say_so(style, words):
+    plot(an_explanation(), style=style)
+    assert any("only what raises the output is shown" in text for text in words)
+
+
+def test_an_explanation_that_is_made_of_anothers_record_keeps_its_words(words):
+    explanation = an_explanation(labels=np.array([0, 1]))
+    plot(explanation)
+    said = [text for text in words if text.endswith("%") or "predicted" in text]
+    words.clear()
+    plot(
+        ImageExplanation(
+            explanation.values.copy(),
+            explanation.base_values,
+            explanation.data,
+            explanation.output_indexes,
+            explanation.record,
+        )
+    )
+    assert said
+    assert [text for text in words if text.endswith("%") or "predicted" in text] == said
+
+
+def test_a_notebook_shows_a_picture_and_three_lines():
+    explanation = an_explanation(labels=np.array([0, 1]))
+    lines = repr(explanation).splitlines()
+    assert len(lines) == 3
+    assert "of 2 right" in lines[1]
+    assert "partition, 100 evaluations" in lines[2]
+    shown = explanation._repr_html_()
+    assert shown.startswith('<img src="data:image/png;base64,')
+    assert html.escape(lines[1]) in shown
+    one = repr(explanation[0, ..., 1]).splitlines()
+    assert len(one) == 3

@@ -77,9 +77,12 @@ def _write_page(job: "Job", shown: ImageExplanation, archive: Path) -> None:
 def _write_classes(job: "Job", archive: Path) -> list[str]:
     """Writes the summary of the classes, as a picture and as JSON, and returns its lines."""
     from lightning_shap.analysis.class_summary.summary import ClassSummary
+    from lightning_shap.analysis.class_summary.watched import read_parts
     from lightning_shap.pictures.class_sheet import draw_class_sheet
 
-    summary = ClassSummary(ArchiveBlocks(archive), seed=job.options.explanation.seed)
+    asked = job.options
+    watched = [part.name for part in read_parts(asked.results.watch)]
+    summary = ClassSummary(ArchiveBlocks(archive), seed=asked.explanation.seed, watched=watched)
     picture = draw_class_sheet(
         summary, mean=job.prepare.mean, std=job.prepare.std, title=clean(job.model.name)
     )
@@ -90,7 +93,7 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
     archive.with_name("classes.json").write_bytes(content + b"\n")
     lines = [clean(line, 1000) for line in summary.lines[1:]]
     found = [*summary.suspicions, *summary.facts]
-    if not job.options.results.cure:
+    if not asked.results.cure:
         return lines
     if not found:
         return [*lines, "no cure.py was written: nothing was found that needs one"]

@@ -106,7 +106,8 @@ def log_class_summary(logbook: Logbook, explanation: ImageExplanation, look: Loo
         return
     asked = logbook.asked
     try:
-        summary = ClassSummary([explanation], seed=asked.seed)
+        watched = [part.name for part in asked.watched]
+        summary = ClassSummary([explanation], seed=asked.seed, watched=watched)
     except ArgumentError as error:
         inform(f"ShapCallback has no summary of the classes: {error}")
         return

@@ -41,6 +41,7 @@ class Findings:
             class first and then, for contrasts, the highest other, as ``topk=2`` does. Images
             without a label count by their prediction.
         seed: Of the test against chance.
+        watched: Names of swapped parts that are proved whatever is suspicious.
 
     Attributes:
         names: str (C,), of the classes; equal ones are numbered.
@@ -54,13 +55,19 @@ class Findings:
         suspicions: Parts that decide more than they should, the worst first.
         facts: Parts that decide more than their area of two classes, which nothing can test.
         withdrawn: Parts that would be suspicious, but of which too few decisions depend.
-        watched: What depends on the parts that the user named.
+        watched: What depends on the parts that were to be watched, by their names and classes.
 
     Raises:
         ArgumentError: If they do not explain classes.
     """
 
-    def __init__(self, explanations: Iterable["ImageExplanation"], *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        explanations: Iterable["ImageExplanation"],
+        *,
+        seed: int = 0,
+        watched: Sequence[str] = (),
+    ) -> None:
         self._explanations = explanations
         self._seed = seed
         cells, labels, predicted, right, records = [], [], [], [], []
@@ -91,7 +98,8 @@ class Findings:
         self.withdrawn: Sequence[Suspicion] = [one for one in alarms if one not in held]
         self.watched: Mapping[str, Mapping[int | None, Proof]] = {
             name: {label: self._prove(name, label) for label in (None, *find_tested(self.labels))}
-            for name in self.swaps.watched
+            for name in watched
+            if name in self.swaps.names
         }
 
     @cached_property

@@ -4,7 +4,7 @@ A part is what one image can lend another: a function from images and others to 
 part of the images. A place lends its pixels; a property lends its number, such as the mean colour.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from math import ceil
@@ -19,6 +19,7 @@ GRID = 8  # cells a side that maps are reduced to, and lines of an image that ar
 FINE = 2 * GRID  # cells a side that places are drawn on
 EDGES = ("upper", "lower", "left", "right")
 WIDTHS = (1, 2, 3)  # of what runs around an image, in sixteenths of its sides
+TEXTURE = 0.25  # that fine detail decides of what is in an image, without a reason to look
 DETAIL = 1 / 32  # of the image's side, at least a pixel: the blur that takes fine detail away
 
 Mask = Callable[[int, int], np.ndarray]
@@ -37,12 +38,14 @@ class Part:
         mask: Where it is; None for a property of the whole image.
         carry: Puts it from images (B, C, H, W) into others.
         is_inner: It lies where objects are, and not along the sides, where marks are.
+        natural: The share that is no surprise in any case: shares are not known better.
     """
 
     name: str
     mask: Mask | None
     carry: Move
     is_inner: bool = False
+    natural: float = 0.02
 
     @property
     def area(self) -> float:
@@ -99,7 +102,8 @@ def list_parts() -> tuple[Part, ...]:
     }
     found = [make_place(name, mask) for name, mask in masks.items()]
     found += [make_place(name, mask, is_inner=True) for name, mask in lines.items()]
-    found += [Part(name, None, carry) for name, carry in PROPERTIES.items()]
+    found.append(Part("tint and brightness", None, _carry_tint))
+    found.append(Part("fine detail", None, _carry_detail, natural=TEXTURE))
     return tuple(found)
 
 
@@ -128,13 +132,6 @@ def _carry_tint(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
 
 def _carry_detail(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return _blur(others) + (images - _blur(images))
-
-
-PROPERTIES: Mapping[str, Move] = {
-    "tint and brightness": _carry_tint,
-    "fine detail": _carry_detail,
-}
-"""What is one number or a few of the whole image, by its name."""
 
 
 def _blur(images: torch.Tensor) -> torch.Tensor:

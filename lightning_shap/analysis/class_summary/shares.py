@@ -12,8 +12,6 @@ from lightning_shap.analysis.class_summary.parts import Part, list_parts
 if TYPE_CHECKING:
     from lightning_shap.explanation.record import Record
 
-NATURAL = 0.02  # shares are not known better
-
 
 @dataclass(frozen=True)
 class Swaps:
@@ -32,12 +30,6 @@ class Swaps:
     wholes: np.ndarray
     taken: np.ndarray
     rivals: np.ndarray
-
-    @property
-    def watched(self) -> list[str]:
-        """The parts that a user named, which are not tested."""
-        tested = {part.name for part in list_parts()}
-        return [name for name in self.names if name not in tested]
 
     def share(self, labels: np.ndarray) -> "Shares":
         """Returns what is tested as shares of what decides about each image, by its class."""

@@ -17,7 +17,7 @@ from lightning_shap.analysis.class_summary.means import (
 )
 from lightning_shap.analysis.class_summary.parts import Part
 from lightning_shap.analysis.class_summary.proof import Proof
-from lightning_shap.analysis.class_summary.shares import NATURAL, Shares
+from lightning_shap.analysis.class_summary.shares import Shares
 
 LEVEL = 0.01
 # In nats of surprise, measured in examples/benchmarks/shortcuts.py, with nothing planted.
@@ -273,5 +273,6 @@ def _find_natural(shares: Shares, groups: Groups) -> np.ndarray:
     told = np.where(shares.symmetric, pair, [not part.is_inner for part in shares.parts])
     others[-1] = np.where(told, areas, np.nan)
     mirrored = mirror_means(shares, groups.means)
-    natural: np.ndarray = np.maximum(np.maximum(others, mirrored), NATURAL)
+    floor = np.array([part.natural for part in shares.parts])
+    natural: np.ndarray = np.maximum(np.maximum(others, mirrored), floor)
     return natural

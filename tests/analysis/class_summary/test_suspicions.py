@@ -250,3 +250,13 @@ def test_mirrored_twice_each_part_is_itself():
     shares = plant({})
     for flip in shares.ways[1:]:
         assert (flip[flip] == np.arange(len(flip))).all()
+
+
+def test_fine_detail_is_weighed_against_the_quarter_that_it_decides_of_any_content():
+    decided, labels, rivals = draw_swaps()
+    column = PARTS.index(DETAIL)
+    decided[:, column] = 0.02
+    for share, is_named in ((0.6, False), (0.9, True)):
+        decided[involve(1, labels, rivals), column] = share
+        assert named(make_shares(decided, labels, rivals)) == [(1, DETAIL)] * is_named
+    assert list_parts()[column].natural == 0.25

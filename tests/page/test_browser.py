@@ -162,7 +162,7 @@ def test_every_nth_epoch_can_be_asked_for(page):
     page.run("document.querySelector('[data-panel=controls]').click()")
     page.until(lambda: page.one(".controls").is_displayed(), "there are no controls")
     script = "const box = [...document.querySelectorAll('label')].find((one) => one.textContent"
-    script += ".startsWith('Each')).querySelector('input'); box.value = 2;"
+    script += ".startsWith('Every')).querySelector('input'); box.value = 2;"
     page.change(lambda: page.run(f"{script} box.dispatchEvent(new Event('change'))"))
     heads = [head.text for head in page.all(".head")][2:]
     assert heads == ["untrained", "epoch 1", "epoch 3"]

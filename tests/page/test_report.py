@@ -199,3 +199,12 @@ def test_named_places_are_those_of_the_metrics():
     )
     assert (side, width) == (CornerShare().side, BorderShare().width)
     assert tuple(json.loads(re.search(r"CORNERS = (\[.*\]);", script)[1])) == CORNERS
+
+
+def test_contours_spotlights_and_hatching_are_those_of_the_pictures():
+    script = bundle.read_asset("paint.js")
+    for name in ("DIMMED", "FADED", "OVERLAY_SIDE"):
+        told = float(re.search(rf"const {name} = ([\d.]+);", script)[1])
+        assert told == getattr(styles, name), name
+    lines = json.loads(re.search(r"const \[share, line\] of (.*)\) {", script)[1])
+    assert [share for share, _ in lines] == [styles.MOST, styles.HALF]

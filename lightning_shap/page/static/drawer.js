@@ -68,6 +68,7 @@ export class Controls {
     Object.assign(fields, { strength: range("strength", 5), cut: range("cut", 0) });
     fields.every = html("input", {
       type: "number",
+      placeholder: "as fit",
       min: 0,
       max: 9999,
       onchange: (e) => change({ every: Math.max(0, Math.round(Number(e.target.value) || 0)) }),
@@ -82,7 +83,7 @@ export class Controls {
     this.shown = new ClassField("Class", usual, (shown) => change({ shown }));
     this.against = new ClassField("rather than", [["", "nothing else"]], (against) => change({ against }));
     this.only = new ClassField("of class", [["", "any"]], (only) => change({ only, pair: "" }));
-    this.every = labelled("Each \u2026 epochs", fields.every);
+    this.every = labelled("Every n-th epoch", fields.every);
     this.find = labelled("Runs named", fields.find);
     this.link = html("a", { target: "_top" }, "Link to this view");
     const button = (text, kind) => html("button", { type: "button", onclick: () => save(kind) }, text);
@@ -174,6 +175,7 @@ export class Controls {
     for (const name of ["every", "find", "strength", "cut"]) {
       if (document.activeElement !== fields[name]) fields[name].value = view[name];
     }
+    if (!view.every) fields.every.value = "";
     fields.strength.setAttribute("aria-valuetext", `${view.strength} percent`);
     fields.cut.setAttribute("aria-valuetext", `below ${view.cut} percent of full colour`);
   }

@@ -104,7 +104,7 @@ class Job:
         question = replace(self.question, labels=labels, progress=shows)
         pool = None
         if question.masker == maskers.SAMPLES:  # the same for all shards
-            pool = torch.cat([read.images, self.read(self.order[: maskers.DRAWS + 1]).images])
+            pool = self.read(self.order[: maskers.DRAWS + 1]).images
         explanation = answer(network, read.images, question, Known(pool=pool))
         if read.partners is not None:
             from lightning_shap.analysis.class_summary.swaps import measure_swaps

@@ -69,6 +69,21 @@ def test_a_region_is_measured_in_each_image(run, tmp_path):
             assert image["region"][name] == getattr(found, name)[row].tolist()
 
 
+def test_absent_regions_can_show_the_first_images_whatever_images_are_read_together(
+    run, tmp_path, monkeypatch
+):
+    how = ("--masker", "samples", "--max_evals", "40", "--topk", "1")
+    run(*how)
+    together = load(tmp_path / "out")
+    monkeypatch.setattr("lightning_shap.command.shards.SHARD_IMAGES", 1)
+    run(*how)
+    alone = load(tmp_path / "out")
+    assert together.record.masker == "samples"
+    assert len(together) > 2
+    np.testing.assert_allclose(alone.base_values, together.base_values, rtol=1e-4, atol=1e-5)
+    assert together.record.additivity_gap.max() < 1e-4
+
+
 # --- flags ---------------------------------------------------------------------------------------
 
 

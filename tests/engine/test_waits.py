@@ -109,11 +109,13 @@ def test_waits_are_as_many_whatever_the_number_of_calls(asked):
     assert waits(3) == waits(64)
 
 
-@pytest.mark.parametrize("asked", [{}, {"regions": "image"}], ids=str)
-def test_a_round_more_waits_once_more(asked):
-    def waits(rounds):
+@pytest.mark.parametrize(("regions", "rows"), [("boxes", 10), ("image", 20)])
+def test_a_round_of_so_many_rows_waits_once(regions, rows):
+    def waits(evaluations):
         with Waits() as seen:
-            explain(network(), pictures, max_evals=2 + 10 * rounds, topk=2, **asked)
+            explain(network(), pictures, max_evals=evaluations, topk=2, regions=regions)
         return seen.counts
 
-    assert waits(3) - waits(2) == Counter(cpu=1)
+    assert waits(100 + rows) - waits(100) == Counter(cpu=1)
+    assert waits(100 + rows // 2) - waits(100) <= Counter(cpu=1)
+    assert waits(100 + 2 * rows) - waits(100) == Counter(cpu=2)

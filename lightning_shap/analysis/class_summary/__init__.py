@@ -16,10 +16,10 @@ rest of the image.
 - *Effect*: with m the mean of s over the swaps that have class c on either side, and n what is
   natural (the largest of the mean between other classes, of the mean in mirrored places, and of a
   floor; the area for all classes together), the surprise is the relative entropy m log(m / n) + (1
-  - m) log((1 - m) / (1 - n)) in nats, 0 where m is at most n. It must
-  reach ``LEAST``, or ``LEAST_SHARED`` for what classes differ in anyway, a property or a line
-  inside, and for a place in all of them (``suspicions``). As a
-  class is compared with swaps that it has no part in, it is not accused of what another one has.
+  - m) log((1 - m) / (1 - n)) in nats, 0 where m is at most n. It must reach ``LEAST``, or
+  ``LEAST_SHARED`` for what classes differ in anyway, a property or a line inside, and for a place
+  in all of them; a property must decide ``HALF`` as well (``suspicions``). As a class is compared
+  with swaps that it has no part in, it is not accused of what another one has.
 - *Statistic*: T(c, p) = (mean over c - mean between others) / standard error, Welch's; for all
   classes together the mean less that of the mirrored places.
 - *Test*: 999 times the classes of swaps are dealt out anew and images mirrored at random; the

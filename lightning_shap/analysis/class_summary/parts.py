@@ -19,7 +19,6 @@ GRID = 8  # cells a side that maps are reduced to, and lines of an image that ar
 FINE = 2 * GRID  # cells a side that places are drawn on
 EDGES = ("upper", "lower", "left", "right")
 WIDTHS = (1, 2, 3)  # of what runs around an image, in sixteenths of its sides
-TEXTURE = 0.25  # that fine detail decides of what is in an image, without a reason to look
 DETAIL = 1 / 32  # of the image's side, at least a pixel: the blur that takes fine detail away
 
 Mask = Callable[[int, int], np.ndarray]
@@ -38,14 +37,12 @@ class Part:
         mask: Where it is; None for a property of the whole image.
         carry: Puts it from images (B, C, H, W) into others.
         is_inner: It lies where objects are, and not along the sides, where marks are.
-        natural: The share that is no surprise in any case: shares are not known better.
     """
 
     name: str
     mask: Mask | None
     carry: Move
     is_inner: bool = False
-    natural: float = 0.02
 
     @property
     def area(self) -> float:
@@ -103,7 +100,7 @@ def list_parts() -> tuple[Part, ...]:
     found = [make_place(name, mask) for name, mask in masks.items()]
     found += [make_place(name, mask, is_inner=True) for name, mask in lines.items()]
     found.append(Part("tint and brightness", None, _carry_tint))
-    found.append(Part("fine detail", None, _carry_detail, natural=TEXTURE))
+    found.append(Part("fine detail", None, _carry_detail))
     return tuple(found)
 
 

@@ -75,6 +75,11 @@ class Shares:
         )
 
     @cached_property
+    def of_place(self) -> np.ndarray:
+        """Returns bool (P,), which parts are places, and not properties of the whole image."""
+        return np.array([part.mask is not None for part in self.parts], bool)
+
+    @cached_property
     def ways(self) -> np.ndarray:
         """Returns int (4, P): each part as it is, and mirrored across, down, and both."""
         cells = [part.cells for part in self.parts]

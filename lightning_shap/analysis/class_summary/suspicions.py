@@ -23,7 +23,8 @@ LEVEL = 0.01
 # In nats of surprise, measured in examples/benchmarks/shortcuts.py, with nothing planted.
 LEAST = 0.2  # of a place along the sides of the images of a class
 LEAST_SHARED = 0.7  # of what classes differ in anyway: properties, and lines where objects are
-HALF = 0.5  # of two classes a property, which has no area, decides so much without a reason
+NATURAL = 0.02  # shares are not known better
+HALF = 0.5  # a property, which has no area, decides up to so much of what an image shows anyway
 NEARLY = 0.8  # of the largest excess: the smallest part that has so much is named
 PERMUTATIONS = 999
 
@@ -153,6 +154,7 @@ def find_suspicions(shares: Shares, *, seed: int = 0) -> list[Suspicion]:
         most = measure_surprise(_find_most(groups.means), natural[-1])
         surprise[-1] = np.minimum(surprise[-1], most)
     surprising = ~np.isnan(surprise) & (surprise >= find_least(shares, len(surprise)))
+    surprising &= shares.of_place | (groups.means >= HALF)
     untested = np.zeros_like(surprising)
     untested[-1] = shares.symmetric
     if not surprising.any():
@@ -188,10 +190,9 @@ def find_suspicions(shares: Shares, *, seed: int = 0) -> list[Suspicion]:
 def find_least(shares: Shares, groups: int) -> np.ndarray:
     """Returns the least surprise that matters of each part in each group, (G, P)."""
     least = np.full((groups, len(shares.parts)), LEAST)
-    of_property = np.array([part.mask is None for part in shares.parts], bool)
     is_inner = np.array([part.is_inner for part in shares.parts], bool)
-    least[:-1, of_property | is_inner] = LEAST_SHARED
-    least[-1, ~of_property] = LEAST_SHARED
+    least[:-1, ~shares.of_place | is_inner] = LEAST_SHARED
+    least[-1, shares.of_place] = LEAST_SHARED
     return least
 
 
@@ -273,6 +274,5 @@ def _find_natural(shares: Shares, groups: Groups) -> np.ndarray:
     told = np.where(shares.symmetric, pair, [not part.is_inner for part in shares.parts])
     others[-1] = np.where(told, areas, np.nan)
     mirrored = mirror_means(shares, groups.means)
-    floor = np.array([part.natural for part in shares.parts])
-    natural: np.ndarray = np.maximum(np.maximum(others, mirrored), floor)
+    natural: np.ndarray = np.maximum(np.maximum(others, mirrored), NATURAL)
     return natural

@@ -252,11 +252,10 @@ def test_mirrored_twice_each_part_is_itself():
         assert (flip[flip] == np.arange(len(flip))).all()
 
 
-def test_fine_detail_is_weighed_against_the_quarter_that_it_decides_of_any_content():
+@pytest.mark.parametrize(("share", "is_named"), [(0.48, False), (0.52, True)])
+@pytest.mark.parametrize("part", [DETAIL, "tint and brightness"])
+def test_a_property_that_decides_less_than_half_is_what_the_image_shows(part, share, is_named):
     decided, labels, rivals = draw_swaps()
-    column = PARTS.index(DETAIL)
-    decided[:, column] = 0.02
-    for share, is_named in ((0.6, False), (0.9, True)):
-        decided[involve(1, labels, rivals), column] = share
-        assert named(make_shares(decided, labels, rivals)) == [(1, DETAIL)] * is_named
-    assert list_parts()[column].natural == 0.25
+    decided[:, PARTS.index(part)] = 0.02
+    decided[involve(1, labels, rivals), PARTS.index(part)] = share
+    assert named(make_shares(decided, labels, rivals)) == [(1, part)] * is_named

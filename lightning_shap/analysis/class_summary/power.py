@@ -26,7 +26,7 @@ from lightning_shap.analysis.metrics.where import CORNERS
 
 CASES = 0.8  # of which what is stated would have been found
 MARKED = {*(f"the {name} corner" for name in CORNERS), *(f"the {name} edge" for name in EDGES)}
-SHARES = np.arange(1, 101) / 100
+SHARES = np.arange(1, 501) / 500
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def estimate_power(shares: Shares, *, seed: int = 0) -> Power:
     rows = [len(compared.named)] if alone else [*range(len(compared.named))]
     bounds, errors = (one[np.ix_(rows, columns)] for one in _find_bounds(compared, seed))
     likely = norm.cdf((SHARES[:, None, None] - bounds) / errors)
-    power = np.where(np.isnan(likely), 0, likely).mean(axis=2)  # (100, G)
+    power = np.where(np.isnan(likely), 0, likely).mean(axis=2)  # (shares, G)
     found: dict[int | None, float | None] = {}
     for place, row in enumerate(rows):
         enough = power[:, place] >= CASES

@@ -17,6 +17,7 @@ from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.explanation.file_format import FORMAT, pack_for_page, pack_samples
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.record import Record
+from lightning_shap.page.embedding import place_maps
 from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
 
@@ -91,6 +92,7 @@ class PageWriter:
         photographs = self._album.photographs(maps.images, mean=mean, std=std, channels=channels)
         samples, key = self._share(photographs.cells, explanation.record, names)
         moment = {"step": step, "epoch": epoch, "title": title}
+        places = place_maps(regions)
         facts = {
             "format": FORMAT,
             "version": version("lightning-shap"),
@@ -102,6 +104,7 @@ class PageWriter:
             "area": maps.images.shape[1] * maps.images.shape[2],
             "has_errors": regions.error_std is not None,
             "notes": list(photographs.notes),
+            **({} if places is None else {"places": places.round(3).tolist()}),
             **_list_settings(explanation.record),
             "rows": _list_rows(explanation),
         }

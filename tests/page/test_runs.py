@@ -228,3 +228,32 @@ def test_the_slider_goes_through_explanations_of_other_images(chrome, tmp_path):
         lambda: "2 points" in page.one(".curves .chart").get_attribute("aria-label"),
         "the curve is of other points",
     )
+
+
+def test_a_lasso_on_the_map_of_all_shows_the_images_within(chrome, tmp_path):
+    images, labels = shapes(48, seed=1).tensors
+    explanation = explained(images, labels.tolist())
+    page = opened(chrome, tmp_path, {"one": explanation}, columns="classes", panel="atlas")
+    (step,) = json.loads(page.run("return document.getElementById('explanations').textContent"))[
+        "runs"
+    ]["one"]["explanation"]
+    places = np.array(step["facts"]["places"])
+    within = np.flatnonzero(places[:, 0] > 0)
+    assert 0 < len(within) < 48
+    corners = [(0.5, -0.1), (1.1, -0.1), (1.1, 1.1), (0.5, 1.1), (0.5, 1.1)]
+    kinds = ["pointerdown", *["pointermove"] * 3, "pointerup"]
+    right = [(kind, x, y) for kind, (x, y) in zip(kinds, corners, strict=True)]
+    script = """
+        const canvas = document.querySelector(".atlas canvas");
+        const box = canvas.getBoundingClientRect();
+        for (const [kind, x, y] of arguments[0]) {
+          const place = { clientX: box.left + x * box.width, clientY: box.top + y * box.height };
+          canvas.dispatchEvent(new PointerEvent(kind, { ...place, pointerId: 1, bubbles: true }));
+        }"""
+    page.change(lambda: page.run(script, right))
+    if page.one(".more").is_displayed():
+        page.change(page.one(".more").click)
+    shown = [int(heading.text.split()[1]) for heading in page.all(".sample h2")]
+    assert shown == within.tolist()
+    page.change(page.one(".atlas button").click)
+    assert len(page.all(".sample")) >= 24

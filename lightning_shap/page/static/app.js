@@ -103,7 +103,8 @@ export class App {
       if (this.view.panel === panel) return this.change(usual);
       return this.change({ ...usual, panel, filter: "mistakes", shown: "taken", open: null });
     }
-    return this.change({ panel: this.view.panel === panel ? "" : panel });
+    const isOpen = this.view.panel === panel;
+    return this.change({ panel: isOpen ? "" : panel, ...(panel === "atlas" && isOpen ? { chosen: "" } : {}) });
   }
 
   /** Draws the view; of drawings that overtake one another, the last one counts. */

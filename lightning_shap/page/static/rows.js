@@ -1,6 +1,7 @@
 // Which images a view shows, in which order; and which image of another run is the same.
 
 import { linesOf } from "./columns.js";
+import { isAmong } from "./view_state.js";
 
 /** The numbers of the images that a view asks for; mistakes come by how large they are. */
 export function chooseImages(lead, view) {
@@ -31,6 +32,7 @@ function isWanted(lead, number, view) {
     const [first] = lead.history;
     if (lead.namesOf(first.rows[number].predicted) === lead.namesOf(row.predicted)) return false;
   }
+  if (view.chosen && !isAmong(view.chosen, number)) return false;
   if (view.pair && pairOf(row) !== view.pair) return false;
   if (view.only !== "" && ![...row.true, ...row.predicted].includes(Number(view.only))) return false;
   return linesOf(lead, number, view, lead).length > 0 || view.filter === "mistakes";

@@ -1,5 +1,6 @@
 // What the page is made of, and what stands where.
 
+import { Atlas } from "./atlas.js";
 import { mapOf, linesOf } from "./columns.js";
 import { doubtOf } from "./doubt.js";
 import { html } from "./dom.js";
@@ -43,10 +44,11 @@ export class Stage {
     this.numbers = new TrainingNumbers(app.source);
     this.settings = html("div");
     this.matrix = html("div", { class: "panel" });
+    this.atlas = new Atlas({ change, say });
     const about = html("details", {}, html("summary", {}, "Settings and versions"), this.settings);
     const keys = button("Keys (?)", "keys", () => this.keys.show());
     this.controls.element.append(this.numbers.element, about, keys);
-    this.drawer = html("aside", { class: "drawer", "aria-label": "Panel" }, this.controls.element, this.matrix);
+    this.drawer = html("aside", { class: "drawer", "aria-label": "Panel" }, this.controls.element, this.matrix, this.atlas.element);
     const shown = [this.message, this.strip.element, this.opened.element, this.more];
     this.main = html("main", {}, ...shown);
     this.keys = new Keys({
@@ -110,7 +112,7 @@ export class Stage {
     if (trouble) lacks.unshift(`${trouble}: what was read before is still shown.`);
     app.isLacking = lacks.length > 0;
     for (const element of [this.toolbar.element, this.strip.element]) element.hidden = !facts;
-    this.drawer.hidden = !facts || !app.view.panel;
+    this.drawer.hidden = !facts || !app.view.panel || (app.view.panel === "atlas" && !facts.places);
     const said = facts ? this.showScene() : [];
     if (!facts) this.opened.element.hidden = this.more.hidden = true;
     const words = [problem, ...new Set(lacks), ...said].filter(Boolean);
@@ -191,7 +193,7 @@ export class Stage {
     const known = facts.rows.filter(({ right }) => right !== null);
     const mistakes = known.length ? known.filter(({ right }) => right === false).length : null;
     const moments = series.map(momentOf);
-    this.toolbar.show({ sources, source: JSON.stringify([run, tag]), moments, place, panel: view.panel, mistakes });
+    this.toolbar.show({ sources, source: JSON.stringify([run, tag]), moments, place, panel: view.panel, mistakes, hasAtlas: Boolean(facts.places) });
     const numbers = facts.rows.flatMap((row) => [...row.explained, ...row.true]);
     const classes = [...new Set(numbers)].sort((a, b) => a - b).map((one) => [String(one), lead.nameOf(one)]);
     const isSeries = series.length > 1;
@@ -203,6 +205,10 @@ export class Stage {
         app.change({ pair, filter: pair && !isWrong ? "all" : "mistakes", shown: isWrong ? "taken" : "usual", open: null });
       this.matrix.replaceChildren(html("h2", {}, "Mistakes"), matrixOf(lead, view, pick));
     }
+    const isAtlas = view.panel === "atlas" && Boolean(facts.places);
+    this.atlas.element.hidden = !isAtlas;
+    this.drawer.classList.toggle("wide", isAtlas);
+    if (isAtlas) this.atlas.show(lead, view, this.isNight);
     this.controls.link.href = app.linkOf(encoded(app.view));
     this.numbers.show(lead);
     if (view.panel === "controls") this.settings.replaceChildren(settingsOf(lead));

@@ -31,6 +31,7 @@ export class Toolbar {
     this.panels = [
       ["controls", "\u2630 Controls"],
       ["mistakes", "\u2717 Mistakes"],
+      ["atlas", "\u2234 Map of all"],
     ].map(([name, text]) =>
       html("button", { type: "button", "data-panel": name, onclick: () => toggle(name) }, text),
     );
@@ -40,7 +41,7 @@ export class Toolbar {
     this.stop();
   }
 
-  show({ sources, source, moments, place, panel, mistakes }) {
+  show({ sources, source, moments, place, panel, mistakes, hasAtlas }) {
     offer(this.source, sources, source);
     Object.assign(this, { moments, place });
     this.ruler.hidden = !moments.length;
@@ -52,7 +53,8 @@ export class Toolbar {
     for (const button of this.panels) {
       button.setAttribute("aria-expanded", String(button.dataset.panel === panel));
     }
-    const [, wrong] = this.panels;
+    const [, wrong, atlas] = this.panels;
+    atlas.hidden = !hasAtlas;
     wrong.hidden = mistakes === null;
     wrong.textContent = `\u2717 ${mistakes} mistake${mistakes === 1 ? "" : "s"}`;
   }

@@ -18,9 +18,10 @@ const DEFAULTS = {
   filter: "all", // "mistakes", "changed"
   only: "", // samples of one class
   pair: "", // "3>5", samples of one class that are taken for another
+  chosen: "", // "3-7.12", images that were chosen on the map of all
   open: null, // the image that is shown large
   pins: "",
-  panel: "", // "controls", "mistakes"
+  panel: "", // "controls", "mistakes", "atlas"
 };
 const CHOICES = {
   columns: ["epochs", "runs", "classes"],
@@ -29,7 +30,7 @@ const CHOICES = {
   per: ["area", "region"],
   scale: ["all", "each", "class"],
   filter: ["all", "mistakes", "changed"],
-  panel: ["", "controls", "mistakes"],
+  panel: ["", "controls", "mistakes", "atlas"],
 };
 const LONGEST = 16384; // of what a link says of one thing
 
@@ -45,6 +46,24 @@ export function encoded(view) {
     if (view[name] !== usual && view[name] !== null) said.set(name, String(view[name]));
   }
   return said.toString();
+}
+
+/** Numbers as a link says them, in runs. */
+export function sayNumbers(numbers) {
+  const runs = [];
+  for (const number of [...numbers].sort((a, b) => a - b)) {
+    if (runs.length && number === runs.at(-1)[1] + 1) runs.at(-1)[1] = number;
+    else runs.push([number, number]);
+  }
+  return runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(".");
+}
+
+/** Whether a number is among those that a link says. */
+export function isAmong(said, number) {
+  return said.split(".").some((run) => {
+    const [first, last = first] = run.split("-").map(Number);
+    return number >= first && number <= last;
+  });
 }
 
 /** A view from what a link says; what it cannot mean is left out. */

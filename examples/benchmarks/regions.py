@@ -9,6 +9,9 @@ under the deletion curve, of the probability of the network's highest class, all
 behind it in how many of the views it is ahead of the first row. What is explained is that class's
 logit. Any other name of a network is timm's, trained here for a few minutes to recognise the
 photographs from random views of them. Without shap-bpt its row is left out.
+
+With ``--mark`` a square of another photograph is pasted into each view, and is all that the network
+is shown: what is measured is its share of a map's magnitudes, which should be all.
 """
 
 import argparse
@@ -156,6 +159,29 @@ def gain(
     return areas[0] - areas[1]
 
 
+class OnlyMark(nn.Module):
+    """A network that sees nothing of an image but a square."""
+
+    def __init__(self, model: nn.Module, rows: slice, columns: slice) -> None:
+        super().__init__()
+        self.model, self.place = model, (..., rows, columns)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Outputs (N, K) of images (N, C, H, W)."""
+        scores: torch.Tensor = self.model(images[self.place])
+        return scores
+
+
+def paste(image: torch.Tensor, name: str, random: np.random.Generator) -> tuple[slice, slice]:
+    """Pastes a photograph into an image, a quarter to four ninths of its side; where it is."""
+    size = image.shape[-1]
+    side = int(random.integers(size // 4, size * 4 // 9))
+    top, left = random.integers(0, size - side + 1, 2)
+    place = slice(top, top + side), slice(left, left + side)
+    image[:, *place] = square(name, side)
+    return place
+
+
 def main() -> None:
     """Print a table: a row for each method, a column for each budget."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -173,6 +199,7 @@ def main() -> None:
         default=[],
         help="also smooth maps, as pictures do, over the side divided by each of these",
     )
+    parser.add_argument("--mark", action="store_true", help="a pasted mark is all that counts")
     parser.add_argument("--save", type=Path, help="an .npz file for each view's gain")
     args = parser.parse_args()
     lite = args.network.removeprefix("lite")
@@ -183,10 +210,16 @@ def main() -> None:
     # Of each method and smoothing, for each view and budget.
     gains: dict[str, list[list[float]]] = defaultdict(list)
     methods = list(args.methods)
+    random = np.random.default_rng(0)
     for name in args.photographs:
         for where, part, mirrored in VIEWS:
             image = square(name, args.size, where=where, part=part, mirrored=mirrored)
-            remembered = Remembered(model).eval()
+            seen, place = model, None
+            if args.mark:
+                others = [each for each in PHOTOGRAPHS if each != name]
+                place = paste(image, others[random.integers(len(others))], random)
+                seen = OnlyMark(model, *place)
+            remembered = Remembered(seen).eval()
             with torch.no_grad():
                 target = int(remembered(image[None]).argmax())
             for method in list(methods):
@@ -202,12 +235,19 @@ def main() -> None:
                     row = method if part is None else f"{method}, over 1/{part}"
                     drawn = maps if part is None else [smoothed(found, part) for found in maps]
                     gains[row].append(
-                        [gain(remembered, image, target, found, args.steps) for found in drawn]
+                        [
+                            gain(remembered, image, target, found, args.steps)
+                            if place is None
+                            else float(np.abs(found[place]).sum() / np.abs(found).sum())
+                            for found in drawn
+                        ]
                     )
             if args.save:
                 np.savez(args.save, **{key: np.array(value) for key, value in gains.items()})
     first = np.array(next(iter(gains.values())))
-    print(f"{args.network}, {len(first)} views of {args.size} px; ahead of {next(iter(gains))}")
+    measured = "share on the mark, " if args.mark else ""
+    print(f"{measured}{args.network}, {len(first)} views of {args.size} px", end="; ")
+    print(f"ahead of {next(iter(gains))}")
     for method, found in gains.items():
         table = np.array(found)
         columns = [

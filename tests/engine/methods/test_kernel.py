@@ -14,6 +14,7 @@ from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.methods.kernel.design import every_coalition, is_nearly_additive
 from lightning_shap.engine.methods.kernel.estimate import design, estimate, spend
 from lightning_shap.engine.methods.kernel.estimator import kernel_values
+from lightning_shap.engine.methods.kernel.nulls import take_back_noise
 from lightning_shap.engine.methods.kernel.prior import NOISE, PatchKernel
 from lightning_shap.engine.regions.patches import LabelledCoalitions, choose_grid, label_patches
 
@@ -85,6 +86,43 @@ def test_a_player_that_never_matters_gets_nearly_nothing():
     assert np.abs(found.values[-1]).max() < 0.05 * np.abs(found.values).max()
 
 
+def test_many_players_that_never_matter_get_next_to_nothing():
+    """And no more with more evaluations, though each of them is allowed to matter a little."""
+    rng = np.random.default_rng(0)
+    inner, shift = rng.standard_normal((9, 12)) / 1.5, rng.standard_normal(12)
+    outer = rng.standard_normal((12, 1))
+    live = np.zeros((8, 8), dtype=bool)
+    live[2:5, 3:6] = True
+
+    def game(present):
+        return np.maximum(present[:, live.ravel()] @ inner + shift, 0) @ outer
+
+    for max_evals in (128, 256, 512):
+        found, (base, full) = solve(game, max_evals, grid=(8, 8))
+        share = np.abs(found.values[live.ravel()]).sum() / np.abs(found.values).sum()
+        assert share > 0.97
+        np.testing.assert_allclose(found.values.sum(0) + base, full, rtol=0, atol=1e-12)
+
+
+@given(st.integers(2, 40), st.integers(0, 1000))
+def test_taking_back_noise_keeps_sums_and_what_is_far_from_noise(players, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((players, 2)) + np.array([0.0, 5.0])
+    near = take_back_noise(values, np.ones_like(values))
+    np.testing.assert_allclose(near.sum(0), values.sum(0), atol=1e-9)
+    assert np.isfinite(near).all()
+    np.testing.assert_allclose(take_back_noise(values, 0 * values), values, atol=1e-6)
+    scaled = take_back_noise(1e6 * values, np.full_like(values, 1e6))
+    np.testing.assert_allclose(scaled, 1e6 * near, rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize(("nothing", "kept"), [(3, 0.533), (60, 0.195)])
+def test_many_small_values_are_taken_for_nothing_sooner_than_few(nothing, kept):
+    values = np.concatenate([np.linspace(10, 20, 6), np.full(nothing, 0.5)])[:, None]
+    found = take_back_noise(values, np.ones_like(values))
+    assert found[-1, 0] / 0.5 == pytest.approx(kept, rel=0.015)
+
+
 def test_players_of_equal_effect_get_nearly_equal_values():
     found, _ = solve(lambda present: np.sqrt(present.sum(1, keepdims=True)), 200)
     np.testing.assert_allclose(found.values, np.sqrt(12) / 12, rtol=2e-2)
@@ -117,7 +155,7 @@ def test_error_bars_cover_the_exact_values_and_shrink_with_the_budget():
 
 def test_intervals_hold_nearly_all_values_of_few_evaluations_and_narrow_with_more():
     """Medians of squares: 0.455 of a normal distribution; 0.2 are twice as wide as need be."""
-    for budgets, lowest in (((12, 16, 24), 0.12), ((40, 60, 100), 0.25), ((200, 400), 0.35)):
+    for budgets, lowest in (((12, 16, 24), 0.12), ((40, 60, 100), 0.22), ((200, 400), 0.3)):
         squares = []
         for seed in range(8):
 
@@ -233,7 +271,7 @@ def test_no_budget_is_worse_than_one_less(most, largest_error):
     assert np.exp(mean[-1]) < largest_error
 
 
-@pytest.mark.parametrize(("seed", "largest_error"), [(1, 1.6e-4), (8, 6.5e-5)])
+@pytest.mark.parametrize(("seed", "largest_error"), [(1, 1.8e-4), (8, 6.5e-5)])
 def test_no_search_ends_where_all_players_are_alike(seed, largest_error):
     """A search that begins at long lengths takes for noise what sets these players apart."""
     rng = np.random.default_rng(seed)

@@ -8,9 +8,9 @@ which are linear in the game, and their covariance:
 
 C is the prior covariance (m, m) of the evaluated values, Q (n, m) that of the n Shapley values with
 these, and P (n, n) that of the Shapley values among themselves. The hyper-parameters maximise the
-marginal likelihood (:mod:`.process`), and coalitions are chosen for what they tell of phi
-(:mod:`.design`). Where the budget covers all 2^n coalitions, phi is exact
-(:mod:`.estimate`).
+marginal likelihood (:mod:`.process`), coalitions are chosen for what they tell of phi
+(:mod:`.design`), and values that noise alone explains are taken back (:mod:`.nulls`). Where the
+budget covers all 2^n coalitions, phi is exact (:mod:`.estimate`).
 
 Sources: Lundberg & Lee, "A unified approach to interpreting model predictions" (NeurIPS 2017) for
 the game; Covert & Lee, "Improving KernelSHAP" (AISTATS 2021) for pairs of coalitions; Rasmussen &

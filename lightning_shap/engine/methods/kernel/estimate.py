@@ -18,6 +18,7 @@ from lightning_shap.engine.methods.kernel.design import (
     order_directions_first,
     order_in_pairs,
 )
+from lightning_shap.engine.methods.kernel.nulls import take_back_noise
 from lightning_shap.engine.methods.kernel.process import Part, ShapleyProcess
 from lightning_shap.engine.methods.kernel.smoothing import Layout
 
@@ -142,7 +143,8 @@ def estimate(
         s = np.vstack([full_game, -full_game, s])
         parts = [Part(np.vstack([full, base, values]) - middle, even=True, exact=2)]
     mean, std, correlation = ShapleyProcess(layout, s, parts).shapley_values()
-    return ShapleyEstimate(_balance(mean, full - base), std, correlation)
+    values = take_back_noise(mean, std)
+    return ShapleyEstimate(_balance(values, full - base), std, correlation)
 
 
 def _few(rows: int, players: int) -> bool:

@@ -59,7 +59,7 @@ PRIOR = {  # centre and spread
 OWN, NOISE = ([*PRIOR].index(name) for name in ("own", "noise"))
 LENGTHS = [[*PRIOR].index(name) for name in ("main_length", "odd_length")]
 CENTRES, SPREADS = np.array([*PRIOR.values()]).T
-RELEVANCE_SPREAD = 0.7
+RELEVANCE_SPREAD = 1.0
 AREA_POWER = 0.5  # what a player is expected to matter grows with its area by
 CONSTANT = 10.0  # prior variance of the even part's mean
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_IMAGES = 6
 ASPECT = 1.55  # of the room that a card gives
 LETTERS = 0.034  # of the width, which are ten pixels on a card
-GAP = 6  # between cells, a share of the width as well: one in so many letters' heights
+GAP = 1 / 6  # between cells, of the letters
 
 
 def draw_card(explanation: "ImageExplanation", **drawn: Any) -> np.ndarray:
@@ -54,7 +54,7 @@ def draw_card(explanation: "ImageExplanation", **drawn: Any) -> np.ndarray:
     )
     down = -(-images // across)
     size = round(LETTERS * max(across * columns * width, down * 1.25 * height * ASPECT))
-    gap, line = size // GAP + 2, round(1.35 * size)
+    gap, line = round(GAP * size) + 2, round(1.35 * size)
     block = columns * (width + gap) + 2 * gap
     row = height + line + 2 * gap
     canvas = Image.new("RGB", (across * block, down * row + line), "white")

@@ -176,3 +176,28 @@ def test_a_speck_does_not_shout(ask, tmp_path):
         )
     large, speck, nothing = levels
     assert large < speck < nothing, json.dumps(levels)
+
+
+@pytest.mark.parametrize("numbers", [[], [4], [3, 4, 5], [9, 0, 1, 7], [*range(0, 40, 2)]])
+def test_chosen_images_come_back_from_a_link(ask, numbers):
+    said, again = ask(
+        "view_state.js",
+        """const said = module.sayNumbers(given[0]);
+        return [said, [...module.numbersOf(said)]];""",
+        numbers,
+    )
+    assert again == sorted(numbers)
+    assert len(said) <= 3 * len(numbers)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["columns=rows&style=red&per=pixel", "every=-3&strength=900&cut=-1", f"pins={'x' * 70000}"],
+)
+def test_what_a_link_cannot_mean_is_left_out(ask, said):
+    view, fresh = ask(
+        "view_state.js", "return [module.decoded(given[0]), module.freshView()];", said
+    )
+    fresh["strength"] = view["strength"]
+    assert view == fresh
+    assert 5 <= view["strength"] <= 100

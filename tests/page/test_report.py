@@ -206,5 +206,5 @@ def test_contours_spotlights_and_hatching_are_those_of_the_pictures():
     for name in ("DIMMED", "FADED", "OVERLAY_SIDE"):
         told = float(re.search(rf"const {name} = ([\d.]+);", script)[1])
         assert told == getattr(styles, name), name
-    lines = json.loads(re.search(r"const \[share, line\] of (.*)\) {", script)[1])
+    lines = json.loads(re.sub(r",(\s*\])", r"\1", re.search(r"CONTOURS = ([^;]*);", script)[1]))
     assert [share for share, _ in lines] == [styles.MOST, styles.HALF]

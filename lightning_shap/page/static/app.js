@@ -69,7 +69,8 @@ export class App {
   /** A column is chosen: an epoch, or a run. */
   pick(key) {
     const column = this.columns.find((one) => one.key === key);
-    if (column.run !== this.lead.run) return this.change({ run: column.run, tag: column.tag, step: null });
+    if (column.run !== this.lead.run)
+      return this.change({ run: column.run, tag: column.tag, step: null });
     return this.moveTo(column.place);
   }
 
@@ -78,14 +79,25 @@ export class App {
     const change = { open: number };
     if (column.run && column.run !== this.lead.run) {
       const there = this.scene.partner(column.snapshot, number);
-      return this.change({ open: there, run: column.run, tag: column.tag, step: null, shown: "usual" });
+      return this.change({
+        open: there,
+        run: column.run,
+        tag: column.tag,
+        step: null,
+        shown: "usual",
+      });
     }
     if (column.place !== undefined) {
       const isLatest = column.place === this.lead.series.length - 1;
       change.step = isLatest ? null : this.lead.series[column.place].step;
     }
     const isOne = line.rival === undefined && ["each", "usual"].includes(this.view.shown);
-    const [usual] = linesOf(this.lead, number, { ...this.view, columns: "", shown: "usual" }, this.lead);
+    const [usual] = linesOf(
+      this.lead,
+      number,
+      { ...this.view, columns: "", shown: "usual" },
+      this.lead,
+    );
     if (isOne && line.wanted !== usual?.wanted) change.shown = String(line.wanted);
     return this.change(change);
   }
@@ -104,7 +116,10 @@ export class App {
       return this.change({ ...usual, panel, filter: "mistakes", shown: "taken", open: null });
     }
     const isOpen = this.view.panel === panel;
-    return this.change({ panel: isOpen ? "" : panel, ...(panel === "atlas" && isOpen ? { chosen: "" } : {}) });
+    return this.change({
+      panel: isOpen ? "" : panel,
+      ...(panel === "atlas" && isOpen ? { chosen: "" } : {}),
+    });
   }
 
   /** Draws the view; of drawings that overtake one another, the last one counts. */

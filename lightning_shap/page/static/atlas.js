@@ -2,7 +2,7 @@
 
 import { called, html } from "./dom.js";
 import { photographOf } from "./scene.js";
-import { isAmong, sayNumbers } from "./view_state.js";
+import { numbersOf, sayNumbers } from "./view_state.js";
 
 const MARGIN_OF_POINTS = 14; // pixels
 const NEAR = 12; // pixels from a point that is pointed at
@@ -24,7 +24,11 @@ export class Atlas {
     this.tip = html("div", { class: "tip", hidden: true });
     this.words = html("p");
     this.classes = html("ul", { class: "key" });
-    this.clear = html("button", { type: "button", onclick: () => change({ chosen: "" }) }, "Show all images");
+    this.clear = html(
+      "button",
+      { type: "button", onclick: () => change({ chosen: "" }) },
+      "Show all images",
+    );
     this.element = html(
       "div",
       { class: "atlas" },
@@ -72,8 +76,8 @@ export class Atlas {
     const context = this.canvas.getContext("2d");
     context.setTransform(times, 0, 0, times, 0, 0);
     const radius = Math.max(1.5, Math.min(5, 60 / Math.sqrt(rows.length)));
-    const { chosen } = this.view;
-    const isFaintly = (number) => chosen !== "" && !isAmong(chosen, number);
+    const among = this.view.chosen ? numbersOf(this.view.chosen) : null;
+    const isFaintly = (number) => among !== null && !among.has(number);
     const groups = new Map();
     rows.forEach((row, number) => {
       const colour = this.colourOf(classOf(row));
@@ -91,14 +95,16 @@ export class Atlas {
       }
     }
     context.strokeStyle = this.isNight ? "#ffffff" : "#000000";
+    context.lineWidth = radius < 3 ? 0.5 : 1;
+    const ring = radius + (radius < 3 ? 1 : 2);
     for (const isFaint of [true, false]) {
       context.globalAlpha = isFaint ? 0.15 : 1;
       context.beginPath();
       rows.forEach(({ right }, number) => {
         if (right !== false || isFaintly(number) !== isFaint) return;
         const [x, y] = this.points[number];
-        context.moveTo(x + radius + 2, y);
-        context.arc(x, y, radius + 2, 0, 2 * Math.PI);
+        context.moveTo(x + ring, y);
+        context.arc(x, y, ring, 0, 2 * Math.PI);
       });
       context.stroke();
     }
@@ -135,6 +141,7 @@ export class Atlas {
     context.drawImage(this.picture, 0, 0);
     context.restore();
     context.strokeStyle = this.isNight ? "#d2a8ff" : "#8250df";
+    context.lineWidth = 2;
     context.stroke(this.path());
   }
 
@@ -158,7 +165,9 @@ export class Atlas {
       return;
     }
     const context = document.createElement("canvas").getContext("2d");
-    const numbers = [...this.points.keys()].filter((number) => context.isPointInPath(path, ...this.points[number]));
+    const numbers = [...this.points.keys()].filter((number) =>
+      context.isPointInPath(path, ...this.points[number]),
+    );
     this.change({ chosen: sayNumbers(numbers), open: null, filter: "all", pair: "", only: "" });
   }
 
@@ -184,7 +193,10 @@ export class Atlas {
     if (number === null) return this.say("");
     const [x, y] = this.points[number];
     const isRight = x > this.canvas.clientWidth / 2;
-    Object.assign(this.tip.style, { left: `${isRight ? x - 96 : x + 12}px`, top: `${Math.max(0, y - 42)}px` });
+    Object.assign(this.tip.style, {
+      left: `${isRight ? x - 96 : x + 12}px`,
+      top: `${Math.max(0, y - 42)}px`,
+    });
     this.tip.replaceChildren(photographOf(this.lead, number));
     const { right, verdict } = this.lead.row(number);
     const mark = { true: "\u2713 ", false: "\u2717 " }[right] ?? "";

@@ -33,7 +33,11 @@ export function placeLike(series, lead) {
   const { epoch, step } = lead.facts;
   const isLater = (facts) =>
     epoch === null || facts.epoch === null ? facts.step > step : facts.epoch > epoch;
-  if (step < 0) return Math.max(0, series.findIndex((facts) => facts.step < 0));
+  if (step < 0)
+    return Math.max(
+      0,
+      series.findIndex((facts) => facts.step < 0),
+    );
   const after = series.findIndex((facts) => facts.step >= 0 && isLater(facts));
   return after < 0 ? series.length - 1 : Math.max(0, after - 1);
 }
@@ -47,7 +51,8 @@ export function linesOf(snapshot, number, view, lead) {
   const like = (value) => snapshot.numberOf(lead, Number(value));
   if (view.columns === "classes" && view.shown === USUAL) return eachOf(row);
   if (view.shown === "each") return eachOf(row);
-  if (view.shown === USUAL) return [{ wanted: usualOf(row) }].filter((one) => one.wanted !== undefined);
+  if (view.shown === USUAL)
+    return [{ wanted: usualOf(row) }].filter((one) => one.wanted !== undefined);
   if (view.shown === TAKEN) return takenOf(row);
   const rival = view.against === "" ? undefined : like(view.against);
   return [{ wanted: like(view.shown), rival }];
@@ -100,7 +105,7 @@ export function mapOf({ snapshot, number }, { wanted, rival }, lead) {
 }
 
 /** What is known of a class for an image, in words: its probability, and the way to its output. */
-export function detailOf(row, number, slot, output) {
+function detailOf(row, number, slot, output) {
   const rival = row.against === undefined ? 0 : row.outputs[row.against];
   const way = alike(row.base[slot], row.outputs[number] - rival).join(" \u2192 ");
   const probability = row.probabilities?.[number];

@@ -37,7 +37,11 @@ export function chart({ lines, marks, range, isShare, title, width = 260, height
     ),
     ...lines.map((line) => drawn(line, x, y)),
     svg("text", { x: PAD.left, y: height - 4 }, first < 0 ? "untrained" : numeral(first)),
-    svg("text", { x: width - PAD.right, y: height - 4, "text-anchor": "end" }, `step ${numeral(last)}`),
+    svg(
+      "text",
+      { x: width - PAD.right, y: height - 4, "text-anchor": "end" },
+      `step ${numeral(last)}`,
+    ),
   );
   drawing.setAttribute("aria-label", [title, ...words].join("; "));
   if (pick) {
@@ -83,8 +87,5 @@ export function swatch(number, kind = "line") {
 function extent(numbers) {
   const finite = numbers.filter(Number.isFinite);
   if (!finite.length) return [0, 1];
-  return [
-    finite.reduce((a, b) => Math.min(a, b)),
-    finite.reduce((a, b) => Math.max(a, b)),
-  ];
+  return [finite.reduce((a, b) => Math.min(a, b)), finite.reduce((a, b) => Math.max(a, b))];
 }

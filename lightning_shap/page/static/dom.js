@@ -77,7 +77,11 @@ export function sentence(words, names, most) {
 
 /** The names of a class, and of one that it is compared with. */
 export function namesTag(names, most) {
-  return html("span", {}, ...names.flatMap((name, at) => [at ? " rather than " : "", called(name, most)]));
+  return html(
+    "span",
+    {},
+    ...names.flatMap((name, at) => [at ? " rather than " : "", called(name, most)]),
+  );
 }
 
 /** A share as a percentage. */

@@ -16,8 +16,12 @@ export function doubtOf(snapshot, number, { slot }) {
     const count = Math.round(clear * row.regions);
     words.push(`${count} of ${row.regions} regions clear: two standard errors or more from zero.`);
   } else {
-    words.push(`${row.regions} regions from ${row.evaluations} evaluations; ${method} knows no standard errors.`);
-    const alike = Object.entries(snapshot.facts.numbers ?? {}).find(([name]) => name.endsWith(PREVIOUS));
+    words.push(
+      `${row.regions} regions from ${row.evaluations} evaluations; ${method} knows no standard errors.`,
+    );
+    const alike = Object.entries(snapshot.facts.numbers ?? {}).find(([name]) =>
+      name.endsWith(PREVIOUS),
+    );
     if (alike && Number.isFinite(alike[1])) {
       words.push(`The maps are alike to those of the epoch before to ${numeral(alike[1])} of 1.`);
     }

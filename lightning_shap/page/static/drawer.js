@@ -23,7 +23,13 @@ class ClassField {
       "aria-label": `${text}, by name`,
       onchange: () => this.find(),
     });
-    this.element = html("div", { class: "field" }, labelled(text, this.select), this.typed, this.list);
+    this.element = html(
+      "div",
+      { class: "field" },
+      labelled(text, this.select),
+      this.typed,
+      this.list,
+    );
   }
 
   /** classes: [[number, name], ...]; of many only the one that is chosen is in the list. */
@@ -53,7 +59,8 @@ class ClassField {
 export class Controls {
   /** change: is told what of the view changes; save: the kind of a file. */
   constructor(change, save) {
-    const select = (name) => html("select", { onchange: (e) => change({ [name]: e.target.value }) });
+    const select = (name) =>
+      html("select", { onchange: (e) => change({ [name]: e.target.value }) });
     const range = (name, min) =>
       html("input", {
         type: "range",
@@ -73,7 +80,10 @@ export class Controls {
       max: 9999,
       onchange: (e) => change({ every: Math.max(0, Math.round(Number(e.target.value) || 0)) }),
     });
-    fields.find = html("input", { type: "search", oninput: (e) => change({ find: e.target.value }) });
+    fields.find = html("input", {
+      type: "search",
+      oninput: (e) => change({ find: e.target.value }),
+    });
     this.fields = fields;
     const usual = [
       [USUAL, "true, else predicted"],
@@ -81,12 +91,15 @@ export class Controls {
       [TAKEN, "predicted rather than true"],
     ];
     this.shown = new ClassField("Class", usual, (shown) => change({ shown }));
-    this.against = new ClassField("rather than", [["", "nothing else"]], (against) => change({ against }));
+    this.against = new ClassField("rather than", [["", "nothing else"]], (against) =>
+      change({ against }),
+    );
     this.only = new ClassField("of class", [["", "any"]], (only) => change({ only, pair: "" }));
     this.every = labelled("Every n-th epoch", fields.every);
     this.find = labelled("Runs named", fields.find);
     this.link = html("a", { target: "_top" }, "Link to this view");
-    const button = (text, kind) => html("button", { type: "button", onclick: () => save(kind) }, text);
+    const button = (text, kind) =>
+      html("button", { type: "button", onclick: () => save(kind) }, text);
     const group = (title, ...parts) => html("fieldset", {}, html("legend", {}, title), ...parts);
     this.element = html(
       "div",

@@ -44,7 +44,14 @@ function sheetOf({ title, legends, rows }) {
     cells.forEach(({ canvas }, column) => {
       if (!canvas) return;
       const h = (CELL * canvas.height) / canvas.width;
-      items.push({ kind: "picture", x: SPACE + column * (CELL + SPACE), y: top, w: CELL, h, canvas });
+      items.push({
+        kind: "picture",
+        x: SPACE + column * (CELL + SPACE),
+        y: top,
+        w: CELL,
+        h,
+        canvas,
+      });
       y = Math.max(y, top + h);
     });
   }
@@ -173,7 +180,10 @@ export async function saveView(stage, kind) {
     else stage.say(`The values could not be loaded: ${parts[0].reason.message}.`);
     return undefined;
   }
-  const legends = stage.legends.map(({ words, look }) => ({ words: `lowers to raises: ${words}`, look }));
+  const legends = stage.legends.map(({ words, look }) => ({
+    words: `lowers to raises: ${words}`,
+    look,
+  }));
   const sheet = { title: stage.title, legends, rows: stage.rows.map(cellsOf) };
   return save(kind === "png" ? await asPng(sheet) : asSvg(sheet), name);
 }
@@ -184,10 +194,17 @@ function cellsOf({ label, canvas, words, cells }) {
     .filter(({ drawn }) => drawn)
     .map(({ drawn, column, map }) => {
       const { width, height } = drawn.explanation;
-      const picture = html("canvas", { width: 2 * CELL, height: Math.round((2 * CELL * height) / width) });
+      const picture = html("canvas", {
+        width: 2 * CELL,
+        height: Math.round((2 * CELL * height) / width),
+      });
       paint(picture, { ...drawn, isNight: false });
       const details = [map.role, map.detail].filter(Boolean);
-      return { name: map.name, detail: [column.name, ...details].filter(Boolean).join(" \u00b7 "), canvas: picture };
+      return {
+        name: map.name,
+        detail: [column.name, ...details].filter(Boolean).join(" \u00b7 "),
+        canvas: picture,
+      };
     });
   return [{ name: label, detail: words, canvas }, ...maps];
 }

@@ -26,7 +26,10 @@ export class Keys {
       html(
         "dl",
         {},
-        ...KEYS.flatMap(([key, words]) => [html("dt", {}, html("kbd", {}, key)), html("dd", {}, words)]),
+        ...KEYS.flatMap(([key, words]) => [
+          html("dt", {}, html("kbd", {}, key)),
+          html("dd", {}, words),
+        ]),
       ),
       this.close,
     );
@@ -39,7 +42,8 @@ export class Keys {
 
   pressed(event) {
     const { key, target } = event;
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || this.help.open) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || this.help.open)
+      return;
     const isTyped = target.closest?.("input, select, textarea");
     if (isTyped && key !== "Escape") return;
     if (key === " " && target.closest?.("button, a, summary")) return;

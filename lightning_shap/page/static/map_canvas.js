@@ -27,7 +27,9 @@ export class MapCanvas {
     this.drawn = drawn;
     const times = window.devicePixelRatio || 1;
     const height = (width * explanation.height) / explanation.width;
-    this.size = [Math.round(width * times), Math.round(height * times)].map((side) => Math.max(1, side));
+    this.size = [Math.round(width * times), Math.round(height * times)].map((side) =>
+      Math.max(1, side),
+    );
     if (this.marked !== null && !drawn.found.sizes[this.marked]) this.marked = null;
     this.paint();
   }

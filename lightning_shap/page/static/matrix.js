@@ -21,7 +21,9 @@ export function matrixOf(snapshot, view, pick) {
     const isWrong = truth !== taken;
     const count = counts.get(pair);
     const images = `${count} image${count === 1 ? "" : "s"}`;
-    const words = isWrong ? `${snapshot.nameOf(truth)} taken for ${snapshot.nameOf(taken)}` : `${snapshot.nameOf(truth)}, rightly`;
+    const words = isWrong
+      ? `${snapshot.nameOf(truth)} taken for ${snapshot.nameOf(taken)}`
+      : `${snapshot.nameOf(truth)}, rightly`;
     return html(
       "button",
       {
@@ -45,7 +47,9 @@ export function matrixOf(snapshot, view, pick) {
     });
     return html("ul", { class: "confusions" }, ...items);
   }
-  const head = numbers.map((one) => html("th", { scope: "col" }, html("span", {}, called(snapshot.nameOf(one), 14))));
+  const head = numbers.map((one) =>
+    html("th", { scope: "col" }, html("span", {}, called(snapshot.nameOf(one), 14))),
+  );
   const rows = numbers.map((truth) =>
     html(
       "tr",

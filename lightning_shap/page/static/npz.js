@@ -60,7 +60,10 @@ function arrayOf(buffer) {
   const length = new DataView(buffer).getUint16(8, true);
   const header = new TextDecoder("latin1").decode(new Uint8Array(buffer, 10, length));
   const kind = /'descr': '([^']+)'/.exec(header)[1];
-  const shape = /'shape': \(([^)]*)\)/.exec(header)[1].split(",").filter((part) => part.trim());
+  const shape = /'shape': \(([^)]*)\)/
+    .exec(header)[1]
+    .split(",")
+    .filter((part) => part.trim());
   const content = buffer.slice(10 + length);
   let data;
   if (kind in KINDS) data = new KINDS[kind](content);
@@ -127,7 +130,11 @@ export function joinedNpz(buffers) {
   view.setUint32(0, END, true);
   view.setUint16(8, names.size, true);
   view.setUint16(10, names.size, true);
-  view.setUint32(12, directory.reduce((sum, part) => sum + part.length, 0), true);
+  view.setUint32(
+    12,
+    directory.reduce((sum, part) => sum + part.length, 0),
+    true,
+  );
   view.setUint32(16, at, true);
   return new Blob([...parts, ...directory, tail], { type: "application/zip" });
 }

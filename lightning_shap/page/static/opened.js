@@ -33,7 +33,9 @@ export class Opened {
     const button = (text, label, work) =>
       html("button", { type: "button", "aria-label": label, title: label, onclick: work }, text);
     this.board = new PinBoard({ reader, change });
-    this.close = button("\u2715 Close", "Close, back to all images (Escape)", () => change({ open: null }));
+    this.close = button("\u2715 Close", "Close, back to all images (Escape)", () =>
+      change({ open: null }),
+    );
     this.element = html(
       "section",
       { class: "opened" },
@@ -90,7 +92,10 @@ export class Opened {
     this.lack.hidden = Boolean(drawn);
     this.lack.textContent = map.lack ?? "The maps are missing.";
     if (drawn) {
-      this.map.element.setAttribute("aria-label", labelOf(map, drawn, (region) => this.map.words(region, drawn)));
+      this.map.element.setAttribute(
+        "aria-label",
+        labelOf(map, drawn, (region) => this.map.words(region, drawn)),
+      );
       this.map.show(drawn, size);
     }
     this.showClasses(image, drawings, isPair);
@@ -99,7 +104,9 @@ export class Opened {
 
   showClasses(image, drawings, isPair) {
     const chosen = image.map.number;
-    const photograph = isPair ? [] : [html("figure", { class: "thumb" }, image.photograph(), "photograph")];
+    const photograph = isPair
+      ? []
+      : [html("figure", { class: "thumb" }, image.photograph(), "photograph")];
     const elements = drawings.map(({ map, drawn }) => {
       if (!this.thumbs.has(map.number)) this.thumbs.set(map.number, new Thumb(this.change));
       return this.thumbs.get(map.number).show(map, drawn, map.number === chosen);
@@ -112,7 +119,9 @@ export class Opened {
 class Thumb {
   constructor(change) {
     this.map = new MapCanvas(() => {});
-    this.map.element.addEventListener("click", () => change({ shown: String(this.chosen), against: "" }));
+    this.map.element.addEventListener("click", () =>
+      change({ shown: String(this.chosen), against: "" }),
+    );
     this.caption = html("figcaption");
     this.element = html("figure", { class: "thumb" }, this.map.element, this.caption);
   }
@@ -121,7 +130,10 @@ class Thumb {
     this.chosen = map.leadNumber;
     const likely = Number.isFinite(map.probability) ? likelihood(map.probability) : "";
     this.map.element.setAttribute("aria-pressed", String(isChosen));
-    this.map.element.setAttribute("aria-label", `Show the map of ${map.name}. ${map.role}, ${likely}`);
+    this.map.element.setAttribute(
+      "aria-label",
+      `Show the map of ${map.name}. ${map.role}, ${likely}`,
+    );
     this.caption.replaceChildren(called(map.name, 18), html("span", {}, likely));
     this.map.show(drawn, THUMB);
     return this.element;

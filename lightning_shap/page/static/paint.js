@@ -11,6 +11,10 @@ export const STYLES = [
 ];
 const OVERLAY_SIDE = 96; // of smaller images too little is seen below a colour
 const DIMMED = 0.82; // how much of the light a spotlight takes away elsewhere
+const CONTOURS = [
+  [0.8, 1],
+  [0.5, 3],
+]; // shares of what raises, and how wide their lines are
 const FADED = 0.25; // how much is left between the lines of a hatching
 const HATCHES = 40; // lines of a hatching beside one another, six pixels apart at least
 
@@ -49,14 +53,15 @@ export function paint(canvas, drawn) {
   context.imageSmoothingEnabled = false;
   if (look.style === "contour") {
     const isSure = (region) => isShown(region) && !isHatched(region);
-    for (const [share, line] of [[0.8, 1], [0.5, 3]]) {
+    for (const [share, line] of CONTOURS) {
       const inside = insideOf(found, share, isSure);
       const path = linesAround((at) => inside.has(map[at]), size, canvas);
       stroke(context, path, `rgb(${inkOf(1).join(" ")})`, line);
     }
   } else if (look.style === "spotlight") {
     const light = (region) => {
-      const share = isShown(region) && !isHatched(region) ? Math.max(0, Math.min(1, shareOf(region))) : 0;
+      const share =
+        isShown(region) && !isHatched(region) ? Math.max(0, Math.min(1, shareOf(region))) : 0;
       const level = Math.round(255 * (1 - DIMMED * (1 - Math.sqrt(share))));
       return [level, level, level, 255];
     };
@@ -65,7 +70,8 @@ export function paint(canvas, drawn) {
   } else {
     const colour = (share) => {
       const strength = look.strength / 100;
-      if (look.style === "tiles") return [...colourOf(share, isNight), 255 * Math.min(1, strength / 0.8)];
+      if (look.style === "tiles")
+        return [...colourOf(share, isNight), 255 * Math.min(1, strength / 0.8)];
       return [...inkOf(share), 255 * opacityOf(share, strength)];
     };
     const of = (wanted, times) => (region) => {
@@ -78,14 +84,26 @@ export function paint(canvas, drawn) {
     // Tiles only ever darken the faint picture under them, which stays to be seen; at night, lighten.
     const blend = look.style === "tiles" ? (isNight ? "screen" : "multiply") : "source-over";
     const hasDoubt = look.doubt === "hatch" && found.errors;
-    const layer = layerOf(map, found, size, of((region) => !isHatched(region), FADED));
-    const whole = hasDoubt ? hatched(layer, layerOf(map, found, size, of(isHatched, 1)), canvas) : layer;
+    const layer = layerOf(
+      map,
+      found,
+      size,
+      of((region) => !isHatched(region), FADED),
+    );
+    const whole = hasDoubt
+      ? hatched(layer, layerOf(map, found, size, of(isHatched, 1)), canvas)
+      : layer;
     context.globalCompositeOperation = blend;
     context.drawImage(whole, 0, 0, width, height);
   }
   context.globalCompositeOperation = "source-over";
   for (const { mask, colour } of pinned) {
-    stroke(context, linesAround((at) => mask[at] === 1, size, canvas), colour, 3);
+    stroke(
+      context,
+      linesAround((at) => mask[at] === 1, size, canvas),
+      colour,
+      3,
+    );
   }
   if (marked !== null) {
     const path = linesAround((at) => map[at] === marked, size, canvas);
@@ -107,7 +125,7 @@ function stroke(context, path, colour, width, rim = "#ffffff") {
 const underlays = new WeakMap(); // by photograph: filters are slow, and photographs are few
 
 /** Draws what lies under a map: grey and faint, grey, or for a spotlight the photograph. */
-export function lay(context, photograph, { style, isDark, isNight }, { width, height }) {
+function lay(context, photograph, { style, isDark, isNight }, { width, height }) {
   if (!photograph) {
     context.fillStyle = isNight ? "#000000" : "#ffffff";
     context.fillRect(0, 0, width, height);
@@ -150,7 +168,8 @@ export function isSmooth(photograph) {
 function layerOf(map, found, { width, height }, colour) {
   // One number a pixel, in the order of bytes that the machine has.
   const bytes = new Uint8ClampedArray(4 * found.values.length);
-  for (let region = 0; region < found.values.length; region += 1) bytes.set(colour(region), 4 * region);
+  for (let region = 0; region < found.values.length; region += 1)
+    bytes.set(colour(region), 4 * region);
   const colours = new Uint32Array(bytes.buffer);
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);

@@ -12,7 +12,11 @@ export class PinBoard {
   constructor({ reader, change }) {
     Object.assign(this, { reader, change });
     this.history = new RegionHistory(reader);
-    this.hint = html("p", { class: "hint" }, "Click a region or draw a rectangle on the map to follow it.");
+    this.hint = html(
+      "p",
+      { class: "hint" },
+      "Click a region or draw a rectangle on the map to follow it.",
+    );
     this.list = html("ol", { class: "pins" });
     this.curves = html("div", { class: "curves" });
     this.runs = html("div", { class: "runs", role: "region", "aria-label": "Runs", tabindex: 0 });
@@ -54,15 +58,26 @@ export class PinBoard {
     this.place.hidden = !drawn;
     this.list.replaceChildren(...pins.map((pin, at) => this.entryOf(pin, at)));
     const { run, tag, series } = snapshot;
-    const key = JSON.stringify([run, tag, series.length, image.number, image.line, pins.map((p) => p.text), image.runs.length]);
+    const key = JSON.stringify([
+      run,
+      tag,
+      series.length,
+      image.number,
+      image.line,
+      pins.map((p) => p.text),
+      image.runs.length,
+    ]);
     if (key === this.key) return this.draw();
     Object.assign(this, { key, found: [] });
     this.draw();
     const { number, line, runs } = image;
-    this.history.follow({ lead: snapshot, number, line, pins, runs: pins.length ? runs : [] }, (found) => {
-      this.found = found;
-      this.draw();
-    });
+    this.history.follow(
+      { lead: snapshot, number, line, pins, runs: pins.length ? runs : [] },
+      (found) => {
+        this.found = found;
+        this.draw();
+      },
+    );
   }
 
   entryOf(pin, at) {
@@ -70,7 +85,9 @@ export class PinBoard {
     const parts = [swatch(at, "pin"), html("b", {}, nameOfPin(pin))];
     if (drawn) {
       const had = measure(drawn.found, explanation.mapOf(number), maskOf(pin, explanation));
-      parts.push(html("span", {}, `${numeral(had.value, { sign: true })} ${drawn.unit}: ${wordsOf(had)}`));
+      parts.push(
+        html("span", {}, `${numeral(had.value, { sign: true })} ${drawn.unit}: ${wordsOf(had)}`),
+      );
     }
     parts.push(
       html(
@@ -95,7 +112,8 @@ export class PinBoard {
     const { step } = image.snapshot.facts;
     this.sayWhen(lead);
     const mark = { marks: [step], width, pick: (at) => image.pick(at) };
-    const known = (points, of) => points.map((p) => [p.step, of(p)]).filter(([, v]) => Number.isFinite(v));
+    const known = (points, of) =>
+      points.map((p) => [p.step, of(p)]).filter(([, v]) => Number.isFinite(v));
     const others = this.found.filter(({ isLead }) => !isLead);
     const charts = [];
     if (lead && lead.points.length > 1) {
@@ -115,15 +133,30 @@ export class PinBoard {
         points: known(one.points, ({ probability }) => probability),
       }));
       if (pins.length) {
-        charts.push(html("p", {}, "Share of the attribution"), chart({ lines: shares, range: [0, top(shares)], isShare: true, title: "Share of the attribution", height: 120, ...mark }));
+        charts.push(
+          html("p", {}, "Share of the attribution"),
+          chart({
+            lines: shares,
+            range: [0, top(shares)],
+            isShare: true,
+            title: "Share of the attribution",
+            height: 120,
+            ...mark,
+          }),
+        );
       }
       if (likely.some(({ points }) => points.length)) {
-        charts.push(html("p", {}, html("span", {}, "Probability of "), called(image.map.names[0])), chart({ lines: likely, range: [0, 1], isShare: true, title: "Probability", ...mark }));
+        charts.push(
+          html("p", {}, html("span", {}, "Probability of "), called(image.map.names[0])),
+          chart({ lines: likely, range: [0, 1], isShare: true, title: "Probability", ...mark }),
+        );
       }
     }
     this.curves.replaceChildren(...charts);
     // Those that look there most come first.
-    others.sort((a, b) => (b.points.at(-1).shares[0]?.share ?? 0) - (a.points.at(-1).shares[0]?.share ?? 0));
+    others.sort(
+      (a, b) => (b.points.at(-1).shares[0]?.share ?? 0) - (a.points.at(-1).shares[0]?.share ?? 0),
+    );
     this.showRuns(pins.length && others.length ? [lead, ...others].filter(Boolean) : []);
   }
 
@@ -139,7 +172,10 @@ export class PinBoard {
     if (!found.length) return this.runs.replaceChildren();
     const body = found.slice(0, MOST_RUNS).map((one) => {
       const last = one.points.at(-1);
-      const mark = { true: ["right", "\u2713"], false: ["wrong", "\u2717"] }[last.right] ?? ["", ""];
+      const mark = { true: ["right", "\u2713"], false: ["wrong", "\u2717"] }[last.right] ?? [
+        "",
+        "",
+      ];
       const likely = Number.isFinite(last.probability) ? likelihood(last.probability) : "";
       return html(
         "tr",
@@ -147,16 +183,33 @@ export class PinBoard {
         html("th", { scope: "row" }, called(one.run, 26)),
         html("td", { class: "whole" }, html("span", { class: mark[0] }, mark[1]), ` ${likely}`),
         ...last.shares.map(({ share }, at) =>
-          html("td", { title: one.isThin ? "of every few epochs" : undefined }, html("b", {}, percent(share)), html("span", {}, sinceWhen(sharesOf(one, at)))),
+          html(
+            "td",
+            { title: one.isThin ? "of every few epochs" : undefined },
+            html("b", {}, percent(share)),
+            html("span", {}, sinceWhen(sharesOf(one, at))),
+          ),
         ),
       );
     });
-    const heads = this.pins.map((pin, at) => html("th", { scope: "col" }, swatch(at, "pin"), nameOfPin(pin)));
+    const heads = this.pins.map((pin, at) =>
+      html("th", { scope: "col" }, swatch(at, "pin"), nameOfPin(pin)),
+    );
     this.runs.replaceChildren(
       html(
         "table",
         {},
-        html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "Run, in the end"), html("th", { scope: "col" }, "class"), ...heads)),
+        html(
+          "thead",
+          {},
+          html(
+            "tr",
+            {},
+            html("th", { scope: "col" }, "Run, in the end"),
+            html("th", { scope: "col" }, "class"),
+            ...heads,
+          ),
+        ),
         html("tbody", {}, ...body),
       ),
     );

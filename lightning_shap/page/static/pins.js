@@ -31,7 +31,8 @@ function pinOf(text) {
     const [width, height] = size.split("x").map(Number);
     const lengths = (runs ?? "").split(".").map((one) => parseInt(one, 36));
     const total = lengths.reduce((sum, length) => sum + length, 0);
-    if (width > 0 && height > 0 && total === width * height) return { text, kind, width, height, lengths };
+    if (width > 0 && height > 0 && total === width * height)
+      return { text, kind, width, height, lengths };
   }
   return null;
 }
@@ -121,7 +122,12 @@ function sidesOf({ kind, name, sides }, width, height) {
   const [x, y] = [width, height].map((side) => Math.max(1, toEven(side * CORNER_SIDE)));
   const isBottom = name.startsWith("bottom");
   const isRight = name.endsWith("right");
-  return [isRight ? width - x : 0, isBottom ? height - y : 0, isRight ? width : x, isBottom ? height : y];
+  return [
+    isRight ? width - x : 0,
+    isBottom ? height - y : 0,
+    isRight ? width : x,
+    isBottom ? height : y,
+  ];
 }
 
 /** Rounds a half to what is even, as Python does. */
@@ -146,7 +152,11 @@ export function measure(found, map, mask) {
     value += part * found.values[region];
     magnitude += part * Math.abs(found.values[region]);
   });
-  return { share: found.magnitude ? magnitude / found.magnitude : 0, value, area: pixels / mask.length };
+  return {
+    share: found.magnitude ? magnitude / found.magnitude : 0,
+    value,
+    area: pixels / mask.length,
+  };
 }
 
 const LEAST_LEVEL = 5; // percent; below, nothing is said to begin

@@ -1,18 +1,19 @@
 // Which images a view shows, in which order; and which image of another run is the same.
 
 import { linesOf } from "./columns.js";
-import { isAmong } from "./view_state.js";
+import { numbersOf } from "./view_state.js";
 
 /** The numbers of the images that a view asks for; mistakes come by how large they are. */
 export function chooseImages(lead, view) {
-  const numbers = lead.facts.rows.map((_, number) => number);
+  const among = view.chosen ? numbersOf(view.chosen) : null;
+  const numbers = [...lead.facts.rows.keys()].filter((number) => !among || among.has(number));
   const chosen = numbers.filter((number) => isWanted(lead, number, view));
   if (view.filter !== "mistakes" && !view.pair) return chosen;
   return chosen.sort((a, b) => errorOf(lead.row(b)) - errorOf(lead.row(a)));
 }
 
 /** How wrong an image is: by how much what is predicted is ahead of what is true. */
-export function errorOf(row) {
+function errorOf(row) {
   const known = row.probabilities ?? row.outputs;
   const best = (numbers) => Math.max(...numbers.map((one) => known[one] ?? -Infinity));
   if (row.right !== false) return -Infinity;
@@ -32,9 +33,9 @@ function isWanted(lead, number, view) {
     const [first] = lead.history;
     if (lead.namesOf(first.rows[number].predicted) === lead.namesOf(row.predicted)) return false;
   }
-  if (view.chosen && !isAmong(view.chosen, number)) return false;
   if (view.pair && pairOf(row) !== view.pair) return false;
-  if (view.only !== "" && ![...row.true, ...row.predicted].includes(Number(view.only))) return false;
+  if (view.only !== "" && ![...row.true, ...row.predicted].includes(Number(view.only)))
+    return false;
   return linesOf(lead, number, view, lead).length > 0 || view.filter === "mistakes";
 }
 

@@ -1,6 +1,6 @@
 // What a view draws: which maps stand in which rows and columns, on which scale, under which words.
 
-import { called, html, likelihood, namesTag, sentence } from "./dom.js";
+import { html, likelihood, namesTag, sentence } from "./dom.js";
 import { linesOf, mapOf } from "./columns.js";
 import { isSmooth } from "./paint.js";
 import { outlinesOf } from "./pin_board.js";
@@ -11,7 +11,9 @@ export class Scene {
   /** columns: [{key, name, snapshot: null while it is loaded, isCurrent}, ...]; isNight: a dark page. */
   constructor({ view, lead, columns, pins, isNight }) {
     Object.assign(this, { view, lead, columns, pins, isNight });
-    const there = [lead, ...columns.map(({ snapshot }) => snapshot)].filter((one) => one?.explanation);
+    const there = [lead, ...columns.map(({ snapshot }) => snapshot)].filter(
+      (one) => one?.explanation,
+    );
     this.there = [...new Set(there)];
     this.fulls = new Map();
   }
@@ -31,7 +33,9 @@ export class Scene {
     if (!this.fulls.has(key)) {
       const alike = this.there.filter((one) => this.unitOf(one) === unit);
       const isPeak = scale === "all" && per === "area";
-      const full = isPeak ? Math.max(...alike.map((one) => one.peak)) : this.largest(alike, number, map);
+      const full = isPeak
+        ? Math.max(...alike.map((one) => one.peak))
+        : this.largest(alike, number, map);
       this.fulls.set(key, full);
     }
     return this.fulls.get(key);
@@ -123,7 +127,16 @@ export class Scene {
       isFirst,
       title: isFirst ? title : "",
       label: `${title}${words ? `, maps of ${words}` : ""}`,
-      verdictKey: JSON.stringify([title, isFirst, words, row.right, row.verdict, row.note, row.true, row.predicted]),
+      verdictKey: JSON.stringify([
+        title,
+        isFirst,
+        words,
+        row.right,
+        row.verdict,
+        row.note,
+        row.true,
+        row.predicted,
+      ]),
       verdict: () => [
         ...(isFirst ? verdictOf(lead, number) : []),
         ...(words ? [html("span", { class: "of" }, "maps of ", namesTag(map.names, 48))] : []),
@@ -131,14 +144,25 @@ export class Scene {
       photographKey: `${lead.run} ${lead.facts.samples} ${Boolean(lead.samples)} ${number}`,
       photograph: () => photographOf(lead, number),
       canvas: lead.samples?.photograph(number) ?? null,
-      words: [{ true: "\u2713 right", false: "\u2717 wrong" }[row.right], row.verdict, row.note].filter(Boolean).join(" \u00b7 "),
+      words: [{ true: "\u2713 right", false: "\u2717 wrong" }[row.right], row.verdict, row.note]
+        .filter(Boolean)
+        .join(" \u00b7 "),
       cells,
     };
   }
 
   cellOf(column, number, line, isClass) {
     const { snapshot, isCurrent, key } = column;
-    const cell = { key, number, line, column, isCurrent, caption: () => [], captionKey: "", label: "Loading" };
+    const cell = {
+      key,
+      number,
+      line,
+      column,
+      isCurrent,
+      caption: () => [],
+      captionKey: "",
+      label: "Loading",
+    };
     if (!snapshot) return { ...cell, drawn: null };
     const there = this.partner(snapshot, number);
     if (there === undefined) {
@@ -160,7 +184,11 @@ export class Scene {
       captionKey: JSON.stringify([map.name, map.role, map.detail, row.right, likely, isClass]),
       caption: () =>
         isClass
-          ? [html("strong", {}, namesTag(map.names, 28)), html("span", {}, map.role), html("span", {}, map.detail)]
+          ? [
+              html("strong", {}, namesTag(map.names, 28)),
+              html("span", {}, map.role),
+              html("span", {}, map.detail),
+            ]
           : captionOf(row, map),
     };
   }

@@ -63,7 +63,8 @@ export class Snapshot {
    * missing, numbers are all there is.
    */
   numberOf(other, number) {
-    if (!this.samples || !other.samples || this.nameOf(number) === other.nameOf(number)) return number;
+    if (!this.samples || !other.samples || this.nameOf(number) === other.nameOf(number))
+      return number;
     return this.samples.classNames.indexOf(other.nameOf(number));
   }
 

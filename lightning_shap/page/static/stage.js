@@ -39,7 +39,8 @@ export class Stage {
     this.opened = new Opened({ reader: app.reader, say, change, go: (by) => app.go(by) });
     this.readout = html("p", { class: "readout", role: "status", "aria-live": "polite" });
     this.message = html("p", { class: "message", role: "status" }, "Loading \u2026");
-    const button = (text, name, work) => html("button", { type: "button", class: name, onclick: work }, text);
+    const button = (text, name, work) =>
+      html("button", { type: "button", class: name, onclick: work }, text);
     this.more = button("", "more", () => app.showMore());
     this.numbers = new TrainingNumbers(app.source);
     this.settings = html("div");
@@ -48,7 +49,13 @@ export class Stage {
     const about = html("details", {}, html("summary", {}, "Settings and versions"), this.settings);
     const keys = button("Keys (?)", "keys", () => this.keys.show());
     this.controls.element.append(this.numbers.element, about, keys);
-    this.drawer = html("aside", { class: "drawer", "aria-label": "Panel" }, this.controls.element, this.matrix, this.atlas.element);
+    this.drawer = html(
+      "aside",
+      { class: "drawer", "aria-label": "Panel" },
+      this.controls.element,
+      this.matrix,
+      this.atlas.element,
+    );
     const shown = [this.message, this.strip.element, this.opened.element, this.more];
     this.main = html("main", {}, ...shown);
     this.keys = new Keys({
@@ -60,7 +67,8 @@ export class Stage {
     });
     const body = html("div", { class: "body" }, this.drawer, this.main);
     root.append(this.toolbar.element, body, this.readout, this.keys.help);
-    for (const element of [this.toolbar.element, this.drawer, this.opened.element, this.more]) element.hidden = true;
+    for (const element of [this.toolbar.element, this.drawer, this.opened.element, this.more])
+      element.hidden = true;
     this.width = this.main.clientWidth;
     new ResizeObserver(() => this.resized()).observe(this.main);
     this.night = window.matchMedia("(prefers-color-scheme: dark)");
@@ -108,7 +116,9 @@ export class Stage {
     const { lead, problem, columns, reader } = app;
     const facts = lead?.facts;
     const { trouble } = reader;
-    const lacks = [lead, ...columns.map(({ snapshot }) => snapshot)].flatMap((one) => one?.lacks ?? []);
+    const lacks = [lead, ...columns.map(({ snapshot }) => snapshot)].flatMap(
+      (one) => one?.lacks ?? [],
+    );
     if (trouble) lacks.unshift(`${trouble}: what was read before is still shown.`);
     app.isLacking = lacks.length > 0;
     for (const element of [this.toolbar.element, this.strip.element]) element.hidden = !facts;
@@ -140,8 +150,16 @@ export class Stage {
     else {
       const rows = scene.rowsOf(images);
       const widest = Math.max(1, ...rows.map(({ cells }) => cells.length));
-      const { size } = this.fit(kind === "classes" ? widest : columns.length - (kind === "epochs" ? 1 : 0));
-      const heads = kind === "classes" ? [] : [{ name: "", isFixed: true }, ...columns.map((one) => ({ ...one, isFixed: one.isNow }))];
+      const { size } = this.fit(
+        kind === "classes" ? widest : columns.length - (kind === "epochs" ? 1 : 0),
+      );
+      const heads =
+        kind === "classes"
+          ? []
+          : [
+              { name: "", isFixed: true },
+              ...columns.map((one) => ({ ...one, isFixed: one.isNow })),
+            ];
       this.strip.show(heads, rows, { size, room: this.main.clientWidth - MARGIN });
       this.rows = rows;
     }
@@ -158,7 +176,9 @@ export class Stage {
     const { app } = this;
     const { lead, view, runs } = app;
     const own = { ...view, columns: "" };
-    const line = linesOf(lead, number, own, lead)[0] ?? linesOf(lead, number, { ...own, shown: "usual" }, lead)[0];
+    const line =
+      linesOf(lead, number, own, lead)[0] ??
+      linesOf(lead, number, { ...own, shown: "usual" }, lead)[0];
     const map = mapOf({ snapshot: lead, number }, line, lead);
     const drawings = linesOf(lead, number, { ...own, shown: "each" }, lead)
       .map((one) => mapOf({ snapshot: lead, number }, one, lead))
@@ -189,20 +209,42 @@ export class Stage {
     const { lead, runs, kind } = app;
     const view = { ...app.view, columns: kind, style: lead.lookOf(app.view).style };
     const { run, tag, series, place, facts } = lead;
-    const sources = runs.flatMap((one) => one.tags.map((each) => [JSON.stringify([one.run, each]), nameOf(one.run, each)]));
+    const sources = runs.flatMap((one) =>
+      one.tags.map((each) => [JSON.stringify([one.run, each]), nameOf(one.run, each)]),
+    );
     const known = facts.rows.filter(({ right }) => right !== null);
     const mistakes = known.length ? known.filter(({ right }) => right === false).length : null;
     const moments = series.map(momentOf);
-    this.toolbar.show({ sources, source: JSON.stringify([run, tag]), moments, place, panel: view.panel, mistakes, hasAtlas: Boolean(facts.places) });
+    this.toolbar.show({
+      sources,
+      source: JSON.stringify([run, tag]),
+      moments,
+      place,
+      panel: view.panel,
+      mistakes,
+      hasAtlas: Boolean(facts.places),
+    });
     const numbers = facts.rows.flatMap((row) => [...row.explained, ...row.true]);
-    const classes = [...new Set(numbers)].sort((a, b) => a - b).map((one) => [String(one), lead.nameOf(one)]);
+    const classes = [...new Set(numbers)]
+      .sort((a, b) => a - b)
+      .map((one) => [String(one), lead.nameOf(one)]);
     const isSeries = series.length > 1;
-    this.controls.show(view, { classes, hasErrors: facts.has_errors, isSeries, hasRuns: runs.length > 1 });
+    this.controls.show(view, {
+      classes,
+      hasErrors: facts.has_errors,
+      isSeries,
+      hasRuns: runs.length > 1,
+    });
     this.controls.element.hidden = view.panel !== "controls";
     this.matrix.hidden = view.panel !== "mistakes";
     if (view.panel === "mistakes") {
       const pick = (pair, isWrong) =>
-        app.change({ pair, filter: pair && !isWrong ? "all" : "mistakes", shown: isWrong ? "taken" : "usual", open: null });
+        app.change({
+          pair,
+          filter: pair && !isWrong ? "all" : "mistakes",
+          shown: isWrong ? "taken" : "usual",
+          open: null,
+        });
       this.matrix.replaceChildren(html("h2", {}, "Mistakes"), matrixOf(lead, view, pick));
     }
     const isAtlas = view.panel === "atlas" && Boolean(facts.places);

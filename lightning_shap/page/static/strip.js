@@ -20,7 +20,8 @@ export function fitCells({ width, height, wanted, beside, rows, ratio, isFixed }
   const tall = Math.max(least, (height / Math.min(ROWS_SEEN, Math.max(1, rows)) - HEAD) / ratio);
   const room = Math.max(1, Math.floor((width + GAP) / (least * 1.15 + GAP)) - beside);
   const all = across(wanted + beside);
-  if (all >= least || wanted <= 1) return { columns: wanted, size: Math.floor(Math.min(all, tall)) };
+  if (all >= least || wanted <= 1)
+    return { columns: wanted, size: Math.floor(Math.min(all, tall)) };
   if (isFixed) return { columns: wanted, size: least };
   const columns = Math.min(wanted, room);
   return { columns, size: Math.floor(Math.min(across(columns + beside), tall)) };
@@ -180,6 +181,7 @@ export function captionOf(row, { number, probability }) {
   if (Number.isFinite(probability)) parts.push(likelihood(probability));
   else if (Number.isFinite(row.outputs?.[number])) parts.push(row.outputs[number].toPrecision(3));
   const words = [html("span", {}, ...parts)];
-  if (row.right === false) words.push(html("span", { class: "wrong", title: "taken for another class" }, "\u2717"));
+  if (row.right === false)
+    words.push(html("span", { class: "wrong", title: "taken for another class" }, "\u2717"));
   return words;
 }

@@ -15,7 +15,10 @@ export class Toolbar {
   /** move: is told a place of the slider; source: a run and tag; toggle: a panel's name. */
   constructor({ move, source, toggle }) {
     this.move = move;
-    this.source = html("select", { "aria-label": "Run", onchange: () => source(JSON.parse(this.source.value)) });
+    this.source = html("select", {
+      "aria-label": "Run",
+      onchange: () => source(JSON.parse(this.source.value)),
+    });
     this.slider = html("input", {
       type: "range",
       min: 0,
@@ -37,7 +40,15 @@ export class Toolbar {
     );
     this.ruler = html("span", { class: "ruler" }, this.play, this.speed, this.slider, this.moment);
     const title = html("h1", { class: "unseen" }, "SHAP explanations");
-    this.element = html("header", { class: "top" }, title, ...this.panels, this.source, this.ruler, this.legends);
+    this.element = html(
+      "header",
+      { class: "top" },
+      title,
+      ...this.panels,
+      this.source,
+      this.ruler,
+      this.legends,
+    );
     this.stop();
   }
 

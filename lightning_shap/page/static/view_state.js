@@ -32,7 +32,8 @@ const CHOICES = {
   filter: ["all", "mistakes", "changed"],
   panel: ["", "controls", "mistakes", "atlas"],
 };
-const LONGEST = 16384; // of what a link says of one thing
+const LONGEST = 65536; // of what a link says of one thing
+const MOST_NUMBERS = 1e6; // images in a row
 
 /** A view where nothing was chosen. */
 export function freshView() {
@@ -58,12 +59,15 @@ export function sayNumbers(numbers) {
   return runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(".");
 }
 
-/** Whether a number is among those that a link says. */
-export function isAmong(said, number) {
-  return said.split(".").some((run) => {
+/** Those numbers again. */
+export function numbersOf(said) {
+  const numbers = new Set();
+  for (const run of said.split(".").filter(Boolean)) {
     const [first, last = first] = run.split("-").map(Number);
-    return number >= first && number <= last;
-  });
+    for (let number = first; number <= Math.min(last, first + MOST_NUMBERS); number += 1)
+      numbers.add(number);
+  }
+  return numbers;
 }
 
 /** A view from what a link says; what it cannot mean is left out. */
@@ -72,7 +76,8 @@ export function decoded(text) {
   const said = new URLSearchParams(text);
   for (const [name, usual] of Object.entries(DEFAULTS)) {
     if (!said.has(name)) continue;
-    const value = said.get(name).slice(0, LONGEST);
+    const value = said.get(name);
+    if (value.length > LONGEST) continue; // a part of it may mean something else
     if (typeof usual === "number" || usual === null) {
       const number = Number(value);
       if (value !== "" && Number.isFinite(number)) view[name] = number;
@@ -82,7 +87,8 @@ export function decoded(text) {
   view.cut = Math.min(100, Math.max(0, view.cut));
   view.every = Math.max(0, Math.round(view.every));
   // Links from before there were columns.
-  if (said.get("compare") === "other" && said.get("run2") !== said.get("run")) view.columns = "runs";
+  if (said.get("compare") === "other" && said.get("run2") !== said.get("run"))
+    view.columns = "runs";
   if (said.get("clear") === "true") view.doubt = "hide";
   return view;
 }

@@ -146,6 +146,16 @@ def test_a_cell_opens_large_and_a_keyboard_goes_through_its_regions(page):
     assert page.all(".sample .map")[0].is_displayed()
 
 
+def test_another_class_of_an_open_image_is_chosen_by_its_small_map(page, logs):
+    page.change(page.all(".sample .map")[0].click)
+    name, picture = page.one(".of strong").text, page.picture()
+    other = page.one(".thumb .map:not([aria-pressed=true])")
+    page.change(other.click)
+    assert page.one(".of strong").text in set(CLASSES) - {name}
+    assert page.picture() != picture
+    assert page.one(".thumb [aria-pressed=true]").accessible_name.startswith("Show the map of ")
+
+
 def test_names_stay_text(tab):
     assert CLASSES[0] in tab.text
     assert CLASSES[2] in tab.text
@@ -166,6 +176,13 @@ def test_every_nth_epoch_can_be_asked_for(page):
     page.change(lambda: page.run(f"{script} box.dispatchEvent(new Event('change'))"))
     heads = [head.text for head in page.all(".head")][2:]
     assert heads == ["untrained", "epoch 1", "epoch 3"]
+    assert (
+        page.run(
+            "const { scrollWidth, clientWidth } = document.querySelector('main'); "
+            "return scrollWidth - clientWidth"
+        )
+        == 0
+    )
 
 
 def test_runs_stand_side_by_side(tab):

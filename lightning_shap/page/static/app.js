@@ -136,6 +136,7 @@ export class App {
       } else this.problem = HOW_TO;
       if (turn !== this.turn) return;
       if (this.lead?.facts) await this.fill(turn);
+      else this.columns = [];
     } catch (error) {
       if (turn !== this.turn) return;
       this.problem = `The explanations could not be loaded: ${error.message}.`;
@@ -182,7 +183,7 @@ export class App {
       const columns = await Promise.all(named.map((one) => this.runColumn(one)));
       return columns.filter((one) => one !== null);
     }
-    const most = this.stage.fit(lead.series.length).columns;
+    const most = this.stage.fit(Math.ceil(lead.series.length / (view.every || 1))).columns;
     const columns = epochsOf(lead, most, view.every);
     const now = { key: "now", name: `now: ${shortMomentOf(lead.facts)}`, isNow: true };
     const { run, tag, series, place } = lead;

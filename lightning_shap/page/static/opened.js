@@ -127,7 +127,7 @@ class Thumb {
   }
 
   show(map, drawn, isChosen) {
-    this.chosen = map.leadNumber;
+    this.chosen = map.number;
     const likely = Number.isFinite(map.probability) ? likelihood(map.probability) : "";
     this.map.element.setAttribute("aria-pressed", String(isChosen));
     this.map.element.setAttribute(

@@ -195,6 +195,7 @@ export class PinBoard {
     const heads = this.pins.map((pin, at) =>
       html("th", { scope: "col" }, swatch(at, "pin"), nameOfPin(pin)),
     );
+    const left = found.length - body.length;
     this.runs.replaceChildren(
       html(
         "table",
@@ -212,6 +213,7 @@ export class PinBoard {
         ),
         html("tbody", {}, ...body),
       ),
+      left > 0 ? html("p", {}, `${left} further runs are in the curves alone.`) : "",
     );
   }
 }

@@ -103,7 +103,7 @@ export class Stage {
     return fitCells({
       width: this.main.clientWidth - MARGIN,
       height: this.main.clientHeight - HEADS,
-      wanted: isSparse ? Math.ceil(wanted / view.every) : wanted,
+      wanted,
       beside: isEpochs ? 2 : 1,
       rows: chooseImages(lead, view).length,
       ratio: explanation ? explanation.height / explanation.width : 1,

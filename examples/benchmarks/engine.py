@@ -262,11 +262,15 @@ def passes_row(
     model: Any, images: Any, evals: int, ways: list[str], repeats: int
 ) -> tuple[list[str], dict[str, float]]:
     """A row of the table, and the ratio of each way."""
+    import torch
+
     pair = partial(against_forward, model, images, evals, BARE_ROWS)
     contenders = {way: partial(ours, model, images, evals, **WAYS[way]) for way in ways}
     contenders["shap"] = partial(shaps, model, images, evals)
-    for explain in contenders.values():  # warm
-        explain()
+    first, *_ = [explain() for explain in contenders.values()]  # warm
+    with torch.no_grad():
+        plain = model(images).double().numpy()
+    apart = abs(first.record.outputs - plain).max() / abs(plain).max()
     runs: dict[str, list[tuple[Cost, Cost, Any]]] = {name: [] for name in contenders}
     for number in range(repeats):
         for name, explain in contenders.items():
@@ -278,7 +282,7 @@ def passes_row(
         for name, found in runs.items()
     }
     cells = [f"{1e3 * bare / (IMAGES * evals):.2f} ms", *(f"{r:.2f}" for r in ratios.values())]
-    return cells, ratios
+    return [*cells, f"{apart:.1e}"], ratios
 
 
 def warm_runs(
@@ -371,7 +375,7 @@ def main() -> None:
             found.append(ratios)
             yield [name, *cells]
         for word, choose in (("mean", statistics.mean), ("worst", max)):
-            yield [word, "", *(f"{choose(r[way] for r in found):.2f}" for way in found[0])]
+            yield [word, "", *(f"{choose(r[way] for r in found):.2f}" for way in found[0]), ""]
 
     def warm_rows() -> Iterator[list[str]]:
         for name, model in models.items():
@@ -414,7 +418,8 @@ def main() -> None:
 
     if "passes" in args.only:
         print(f"{args.evals[0]} evaluations over forward passes by {BARE_ROWS} rows, CPU time\n")
-        table(["model", "a row of a pass", *args.ways, "shap"], passes_rows())
+        columns = ["model", "a row of a pass", *args.ways, "shap", "outputs differ by"]
+        table(columns, passes_rows())
     if "warm" in args.only:
         print("Warm; ratios to the bare forward passes on the clock (and in CPU time)\n")
         columns = ["model, best batch size", "evaluations", "forward passes", "ours", "ratio"]

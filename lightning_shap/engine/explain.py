@@ -43,7 +43,7 @@ def explain(
     What is called is a copy of the model, in evaluation mode without gradients, on its own device
     and in its own precision, compiled parts as they are written; the model itself never notices.
     The same arguments give the same bytes, whatever ran before. On a CPU the copy's convolutions
-    are kept channels-last, which is faster and may change outputs by 5e-7 of the largest.
+    are kept channels-last, which is faster and changes outputs by rounding alone.
 
     Args:
         model: ``nn.Module``, ``LightningModule`` or function from images (N, C, H, W) to (N, K), to

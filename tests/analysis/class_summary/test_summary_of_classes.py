@@ -184,10 +184,9 @@ def test_one_image_is_one_image_of_one_class():
 def words(monkeypatch):
     """What is written into pictures."""
     written = []
-    for room in ("sheet", "small_maps"):
-        monkeypatch.setattr(
-            f"lightning_shap.pictures.{room}.write", lambda *given: written.append(given[3])
-        )
+    monkeypatch.setattr(
+        "lightning_shap.pictures.sheet.write", lambda *given: written.append(given[3])
+    )
     return written
 
 

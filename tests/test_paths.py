@@ -78,8 +78,9 @@ def test_the_command_replaces_nothing_but_files(tmp_path, model, capsys, kind):
             (out / name).unlink()
         (out / name).touch()
     main(flags(*model, *SUMMARY, "--output_dir", out))  # files of any content are replaced
-    assert sorted(os.listdir(out)) == sorted(FILES)
-    assert all((out / name).stat().st_size for name in FILES)
+    written = [name for name in FILES if "cure" not in name]  # nothing was found that needs one
+    assert sorted(os.listdir(out)) == sorted(written)
+    assert all((out / name).stat().st_size for name in written)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "link to a file"])

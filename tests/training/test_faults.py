@@ -350,7 +350,7 @@ def by_class(explanation):
 def test_explanations_with_a_fault_in_between_are_those_without(tmp_path):
     def once(number, scores):
         if number == 1:
-            raise RuntimeError("the first time")
+            raise ValueError("the first time")
 
     arguments = {"samples": tiny_data(2).tensors}
     torch.manual_seed(0)

@@ -257,3 +257,13 @@ def test_a_lasso_on_the_map_of_all_shows_the_images_within(chrome, tmp_path):
     assert shown == within.tolist()
     page.change(page.one(".atlas button").click)
     assert len(page.all(".sample")) >= 24
+
+
+def test_of_one_class_those_images_are_shown_that_have_its_map(chrome, tmp_path):
+    images, labels = shapes(6, seed=1).tensors
+    explanation = explained(images, labels.tolist(), topk=1)
+    which = np.asarray(explanation.output_indexes)[:, 0]
+    page = opened(chrome, tmp_path, {"one": explanation}, columns="classes", shown=int(which[0]))
+    shown = [int(heading.text.split()[1]) for heading in page.all(".sample h2")]
+    assert shown == np.flatnonzero(which == which[0]).tolist()
+    assert page.all(".lack:not([hidden])") == []

@@ -55,7 +55,8 @@ export function linesOf(snapshot, number, view, lead) {
     return [{ wanted: usualOf(row) }].filter((one) => one.wanted !== undefined);
   if (view.shown === TAKEN) return takenOf(row);
   const rival = view.against === "" ? undefined : like(view.against);
-  return [{ wanted: like(view.shown), rival }];
+  const wanted = like(view.shown);
+  return row.explained.includes(wanted) ? [{ wanted, rival }] : [];
 }
 
 function eachOf(row) {
@@ -94,9 +95,8 @@ export function mapOf({ snapshot, number }, { wanted, rival }, lead) {
   known.probability = row.probabilities?.[one];
   const slot = row.explained.indexOf(one);
   const other = against === undefined ? -1 : row.explained.indexOf(against);
-  const missing = slot < 0 ? one : against;
   if (slot < 0 || (against !== undefined && (other < 0 || other === slot))) {
-    const lack = `${snapshot.nameOf(missing)} has no map here`;
+    const lack = "no map of this class";
     return { ...known, lack, role: "", detail: "", slot: -1, other: -1 };
   }
   const role = row.roles?.[slot].join(", ") ?? ""; // which old logs do not say

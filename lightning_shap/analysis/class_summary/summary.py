@@ -43,7 +43,7 @@ class ClassSummary(Findings):
         return "\n".join(f"- {line}" for line in self.lines)
 
     def cure(
-        self, *, how: Literal["exchange", "blur", "cover"] = "exchange", p: float = 0.5
+        self, *, how: Literal["exchange", "blur", "cover"] = "exchange", p: float = 1.0
     ) -> Cure:
         """Returns an augmentation that takes from images what was found, see :class:`Cure`.
 

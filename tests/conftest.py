@@ -91,4 +91,7 @@ def no_warning_is_lost(monkeypatch):
 def blank_pictures(monkeypatch):
     """Spares trainings of which something else is asked their pictures, most of what they take."""
     blank = np.zeros((8, 8, 3), np.uint8)
-    monkeypatch.setattr("lightning_shap.training.logs.logbook.plot", lambda *args, **kwargs: blank)
+    for drawn in ("plot", "draw_card"):
+        monkeypatch.setattr(
+            f"lightning_shap.training.logs.logbook.{drawn}", lambda *args, **kwargs: blank
+        )

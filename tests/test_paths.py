@@ -78,7 +78,7 @@ def test_the_command_replaces_nothing_but_files(tmp_path, model, capsys, kind):
             (out / name).unlink()
         (out / name).touch()
     main(flags(*model, *SUMMARY, "--output_dir", out))  # files of any content are replaced
-    written = [name for name in FILES if "cure" not in name]  # nothing was found that needs one
+    written = [name for name in FILES if name not in FILES[-2:]]  # nothing needs a cure
     assert sorted(os.listdir(out)) == sorted(written)
     assert all((out / name).stat().st_size for name in written)
 

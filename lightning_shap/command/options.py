@@ -145,8 +145,8 @@ class Results:
         watch: Places that the summary proves whatever it finds suspicious, by names such as "bottom
             left corner", boxes left,top,right,bottom in pixels, files of masks, or the
             classes.json of an earlier run.
-        cure: Also write cure.py, an augmentation that takes from images what the summary found, and
-            cure_masks.npz, where that is in the images of each class.
+        cure: Also write classes_cure.py, an augmentation that takes from images what the summary
+            found, and classes_masks.npz, where that is in the images of each class.
     """
 
     output_dir: str | None = None

@@ -13,8 +13,8 @@ from lightning_shap.explanation.atomic import check_writable
 FILES = (
     *(f"explanation.{kind}" for kind in ("png", "npz", "json", "html")),
     *(f"classes.{kind}" for kind in ("png", "json")),
-    "cure.py",
-    "cure_masks.npz",
+    "classes_cure.py",
+    "classes_masks.npz",
 )  # of which a command writes some
 
 

@@ -96,12 +96,12 @@ def _write_classes(job: "Job", archive: Path) -> list[str]:
     if not asked.results.cure:
         return lines
     if not found:
-        return [*lines, "no cure.py was written: nothing was found that needs one"]
+        return [*lines, "no classes_cure.py was written: nothing was found that needs one"]
     from lightning_shap.analysis.class_summary.cure import mark_places, write_code
 
     height, width, _ = summary.size
     masks = mark_places(found, summary.names, (height, width))
     code = write_code(summary.cure())
-    archive.with_name("cure.py").write_text(code, encoding="utf-8")
-    np.savez(archive.with_name("cure_masks.npz"), classes=[*masks], masks=[*masks.values()])
-    return [*lines, "cure.py takes that from images, cure_masks.npz has where it is"]
+    archive.with_name("classes_cure.py").write_text(code, encoding="utf-8")
+    np.savez(archive.with_name("classes_masks.npz"), classes=[*masks], masks=[*masks.values()])
+    return [*lines, "classes_cure.py takes that from images, classes_masks.npz has where it is"]

@@ -71,8 +71,8 @@ def test_the_cure_of_what_was_found_is_written_as_code_and_masks(
     summarised, monkeypatch, tmp_path, capsys
 ):
     summarised("healthy", "--cure")
-    assert not (tmp_path / "healthy" / "cure.py").exists()
-    assert "no cure.py was written" in capsys.readouterr().out
+    assert not (tmp_path / "healthy" / "classes_cure.py").exists()
+    assert "no classes_cure.py was written" in capsys.readouterr().out
     (edge,) = (part for part in list_parts() if part.name == "the upper edge")
     one = Suspicion(1, edge, 0.9, 0.1, 0.1, 1.0, 0.8, 0.001, 3, 3)
     rooms = "lightning_shap.analysis.class_summary"
@@ -80,9 +80,9 @@ def test_the_cure_of_what_was_found_is_written_as_code_and_masks(
     monkeypatch.setattr(f"{rooms}.proof.HOLDS", -1.0)
     summarised("ill", "--cure")
     written = {}
-    exec((tmp_path / "ill" / "cure.py").read_text(encoding="utf-8"), written)
+    exec((tmp_path / "ill" / "classes_cure.py").read_text(encoding="utf-8"), written)
     assert written["cure"].boxes == [(0.0, 0.0, 1.0, 0.125)]
-    marked = np.load(tmp_path / "ill" / "cure_masks.npz")
+    marked = np.load(tmp_path / "ill" / "classes_masks.npz")
     assert marked["classes"].tolist() == ["cat"]
     assert marked["masks"].shape == (1, 32, 32)
     assert marked["masks"][0, :4].all()

@@ -86,7 +86,7 @@ def test_the_code_stands_alone_and_does_the_same():
     code = write_code(cure)
     assert "lightning_shap" not in code
     written = {}
-    exec(compile(code, "cure.py", "exec"), written)
+    exec(compile(code, "classes_cure.py", "exec"), written)
     torch.manual_seed(1)
     expected = cure(some_images())
     torch.manual_seed(1)

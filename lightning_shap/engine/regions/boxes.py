@@ -26,15 +26,6 @@ class Box(NamedTuple):
         """Pixels times channels."""
         return (self.bottom - self.top) * (self.right - self.left) * (self.last - self.first)
 
-    @property
-    def slices(self) -> tuple[slice, slice, slice]:
-        """The place of the box in an array (H, W, C)."""
-        return (
-            slice(self.top, self.bottom),
-            slice(self.left, self.right),
-            slice(self.first, self.last),
-        )
-
     def halve(self) -> tuple["Box", "Box"] | None:
         """Returns the box cut across its longer side, channels last; None if one value is left.
 

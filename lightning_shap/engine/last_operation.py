@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from lightning_shap.explanation.classes import Returns
+from lightning_shap.isolation.host import Watching
 
 MAKES: dict[str, Returns] = {
     "sigmoid": "probabilities",
@@ -47,7 +47,7 @@ TURNS: dict[tuple[str, Returns], Returns] = {
 """Results of operations on what another has made."""
 
 
-class LastOperation(TorchDispatchMode):
+class LastOperation(Watching):
     """Watches a model run, and knows of each tensor what the operation made that it came from.
 
     Nothing about the run changes: operations are called as they are, and looked at afterwards.

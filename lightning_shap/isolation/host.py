@@ -12,10 +12,11 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
+from torch.utils import _python_dispatch as dispatch
 
 Result = TypeVar("Result")
 Note = Callable[[Callable[[], object]], None]
@@ -26,7 +27,8 @@ _turn = threading.RLock()
 def undisturbed(work: Callable[[Note], Result]) -> Result:
     """Runs some work; random states, and whatever is noted, are as before when it ends.
 
-    So are whether gradients are recorded, and whether autocast keeps the weights that it casts.
+    So are whether gradients are recorded, whether autocast keeps the weights that it casts, and
+    what watches torch's operations.
 
     Args:
         work: Gets a function that is to be called with what undoes a change of the host, before
@@ -47,6 +49,31 @@ def undisturbed(work: Callable[[Note], Result]) -> Result:
                 undo.close()
         finally:
             undo.close()
+
+
+class Watching(dispatch.TorchDispatchMode):
+    """Sees each operation of torch while it is entered, by ``__torch_dispatch__``.
+
+    Torch enters and leaves a mode in several steps, of which an interrupt may skip the last: then
+    nothing is compiled or traced in that process any more. This is one step each way, and
+    :func:`undisturbed` leaves what an interrupt kept from leaving.
+    """
+
+    def __enter__(self) -> Self:
+        dispatch._push_mode(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        dispatch._pop_mode()
+
+
+def _count_modes() -> int:
+    return len(dispatch._get_current_dispatch_mode_stack())
+
+
+def _leave_modes(before: int) -> None:
+    while _count_modes() > before:
+        dispatch._pop_mode()
 
 
 def seed_all(seed: int) -> None:
@@ -109,6 +136,7 @@ def _keep_states(note: Note) -> None:
         (torch.set_rng_state, torch.get_rng_state()),
         (torch.set_grad_enabled, torch.is_grad_enabled()),
         (torch.set_autocast_cache_enabled, torch.is_autocast_cache_enabled()),
+        (_leave_modes, _count_modes()),
     ]
     if torch.cuda.is_initialized():  # an idle accelerator is not asked, as this would start it
         states.append((torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from lightning_shap.isolation.host import Watching
 from lightning_shap.training.waiting_for_ranks import Peers
 
 Result = TypeVar("Result")
@@ -182,7 +182,7 @@ class CollectiveInForwardError(RuntimeError):
     """Says that a model's forward talks to other ranks."""
 
 
-class _NoCollectives(TorchDispatchMode):
+class _NoCollectives(Watching):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func.namespace in COLLECTIVES:
             raise CollectiveInForwardError(

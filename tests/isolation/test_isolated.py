@@ -16,6 +16,10 @@ import pytest
 import torch
 from tiny_training import random_states, same
 from torch.nn.functional import dropout
+from torch.utils._python_dispatch import (
+    _get_current_dispatch_mode_stack,
+    is_in_torch_dispatch_mode,
+)
 
 from lightning_shap import InsertionAUC, explain
 from lightning_shap.errors import ArgumentError
@@ -370,6 +374,7 @@ def host(model):
         "grad mode": [torch.is_grad_enabled(), torch.is_inference_mode_enabled()],
         "autocast": [torch.is_autocast_cache_enabled(), torch.is_autocast_enabled("cpu")],
         "dtype": str(torch.get_default_dtype()),
+        "watched": [len(_get_current_dispatch_mode_stack()), is_in_torch_dispatch_mode()],
         "stance": str(sys.modules["torch._dynamo.eval_frame"]._stance),
         "profiler": sys.getprofile() is None,
         "numpy": np.random.rand.__self__ is np.random.mtrand._rand,

@@ -4,10 +4,14 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode_stack,
+    is_in_torch_dispatch_mode,
+)
 
 from lightning_shap import explain
-from lightning_shap.isolation.host import seed_all, undisturbed
+from lightning_shap.isolation.host import Watching, seed_all, undisturbed
 from lightning_shap.isolation.modes import evaluation_mode, module_of
 
 
@@ -143,3 +147,24 @@ def test_frozen_modules_which_have_no_mode_are_explained(freeze):
     images = torch.rand(2, 3, 8, 8)
     found = explain(freeze(torch.jit.script(network)), images, topk=1, max_evals=20)
     assert np.allclose(found.values, explain(network, images, topk=1, max_evals=20).values)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # of tracing
+def test_a_watching_mode_that_an_interrupt_kept_from_leaving_is_left():
+    class Interrupted(Watching):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            return func(*args, **(kwargs or {}))
+
+        def __exit__(self, *error):
+            raise KeyboardInterrupt
+
+    def work(note):
+        with Interrupted():
+            torch.ones(2).sum()
+
+    with pytest.raises(KeyboardInterrupt):
+        undisturbed(work)
+    assert not _get_current_dispatch_mode_stack()
+    assert not is_in_torch_dispatch_mode()
+    traced = torch.jit.trace(torch.nn.Conv2d(1, 1, 1), torch.rand(2, 1, 2, 2), check_trace=False)
+    assert "_convolution" in str(traced.inlined_graph)

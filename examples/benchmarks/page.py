@@ -1,8 +1,8 @@
 """How long the page takes, beside another version of it; and which region's colour is loudest.
 
 pip install selenium     # and chromium with its driver
-python examples/benchmarks/page.py logs /tmp/logs              # 200 epochs, and 39 further runs
-tensorboard --logdir /tmp/logs --port 6106                     # of each version
+python examples/benchmarks/page.py logs logs              # 200 epochs, and 39 further runs
+tensorboard --logdir logs --port 6106                     # of each version
 python examples/benchmarks/page.py times http://localhost:6106 http://localhost:6107
 python examples/benchmarks/page.py colours                     # needs what grids.py needs
 """

@@ -53,7 +53,7 @@ def _refuse_programs(event, _):
     """Keeps the default run quick: only a test that is marked may start another program."""
     if event != "subprocess.Popen" or not _RUNNING:
         return
-    if not any(map(_RUNNING[-1].get_closest_marker, ("integration", "loggers"))):
+    if not any(map(_RUNNING[-1].get_closest_marker, ("integration", "loggers", "slow"))):
         raise RuntimeError("Mark this test as integration: it starts another program.")
 
 

@@ -227,7 +227,7 @@ def test_scripts_to_copy_run(script, options, tmp_path):
         tmp_path / place for place in re.findall(r"^(?:Pict.*|Page): (.*)$", ran.stdout, re.M)
     ]
     assert all(place.exists() for place in places)
-    assert places or "+-" in ran.stdout
+    assert places or "±" in ran.stdout
 
 
 def test_the_documented_test_commands_are_those_that_ci_runs():

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,11 @@ class Job:
         partners = torch.stack([found.get(number, image) for number, image in pairs])
         return replace(read, partners=partners)
 
+    @cached_property
+    def _first_images(self) -> torch.Tensor:
+        """Returns the images that absent regions show where they show others, read once."""
+        return self.read(self.order[: maskers.DRAWS + 1]).images
+
     def explain(self, read: PreparedImages, *, progress: bool = True) -> ImageExplanation:
         """Explains images that were read.
 
@@ -104,13 +110,13 @@ class Job:
         question = replace(self.question, labels=labels, progress=shows)
         pool = None
         if question.masker == maskers.SAMPLES:  # the same for all shards
-            pool = self.read(self.order[: maskers.DRAWS + 1]).images
+            pool = self._first_images
         explanation = answer(network, read.images, question, Known(pool=pool))
         if read.partners is not None:
             from lightning_shap.analysis.class_summary.swaps import measure_swaps
-            from lightning_shap.analysis.class_summary.watched import add_parts
+            from lightning_shap.analysis.class_summary.watched import add_parts, read_parts
 
-            parts = add_parts(self.options.results.watch)
+            parts = add_parts(read_parts(self.options.results.watch))
             measure_swaps(network, explanation, read.images, read.partners, question, parts)
         return explanation
 
@@ -180,9 +186,9 @@ def prepare_job(options: Options, places: Places) -> Job:
     question = replace(question, class_names=images.class_names)
     question = _choose_classes(question, outputs, options.results.summary)
     if options.results.watch is not None:
-        from lightning_shap.analysis.class_summary.watched import add_parts
+        from lightning_shap.analysis.class_summary.watched import read_parts
 
-        add_parts(options.results.watch)  # before the run, not in the midst of it
+        read_parts(options.results.watch)  # before the run, not in the midst of it
     everything = data.n_samples == "all" or source.chosen
     as_they_are = everything and not options.results.summary  # of which the first are shown
     order = list(range(len(images.names)))

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lightning_shap.analysis.class_summary.parts import Part, list_parts
+from lightning_shap.analysis.class_summary.parts import Part
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import count_rows
+from lightning_shap.analysis.class_summary.watched import add_parts
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -63,7 +64,7 @@ class Summarizer:
             return None
         counts = _halve_counts(len(samples))
         shares = [len(ranks.share(samples[:count])) for count in counts]
-        parts = tuple(dict.fromkeys((*list_parts(), *self.watched)))
+        parts = add_parts(self.watched)
         rows_of_swaps = count_rows(parts)
         wanted = self.question.max_evals + rows_of_swaps
         allowed = ranks.run_on_first(

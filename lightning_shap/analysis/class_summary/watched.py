@@ -38,9 +38,9 @@ def read_parts(watch: Any) -> tuple[Part, ...]:
     return tuple({part.name: part for part in found}.values())
 
 
-def add_parts(watch: Any) -> tuple[Part, ...]:
-    """Returns the parts that are tested and those that are watched, as :func:`read_parts`."""
-    return tuple(dict.fromkeys((*list_parts(), *read_parts(watch))))
+def add_parts(watched: Sequence[Part]) -> tuple[Part, ...]:
+    """Returns the parts that are tested and those that are watched, each once."""
+    return tuple(dict.fromkeys((*list_parts(), *watched)))
 
 
 def _read(one: Any) -> Sequence[Part]:

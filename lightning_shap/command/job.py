@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.isolation.modes import evaluation_mode
 
+if TYPE_CHECKING:
+    from lightning_shap.analysis.class_summary.parts import Part
+
 MANY_CLASSES, FEW_CLASSES = 10, 4  # without targets or topk, of many classes the highest few
 SAMPLES = 8  # where neither the command nor the checkpoint says how many
 
@@ -51,6 +54,7 @@ class Job:
         partners: With which image each is swapped, by number; itself where there is none of another
             class. None where nothing asks for that. They are drawn for the whole data set, so that
             they depend on the seed alone.
+        parts: What is swapped between them.
         question: What to ask the model of each image.
         guessed: Guesses where nothing says for sure, by what they are about.
         notes: Other sentences for the user before the run.
@@ -66,6 +70,7 @@ class Job:
     classes: int
     order: list[int]
     partners: Mapping[int, int] | None
+    parts: Sequence["Part"]
     question: Question
     guessed: Mapping[str, str]
     notes: Sequence[str]
@@ -114,10 +119,8 @@ class Job:
         explanation = answer(network, read.images, question, Known(pool=pool))
         if read.partners is not None:
             from lightning_shap.analysis.class_summary.swaps import measure_swaps
-            from lightning_shap.analysis.class_summary.watched import add_parts, read_parts
 
-            parts = add_parts(read_parts(self.options.results.watch))
-            measure_swaps(network, explanation, read.images, read.partners, question, parts)
+            measure_swaps(network, explanation, read.images, read.partners, question, self.parts)
         return explanation
 
     def describe(self, skipped: Mapping[str, str]) -> dict[str, Any]:
@@ -140,10 +143,6 @@ class Job:
             "skipped": dict(skipped),
             "settings": asdict(self.options),
         }
-
-    def list_files(self, indices: list[int]) -> np.ndarray:
-        """Returns the names of some images."""
-        return np.array([self.images.names[index] for index in indices])
 
 
 def prepare_job(options: Options, places: Places) -> Job:
@@ -185,10 +184,11 @@ def prepare_job(options: Options, places: Places) -> Job:
     images, guess, note = _number_classes(source.images, model, outputs, question, prepare)
     question = replace(question, class_names=images.class_names)
     question = _choose_classes(question, outputs, options.results.summary)
-    if options.results.watch is not None:
-        from lightning_shap.analysis.class_summary.watched import read_parts
+    parts: Sequence[Part] = ()
+    if options.results.summary:
+        from lightning_shap.analysis.class_summary.watched import add_parts, read_parts
 
-        read_parts(options.results.watch)  # before the run, not in the midst of it
+        parts = add_parts(read_parts(options.results.watch))
     everything = data.n_samples == "all" or source.chosen
     as_they_are = everything and not options.results.summary  # of which the first are shown
     order = list(range(len(images.names)))
@@ -207,6 +207,7 @@ def prepare_job(options: Options, places: Places) -> Job:
         outputs,
         order if everything else order[:n_samples],
         partners,
+        parts,
         question,
         {name: guess for name, guess in guessed.items() if guess is not None},
         [*model.notes, *source.notes, *note],

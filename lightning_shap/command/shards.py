@@ -27,6 +27,7 @@ from lightning_shap.explanation.atomic import open_regular, remove_work, replace
 from lightning_shap.explanation.explanation import ImageExplanation
 
 if TYPE_CHECKING:
+    from lightning_shap.analysis.class_summary.parts import Part
     from lightning_shap.command.job import Job
 
 Done = TypeVar("Done")
@@ -128,7 +129,8 @@ def _write(
     job: "Job", receipt: Path, read: PreparedImages, explanation: ImageExplanation | None
 ) -> None:
     if explanation is not None:
-        save(explanation, receipt.with_suffix(".npz"), files=job.list_files(read.indices))
+        files = np.array([job.images.names[number] for number in read.indices])
+        save(explanation, receipt.with_suffix(".npz"), files=files)
     with replace_whole(receipt) as partial:
         partial.write_text(json.dumps(read.skipped), encoding="utf-8")
 
@@ -183,10 +185,15 @@ def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
             "progress": None,
         },
         "images": [[names[index] for index in indices] for indices in numbers],
+        "parts": [[part.name, _describe_mask(part, job.prepare.size)] for part in job.parts],
         "partners": {names[one]: names[other] for one, other in partners.items()},
     }
     text = json.dumps(job_itself, sort_keys=True, default=np.ndarray.tolist)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _describe_mask(part: "Part", size: tuple[int, int]) -> str:
+    return "" if part.mask is None else hashlib.sha256(part.mask(*size).tobytes()).hexdigest()
 
 
 def _find_receipt(folder: Path, shard: int) -> Path:

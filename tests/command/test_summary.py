@@ -11,6 +11,7 @@ from finished_model import class_folders, flags, network, weights_in
 from PIL import Image
 
 from lightning_shap import load
+from lightning_shap.analysis.class_summary import swaps
 from lightning_shap.analysis.class_summary.parts import list_parts
 from lightning_shap.analysis.class_summary.suspicions import Suspicion
 from lightning_shap.command import shards
@@ -46,6 +47,26 @@ def test_images_swap_with_the_same_whatever_the_shards_and_in_one_go(summarised,
         for name in ("swaps", "swapped", "swap_classes", "swap_rivals"):
             one, other = getattr(at_once, name), getattr(in_shards, name)
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_that_watches_another_place_takes_no_shards_that_did_not(summarised, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_IMAGES", 5)
+    measure, calls = swaps.measure_swaps, []
+
+    def stops(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return measure(*given)
+
+    monkeypatch.setattr(swaps, "measure_swaps", stops)
+    with pytest.raises(SystemExit):
+        summarised("out", "--watch", "8,8,16,24")
+    record, _ = summarised("out", "--watch", "0,0,16,24")
+    assert record.swap_parts[-1] == "box 0, 0, 16, 24"
+    monkeypatch.setattr(swaps, "measure_swaps", measure)
+    whole, _ = summarised("whole", "--watch", "0,0,16,24")
+    np.testing.assert_allclose(record.swaps, whole.swaps, rtol=1e-4, atol=1e-5)
 
 
 def test_all_images_count_however_few_fit_the_memory(summarised, monkeypatch):

@@ -104,6 +104,14 @@ def test_a_mask_is_what_is_not_black_scaled_to_the_images(tmp_path):
     assert np.array_equal(part.mask(8, 8), np.pad(np.ones((2, 2), bool), ((6, 0), (0, 6))))
 
 
+def test_two_masks_of_one_name_are_refused_rather_than_one_left_out(tmp_path):
+    for folder in ("left", "right"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (8, 8), 255).save(tmp_path / folder / "logo.png")
+    with pytest.raises(ArgumentError, match=r"watch: two places are the mask logo.png; .*rename"):
+        read_parts([str(tmp_path / folder / "logo.png") for folder in ("left", "right")])
+
+
 def test_an_earlier_run_s_findings_can_be_watched(tmp_path):
     content = {
         "suspicions": [{"part": "the lower edge"}],

@@ -34,8 +34,11 @@ def read_parts(watch: Any) -> tuple[Part, ...]:
     if watch is None:
         return ()
     several = isinstance(watch, Sequence) and not isinstance(watch, str) and not _is_box(watch)
-    found = [part for one in (watch if several else [watch]) for part in _read(one)]
-    return tuple({part.name: part for part in found}.values())
+    found: dict[str, Part] = {}
+    for part in (part for one in (watch if several else [watch]) for part in _read(one)):
+        if found.setdefault(part.name, part) != part:
+            raise ArgumentError("watch", f"two places are the {part.name}; leave out or rename one")
+    return tuple(found.values())
 
 
 def add_parts(watched: Sequence[Part]) -> tuple[Part, ...]:

@@ -15,10 +15,12 @@ from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.saving import save
 
 if TYPE_CHECKING:
+    from lightning_shap.analysis.class_summary.summary import ClassSummary
     from lightning_shap.command.job import Job
 
 PICTURE_ROWS = 64  # more would make a picture that no viewer opens
 PICTURE_BYTES = 2**30  # of attributions that are drawn
+PAGE_ROWS = 20_000  # of which the page is tried, see examples/benchmarks/page.py
 
 
 @dataclass
@@ -43,12 +45,14 @@ def write_results(job: "Job", archive: Path) -> Results:
     try:
         path = archive.with_suffix(".json")
         results.content = write_json(archive, path, asked.region)
-        shown = load(archive, rows=min(PICTURE_ROWS, max(1, PICTURE_BYTES // job.bytes_per_image)))
+        room = max(1, PICTURE_BYTES // job.bytes_per_image)
+        shown = load(archive, rows=min(PICTURE_ROWS, room))
         _draw(job, shown, archive.with_suffix(".png"))
+        summary = _summarize(job, archive) if asked.summary else None
         if asked.report:
-            _write_page(job, shown, archive)
-        if asked.summary:
-            results.classes = _write_classes(job, archive)
+            _write_page(job, archive, min(PAGE_ROWS, room), summary)
+        if summary is not None:
+            results.classes = _write_classes(job, archive, summary)
     except Exception as error:  # whatever fails here, the archive is worth keeping
         results.failure = error
     return results
@@ -67,22 +71,34 @@ def _draw(job: "Job", shown: ImageExplanation, path: Path) -> None:
     save(picture, path)
 
 
-def _write_page(job: "Job", shown: ImageExplanation, archive: Path) -> None:
-    from lightning_shap.page.report import report
+def _write_page(job: "Job", archive: Path, rows: int, summary: "ClassSummary | None") -> None:
+    """Writes the page, of so many images at most."""
+    from lightning_shap.page.class_facts import list_classes
+    from lightning_shap.page.data import PageWriter, list_numbers
+    from lightning_shap.page.report import ARCHIVE, Pages
 
-    title = clean(job.model.name)
-    report({title: shown}, archive.with_suffix(".html"), title=title, **read_look(archive))
+    shown, title = load(archive, rows=rows), clean(job.model.name)
+    classes = None if summary is None else list_classes(summary)
+    page = PageWriter().make(shown, **read_look(archive), title=title, classes=classes)
+    pages = Pages()
+    pages.add(title, ARCHIVE, page, list_numbers("shap", shown.record))
+    pages.write(archive.with_suffix(".html"), title)
 
 
-def _write_classes(job: "Job", archive: Path) -> list[str]:
-    """Writes the summary of the classes, as a picture and as JSON, and returns its lines."""
+def _summarize(job: "Job", archive: Path) -> "ClassSummary":
     from lightning_shap.analysis.class_summary.summary import ClassSummary
     from lightning_shap.analysis.class_summary.watched import read_parts
-    from lightning_shap.pictures.class_sheet import draw_class_sheet
 
     asked = job.options
     watched = [part.name for part in read_parts(asked.results.watch)]
-    summary = ClassSummary(ArchiveBlocks(archive), seed=asked.explanation.seed, watched=watched)
+    return ClassSummary(ArchiveBlocks(archive), seed=asked.explanation.seed, watched=watched)
+
+
+def _write_classes(job: "Job", archive: Path, summary: "ClassSummary") -> list[str]:
+    """Writes the summary of the classes, as a picture and as JSON, and returns its lines."""
+    from lightning_shap.pictures.class_sheet import draw_class_sheet
+
+    asked = job.options
     picture = draw_class_sheet(
         summary, mean=job.prepare.mean, std=job.prepare.std, title=clean(job.model.name)
     )

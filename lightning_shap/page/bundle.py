@@ -35,6 +35,7 @@ MODULES = (
     "drawer.js",
     "doubt.js",
     "matrix.js",
+    "class_summary.js",
     "atlas.js",
     "keys.js",
     "settings.js",

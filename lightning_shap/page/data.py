@@ -74,6 +74,7 @@ class PageWriter:
         step: int = 0,
         epoch: int | None = None,
         title: str = "",
+        classes: Mapping[str, Any] | None = None,
     ) -> PageData:
         """Makes the page's data of an explanation.
 
@@ -86,6 +87,8 @@ class PageWriter:
             step: Where on the run's axis it stands; -1 before the first training step.
             epoch: The epoch of that step.
             title: What it is of.
+            classes: What is known of the classes, of these images and more; see
+                :func:`lightning_shap.page.class_facts.list_classes`.
         """
         maps = read_maps(explanation)
         regions, cell = lay_out(maps)
@@ -105,6 +108,7 @@ class PageWriter:
             "has_errors": regions.error_std is not None,
             "notes": list(photographs.notes),
             **({} if places is None else {"places": places.round(3).tolist()}),
+            **({} if classes is None else {"classes": classes}),
             **_list_settings(explanation.record),
             "rows": _list_rows(explanation),
         }

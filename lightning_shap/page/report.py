@@ -123,11 +123,26 @@ def report(
             explanation, known = _read_explanation(item)
             look: dict[str, Any] = {"mean": mean, "std": std, "channels": channels, "names": names}
             look |= {key: value for key, value in known.items() if not _is_given(look[key])}
-            page = writer.make(explanation, **look, step=step, title=str(run))
+            classes = read_classes(explanation)
+            page = writer.make(explanation, **look, step=step, title=str(run), classes=classes)
             pages.add(str(run), ARCHIVE, page, list_numbers("shap", explanation.record))
     if not len(pages):
         raise ArgumentError("explanations", "there are none; give at least one")
     return pages.write(path, title)
+
+
+def read_classes(explanation: ImageExplanation) -> dict[str, Any] | None:
+    """Returns what the page says of the classes where parts of images were swapped, else None."""
+    record = explanation.record
+    if record.swap_parts is None:
+        return None
+    from lightning_shap.analysis.class_summary.parts import list_parts
+    from lightning_shap.analysis.class_summary.summary import ClassSummary
+    from lightning_shap.page.class_facts import list_classes
+
+    tested = {part.name for part in list_parts()}
+    watched = [name for name in record.swap_parts if name not in tested]
+    return list_classes(ClassSummary([explanation], seed=record.seed, watched=watched))
 
 
 def _read_explanation(given: Any) -> tuple[ImageExplanation, dict[str, Any]]:

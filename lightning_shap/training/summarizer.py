@@ -10,12 +10,15 @@ from lightning_shap.analysis.class_summary.watched import add_parts
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.page.class_facts import choose_images, list_classes
+from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.class_sheet import draw_class_sheet
 from lightning_shap.pictures.pixels import Look
 from lightning_shap.training.configuration import FEWEST
 from lightning_shap.training.logs.logbook import Logbook
 from lightning_shap.training.logs.loggers import CLASSES, SUMMARY, Text
 from lightning_shap.training.messages import inform
+from lightning_shap.training.moment import Moment
 from lightning_shap.training.samples.fixed_batch import FixedBatch
 from lightning_shap.training.shared_explainer import SharedExplainer
 from lightning_shap.training.time_budget import LEAST, Spending, TimeBudget
@@ -115,9 +118,19 @@ def log_class_summary(logbook: Logbook, explanation: ImageExplanation, look: Loo
     asked.class_summary = summary
     inform("\n  ".join(["ShapCallback, the classes:", *summary.lines]))
     picture = draw_class_sheet(summary, **look, title="the classes, final model")
+    moment, rows = Moment.find(logbook.trainer), choose_images(summary)
+    page = PageWriter().make(
+        explanation[rows],
+        **look,
+        names=[f"({row} of the class summary)" for row in rows],
+        step=moment.step,
+        epoch=moment.epoch,
+        title="the classes, final model",
+        classes=list_classes(summary),
+    )
     name = f"{CLASSES}_{SUMMARY}"
     words = Text(tag=asked.tag, name=name, table=summary.markdown, plain=summary.plain)
-    logbook.destinations.end({CLASSES: picture}, words)
+    logbook.destinations.end({CLASSES: picture}, words, page=page)
 
 
 def _halve_counts(count: int) -> list[int]:

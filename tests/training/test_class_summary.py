@@ -1,5 +1,7 @@
 """The summary of the classes at the end of a training."""
 
+import json
+
 import pytest
 from tiny_training import KeepingLogger, TinyClassifier, tiny_loaders, tiny_trainer
 
@@ -7,6 +9,7 @@ from lightning_shap import ShapCallback
 from lightning_shap.analysis.class_summary.parts import list_parts
 from lightning_shap.analysis.class_summary.swaps import count_rows
 from lightning_shap.errors import ArgumentError
+from lightning_shap.page.bundle import find_data
 from lightning_shap.training.summarizer import Summarizer
 
 ROWS = count_rows(list_parts())
@@ -27,6 +30,16 @@ def test_it_explains_as_many_validation_images_as_asked_for_and_logs_them(tmp_pa
     assert len(survey.labels) == 32
     assert "shap/classes" in str(logger.__dict__)
     assert "32 images of" in capsys.readouterr().err + survey.text
+
+
+def test_the_report_has_it_and_its_images_under_a_tag_of_their_own(tmp_path):
+    fitted(tmp_path, summary=32, report=True, save_dir=tmp_path)
+    data = json.loads(find_data((tmp_path / "shap.html").read_text()))
+    [run] = data["runs"].values()
+    [shown] = run["shap_classes"]
+    assert shown["facts"]["classes"]["images"] == 32
+    assert len(shown["facts"]["rows"]) == 32
+    assert all("classes" not in one["facts"] for one in run["shap"])
 
 
 def test_there_is_none_unless_it_is_asked_for(tmp_path):

@@ -124,6 +124,14 @@ class Findings:
         order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
         return [self._group(*found[one].tolist()) for one in order]
 
+    @property
+    def confusion(self) -> list[tuple[int, int, int]]:
+        """Counts images of a class that are taken for one, as (class, taken for, images)."""
+        judged = np.array([one is not None for one in self.right])
+        both = np.stack([self.labels, self._predicted], axis=1)[judged]
+        pairs, counts = np.unique(both, axis=0, return_counts=True)
+        return [(*pair, count) for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)]
+
     @cached_property
     def shown(self) -> Shown:
         """Returns what the classes and then the pairs show."""

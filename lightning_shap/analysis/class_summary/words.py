@@ -1,5 +1,6 @@
 """Findings in words: what was seen, what is suspicious, and what was not tested."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,23 +18,56 @@ ENOUGH = 256  # images, of which most of what matters is found; see power
 HINT = "look at these; an object that is always there looks the same"
 
 
+@dataclass(frozen=True)
+class Told:
+    """Says of a part what is known of it.
+
+    Attributes:
+        part: Its name.
+        label: The class, None for all of them.
+        claim: What it decides, in words.
+        proof: What depends on it.
+        words: All of that in words.
+        holds: It was not withdrawn.
+        is_watched: It is told because somebody asked for it.
+    """
+
+    part: str
+    label: int | None
+    claim: str
+    proof: Proof
+    words: str
+    holds: bool = True
+    is_watched: bool = False
+
+
+def list_told(findings: "Findings") -> list[Told]:
+    """Returns the suspicious parts, those withdrawn, and those that were watched."""
+    told = []
+    for one in (*findings.suspicions, *findings.facts, *findings.withdrawn):
+        assert one.proof is not None  # findings have all been proved
+        holds = one not in findings.withdrawn
+        end = "" if holds else "; withdrawn, as hardly a decision depends on it"
+        words = [f"{write(one, findings)}{end}" for write in (write_claim, write_suspicion)]
+        told.append(Told(one.part.name, one.label, words[0], one.proof, words[1], holds))
+    for name, proofs in findings.watched.items():
+        for label, proof in proofs.items():
+            if label is None or proof.holds:
+                claim = f"{name}, as asked, of {_name(label, findings)}"
+                said = f"{claim}: {write_proof(proof, label, findings)}"
+                told.append(Told(name, label, claim, proof, said, is_watched=True))
+    return told
+
+
 def write_lines(findings: "Findings") -> list[str]:
     """Returns what was seen, what is suspicious, and what is taken for what, a line each."""
     judged = [one for one in findings.right if one is not None]
     right = f", {sum(judged)} of {len(judged)} right" if judged else ""
     classes = _count(len(np.unique(findings.labels)), "class", "classes")
-    found = [write_suspicion(one, findings) for one in (*findings.suspicions, *findings.facts)]
+    told = list_told(findings)
+    found = [one.words for one in told if one.holds and not one.is_watched]
     found += [HINT] if found else [say_nothing_found(findings)]
-    withdrawn = [
-        f"{write_suspicion(one, findings)}; withdrawn, as hardly a decision depends on it"
-        for one in findings.withdrawn
-    ]
-    watched = [
-        f"{name}, as asked, of {_name(label, findings)}: {write_proof(proof, label, findings)}"
-        for name, proofs in findings.watched.items()
-        for label, proof in proofs.items()
-        if label is None or proof.holds
-    ]
+    others = [one.words for one in told if one.is_watched or not one.holds]
     taken = [
         f"{findings.names[one.label]} taken for {findings.names[one.taken_for]}: "
         f"{_count(len(one.rows), 'image')}"
@@ -42,8 +76,7 @@ def write_lines(findings: "Findings") -> list[str]:
     return [
         f"{_count(len(findings.labels), 'image')} of {classes}{right}",
         *found,
-        *withdrawn,
-        *watched,
+        *others,
         *list_untested(findings),
         *taken,
     ]
@@ -106,6 +139,12 @@ def list_untested(findings: "Findings") -> list[str]:
 
 def write_suspicion(one: Suspicion, findings: "Findings") -> str:
     """Returns what a part decides, how sure that is, and what becomes of decisions without it."""
+    proof = "" if one.proof is None else f"; {write_proof(one.proof, one.label, findings)}"
+    return f"{write_claim(one, findings)}{proof}"
+
+
+def write_claim(one: Suspicion, findings: "Findings") -> str:
+    """Returns what a part decides, and how sure that is."""
     everyone = " and ".join(str(findings.names[label]) for label in np.unique(findings.labels))
     who = everyone if one.p is None else _name(one.label, findings)
     area = "" if one.part.mask is None else f" on {whole_percent(one.part.area)} of the area"
@@ -115,23 +154,24 @@ def write_suspicion(one: Suspicion, findings: "Findings") -> str:
     tested = "untested, as each of two classes swaps with the other"
     if one.p is not None:
         tested = f"p = {one.p:.3f} over all {len(findings.shares.parts)} parts and all classes"
-    proof = "" if one.proof is None else f"; {write_proof(one.proof, one.label, findings)}"
-    return f"{who}: {what}{others}{mirror} ({tested}, {_count(one.known, 'swap')}){proof}"
+    return f"{who}: {what}{others}{mirror} ({tested}, {_count(one.known, 'swap')})"
 
 
 def write_proof(proof: Proof, label: int | None, findings: "Findings") -> str:
     """Returns how many images are known without a part, and how many are taken for it."""
+    *known, carried = [said for _, said in list_rates(proof, label, findings)]
+    return f"of {_count(proof.before.images, 'image')} {', '.join(known)}; {carried}"
+
+
+def list_rates(proof: Proof, label: int | None, findings: "Findings") -> list[tuple[Rate, str]]:
+    """Returns what is known of images with a part as it is and changed, and that in words."""
     target = "what it came from" if label is None else str(findings.names[label])
-    rates = {
-        "right as they are": proof.before,
-        "with it exchanged": proof.exchanged,
-        "with it removed": proof.removed,
-    }
-    known = ", ".join(f"{_write_rate(rate)} {words}" for words, rate in rates.items())
-    return (
-        f"of {_count(proof.before.images, 'image')} {known}; it alone makes "
-        f"{_write_rate(proof.carried)} of others {target}"
-    )
+    return [
+        (proof.before, f"{_write_rate(proof.before)} right as they are"),
+        (proof.exchanged, f"{_write_rate(proof.exchanged)} with it exchanged"),
+        (proof.removed, f"{_write_rate(proof.removed)} with it removed"),
+        (proof.carried, f"it alone makes {_write_rate(proof.carried)} of others {target}"),
+    ]
 
 
 def _write_rate(rate: Rate) -> str:

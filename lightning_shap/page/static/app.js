@@ -135,8 +135,10 @@ export class App {
         Object.assign(this, { view, lead });
       } else this.problem = HOW_TO;
       if (turn !== this.turn) return;
-      if (this.lead?.facts) await this.fill(turn);
-      else this.columns = [];
+      if (this.lead?.facts) {
+        this.summary = await this.findSummary();
+        await this.fill(turn);
+      } else this.columns = [];
     } catch (error) {
       if (turn !== this.turn) return;
       this.problem = `The explanations could not be loaded: ${error.message}.`;
@@ -145,6 +147,16 @@ export class App {
     this.show();
     this.stage.main.setAttribute("aria-busy", "false");
     document.documentElement.dataset.drawn = String(turn);
+  }
+
+  /** The explanation that has the run's class summary, as {tag, facts}; null where there is none. */
+  async findSummary() {
+    const { run, tag, facts } = this.lead;
+    if (facts.classes) return { tag, facts };
+    const { tags } = this.runs.find((one) => one.run === run);
+    const there = tags.find((one) => /_classes(\/|$)/.test(one));
+    const series = there ? await this.reader.series(run, there).catch(() => []) : [];
+    return series.at(-1)?.classes ? { tag: there, facts: series.at(-1) } : null;
   }
 
   /** Has the columns be loaded, and shows them as they come. */

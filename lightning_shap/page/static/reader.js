@@ -153,5 +153,5 @@ function reasonOf({ message }) {
 
 /** The tag that a run is shown by. */
 export function usualTag(tags) {
-  return tags.find((tag) => !/_(final|best)(\/|$)/.test(tag)) ?? tags[0];
+  return tags.find((tag) => !/_(final|best|classes)(\/|$)/.test(tag)) ?? tags[0];
 }

@@ -7,7 +7,8 @@ import { html } from "./dom.js";
 import { Controls } from "./drawer.js";
 import { saveView } from "./export.js";
 import { Keys } from "./keys.js";
-import { matrixOf } from "./matrix.js";
+import { summaryPanel } from "./class_summary.js";
+import { countPairs, matrixOf } from "./matrix.js";
 import { Opened } from "./opened.js";
 import { pinsOf } from "./pins.js";
 import { chooseImages } from "./rows.js";
@@ -22,6 +23,7 @@ import { encoded } from "./view_state.js";
 const ENDING = "/explanation";
 const MARGIN = 32; // of the strip, left and right
 const HEADS = 40; // above it
+const SHOWING_ALL = { filter: "all", pair: "", shown: "usual", chosen: "" };
 
 export class Stage {
   /** app: what is asked for, and told what somebody does. */
@@ -44,7 +46,7 @@ export class Stage {
     this.more = button("", "more", () => app.showMore());
     this.numbers = new TrainingNumbers(app.source);
     this.settings = html("div");
-    this.matrix = html("div", { class: "panel" });
+    this.mistakes = html("div", { class: "panel" });
     this.atlas = new Atlas({ change, say });
     const about = html("details", {}, html("summary", {}, "Settings and versions"), this.settings);
     const keys = button("Keys (?)", "keys", () => this.keys.show());
@@ -53,7 +55,7 @@ export class Stage {
       "aside",
       { class: "drawer", "aria-label": "Panel" },
       this.controls.element,
-      this.matrix,
+      this.mistakes,
       this.atlas.element,
     );
     const shown = [this.message, this.strip.element, this.opened.element, this.more];
@@ -222,6 +224,8 @@ export class Stage {
       place,
       panel: view.panel,
       mistakes,
+      suspicions: app.summary?.facts.classes.parts.filter((one) => one.state === "suspicious")
+        .length,
       hasAtlas: Boolean(facts.places),
     });
     const numbers = facts.rows.flatMap((row) => [...row.explained, ...row.true]);
@@ -236,17 +240,8 @@ export class Stage {
       hasRuns: runs.length > 1,
     });
     this.controls.element.hidden = view.panel !== "controls";
-    this.matrix.hidden = view.panel !== "mistakes";
-    if (view.panel === "mistakes") {
-      const pick = (pair, isWrong) =>
-        app.change({
-          pair,
-          filter: pair && !isWrong ? "all" : "mistakes",
-          shown: isWrong ? "taken" : "usual",
-          open: null,
-        });
-      this.matrix.replaceChildren(html("h2", {}, "Mistakes"), matrixOf(lead, view, pick));
-    }
+    this.mistakes.hidden = view.panel !== "mistakes";
+    if (view.panel === "mistakes") this.mistakes.replaceChildren(...this.listMistakes());
     const isAtlas = view.panel === "atlas" && Boolean(facts.places);
     this.atlas.element.hidden = !isAtlas;
     this.drawer.classList.toggle("wide", isAtlas);
@@ -254,6 +249,40 @@ export class Stage {
     this.controls.link.href = app.linkOf(encoded(app.view));
     this.numbers.show(lead);
     if (view.panel === "controls") this.settings.replaceChildren(settingsOf(lead));
+  }
+
+  /** The matrix of the images that are shown, and what is known of many more, class by class. */
+  listMistakes() {
+    const { app } = this;
+    const { lead, view, summary } = app;
+    const { run, tag } = lead;
+    const nameOf = (number) => lead.nameOf(number);
+    const pickOf = (where) => (pair, isWrong) =>
+      app.change({
+        ...where,
+        pair,
+        filter: pair && !isWrong ? "all" : "mistakes",
+        shown: isWrong ? "taken" : "usual",
+        open: null,
+      });
+    const chosen = view.pair;
+    const counts = countPairs(lead.facts.rows);
+    const own = [
+      html("h2", {}, "Mistakes"),
+      matrixOf({ counts, nameOf, chosen, pick: pickOf({}) }),
+    ];
+    if (!summary) return own;
+    const isShown = summary.tag === tag;
+    const there = isShown ? {} : { run, tag: summary.tag, step: null };
+    const many = summaryPanel({
+      facts: summary.facts,
+      nameOf,
+      chosen: isShown ? chosen : "",
+      pick: pickOf(there),
+      show: (pin, open, label) =>
+        app.change({ ...there, ...SHOWING_ALL, open, pins: pin, only: String(label ?? "") }),
+    });
+    return isShown ? [many] : [...own, many];
   }
 
   say(words) {

@@ -52,7 +52,7 @@ export class Toolbar {
     this.stop();
   }
 
-  show({ sources, source, moments, place, panel, mistakes, hasAtlas }) {
+  show({ sources, source, moments, place, panel, mistakes, suspicions, hasAtlas }) {
     offer(this.source, sources, source);
     Object.assign(this, { moments, place });
     this.ruler.hidden = !moments.length;
@@ -66,8 +66,14 @@ export class Toolbar {
     }
     const [, wrong, atlas] = this.panels;
     atlas.hidden = !hasAtlas;
-    wrong.hidden = mistakes === null;
-    wrong.textContent = `\u2717 ${mistakes} mistake${mistakes === 1 ? "" : "s"}`;
+    wrong.hidden = mistakes === null && suspicions === undefined;
+    const count = (number, name) => `${number} ${name}${number === 1 ? "" : "s"}`;
+    wrong.textContent = `\u2717 ${[
+      mistakes === null ? "" : count(mistakes, "mistake"),
+      suspicions ? count(suspicions, "suspicious part") : "",
+    ]
+      .filter(Boolean)
+      .join(" \u00b7 ")}`;
   }
 
   /** Shows what colours count: [{words, look}, ...], once for what is drawn alike. */

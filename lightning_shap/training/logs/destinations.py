@@ -12,6 +12,7 @@ import numpy as np
 from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.explanation.record import Record
 from lightning_shap.isolation.signals import came_from_explanation
+from lightning_shap.page.data import PageData
 from lightning_shap.page.run_report import RunReport, find_local_path
 from lightning_shap.pictures.saving import save
 from lightning_shap.training.configuration import Configuration
@@ -118,7 +119,11 @@ class Destinations:
         self._write_to(self._places, write_all)
 
     def end(
-        self, pictures: Mapping[str, np.ndarray], ending: Text, animation: bytes | None = None
+        self,
+        pictures: Mapping[str, np.ndarray],
+        ending: Text,
+        animation: bytes | None = None,
+        page: PageData | None = None,
     ) -> None:
         """Writes how a training ended to all places.
 
@@ -126,18 +131,17 @@ class Destinations:
             pictures: By their names under the tag.
             ending: The words.
             animation: A WebP file, for the folders of all places.
+            page: What the SHAP tab shows beside the first picture.
 
         Raises:
             Exception: The first error of a place, with ``on_error="raise"`` alone.
         """
         moment, tag = Moment.find(self.trainer), ending.tag
-        words = [ending, *[None] * (len(pictures) - 1)]  # once
         entries = [
-            Entry(
-                tag=tag, picture=picture, step=moment.step, epoch=moment.epoch, name=name, text=text
-            )
-            for (name, picture), text in zip(pictures.items(), words, strict=True)
+            Entry(tag=tag, picture=picture, step=moment.step, epoch=moment.epoch, name=name)
+            for name, picture in pictures.items()
         ]
+        entries[0] = replace(entries[0], text=ending, page=page)  # once
 
         def write_all(place: _Place) -> str | None:
             lacks = [place.write(entry) for entry in entries]
@@ -198,7 +202,7 @@ class Destinations:
             folder, name = self._find_home()
             numbers = {**own, **entry.numbers}
             self._report.add(
-                folder=folder, name=name, tag=entry.tag, page=entry.page, numbers=numbers
+                folder=folder, name=name, tag=entry.page_tag, page=entry.page, numbers=numbers
             )
 
     def _find_home(self) -> tuple[str, str]:
@@ -207,7 +211,7 @@ class Destinations:
         root = str(self.trainer.default_root_dir)
         places = [self.asked.save_dir, *map(find_place, first)]
         places += [*(find_place_in(root, logger) for logger in first), root]
-        place = next(place for place in places if place is not None)
+        place = next(str(place) for place in places if place is not None)
         name = "".join(map(find_name, first)) or Path(place).absolute().name
         return place, name or "a training"
 

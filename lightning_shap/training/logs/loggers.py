@@ -106,6 +106,11 @@ class Entry:
         return f"{self.tag}/{self.name}"
 
     @property
+    def page_tag(self) -> str:
+        """Returns what the page has it under: what is of other images has a tag of its own."""
+        return self.tag if self.name == PICTURE else f"{self.tag}_{self.name}"
+
+    @property
     def row(self) -> Mapping[str, float]:
         """Returns the numbers as a row of a table, whose other rows say their epoch as well."""
         if self.epoch is None or not self.numbers:
@@ -193,7 +198,7 @@ def _log_to_tensorboard(logger: Any, entry: Entry) -> None:
     if entry.text is not None:
         experiment.add_text(entry.text.key, entry.text.table, entry.step)
     if entry.page is not None:
-        add_explanation(experiment, entry.tag, entry.page, entry.step, entry.numbers)
+        add_explanation(experiment, entry.page_tag, entry.page, entry.step, entry.numbers)
     experiment.flush()
     if entry.page is not None:  # only now is it sure that they are in the file
         samples_written.setdefault(experiment, set()).add(entry.page.key)

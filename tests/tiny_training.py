@@ -119,7 +119,7 @@ class FaultyClassifier(TinyClassifier):
     def forward(self, images):
         scores = super().forward(images)
         busy = self.training or self.trainer.validating or self.trainer.sanity_checking
-        if busy:
+        if busy or self.number not in OUTSIDE:  # as in a process that is spawned, where none fails
             return scores
         faulty = self.fault(next(self.calls), scores)
         return scores if faulty is None else faulty

@@ -55,6 +55,8 @@ HOOKS = (
 )
 
 
+HOOKS_OF_START = ("setup", "on_train_start")
+
 CLASSES = 10
 
 
@@ -101,6 +103,7 @@ class TimedCallback(ShapCallback):
         super().__init__(**arguments)
         self.hooks = Cost(0.0, 0.0)
         self.explanations: list[Cost] = []  # each without the model
+        self.start = Cost(0.0, 0.0)  # of all hooks up to the first step, without the model
 
     def __getattribute__(self, name: str) -> Any:
         attribute = super().__getattribute__(name)
@@ -113,6 +116,8 @@ class TimedCallback(ShapCallback):
             Model.explaining = False
             beyond = Cost(*(whole - part for whole, part in zip(cost, Model.spent, strict=True)))
             self.hooks = plus(self.hooks, beyond)
+            if name in HOOKS_OF_START:
+                self.start = plus(self.start, beyond)
             if self.explanation is not before:
                 self.explanations.append(beyond)
             return result
@@ -200,20 +205,24 @@ def measure_time(name: str, folder: str, args: argparse.Namespace) -> str:
     """A line of the table."""
     brief = argparse.Namespace(**{**vars(args), "rows": 64, "epochs": 1})
     fit(name, [TimedCallback(max_evals=4)], folder, brief)
-    without, with_it, shares, each = [], [], [], []
+    without, with_it, shares, each, starts = [], [], [], [], []
     for _ in range(args.repeats):
         without.append(fit(name, [], folder, args))
         callback = TimedCallback(n_samples=8, max_evals=args.evals, on_error="raise")
         with_it.append(fit(name, [callback], folder, args))
         shares.append(callback.hooks.over(with_it[-1]))
         each += callback.explanations
+        starts.append(callback.start)
     fits = statistics.median(cost.wall for cost in without)
     more = statistics.median(cost.wall for cost in with_it)
     share = Cost(*(statistics.median(part) for part in zip(*shares, strict=True)))
-    one = Cost(*(statistics.median(part) for part in zip(*each, strict=True)))
+    one, start = (
+        Cost(*(statistics.median(part) for part in zip(*costs, strict=True)))
+        for costs in (each, starts)
+    )
     return (
         f"| {name} | {fits:.1f} s | {more:.1f} s | {share.wall:.1%} | {share.cpu:.1%} "
-        f"| {one.wall:.3f} s | {one.cpu:.3f} s |"
+        f"| {one.wall:.3f} s | {one.cpu:.3f} s | {start.cpu:.3f} s |"
     )
 
 
@@ -257,9 +266,9 @@ def main() -> None:
     print(f"torch {torch.__version__}, {args.side} px, 8 samples, {args.evals} evaluations,")
     print(f"{args.epochs} epochs of {args.rows} {args.images}, medians of {args.repeats} fits\n")
     print("Of all but the model, in the callback's hooks: their share of the fit, and what one")
-    print("explanation takes, on the clock and in CPU time.\n")
-    print("| network | fit | with callback | share | share, CPU | one | one, CPU |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("explanation and all before the first step take, on the clock and in CPU time.\n")
+    print("| network | fit | with callback | share | share, CPU | one | one, CPU | start, CPU |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for name in args.networks:
             print(measure_time(name, folder, args), flush=True)

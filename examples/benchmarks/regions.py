@@ -24,12 +24,13 @@ import numpy as np
 import timm
 import torch
 from pretrained import network
-from shipped import MEAN, PHOTOGRAPHS, STD, photograph, square
+from shipped import MEAN, OTHERS, PHOTOGRAPHS, STD, photograph, square
 from torch import nn
 from torchvision.transforms import v2
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
 from lightning_shap.engine.maskers import paint_background
+from lightning_shap.engine.regions import image_tree
 from lightning_shap.pictures.pixels import reduce_map
 
 Explained = Callable[[nn.Module, torch.Tensor, int, int], np.ndarray]
@@ -97,10 +98,11 @@ def trained(name: str, size: int, seconds: float) -> nn.Module:
     return model.eval()
 
 
-def ours(method: str, regions: str | None) -> Explained:
-    """A map (H, W) by :func:`lightning_shap.explain`."""
+def ours(method: str, regions: str | None, squares: int = image_tree.MOST_SQUARES) -> Explained:
+    """A map (H, W) by :func:`lightning_shap.explain`, of trees of so many squares at most."""
 
     def explained(model: nn.Module, image: torch.Tensor, target: int, max_evals: int) -> np.ndarray:
+        image_tree.MOST_SQUARES = squares
         found = explain(
             model,
             image[None],
@@ -182,12 +184,26 @@ def paste(image: torch.Tensor, name: str, random: np.random.Generator) -> tuple[
     return place
 
 
+def choose_views(seed: int | None, name: str) -> list[tuple[float, float, bool]]:
+    """The two views of a photograph: those of all, or drawn ones."""
+    if seed is None:
+        return VIEWS
+    random = np.random.default_rng([seed, *name.encode()])
+    drawn = ((random.random(), random.uniform(0.4, 1), random.random() < 0.5) for _ in range(2))
+    return [(float(where), float(part), bool(mirrored)) for where, part, mirrored in drawn]
+
+
 def main() -> None:
     """Print a table: a row for each method, a column for each budget."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", default="lite1", help="lite0, lite1, lite2, or one of timm's")
     parser.add_argument("--seconds", type=float, default=180, help="for which timm's is trained")
     parser.add_argument("--photographs", nargs="+", default=list(PHOTOGRAPHS))
+    parser.add_argument("--others", action="store_true", help="also those not looked at before")
+    parser.add_argument("--crops", type=int, help="draw two crops of each, by this seed")
+    parser.add_argument(
+        "--squares", type=int, nargs="+", default=[], help="also of trees of so many squares a side"
+    )
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--steps", type=int, default=10, help="of the curves")
     parser.add_argument("--evals", type=int, nargs="+", default=[50, 100, 200, 500])
@@ -210,9 +226,14 @@ def main() -> None:
     # Of each method and smoothing, for each view and budget.
     gains: dict[str, list[list[float]]] = defaultdict(list)
     methods = list(args.methods)
+    for side in args.squares:
+        for method in ("partition", "kernel"):
+            if f"{method}, image" in methods:
+                methods.append(f"{method}, {side} x {side}")
+                METHODS[methods[-1]] = ours(method, "image", side**2)
     random = np.random.default_rng(0)
-    for name in args.photographs:
-        for where, part, mirrored in VIEWS:
+    for name in args.photographs + list(OTHERS if args.others else ()):
+        for where, part, mirrored in choose_views(args.crops, name):
             image = square(name, args.size, where=where, part=part, mirrored=mirrored)
             seen, place = model, None
             if args.mark:

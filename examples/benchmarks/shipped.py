@@ -1,7 +1,7 @@
 """Photographs that packages ship: nothing is downloaded when they are read.
 
 pip install scikit-image scikit-learn matplotlib
-pip install --no-deps gradio ultralytics        # for the photographs in their wheels alone
+pip install --no-deps gradio ultralytics imgaug # for the photographs in their wheels alone
 """
 
 import importlib.util
@@ -34,10 +34,22 @@ PHOTOGRAPHS = {
     "coaches": ("ultralytics", "assets/zidane.jpg"),
 }
 
+# Looked at only once what is measured by the others was chosen.
+OTHERS = {
+    "quokka": ("imgaug", "quokka.jpg"),
+    "groot": ("gradio", "media_assets/images/groot.jpeg"),
+    "coins": ("skimage", "data/coins.png"),
+    "moon": ("skimage", "data/moon.png"),
+    "galaxies": ("skimage", "data/hubble_deep_field.jpg"),
+    "retina": ("skimage", "data/retina.jpg"),
+    "tissue": ("skimage", "data/ihc.png"),
+    "clock": ("skimage", "data/clock_motion.png"),
+}
+
 
 def photograph(name: str) -> Image.Image:
-    """One of :data:`PHOTOGRAPHS`, in RGB."""
-    package, inside = PHOTOGRAPHS[name]
+    """One of :data:`PHOTOGRAPHS` or :data:`OTHERS`, in RGB."""
+    package, inside = (PHOTOGRAPHS | OTHERS)[name]
     found = importlib.util.find_spec(package)  # not imported: its dependencies may be missing
     if found is None or found.origin is None:
         raise ModuleNotFoundError(f"{name} is a photograph of the package {package}")

@@ -102,6 +102,8 @@ class Explanation:
             of a model without classes, as in a regression; found out where not given.
         multi_label: Several classes may be true at once.
         batch_size: Rows per model call. It halves itself when memory runs out.
+        precision: Precision of the model's calls, as trained, float32 or bf16, which is faster
+            where the hardware knows it and less exact everywhere.
         class_names: Names in the order of the model's outputs; the class folders' sorted names
             where not given.
         seed: Seed of the draw of images and of all else that is random.
@@ -123,6 +125,7 @@ class Explanation:
     returns: Literal["logits", "probabilities", "log-probabilities", "values"] | None = None
     multi_label: bool = False
     batch_size: int = field(default=64, metadata=set_limits(1))
+    precision: Literal["as trained", "float32", "bf16"] = "as trained"
     class_names: list[str] | None = None
     seed: int = field(default=0, metadata=set_limits(0, MOST_SEED))
     progress: bool = True

@@ -80,6 +80,7 @@ def answer(
             returns=question.returns,
             multi_label=multi_label,
             batch_size=question.batch_size,
+            precision=question.precision,
             progress=advance,
         )
         game.probable = False  # until it is known what probabilities are made of
@@ -170,6 +171,7 @@ def answer(
         isolation="copy" if is_copy(model) else "none",
         returns=taken,
         returns_guessed=guessed,
+        precision=question.precision,
     )
     return ImageExplanation(
         found.found,

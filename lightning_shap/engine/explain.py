@@ -10,6 +10,7 @@ from lightning_shap.engine.answer import answer
 from lightning_shap.engine.maskers import MaskerLike
 from lightning_shap.engine.methods.registry import MethodName, RegionsName
 from lightning_shap.engine.outputs import Output
+from lightning_shap.engine.precision import PrecisionName
 from lightning_shap.engine.progress import Progress
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.classes import Returns
@@ -34,6 +35,7 @@ def explain(
     returns: Returns | None = None,
     multi_label: bool = False,
     batch_size: int = 64,
+    precision: PrecisionName = "as trained",
     class_names: Sequence[str] | None = None,
     seed: int = 0,
     progress: Progress = False,
@@ -41,9 +43,10 @@ def explain(
     """Explains a classifier's outputs for some images with SHAP.
 
     What is called is a copy of the model, in evaluation mode without gradients, on its own device
-    and in its own precision, compiled parts as they are written; the model itself never notices.
-    The same arguments give the same bytes, whatever ran before. On a CPU the copy's convolutions
-    are kept channels-last, which is faster and changes outputs by rounding alone.
+    and unless asked otherwise in its own precision, compiled parts as they are written; the model
+    itself never notices. The same arguments give the same bytes, whatever ran before. On a CPU the
+    copy's convolutions are kept channels-last, which is faster and changes outputs by rounding
+    alone.
 
     Args:
         model: ``nn.Module``, ``LightningModule`` or function from images (N, C, H, W) to (N, K), to
@@ -89,6 +92,8 @@ def explain(
         multi_label: Several classes may be true at once: a probability is a sigmoid, not a softmax.
         batch_size: Rows per model call at most; on a CPU no more than keep the largest tensor of a
             call at 20 MiB, which is faster. It halves itself when memory runs out.
+        precision: Of the calls: ``"as trained"``, ``"float32"``, or ``"bf16"``, autocast to
+            bfloat16, which is faster where the hardware knows it and less exact everywhere.
         class_names: K names; two, or that of the second, for a model with one output. None for
             those that the model carries, as Hugging Face's do in their ``id2label``.
         seed: Seed of whatever is random in the method or in the model.
@@ -127,6 +132,7 @@ def explain(
         returns=returns,
         multi_label=multi_label,
         batch_size=batch_size,
+        precision=precision,
         class_names=class_names,
         seed=seed,
         progress=progress,

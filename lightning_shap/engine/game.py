@@ -7,6 +7,7 @@ model lives, and outputs are accumulated in float64.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from lightning_shap.engine.last_operation import LastOperation
 from lightning_shap.engine.maskers import blend
 from lightning_shap.engine.model_call import ModelCall, choose_rows, find_home, is_out_of_memory
 from lightning_shap.engine.outputs import Output, is_head, make_probabilities, make_scorer
+from lightning_shap.engine.precision import PrecisionName, calling, cast
 from lightning_shap.engine.regions.masks import send
 from lightning_shap.engine.returned import Returned
 from lightning_shap.errors import ArgumentError
@@ -48,6 +50,7 @@ class CoalitionGame:
         multi_label: Probabilities of logits are sigmoids.
         batch_size: Rows per model call at most; fewer on a CPU, where the first call shows how many
             are fast. Halved for good when memory runs out.
+        precision: In which the model is called.
         progress: Called with the number of rows after each model call.
 
     Attributes:
@@ -70,12 +73,16 @@ class CoalitionGame:
         returns: Returns | None = None,
         multi_label: bool = False,
         batch_size: int = 64,
+        precision: PrecisionName = "as trained",
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.model = model
-        self._call = ModelCall(model)
+        cast(model, precision)
         like = find_home(model)
         self.images = images if like is None else images.to(like)
+        self._precision = partial(calling, self.images.device, precision)
+        with self._precision():
+            self._call = ModelCall(model)
         self.background = background.to(self.images)
         self._most_rows = batch_size
         self.batch_size = min(batch_size, choose_rows(self.images))
@@ -83,8 +90,7 @@ class CoalitionGame:
         self.model_seconds = 0.0
         self.against: np.ndarray | None = None
         self.progress = progress
-        self.returned = Returned()
-        self.returns = returns
+        self.returned, self.returns = Returned(), returns
         self._value, self._picks = make_scorer(output), callable(output)
         self.probable = not self._picks and output == "probability"
         self._multi_label = multi_label
@@ -177,7 +183,7 @@ class CoalitionGame:
         """Returns what ``call(start, stop)`` returns for all rows; fewer at once if need be."""
         results: list[Result] = []
         start = 0
-        with evaluation_mode(self.model, is_copy=is_copy(self.model)):
+        with evaluation_mode(self.model, is_copy=is_copy(self.model)), self._precision():
             while start < rows:
                 calls = -(-(rows - start) // self.batch_size)
                 stop = start + -(-(rows - start) // calls)  # calls of equal size waste none

@@ -1,6 +1,7 @@
 """Calls of a model: by position or by keyword, in the layout that is fast; and where it lives."""
 
 import inspect
+import re
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -18,6 +19,9 @@ PIXELS = "pixel_values"  # what Hugging Face calls images
 FAST_BYTES = 20 * 2**20
 UNSEEN_PIXELS = 8 * 224**2  # of the first call, which shows how large its tensors are
 MANY_ROWS = 2**20  # as many as may be asked for
+
+# Words of torch's errors about tensors laid out in another way than an operation expects.
+STRIDES = re.compile(r"\bstrided?|\bcontiguous")
 
 
 class ModelCall:
@@ -51,7 +55,7 @@ class ModelCall:
         try:
             return self._call(images)
         except RuntimeError as error:
-            if not self._laid_out or is_out_of_memory(error):
+            if not self._laid_out or not STRIDES.search(str(error)):
                 raise
         _lay_out(self._laid_out, torch.contiguous_format)
         self._laid_out = []

@@ -16,6 +16,7 @@ from lightning_shap.engine.methods.registry import (
     list_methods,
 )
 from lightning_shap.engine.outputs import Output, make_scorer, read_returns
+from lightning_shap.engine.precision import PrecisionName
 from lightning_shap.engine.progress import Progress
 from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.regions.patches import LARGEST_SIDE
@@ -72,6 +73,7 @@ class Question:
     returns: Returns | None = None
     multi_label: bool = False
     batch_size: int = 64
+    precision: PrecisionName = "as trained"
     class_names: Sequence[str] | None = None
     seed: int = 0
     progress: Progress = False
@@ -87,6 +89,7 @@ class Question:
         check_switch("multi_label", self.multi_label)
         _check_progress(self.progress)
         _check_method(self.method)
+        check_choice("precision", self.precision, get_args(PrecisionName))
         if self.regions is not None:
             check_choice("regions", self.regions, get_args(RegionsName))
         read = {

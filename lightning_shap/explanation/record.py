@@ -65,6 +65,7 @@ class Record:
         returns: What the model's outputs were taken for: ``"logits"``, ``"probabilities"``,
             ``"log-probabilities"`` or ``"values"``; None for a function of the user's that says
             nothing of it. Where a record of an earlier version leaves it out, as ``output`` says.
+        precision: In which the model was called; ``"as trained"`` is its own.
         returns_guessed: That is a guess: nobody said so, and what made them was not seen.
     """
 
@@ -98,6 +99,7 @@ class Record:
     swap_parts: Sequence[str] | None = None
     returns: Returns | None = None
     returns_guessed: bool = False
+    precision: str = "as trained"
 
     def __post_init__(self) -> None:
         if self.returns is None and self.output in RETURNED:

@@ -79,6 +79,8 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
             was seen of them; outputs are values where labels prove that they are no classes.
         multi_label: Several classes may be true at once: a probability is a sigmoid, not a softmax.
         batch_size: Rows per model call. It halves itself when memory runs out.
+        precision: Of the model's calls: "as trained", "float32", or "bf16", which is faster where
+            the hardware knows it and less exact everywhere.
         class_names: Names of the classes, else those that the data set or the model knows.
         mean: What was subtracted from the pixels, a number or one per channel, to show them as
             photographs. Else found in the data set's transform, an image processor or timm's

@@ -13,6 +13,7 @@ from lightning_shap.analysis.class_summary.watched import read_parts
 from lightning_shap.analysis.history.numbers import MetricName, check_metrics
 from lightning_shap.engine.methods.registry import MethodName, RegionsName
 from lightning_shap.engine.outputs import Output
+from lightning_shap.engine.precision import PrecisionName
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import (
     ArgumentError,
@@ -34,7 +35,7 @@ from lightning_shap.training.time_budget import TimeBudget
 
 ASKED = (  # of the model, at every explanation
     *("method", "max_evals", "targets", "topk", "against", "masker", "grid", "regions"),
-    *("output", "returns", "multi_label", "batch_size", "seed"),
+    *("output", "returns", "multi_label", "batch_size", "precision", "seed"),
 )
 
 FEWEST = 32  # images of a class summary; fewer say nothing of several classes
@@ -72,6 +73,7 @@ class Configuration:
     returns: Returns | None = None
     multi_label: bool = False
     batch_size: int = 64
+    precision: PrecisionName = "as trained"
     class_names: Sequence[str] | None = None
     mean: float | Sequence[float] | None = None
     std: float | Sequence[float] | None = None

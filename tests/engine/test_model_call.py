@@ -5,7 +5,7 @@ from torch import nn
 
 from lightning_shap import explain
 from lightning_shap.engine.game import CoalitionGame
-from lightning_shap.engine.model_call import ModelCall, choose_rows
+from lightning_shap.engine.model_call import STRIDES, ModelCall, choose_rows
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions
 
 shape = (3, 6, 5)
@@ -100,12 +100,36 @@ def test_autocast_keeps_the_layout():
     assert (found.record.outputs[:, 4] == 0).all()
 
 
-def test_an_error_of_the_models_own_is_told_as_it_is():
-    def broken(features):
-        raise RuntimeError("no flattening today")
+@pytest.mark.parametrize("words", ["no flattening today", "an out-of-bounds index"])
+def test_an_error_of_the_models_own_is_told_as_it_is_even_if_it_comes_once(words):
+    calls = []
 
-    with pytest.raises(RuntimeError, match="no flattening today"):
+    def broken(features):
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError(words)
+        return features.flatten(1)
+
+    with pytest.raises(RuntimeError, match=words):
         explain(Layout(broken), pictures, max_evals=10)
+
+
+@pytest.mark.parametrize(
+    "flatten",
+    [
+        lambda features: features.view(len(features), -1),
+        lambda features: torch.view_as_real(
+            torch.view_as_complex(
+                features.reshape(*features.shape[:-1], 3, 1).expand(-1, -1, -1, -1, 2)
+            )
+        ).flatten(1),
+        lambda features: features.view(torch.int16).flatten(1).float(),
+    ],
+)
+def test_a_layout_that_breaks_an_operation_is_known_by_its_error(flatten):
+    features = nn.Conv2d(3, 4, 3)(pictures).contiguous(memory_format=torch.channels_last)
+    with pytest.raises(RuntimeError, match=STRIDES):
+        flatten(features)
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")

@@ -79,6 +79,7 @@ def test_a_callback_hands_on_every_argument_that_it_takes():
         "returns": "logits",
         "multi_label": True,
         "batch_size": 3,
+        "precision": "float32",
         "seed": 7,
     }
     asked = ShapCallback(**given).question

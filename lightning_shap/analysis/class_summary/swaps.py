@@ -110,6 +110,7 @@ def measure_swaps(
         returns=explanation.record.returns,
         multi_label=question.multi_label,
         batch_size=question.batch_size,
+        precision=question.precision,
     )
     background = paint_background(question.masker, images)
     full, empty = explanation.record.outputs, game.play_whole(others)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -21,6 +22,7 @@ MODULES = (
     "rows.js",
     "curves.js",
     "sources.js",
+    "points.js",
     "reader.js",
     "pins.js",
     "region_history.js",
@@ -48,6 +50,7 @@ HEAD_BYTES = 4096  # of a page, within which it says whose it is
 TAB, FILE = "tab.js", "file.js"  # what begins in TensorBoard, and in a file
 
 _IMPORT = re.compile(r"^import\s[^;]*?from\s+\"\./[a-z_]+\.js\";\n", re.MULTILINE)
+_BLOB = '<script type="text/plain" id="{}">{}</script>\n'
 _EXPORT = re.compile(r"^export (?=(async )?(function|class|const)\b)", re.MULTILINE)
 
 
@@ -65,17 +68,21 @@ def join_modules() -> str:
     )
 
 
-def make_html(data: str, title: str, run: str | None = None) -> str:
+def make_html(
+    data: str, title: str, run: str | None = None, blobs: Mapping[str, str] | None = None
+) -> str:
     """Returns the page with its data.
 
-    Nothing in it can reach out, and nothing runs but the script that is named by its hash.
+    Nothing in it can reach out, and nothing runs but the script that is named by its hash. That
+    begins before the blobs are read, which stand after it.
 
     Args:
         data: JSON.
         title: Plain text.
         run: The id of the run that it is the report of, if it is one's.
+        blobs: Texts that the page reads when it needs them, in base64, by their names.
     """
-    code, style = join_modules(), read_asset(STYLE)
+    code, style = f'(() => {{\n"use strict";\n{join_modules()}}})();', read_asset(STYLE)
     policy = (
         f"default-src 'none'; script-src '{_hash(code)}'; style-src '{_hash(style)}'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -94,7 +101,8 @@ def make_html(data: str, title: str, run: str | None = None) -> str:
         f"<style>{style}</style></head>\n"
         "<body><noscript>This page needs JavaScript.</noscript>\n"
         f'<script type="application/json" id="explanations">{safe}</script>\n'
-        f'<script type="module">{code}</script>\n'
+        f"<script>{code}</script>\n"
+        f"{''.join(_BLOB.format(name, text) for name, text in (blobs or {}).items())}"
         "</body></html>\n"
     )
 
@@ -119,6 +127,12 @@ def find_data(page: str) -> str:
     if found is None:
         raise ValueError("it is no page of explanations")
     return found[1]
+
+
+def find_blobs(page: str) -> dict[str, str]:
+    """Returns the blobs that a page of :func:`make_html` was made with."""
+    pattern = _BLOB.format("([0-9a-f-]+)", "([A-Za-z0-9+/=]*)")
+    return dict(re.findall(pattern, page))
 
 
 def _hash(text: str) -> str:

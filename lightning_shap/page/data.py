@@ -18,6 +18,7 @@ from lightning_shap.explanation.file_format import FORMAT, pack_for_page, pack_s
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.record import Record
 from lightning_shap.page.embedding import place_maps
+from lightning_shap.page.points import PIECE, cut, pack_points
 from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
 
@@ -30,14 +31,15 @@ class PageData:
 
     Attributes:
         facts: What the page lists and draws curves of, without the values; JSON can say it.
-        values: The explanation in few bytes, see :mod:`lightning_shap.explanation.file_format`.
+        values: The explanation in few bytes, see :mod:`lightning_shap.explanation.file_format`;
+            of many images, those of the first ones, and so on.
         samples: What all explanations of these images share, likewise.
         key: By which the facts name the samples.
     """
 
     facts: Mapping[str, Any]
-    values: bytes
-    samples: bytes
+    values: Sequence[bytes]
+    samples: Sequence[bytes]
     key: str
 
     def add_numbers(self, numbers: Mapping[str, float]) -> dict[str, Any]:
@@ -61,7 +63,7 @@ class PageWriter:
     def __init__(self, album: Album | None = None) -> None:
         self._album = album or Album()
         self._made_of: tuple[Any, ...] = ()
-        self._samples: tuple[bytes, str] = (b"", "")
+        self._samples: tuple[Sequence[bytes], str] = ((), "")
 
     def make(
         self,
@@ -95,8 +97,9 @@ class PageWriter:
         photographs = self._album.photographs(maps.images, mean=mean, std=std, channels=channels)
         samples, key = self._share(photographs.cells, explanation.record, names)
         moment = {"step": step, "epoch": epoch, "title": title}
-        places = place_maps(regions)
-        facts = {
+        places, parts = place_maps(regions), cut(len(regions.labels))
+        rows = _list_rows(explanation)
+        facts: dict[str, Any] = {
             "format": FORMAT,
             "version": version("lightning-shap"),
             **moment,
@@ -107,23 +110,48 @@ class PageWriter:
             "area": maps.images.shape[1] * maps.images.shape[2],
             "has_errors": regions.error_std is not None,
             "notes": list(photographs.notes),
-            **({} if places is None else {"places": places.round(3).tolist()}),
             **({} if classes is None else {"classes": classes}),
             **_list_settings(explanation.record),
-            "rows": _list_rows(explanation),
+            "most": {
+                "evaluations": int(explanation.record.evaluations.max()),
+                "regions": int(explanation.record.regions.max()),
+                "gap": _shorten(explanation.record.additivity_gap.max()),
+            },
         }
-        return PageData(facts, pack_for_page(explanation, regions, cell, moment), samples, key)
+        if len(parts) == 1:
+            if places is not None:
+                facts["places"] = places.round(3).tolist()
+            facts["rows"] = rows
+            return PageData(
+                facts, [pack_for_page(explanation, regions, cell, moment)], samples, key
+            )
+        explained = np.array([row["explained"] for row in rows])
+        facts["points"] = pack_points(explanation.record, explained, places)
+        facts |= {"piece": PIECE, "pieces": len(parts)}
+        outputs, values = np.arange(regions.shape[-1]), []
+        for part in parts:
+            some = regions.pick(np.array(part), outputs)
+            known = {**moment, "rows": rows[part.start : part.stop]}
+            values.append(pack_for_page(explanation[part.start : part.stop], some, cell, known))
+        return PageData(facts, values, samples, key)
 
     def _share(
         self, cells: Sequence[Image.Image], record: Record, names: Sequence[str]
-    ) -> tuple[bytes, str]:
+    ) -> tuple[Sequence[bytes], str]:
         made_of = (id(cells), record.class_names.tolist(), list(names))
         if made_of != self._made_of:
             photographs = np.stack([np.asarray(cell.convert("RGB")) for cell in cells])
             called = [*map(str, names)][: len(cells)]
             called += [""] * (len(cells) - len(called))
-            packed = pack_samples(photographs, record.class_names, np.array(called))
-            self._samples = packed, hashlib.sha256(packed).hexdigest()[:16]
+            packed = [
+                pack_samples(
+                    photographs[part.start : part.stop],
+                    record.class_names,
+                    np.array(called[part.start : part.stop]),
+                )
+                for part in cut(len(cells))
+            ]
+            self._samples = packed, hashlib.sha256(b"".join(packed)).hexdigest()[:16]
             self._made_of = made_of
             self._cells = cells  # an id is only one while its list is there
         return self._samples

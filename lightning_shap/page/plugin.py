@@ -88,24 +88,27 @@ class ShapPlugin(base_plugin.TBPlugin):
         return list(self._read_facts(request, run, tag).values())
 
     def _read_values(self, request: wrappers.Request) -> bytes:
-        """Returns the values of one explanation."""
+        """Returns the values of one explanation, or of many images a piece of them."""
         run, tag = self._read_run_and_tag(request)
-        step = _read_whole(_read_argument(request, "step"))
+        step, piece = (_read_whole(request, name) for name in ("step", "piece"))
         for datum in self._read_data(request, run, [tag]).get(tag, ()):
             if datum.step == step:
-                return self._read_blob(request, datum, 0)
+                return self._read_blob(request, datum, piece)
         raise errors.NotFoundError(f"step: there is no {step}")
 
     def _find_samples(self, request: wrappers.Request) -> bytes:
         """Returns what explanations of the same images share; it came with the first of them."""
         run, key = self._read_run(request), _read_argument(request, "key")
+        piece = _read_whole(request, "piece")
         found = self._read_data(request, run, self._list_known(request)[run])
         for tag, data in found.items():
             holding = [datum for datum in data if len(datum.values) > 1]
             facts = self._read_facts(request, run, tag) if holding else {}
             for datum in holding:
-                if facts.get(datum.step, {}).get("samples") == key:
-                    return self._read_blob(request, datum, 1)
+                known = facts.get(datum.step, {})
+                pieces = known.get("pieces", 1)
+                if known.get("samples") == key and len(datum.values) > pieces:
+                    return self._read_blob(request, datum, pieces + piece)
         raise errors.NotFoundError("key: there are no such samples")
 
     def _read_scalars(self, request: wrappers.Request) -> Any:
@@ -165,7 +168,7 @@ class ShapPlugin(base_plugin.TBPlugin):
         }
 
     def _read_blob(self, request: wrappers.Request, datum: Any, number: int) -> bytes:
-        if len(datum.values) <= number:
+        if not 0 <= number < len(datum.values):
             raise errors.NotFoundError("the explanation is not whole")
         context, key = plugin_util.context(request.environ), datum.values[number].blob_key
         return bytes(self._provider.read_blob(context, blob_key=key))
@@ -189,10 +192,11 @@ def _read_argument(request: wrappers.Request, name: str) -> str:
     return str(given[0])
 
 
-def _read_whole(text: str) -> int:
+def _read_whole(request: wrappers.Request, name: str) -> int:
+    text = _read_argument(request, name)
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18):
-        raise errors.InvalidArgumentError("step: give a whole number")
+        raise errors.InvalidArgumentError(f"{name}: give a whole number")
     return int(text)
 
 

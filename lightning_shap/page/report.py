@@ -1,6 +1,7 @@
 """The page as one HTML file, which needs no server and no network."""
 
 import base64
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.atomic import replace_whole
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.page.bundle import find_data, make_html
+from lightning_shap.page.bundle import find_blobs, find_data, make_html
 from lightning_shap.page.data import PageData, PageWriter, dump_json, list_numbers
 
 ARCHIVE = "explanation"  # the name of the run and of the tag where there is no training
@@ -22,14 +23,21 @@ class Pages:
     def __init__(self) -> None:
         self._runs: dict[str, dict[str, dict[int, Any]]] = {}
         self._samples: dict[str, str] = {}
+        self._blobs: dict[str, str] = {}  # pieces of many images but the first
 
     def __len__(self) -> int:
         return sum(len(steps) for tags in self._runs.values() for steps in tags.values())
 
     def add(self, run: str, tag: str, page: PageData, numbers: Mapping[str, float]) -> None:
         """Adds an explanation; one of the same run, tag and step goes."""
-        self._samples.setdefault(page.key, _encode(page.samples))
-        shown = {"facts": page.add_numbers(numbers), "values": _encode(page.values)}
+        values, *further = map(_encode, page.values)
+        shown = {"facts": page.add_numbers(numbers), "values": values}
+        if further:
+            shown["name"] = hashlib.sha256(values.encode()).hexdigest()[:16]
+            self._blobs |= {f"{shown['name']}-{i}": text for i, text in enumerate(further, 1)}
+        if page.key not in self._samples:
+            self._samples[page.key], *further = map(_encode, page.samples)
+            self._blobs |= {f"{page.key}-{i}": text for i, text in enumerate(further, 1)}
         self._find_steps(run, tag)[page.facts["step"]] = shown
 
     def read(self, page: str, run: str, before: int) -> None:
@@ -51,6 +59,7 @@ class Pages:
                     if step < before:
                         self._find_steps(run, tag)[step] = shown
         self._samples = {**data["samples"], **self._samples}
+        self._blobs = {**find_blobs(page), **self._blobs}
 
     def write(self, path: str | os.PathLike[str], title: str, run: str | None = None) -> Path:
         """Writes them as one HTML file, which appears whole or not at all.
@@ -65,7 +74,8 @@ class Pages:
             name: {tag: [*steps.values()] for tag, steps in tags.items()}
             for name, tags in self._runs.items()
         }
-        text = make_html(dump_json({"runs": runs, "samples": self._samples}), title, run)
+        data = dump_json({"runs": runs, "samples": self._samples})
+        text = make_html(data, title, run, self._blobs)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_whole(path) as partial:
             partial.write_bytes(text.encode("utf-8", "backslashreplace"))

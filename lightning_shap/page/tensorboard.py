@@ -3,7 +3,7 @@
 Pictures take a tenth of what TensorBoard's own writer takes for them. Each explanation is two
 values of one event. The facts are a *tensor*, of which TensorBoard reads all steps at once; the
 rest is a *blob sequence*, which it reads one by one as they are asked for: the values and, with the
-first explanation of some images, what all of them share.
+first explanation of some images, what all of them share, each of many images in pieces.
 """
 
 import struct
@@ -83,9 +83,9 @@ def add_explanation(
         Summary,
     )
 
-    blobs = [page.values]
+    blobs = [*page.values]
     if page.key not in samples_written.get(experiment, ()):
-        blobs.append(page.samples)
+        blobs += page.samples
     text = dump_json(page.add_numbers(numbers)).encode("utf-8", "backslashreplace")
     values = [
         _make_value(f"{tag}/{FACTS}", [text], DATA_CLASS_TENSOR),

@@ -37,7 +37,7 @@ def loaded(explanation, folder, **look):
     page = PageWriter().make(explanation, **look)
     path = folder / "both.npz"
     with zipfile.ZipFile(path, "w") as both:
-        for part in (page.values, page.samples):
+        for part in (page.values[0], page.samples[0]):
             with zipfile.ZipFile(io.BytesIO(part)) as archive:
                 for name in archive.namelist():
                     both.writestr(name, archive.read(name))
@@ -85,7 +85,7 @@ def test_regions_of_any_shape_are_kept(data):
         like.record,
     )
     page = PageWriter().make(explanation)
-    with np.load(io.BytesIO(page.values)) as kept:
+    with np.load(io.BytesIO(page.values[0])) as kept:
         there = [np.unique(one) for one in labels]
         maps = np.broadcast_to(kept["region_map"], labels.shape)
         assert np.array_equal(maps, labels)
@@ -99,7 +99,7 @@ def test_an_epoch_takes_few_bytes():
         network(224), images(8, 224), topk=3, max_evals=500, labels=[0] * 8
     )
     page = PageWriter().make(explanation)
-    assert len(page.values) + len(dump_json(page.add_numbers({}))) < 40_000
+    assert len(page.values[0]) + len(dump_json(page.add_numbers({}))) < 40_000
 
 
 def test_values_of_pixels_are_summed_up_over_cells(tmp_path):
@@ -143,7 +143,7 @@ def test_a_row_says_what_was_explained_predicted_and_true():
 
 def archive_of(folder, **changes):
     page = PageWriter().make(explained())
-    with np.load(io.BytesIO(page.values)) as arrays:
+    with np.load(io.BytesIO(page.values[0])) as arrays:
         path = folder / "changed.npz"
         path.write_bytes(pack({**arrays, **changes}))
     return path

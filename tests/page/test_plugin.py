@@ -71,13 +71,13 @@ def test_every_epoch_is_there_without_flags(site):
 def test_served_values_are_those_of_the_callback(site, logs):
     (facts,) = ask(site, "series", run="a run", tag="shap_final/explanation")
     step = facts["step"]
-    content = ask(site, "values", run="a run", tag="shap_final/explanation", step=step)
+    content = ask(site, "values", run="a run", tag="shap_final/explanation", step=step, piece=0)
     with np.load(io.BytesIO(content)) as kept:
         values = kept["region_values"] * kept["value_scale"][:, None]
         assert np.allclose(values, logs.last.regions.values, rtol=1e-6, atol=1e-9)
         labels = logs.last.regions.labels
         assert np.array_equal(np.broadcast_to(kept["region_map"], labels.shape), labels)
-    samples = ask(site, "samples", run="a run", key=facts["samples"])
+    samples = ask(site, "samples", run="a run", key=facts["samples"], piece=0)
     with np.load(io.BytesIO(samples)) as kept:
         assert kept["photographs"].shape[0] == 2
         assert kept["class_names"].tolist() == logs.last.record.class_names.tolist()
@@ -87,10 +87,10 @@ def test_a_control_that_comes_again_takes_the_place_of_the_first(site):
     series = ask(site, "series", run="other/run", tag=TAG)
     assert [facts["step"] for facts in series] == [-1, 2]
     (key,) = {facts["samples"] for facts in series}
-    photographs = ask(site, "samples", run="other/run", key=key)
+    photographs = ask(site, "samples", run="other/run", key=key, piece=0)
     assert hashlib.sha256(photographs).hexdigest().startswith(key)
     for facts in series:
-        content = ask(site, "values", run="other/run", tag=TAG, step=facts["step"])
+        content = ask(site, "values", run="other/run", tag=TAG, step=facts["step"], piece=0)
         with np.load(io.BytesIO(content)) as kept:
             base = kept["base_values"].tolist()
         assert base == [pytest.approx(row["base"]) for row in facts["rows"]]
@@ -105,19 +105,22 @@ def test_the_curves_of_the_training_are_served(site):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("values?run=a%20run&tag=shap/explanation&step=1", 404),
-        ("values?run=a%20run&tag=shap/explanation&step=1e99", 400),
-        ("values?run=a%20run&tag=shap/explanation&step=" + "9" * 3000, 400),
-        ("values?run=a%20run&tag=shap/explanation&step=\u0661", 400),
-        ("values?run=a%20run&tag=shap/explanation", 400),
+        ("values?run=a%20run&tag=shap/explanation&step=1&piece=0", 404),
+        ("values?run=a%20run&tag=shap/explanation&step=1e99&piece=0", 400),
+        ("values?run=a%20run&tag=shap/explanation&step=" + "9" * 3000 + "&piece=0", 400),
+        ("values?run=a%20run&tag=shap/explanation&step=\u0661&piece=0", 400),
+        ("values?run=a%20run&tag=shap/explanation&step=-1&piece=9", 404),
+        ("values?run=a%20run&tag=shap/explanation&step=-1&piece=-1", 404),
+        ("values?run=a%20run&tag=shap/explanation&step=-1", 400),
+        ("values?run=a%20run&tag=shap/explanation&piece=0", 400),
         ("series?run=a%20run&tag=shap/attributions", 404),
         ("series?run=../../../../etc&tag=passwd", 404),
         ("series?run=a%20run/../a%20run&tag=shap/explanation", 404),
         ("series?run=" + "a" * 5000 + "&tag=shap/explanation", 400),
         ("series?run=a%20run&run=other/run&tag=shap/explanation", 400),
         ("series", 400),
-        ("samples?run=a%20run&key=../../../etc/passwd", 404),
-        ("samples?run=/etc&key=passwd", 404),
+        ("samples?run=a%20run&key=../../../etc/passwd&piece=0", 404),
+        ("samples?run=/etc&key=passwd&piece=0", 404),
         ("scalars?run=../..", 404),
         ("scalars?run=%00", 404),
         ("..%2f..%2fplugin.py", 404),

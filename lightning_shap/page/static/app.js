@@ -163,12 +163,20 @@ export class App {
   async fill(turn) {
     this.columns = await this.columnsOf();
     if (turn !== this.turn) return;
-    for (const column of this.columns) column.snapshot = this.reader.known(column);
+    const { lead, view } = this;
+    const shown = chooseImages(lead, view).slice(0, this.imagesShown);
+    const numbers = this.isOpen ? [view.open] : shown;
+    for (const column of this.columns) column.snapshot = this.reader.known(column, numbers);
     const missing = this.columns.filter(({ snapshot }) => !snapshot);
-    if (missing.length) this.show();
+    if (missing.length || numbers.some((number) => lead.isComing(number))) this.show();
+    if (numbers.some((number) => lead.isComing(number))) {
+      const more = await this.reader.snapshot(lead, numbers);
+      if (turn !== this.turn) return;
+      this.lead = more;
+    }
     await Promise.all(
       missing.map(async (column) => {
-        column.snapshot = await this.reader.snapshot(column);
+        column.snapshot = await this.reader.snapshot(column, numbers);
         if (turn !== this.turn || this.isWaiting) return;
         this.isWaiting = true;
         requestAnimationFrame(() => {
@@ -177,6 +185,11 @@ export class App {
         });
       }),
     );
+  }
+
+  /** Whether an image is shown large: a link may say one that there is not. */
+  get isOpen() {
+    return this.view.open !== null && this.lead.row(this.view.open) !== undefined;
   }
 
   /** What stands side by side: epochs, runs or classes, as far as there are several. */

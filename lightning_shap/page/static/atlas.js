@@ -11,8 +11,9 @@ const TURN = 137.5; // degrees of hue from class to class
 const MOST_CLASSES = 12; // whose colours are told
 
 export class Atlas {
-  constructor({ change, say }) {
-    Object.assign(this, { change, say, lasso: null });
+  /** change: is told what of the view changes; say: shows words; read: loads an image of a snapshot. */
+  constructor({ change, say, read }) {
+    Object.assign(this, { change, say, read, lasso: null });
     this.canvas = html("canvas", {
       role: "img",
       onpointerdown: (event) => this.begin(event),
@@ -186,9 +187,14 @@ export class Atlas {
   }
 
   /** Shows the photograph of a point, and says what it is. */
-  tell(number) {
+  async tell(number) {
     if (number === this.told) return;
     this.told = number;
+    if (number !== null && this.lead.isComing(number)) {
+      this.tip.hidden = true;
+      await this.read(this.lead, number);
+      if (number !== this.told) return;
+    }
     this.tip.hidden = number === null;
     if (number === null) return this.say("");
     const [x, y] = this.points[number];

@@ -23,7 +23,7 @@ export function summaryPanel({ facts, nameOf, chosen, pick, show }) {
     html("p", {}, images),
     matrixOf({ counts, nameOf, chosen, pick, has: (pair) => there.has(pair) }),
     ...parts.map((part) => cardOf(part, { facts, nameOf, names, show })),
-    ...words.map((line) => html("p", {}, ...sentence(line, names, 22))),
+    ...words.map((line) => html("p", {}, ...unbroken(line, names))),
   );
 }
 
@@ -40,9 +40,14 @@ function cardOf({ state, part, class: label, claim, rates, pin }, { facts, nameO
     html("h3", {}, part, " ", html("span", { class: "state" }, state)),
     html("p", {}, label === null ? "all classes" : called(nameOf(label), 40)),
     html("ul", {}, ...rates.map((rate) => rateOf(rate, names))),
-    html("p", {}, ...sentence(claim, names, 22)),
+    html("p", {}, ...unbroken(claim, names)),
     pin && number >= 0 ? look : null,
   );
+}
+
+/** A sentence of the summary, unbroken between a number and its percent sign. */
+function unbroken(words, names) {
+  return sentence(words.replaceAll(" %", "\u00a0%"), names, 22);
 }
 
 /** A rate in words, and as a bar: where it is, and how far from there it may be. */
@@ -55,11 +60,5 @@ function rateOf({ words, share, low, high, images }, names) {
     share === null ? null : svg("line", { x1: 100 * share, x2: 100 * share, y1: 0, y2: 8 }),
   );
   const count = `${images} image${images === 1 ? "" : "s"}`;
-  return html(
-    "li",
-    {},
-    html("span", {}, ...sentence(words, names, 22)),
-    bar,
-    html("span", {}, count),
-  );
+  return html("li", {}, html("span", {}, ...unbroken(words, names)), bar, html("span", {}, count));
 }

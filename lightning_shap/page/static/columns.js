@@ -106,6 +106,7 @@ export function mapOf({ snapshot, number }, { wanted, rival }, lead) {
 
 /** What is known of a class for an image, in words: its probability, and the way to its output. */
 function detailOf(row, number, slot, output) {
+  if (!row.base) return ""; // it is still to come
   const rival = row.against === undefined ? 0 : row.outputs[row.against];
   const way = alike(row.base[slot], row.outputs[number] - rival).join(" \u2192 ");
   const probability = row.probabilities?.[number];

@@ -72,8 +72,7 @@ export function sentence(words, names, most) {
       return part.split(name).flatMap((text, at) => (at ? [called(name, most), text] : [text]));
     });
   }
-  const unbroken = (part) => (typeof part === "string" ? part.replaceAll(" %", "\u00a0%") : part);
-  return parts.filter((part) => part !== "").map(unbroken);
+  return parts.filter((part) => part !== "");
 }
 
 /** The names of a class, and of one that it is compared with. */

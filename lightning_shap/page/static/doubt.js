@@ -9,7 +9,7 @@ const COARSE = 8; // regions; fewer say at best in which quarter something lies
 export function doubtOf(snapshot, number, { slot }) {
   const row = snapshot.row(number);
   const { method, has_errors: hasErrors } = snapshot.facts;
-  if (slot < 0) return "";
+  if (slot < 0 || snapshot.isComing(number)) return "";
   const words = [];
   const clear = row.clear?.[slot];
   if (hasErrors && Number.isFinite(clear)) {

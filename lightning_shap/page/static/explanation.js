@@ -124,6 +124,8 @@ export class Explanation {
     this.values = arrays.region_values.data;
     this.scale = arrays.value_scale.data;
     this.errors = arrays.region_std ? arrays.region_std.data : null;
+    // Of many images, what is known of each came with its piece.
+    this.rows = JSON.parse(arrays.about.data[0]).more.rows ?? null;
     this.sizes = new Map();
     this.known = new Map();
   }

@@ -172,9 +172,11 @@ export async function saveView(stage, kind) {
   if (kind === "print") return window.print();
   const name = `${[run, tag, facts.step].join("-").replace(/[^\w.-]+/g, "_")}.${kind}`;
   if (kind === "npz") {
+    // Of many images, those that come with the first that is shown.
+    const piece = facts.piece ? Math.floor((stage.rows[0]?.number ?? 0) / facts.piece) : 0;
     const parts = await Promise.allSettled([
-      source.values(run, tag, facts.step),
-      source.samples(run, facts.samples),
+      source.values(run, tag, facts, piece),
+      source.samples(run, facts, piece),
     ]);
     if (parts[0].value) save(joinedNpz(parts.map(({ value }) => value).filter(Boolean)), name);
     else stage.say(`The values could not be loaded: ${parts[0].reason.message}.`);

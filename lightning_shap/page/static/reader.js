@@ -1,6 +1,7 @@
 // What a view needs, read from where the data is. Whatever fails is said, and the rest is there.
 
 import { Explanation, Samples } from "./explanation.js";
+import { completed } from "./points.js";
 import { Snapshot, momentOf } from "./snapshot.js";
 
 const AT_HAND = 1024; // explanations and photographs that are kept read
@@ -31,7 +32,9 @@ export class Reader {
 
   /** The facts of all explanations of a tag. */
   series(run, tag) {
-    return this.current(`${run}\n${tag}`, () => this.source.series(run, tag));
+    return this.current(`${run}\n${tag}`, async () =>
+      Promise.all((await this.source.series(run, tag)).map(completed)),
+    );
   }
 
   /** What may grow, as it was when it was last asked for with success. */
@@ -78,42 +81,47 @@ export class Reader {
     return { view, lead: await this.snapshot({ run, tag, series, place }) };
   }
 
-  /** A snapshot that was read before, null for another. */
-  known({ run, tag, series, place }) {
+  /** A snapshot of which some images were read before, null for another. */
+  known({ run, tag, series, place }, numbers) {
     const kept = this.there.get(keyOf(run, tag, series[place]));
     if (!kept) return null;
-    return Object.assign(kept, { series, place, facts: series[place] });
+    Object.assign(kept, { series, place, facts: series[place] });
+    return [...kept.piecesOf(numbers)].every((piece) => kept.pieces.has(piece)) ? kept : null;
   }
 
-  /** A snapshot, with sentences about what of it is missing. */
-  async snapshot({ run, tag, series, place }) {
-    const kept = this.known({ run, tag, series, place });
-    if (kept) return kept;
-    const facts = series[place];
-    const lacks = [];
+  /** A snapshot with some images, and with sentences about what of it is missing. */
+  async snapshot({ run, tag, series, place }, numbers = []) {
+    const key = keyOf(run, tag, series[place]);
+    const made = this.there.get(key) ?? new Snapshot({ run, tag, series, place });
+    Object.assign(made, { series, place, facts: series[place] });
+    const missing = [...made.piecesOf(numbers)].filter((piece) => !made.pieces.has(piece));
+    await Promise.all(missing.map((piece) => this.readPiece(made, piece)));
+    if (made.lacks.length) this.there.delete(key);
+    else this.there.set(key, made);
+    if (this.there.size > AT_HAND) this.there.delete(this.there.keys().next().value);
+    return made;
+  }
+
+  async readPiece(snapshot, piece) {
+    const { run, tag, facts, lacks } = snapshot;
     const part = async (what, key, work) => {
       try {
-        return await this.keep(key, work);
+        return await this.keep(`${key}\n${piece}`, work);
       } catch (error) {
         lacks.push(`${what} could not be loaded: ${reasonOf(error)}`);
         return null;
       }
     };
-    const key = keyOf(run, tag, facts);
     const [explanation, samples] = await Promise.all([
-      part(`The maps of ${momentOf(facts)}`, key, async () =>
-        Explanation.from(await this.source.values(run, tag, facts.step)),
+      part(`The maps of ${momentOf(facts)}`, keyOf(run, tag, facts), async () =>
+        Explanation.from(await this.source.values(run, tag, facts, piece)),
       ),
       // The key is that of the content: another run may have it, too.
       part(`The photographs and names of classes of ${run}`, facts.samples, async () =>
-        Samples.from(await this.source.samples(run, facts.samples)),
+        Samples.from(await this.source.samples(run, facts, piece)),
       ),
     ]);
-    const made = new Snapshot({ run, tag, series, place, explanation, samples, lacks });
-    if (lacks.length) return made;
-    this.there.set(key, made);
-    if (this.there.size > AT_HAND) this.there.delete(this.there.keys().next().value);
-    return made;
+    snapshot.add(piece, { explanation, samples });
   }
 
   /** What was read is kept, the latest of it; what failed is asked for again. */

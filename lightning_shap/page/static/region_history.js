@@ -39,7 +39,8 @@ export class RegionHistory {
       await Promise.all(
         places.map(async (place) => {
           if (turn !== this.turn) return;
-          const snapshot = await this.reader.snapshot({ run: one.run, tag, series, place });
+          const column = { run: one.run, tag, series, place };
+          const snapshot = await this.reader.snapshot(column, [number]);
           const point = pointOf(snapshot, { lead, number, line, pins });
           if (point) one.points.push(point);
           if (turn === this.turn && (told += 1) % 12 === 0) tell(sorted(found));
@@ -58,13 +59,15 @@ function sorted(found) {
 }
 
 function pointOf(snapshot, { lead, number, line, pins }) {
-  const { explanation, facts } = snapshot;
+  const { facts } = snapshot;
   const there = partnersOf(lead, snapshot)?.[number];
-  if (!explanation || there === undefined) return null;
+  if (there === undefined) return null;
+  const { explanation, number: at } = snapshot.at(there);
+  if (!explanation) return null;
   const { slot, other, probability, lack } = mapOf({ snapshot, number: there }, line, lead);
   if (lack) return null;
-  const found = explanation.valuesOf(there, slot, other);
-  const map = explanation.mapOf(there);
+  const found = explanation.valuesOf(at, slot, other);
+  const map = explanation.mapOf(at);
   const shares = pins.map((pin) => measure(found, map, maskOf(pin, explanation)));
   const { right } = snapshot.row(there);
   return { step: facts.step, name: shortMomentOf(facts), probability, right, shares };

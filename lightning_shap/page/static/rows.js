@@ -14,10 +14,10 @@ export function chooseImages(lead, view) {
 
 /** How wrong an image is: by how much what is predicted is ahead of what is true. */
 function errorOf(row) {
+  if (row.right !== false) return -Infinity;
   const known = row.probabilities ?? row.outputs;
   const best = (numbers) => Math.max(...numbers.map((one) => known[one] ?? -Infinity));
-  if (row.right !== false) return -Infinity;
-  const error = best(row.predicted) - best(row.true);
+  const error = row.error ?? best(row.predicted) - best(row.true);
   return Number.isNaN(error) ? 0 : error;
 }
 
@@ -45,7 +45,8 @@ function isWanted(lead, number, view) {
  */
 export function partnersOf(lead, other) {
   const known = lead.facts.samples === other.facts.samples;
-  if (!known && !(lead.samples && other.samples)) return null;
+  const isWhole = [lead, other].every(({ facts, samples }) => samples && !facts.piece);
+  if (!known && !isWhole) return null;
   const there = new Map(keysOf(other, known).map((key, number) => [key, number]));
   return keysOf(lead, known).map((key) => there.get(key));
 }

@@ -50,9 +50,11 @@ export class Scene {
       const partner = scale === "each" ? this.partner(snapshot, number) : null;
       for (const row of scale === "each" ? [partner] : rows) {
         if (row === undefined || row === null) continue;
+        const { explanation, number: at } = snapshot.at(row);
+        if (!explanation) continue; // of many images, those that were shown
         snapshot.row(row).explained.forEach((one, slot) => {
           if (scale === "class" && snapshot.nameOf(one) !== map.names[0]) return;
-          most = Math.max(most, snapshot.explanation.valuesOf(row, slot).full(per));
+          most = Math.max(most, explanation.valuesOf(at, slot).full(per));
         });
       }
     }
@@ -70,11 +72,12 @@ export class Scene {
   /** What a map is painted from, see `paint`; number: of the lead's image; null without a map. */
   drawnOf(snapshot, number, map, isPinned = false) {
     const there = this.partner(snapshot, number);
-    const { explanation, samples } = snapshot;
-    if (!explanation || map.lack || there === undefined) return null;
+    if (map.lack || there === undefined) return null;
+    const { explanation, samples, number: at } = snapshot.at(there);
+    if (!explanation) return null;
     const full = this.fullOf(snapshot, number, map);
     const look = snapshot.lookOf(this.view);
-    const found = explanation.valuesOf(there, map.slot, map.other);
+    const found = explanation.valuesOf(at, map.slot, map.other);
     const { style, strength, cut, doubt, per } = look;
     const { run, tag, facts } = snapshot;
     const pins = isPinned ? this.pins : [];
@@ -82,10 +85,10 @@ export class Scene {
     const made = [run, tag, facts.step, facts.wall_time, there, map.slot, map.other];
     const how = [full, style, strength, cut, doubt, per, isNight, pins.map((pin) => pin.text)];
     return {
-      photograph: samples?.photograph(there),
-      isDark: samples?.areDark ?? false,
+      photograph: samples?.photograph(at),
+      isDark: snapshot.samples?.areDark ?? false,
       explanation,
-      number: there,
+      number: at,
       found,
       full,
       look,
@@ -141,9 +144,9 @@ export class Scene {
         ...(isFirst ? verdictOf(lead, number) : []),
         ...(words ? [html("span", { class: "of" }, "maps of ", namesTag(map.names, 48))] : []),
       ],
-      photographKey: `${lead.run} ${lead.facts.samples} ${Boolean(lead.samples)} ${number}`,
+      photographKey: `${lead.run} ${lead.facts.samples} ${Boolean(lead.at(number).samples)} ${number}`,
       photograph: () => photographOf(lead, number),
-      canvas: lead.samples?.photograph(number) ?? null,
+      canvas: canvasOf(lead, number),
       words: [{ true: "\u2713 right", false: "\u2717 wrong" }[row.right], row.verdict, row.note]
         .filter(Boolean)
         .join(" \u00b7 "),
@@ -170,6 +173,7 @@ export class Scene {
       const lack = isKnown ? "not among its images" : "no photographs to know it by";
       return { ...cell, drawn: null, lack };
     }
+    if (snapshot.isComing(there)) return { ...cell, drawn: null };
     const map = mapOf({ snapshot, number: there }, line, this.lead);
     const row = snapshot.row(there);
     const drawn = this.drawnOf(snapshot, number, map);
@@ -208,11 +212,17 @@ export class Scene {
   }
 }
 
+/** A photograph, null where it is missing. */
+function canvasOf(snapshot, number) {
+  const { samples, number: at } = snapshot.at(number);
+  return samples?.photograph(at) ?? null;
+}
+
 /** A photograph as an element of its own: the canvas that is drawn from is one. */
 export function photographOf(snapshot, number) {
-  const { samples } = snapshot;
-  if (!samples) return html("p", { class: "lack" }, "The photograph is missing.");
-  const from = samples.photograph(number);
+  if (snapshot.isComing(number)) return html("canvas", { class: "coming" });
+  const from = canvasOf(snapshot, number);
+  if (!from) return html("p", { class: "lack" }, "The photograph is missing.");
   const canvas = html("canvas", { width: from.width, height: from.height, role: "img" });
   canvas.setAttribute("aria-label", `The photograph of image ${number}`);
   canvas.getContext("2d").drawImage(from, 0, 0);

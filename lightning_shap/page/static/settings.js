@@ -4,19 +4,19 @@ import { html, numeral } from "./dom.js";
 
 /** The settings of a snapshot as a list of names and values. */
 export function settingsOf({ facts }) {
-  const { rows } = facts;
-  const largest = (numbers) => Math.max(...numbers.flat().filter(Number.isFinite));
-  const used = largest(rows.map((row) => row.evaluations));
+  const largest = (name) =>
+    facts.most?.[name] ??
+    Math.max(...facts.rows.flatMap((row) => row[name]).filter(Number.isFinite));
   const said = {
     title: facts.title,
     method: facts.method,
-    "evaluations an image": `${facts.max_evals} allowed, ${used} used`,
-    regions: `up to ${largest(rows.map((row) => row.regions))}`,
+    "evaluations an image": `${facts.max_evals} allowed, ${largest("evaluations")} used`,
+    regions: `up to ${largest("regions")}`,
     grid: facts.grid?.join(" \u00d7 "),
     masker: facts.masker,
     output: facts.output,
     seed: facts.seed,
-    "largest additivity gap": numeral(largest(rows.map((row) => row.gap))),
+    "largest additivity gap": numeral(largest("gap")),
     seconds: `${numeral(facts.seconds)}, ${numeral(facts.model_seconds)} of it in the model`,
     "shown as": facts.cell > 1 ? `sums over ${facts.cell} \u00d7 ${facts.cell} pixels` : undefined,
     images: facts.notes.join("; ") || undefined,

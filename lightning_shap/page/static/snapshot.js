@@ -1,18 +1,51 @@
 // One explanation of a run: a moment, its maps and its images. Whatever is drawn of it is read from
-// it, so that no map comes to lie on the photograph of another.
+// it, so that no map comes to lie on the photograph of another. Of many images it comes in pieces.
 
 import { usualStyle } from "./paint.js";
 
 const UNITS = { logit: "logits", probability: "of probability" };
+const NOTHING = { explanation: null, samples: null };
 
 export class Snapshot {
   /**
    * series: the facts of all explanations of a tag; place: which of them, -1 where there are none;
-   * explanation and samples: null where they are missing; lacks: sentences about what is.
+   * lacks: sentences about what is missing.
    */
-  constructor({ run, tag, series, place, explanation = null, samples = null, lacks = [] }) {
-    Object.assign(this, { run, tag, series, place, explanation, samples, lacks });
+  constructor({ run, tag, series, place, lacks = [] }) {
+    Object.assign(this, { run, tag, series, place, lacks, pieces: new Map() });
     this.facts = series[place] ?? null;
+  }
+
+  /** Which pieces some images are in; the first is there always. */
+  piecesOf(numbers) {
+    const { piece } = this.facts;
+    return new Set([0, ...(piece ? numbers.map((number) => Math.floor(number / piece)) : [])]);
+  }
+
+  /** Has a piece: {explanation, samples}, null where they are missing. */
+  add(piece, parts) {
+    this.pieces.set(piece, parts);
+  }
+
+  /** Where an image is: {explanation, samples, number}, its number being that in its piece. */
+  at(number) {
+    const size = this.facts.piece ?? Infinity;
+    const piece = Math.floor(number / size);
+    return { ...(this.pieces.get(piece) ?? NOTHING), number: number - (piece && piece * size) };
+  }
+
+  /** Whether an image is still to come. */
+  isComing(number) {
+    return !this.pieces.has(Math.floor(number / (this.facts.piece ?? Infinity)));
+  }
+
+  /** The first images', as of all of which something is asked. */
+  get explanation() {
+    return this.pieces.get(0)?.explanation ?? null;
+  }
+
+  get samples() {
+    return this.pieces.get(0)?.samples ?? null;
   }
 
   /** The facts of those explanations of the run that are of the same images. */
@@ -21,7 +54,8 @@ export class Snapshot {
   }
 
   row(number) {
-    return this.facts.rows[number];
+    const { explanation, number: at } = this.at(number);
+    return explanation?.rows?.[at] ?? this.facts.rows[number];
   }
 
   /** What a value of a region counts. */
@@ -47,7 +81,8 @@ export class Snapshot {
 
   /** An image's name, as by its file; images are counted from 0, as in arrays and pictures. */
   titleOf(number) {
-    return `Image ${number} ${this.samples?.names[number] ?? ""}`.trim();
+    const { samples, number: at } = this.at(number);
+    return `Image ${number} ${samples?.names[at] ?? ""}`.trim();
   }
 
   nameOf(number) {

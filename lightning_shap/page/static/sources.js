@@ -25,12 +25,13 @@ export class ServedSource {
     return (await this.ask("series", { run, tag })).json();
   }
 
-  async values(run, tag, step) {
-    return (await this.ask("values", { run, tag, step })).arrayBuffer();
+  /** The values of an explanation, or of many images a piece of them. */
+  async values(run, tag, { step }, piece) {
+    return (await this.ask("values", { run, tag, step, piece })).arrayBuffer();
   }
 
-  async samples(run, key) {
-    return (await this.ask("samples", { run, key })).arrayBuffer();
+  async samples(run, { samples: key }, piece) {
+    return (await this.ask("samples", { run, key, piece })).arrayBuffer();
   }
 
   /** The training's numbers: [[step, value], ...] by their names. */
@@ -54,12 +55,13 @@ export class CarriedSource {
     return this.data.runs[run][tag].map((one) => one.facts);
   }
 
-  async values(run, tag, step) {
-    return bytesOf(this.data.runs[run][tag].find((one) => one.facts.step === step).values);
+  async values(run, tag, { step }, piece) {
+    const { name, values } = this.data.runs[run][tag].find((one) => one.facts.step === step);
+    return bytesOf(piece ? await blobOf(`${name}-${piece}`) : values);
   }
 
-  async samples(run, key) {
-    return bytesOf(this.data.samples[key]);
+  async samples(run, { samples: key }, piece) {
+    return bytesOf(piece ? await blobOf(`${key}-${piece}`) : this.data.samples[key]);
   }
 
   async scalars(run) {
@@ -74,7 +76,17 @@ export class CarriedSource {
   }
 }
 
-function bytesOf(text) {
+/** A text that stands behind the script, which begins before a long file is read to its end. */
+async function blobOf(name) {
+  const find = () => document.getElementById(name);
+  while (!find() && document.readyState === "loading") {
+    await new Promise((go) => setTimeout(go, 20));
+  }
+  return find()?.textContent;
+}
+
+/** The bytes that a text in base64 stands for. */
+export function bytesOf(text) {
   if (text === undefined) throw new Error("this file does not hold them");
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 }

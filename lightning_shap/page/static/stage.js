@@ -47,7 +47,8 @@ export class Stage {
     this.numbers = new TrainingNumbers(app.source);
     this.settings = html("div");
     this.mistakes = html("div", { class: "panel" });
-    this.atlas = new Atlas({ change, say });
+    const read = (snapshot, number) => app.reader.snapshot(snapshot, [number]);
+    this.atlas = new Atlas({ change, say, read });
     const about = html("details", {}, html("summary", {}, "Settings and versions"), this.settings);
     const keys = button("Keys (?)", "keys", () => this.keys.show());
     this.controls.element.append(this.numbers.element, about, keys);
@@ -141,7 +142,7 @@ export class Stage {
     const scene = new Scene({ view, lead, columns, pins, isNight: this.isNight });
     app.scene = scene;
     const chosen = chooseImages(lead, view);
-    const isOpen = view.open !== null && lead.row(view.open) !== undefined;
+    const { isOpen } = app;
     this.opened.element.hidden = !isOpen;
     this.strip.element.hidden = isOpen;
     const images = chosen.slice(0, app.imagesShown);
@@ -245,6 +246,7 @@ export class Stage {
     const isAtlas = view.panel === "atlas" && Boolean(facts.places);
     this.atlas.element.hidden = !isAtlas;
     this.drawer.classList.toggle("wide", isAtlas);
+    this.drawer.classList.toggle("fitting", view.panel === "mistakes");
     if (isAtlas) this.atlas.show(lead, view, this.isNight);
     this.controls.link.href = app.linkOf(encoded(app.view));
     this.numbers.show(lead);

@@ -18,6 +18,7 @@ from lightning_shap.explanation.file_format import FORMAT, pack_for_page, pack_s
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.record import Record
 from lightning_shap.page.embedding import place_maps
+from lightning_shap.page.half_budget import compare_half
 from lightning_shap.page.points import PIECE, cut, pack_points
 from lightning_shap.pictures.captions import unit_of
 from lightning_shap.pictures.photographs import Album
@@ -45,7 +46,7 @@ class PageData:
     def add_numbers(self, numbers: Mapping[str, float]) -> dict[str, Any]:
         """Returns the facts, with numbers that were logged beside them."""
         kept = {name: _shorten(value) for name, value in numbers.items()}
-        return {**self.facts, "numbers": kept}
+        return {**self.facts, "numbers": {**self.facts.get("numbers", {}), **kept}}
 
 
 def dump_json(content: Any) -> str:
@@ -77,6 +78,7 @@ class PageWriter:
         epoch: int | None = None,
         title: str = "",
         classes: Mapping[str, Any] | None = None,
+        half: ImageExplanation | None = None,
     ) -> PageData:
         """Makes the page's data of an explanation.
 
@@ -91,6 +93,7 @@ class PageWriter:
             title: What it is of.
             classes: What is known of the classes, of these images and more; see
                 :func:`lightning_shap.page.class_facts.list_classes`.
+            half: The same images and outputs, explained with half of the evaluations.
         """
         maps = read_maps(explanation)
         regions, cell = lay_out(maps)
@@ -98,7 +101,11 @@ class PageWriter:
         samples, key = self._share(photographs.cells, explanation.record, names)
         moment = {"step": step, "epoch": epoch, "title": title}
         places, parts = place_maps(regions), cut(len(regions.labels))
-        rows = _list_rows(explanation)
+        rows, halves = _list_rows(explanation), None
+        if half is not None:
+            halves = compare_half(regions, half)
+            for row, steady, alike in zip(rows, halves.steady, halves.alike, strict=True):
+                row["half"] = {"steady": steady.tolist(), "alike": [*map(_shorten, alike)]}
         facts: dict[str, Any] = {
             "format": FORMAT,
             "version": version("lightning-shap"),
@@ -110,6 +117,7 @@ class PageWriter:
             "area": maps.images.shape[1] * maps.images.shape[2],
             "has_errors": regions.error_std is not None,
             "notes": list(photographs.notes),
+            **({} if half is None else {"half": half.record.max_evals}),
             **({} if classes is None else {"classes": classes}),
             **_list_settings(explanation.record),
             "most": {
@@ -118,21 +126,24 @@ class PageWriter:
                 "gap": _shorten(explanation.record.additivity_gap.max()),
             },
         }
-        if len(parts) == 1:
-            if places is not None:
-                facts["places"] = places.round(3).tolist()
+        is_whole = len(parts) == 1
+        if is_whole:
+            facts |= {} if places is None else {"places": places.round(3).tolist()}
             facts["rows"] = rows
-            return PageData(
-                facts, [pack_for_page(explanation, regions, cell, moment)], samples, key
+        else:
+            explained = np.array([row["explained"] for row in rows])
+            facts |= {"piece": PIECE, "pieces": len(parts)}
+            facts["points"] = pack_points(explanation.record, explained, places)
+        values = [
+            pack_for_page(
+                explanation[part.start : part.stop],
+                regions.pick(np.array(part), np.arange(regions.shape[-1])),
+                cell,
+                moment if is_whole else {**moment, "rows": rows[part.start : part.stop]},
+                None if halves is None else halves.values[part.start : part.stop],
             )
-        explained = np.array([row["explained"] for row in rows])
-        facts["points"] = pack_points(explanation.record, explained, places)
-        facts |= {"piece": PIECE, "pieces": len(parts)}
-        outputs, values = np.arange(regions.shape[-1]), []
-        for part in parts:
-            some = regions.pick(np.array(part), outputs)
-            known = {**moment, "rows": rows[part.start : part.stop]}
-            values.append(pack_for_page(explanation[part.start : part.stop], some, cell, known))
+            for part in parts
+        ]
         return PageData(facts, values, samples, key)
 
     def _share(

@@ -52,6 +52,7 @@ class RunReport:
         self._title = ""
         self._pages = Pages()
         self._written = 0
+        self._is_stale = False
 
     def state_dict(self) -> dict[str, str]:
         """Returns what a run that resumes this one finds the file by."""
@@ -79,18 +80,19 @@ class RunReport:
         if "path" in self._resumed and self.place is None:
             self._go_on(name, page.facts["step"])
         self._pages.add(name, tag, page, numbers)
+        self._is_stale = True
         if len(self._pages) >= GROWTH * self._written:
             self.finish()
 
     def finish(self) -> None:
         """Writes what is not written yet."""
-        if len(self._pages) == self._written:
+        if not self._is_stale:
             return
         place = self._choose_place()
         self._pages.write(place, f"SHAP · {self._title}", self.run)
         if place != self.place:
             self._say(f"ShapCallback writes its report to {place}")
-        self.place, self._written = place, len(self._pages)
+        self.place, self._written, self._is_stale = place, len(self._pages), False
 
     def _go_on(self, name: str, before: int) -> None:
         """Begins with what the resumed run's report holds, if that is still its own."""

@@ -130,7 +130,8 @@ def log_class_summary(logbook: Logbook, explanation: ImageExplanation, look: Loo
     )
     name = f"{CLASSES}_{SUMMARY}"
     words = Text(tag=asked.tag, name=name, table=summary.markdown, plain=summary.plain)
-    logbook.destinations.end({CLASSES: picture}, words, page=page)
+    page_tag = f"{asked.tag}_{CLASSES}"
+    logbook.destinations.end({CLASSES: picture}, words, page=page, page_tag=page_tag)
 
 
 def _halve_counts(count: int) -> list[int]:

@@ -136,7 +136,10 @@ export class App {
       } else this.problem = HOW_TO;
       if (turn !== this.turn) return;
       if (this.lead?.facts) {
-        this.summary = await this.findSummary();
+        [this.summary, this.final] = await Promise.all([
+          this.findBeside("classes", ({ classes }) => classes),
+          this.findBeside("final", ({ half }) => half),
+        ]);
         await this.fill(turn);
       } else this.columns = [];
     } catch (error) {
@@ -149,14 +152,14 @@ export class App {
     document.documentElement.dataset.drawn = String(turn);
   }
 
-  /** The explanation that has the run's class summary, as {tag, facts}; null where there is none. */
-  async findSummary() {
+  /** An explanation of the run under a tag of some end that has something: {tag, facts}, or null. */
+  async findBeside(end, has) {
     const { run, tag, facts } = this.lead;
-    if (facts.classes) return { tag, facts };
+    if (has(facts)) return { tag, facts };
     const { tags } = this.runs.find((one) => one.run === run);
-    const there = tags.find((one) => /_classes(\/|$)/.test(one));
+    const there = tags.find((one) => new RegExp(`_${end}(/|$)`).test(one));
     const series = there ? await this.reader.series(run, there).catch(() => []) : [];
-    return series.at(-1)?.classes ? { tag: there, facts: series.at(-1) } : null;
+    return series.length && has(series.at(-1)) ? { tag: there, facts: series.at(-1) } : null;
   }
 
   /** Has the columns be loaded, and shows them as they come. */

@@ -100,8 +100,16 @@ export function mapOf({ snapshot, number }, { wanted, rival }, lead) {
     return { ...known, lack, role: "", detail: "", slot: -1, other: -1 };
   }
   const role = row.roles?.[slot].join(", ") ?? ""; // which old logs do not say
+  known.change = changeOf(row, slot) - (other < 0 ? 0 : changeOf(row, other));
   const detail = detailOf(row, one, slot, snapshot.facts.output === "value" ? "value" : "output");
   return { ...known, role, detail, slot, other };
+}
+
+/** What a map adds up to: from the output with everything hidden to that of the image. */
+function changeOf(row, slot) {
+  if (!row.base) return NaN; // it is still to come
+  const rival = row.against === undefined ? 0 : row.outputs[row.against];
+  return row.outputs[row.explained[slot]] - rival - row.base[slot];
 }
 
 /** What is known of a class for an image, in words: its probability, and the way to its output. */

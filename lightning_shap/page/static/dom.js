@@ -35,6 +35,16 @@ export function numeral(value, { sign = false, digits = 3 } = {}) {
   return sign && value > 0 ? `+${text}` : text;
 }
 
+/** A number to the two digits that its standard error has, and that error; with none, as it is. */
+export function withError(value, error, unit = "") {
+  if (!(error > 1e-9 * Math.abs(value) && error < Infinity)) return `${numeral(value)}${unit}`;
+  const decimals = Math.max(0, 1 - Math.floor(Math.log10(error)));
+  const [said, about] = [value, error].map((one) =>
+    (Number(one.toFixed(decimals)) + 0).toFixed(decimals),
+  );
+  return `${said.replace("-", "\u2212")}${unit} \u00b1 ${about}${unit}`;
+}
+
 /** Numbers with as many decimals each, those that the largest needs for three digits. */
 export function alike(...values) {
   const largest = Math.max(...values.map(Math.abs));

@@ -131,7 +131,7 @@ export class Controls {
     );
   }
 
-  show(view, { classes, hasErrors, isSeries, hasRuns }) {
+  show(view, { classes, hasDoubt, isSeries, hasRuns }) {
     const { fields } = this;
     offer(
       fields.columns,
@@ -167,7 +167,7 @@ export class Controls {
       ],
       view.doubt,
     );
-    fields.doubt.disabled = !hasErrors;
+    fields.doubt.disabled = !hasDoubt;
     offer(
       fields.per,
       [

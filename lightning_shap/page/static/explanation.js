@@ -72,10 +72,12 @@ const LEAST_AREA = 0.02;
 
 /** What the regions of one image add to one class, or to one rather than another. */
 class RegionValues {
-  constructor(values, errors, sizes) {
-    this.values = values;
-    this.errors = errors;
-    this.sizes = sizes;
+  /**
+   * values, sizes: of each region; errors: of the values, and triangle: how these correlate, above
+   * the diagonal row by row; halves: the values from half of the evaluations; each of these or null.
+   */
+  constructor({ values, errors, triangle, halves }, sizes) {
+    Object.assign(this, { values, errors, triangle, halves, sizes });
     this.area = sizes.reduce((sum, size) => sum + size, 0);
     this.magnitude = values.reduce((sum, value) => sum + Math.abs(value), 0);
   }
@@ -99,9 +101,19 @@ class RegionValues {
     return 0;
   }
 
-  /** Whether a region is within two standard errors of zero, as far as these are known. */
+  get hasDoubt() {
+    return Boolean(this.errors ?? this.halves);
+  }
+
+  /**
+   * Whether a region is within two standard errors of zero, or where these are unknown changes by
+   * half of its value or more with half of the evaluations.
+   */
   isDoubtful(region) {
-    return Boolean(this.errors) && Math.abs(this.values[region]) < 2 * this.errors[region];
+    if (!this.hasDoubt) return false;
+    const value = this.values[region];
+    const error = this.errors ? this.errors[region] : Math.abs(value - this.halves[region]);
+    return Math.abs(value) < 2 * error;
   }
 
   /** Those that there are, the strongest first. */
@@ -123,7 +135,9 @@ export class Explanation {
     [this.samples, this.regions, this.slots] = arrays.region_values.shape;
     this.values = arrays.region_values.data;
     this.scale = arrays.value_scale.data;
-    this.errors = arrays.region_std ? arrays.region_std.data : null;
+    this.errors = arrays.region_std?.data ?? null;
+    this.triangles = arrays.error_triangle?.data ?? null;
+    this.halves = arrays.half_values?.data ?? null;
     // Of many images, what is known of each came with its piece.
     this.rows = JSON.parse(arrays.about.data[0]).more.rows ?? null;
     this.sizes = new Map();
@@ -163,21 +177,25 @@ export class Explanation {
 
   found(sample, slot, other) {
     const one = this.slot(sample, slot);
-    if (other < 0) return new RegionValues(one.values, one.errors, this.sizesOf(sample));
+    const sizes = this.sizesOf(sample);
+    if (other < 0) return new RegionValues(one, sizes);
     const two = this.slot(sample, other);
-    const values = one.values.map((value, region) => value - two.values[region]);
-    return new RegionValues(values, null, this.sizesOf(sample));
+    const less = (name) => one[name] && one[name].map((value, at) => value - two[name][at]);
+    return new RegionValues({ values: less("values"), halves: less("halves") }, sizes);
   }
 
   slot(sample, slot) {
-    const values = new Float64Array(this.regions);
-    const errors = this.errors ? new Float64Array(this.regions) : null;
-    const scale = this.scale[sample * this.slots + slot];
-    for (let region = 0; region < this.regions; region += 1) {
-      const at = (sample * this.regions + region) * this.slots + slot;
-      values[region] = this.values[at] * scale;
-      if (errors) errors[region] = this.errors[at];
-    }
-    return { values, errors };
+    const of = (numbers, scale = 1) =>
+      numbers &&
+      Float64Array.from({ length: this.regions }, (_, region) => {
+        return numbers[(sample * this.regions + region) * this.slots + slot] * scale;
+      });
+    const pairs = (this.regions * (this.regions - 1)) / 2;
+    return {
+      values: of(this.values, this.scale[sample * this.slots + slot]),
+      errors: of(this.errors),
+      halves: of(this.halves),
+      triangle: this.triangles?.subarray(sample * pairs, (sample + 1) * pairs) ?? null,
+    };
   }
 }

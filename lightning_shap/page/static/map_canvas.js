@@ -80,13 +80,19 @@ export class MapCanvas {
     this.point(null);
   }
 
+  doubtOf(region, { errors, halves }) {
+    if (errors) return ` \u00b1 ${numeral(errors[region])}`;
+    if (!halves) return "";
+    return ` (${numeral(halves[region], { sign: true })} with half of the evaluations)`;
+  }
+
   words(region, drawn = this.drawn) {
     const { explanation, found, full, look, unit } = drawn;
-    const error = found.errors ? ` \u00b1 ${numeral(found.errors[region])}` : "";
+    const doubt = this.doubtOf(region, found);
     const size = found.sizes[region] / (explanation.width * explanation.height);
     const hidden = isHidden(found, region, full, look) ? ", hidden as weak" : "";
     return (
-      `${numeral(found.values[region], { sign: true, digits: 5 })}${error} ${unit}, ` +
+      `${numeral(found.values[region], { sign: true, digits: 5 })}${doubt} ${unit}, ` +
       `${percent(found.share(region))} of all attribution, on ${percent(size)} of the image${hidden}`
     );
   }

@@ -83,7 +83,7 @@ export function paint(canvas, drawn) {
     };
     // Tiles only ever darken the faint picture under them, which stays to be seen; at night, lighten.
     const blend = look.style === "tiles" ? (isNight ? "screen" : "multiply") : "source-over";
-    const hasDoubt = look.doubt === "hatch" && found.errors;
+    const hasDoubt = look.doubt === "hatch" && found.hasDoubt;
     const layer = layerOf(
       map,
       found,

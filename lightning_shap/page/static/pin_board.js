@@ -2,8 +2,17 @@
 
 import { PIN_COLOURS } from "./colours.js";
 import { chart, swatch } from "./curves.js";
-import { called, html, likelihood, numeral, percent } from "./dom.js";
-import { MOST_PINS, PLACES, maskOf, measure, nameOfPin, sinceWhen, wordsOf } from "./pins.js";
+import { called, html, likelihood, percent } from "./dom.js";
+import {
+  MOST_PINS,
+  PLACES,
+  maskOf,
+  standardErrorOf,
+  measure,
+  nameOfPin,
+  sinceWhen,
+  wordsOf,
+} from "./pins.js";
 import { RegionHistory } from "./region_history.js";
 
 const MOST_RUNS = 40; // that are listed
@@ -84,10 +93,10 @@ export class PinBoard {
     const { drawn, number, explanation } = { ...this.image, ...this.image.drawn };
     const parts = [swatch(at, "pin"), html("b", {}, nameOfPin(pin))];
     if (drawn) {
-      const had = measure(drawn.found, explanation.mapOf(number), maskOf(pin, explanation));
-      parts.push(
-        html("span", {}, `${numeral(had.value, { sign: true })} ${drawn.unit}: ${wordsOf(had)}`),
-      );
+      const place = [drawn.found, explanation.mapOf(number), maskOf(pin, explanation)];
+      const had = { ...measure(...place), error: standardErrorOf(...place) };
+      const { change } = this.image.map;
+      parts.push(html("span", {}, wordsOf(had, { change, unit: drawn.unit })));
     }
     parts.push(
       html(

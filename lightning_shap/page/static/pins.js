@@ -1,7 +1,7 @@
 // Places that are followed through epochs and runs: rectangles, regions, corners and the border.
 
 import { PIN_COLOURS } from "./colours.js";
-import { percent } from "./dom.js";
+import { percent, withError } from "./dom.js";
 
 const CORNERS = ["top left", "top right", "bottom left", "bottom right"];
 const CORNER_SIDE = 1 / 4; // as in the package's metrics of place
@@ -136,27 +136,47 @@ function toEven(value) {
   return value % 1 === 0.5 && rounded % 2 ? rounded - 1 : rounded;
 }
 
+/** Which part of each region a pin covers. */
+function weightsOf({ sizes }, map, mask) {
+  const inside = new Float64Array(sizes.length);
+  for (let at = 0; at < mask.length; at += 1) inside[map[at]] += mask[at];
+  return inside.map((count, region) => count && count / sizes[region]);
+}
+
 /** What a pin has of a map: its share of all attribution, its value, and its share of the area. */
 export function measure(found, map, mask) {
-  const inside = new Uint32Array(found.sizes.length);
-  let pixels = 0;
-  for (let at = 0; at < mask.length; at += 1) {
-    if (!mask[at]) continue;
-    inside[map[at]] += 1;
-    pixels += 1;
-  }
   let [magnitude, value] = [0, 0];
-  inside.forEach((count, region) => {
-    if (!count) return;
-    const part = count / found.sizes[region];
+  weightsOf(found, map, mask).forEach((part, region) => {
     value += part * found.values[region];
     magnitude += part * Math.abs(found.values[region]);
   });
+  const pixels = mask.reduce((sum, one) => sum + one, 0);
   return {
     share: found.magnitude ? magnitude / found.magnitude : 0,
     value,
     area: pixels / mask.length,
   };
+}
+
+/**
+ * The standard error of that value, null where none is known.
+ *
+ * Errors of regions correlate, and over all regions there is none, since their values are known to
+ * add up: so the weight that all regions have in a place is no part of it.
+ */
+export function standardErrorOf(found, map, mask) {
+  const { errors, triangle } = found;
+  if (!errors || !triangle) return null;
+  const weights = weightsOf(found, map, mask);
+  const mean = weights.reduce((sum, one) => sum + one, 0) / weights.length;
+  const parts = weights.map((weight, region) => (weight - mean) * errors[region]);
+  let [square, at] = [0, 0];
+  for (let one = 0; one < parts.length; one += 1) {
+    square += parts[one] ** 2;
+    for (let other = one + 1; other < parts.length; other += 1, at += 1)
+      square += 2 * parts[one] * triangle[at] * parts[other];
+  }
+  return Math.sqrt(Math.max(0, square));
 }
 
 const LEAST_LEVEL = 5; // percent; below, nothing is said to begin
@@ -180,7 +200,16 @@ export function sinceWhen(points) {
   return `from ${points[first].name} on above ${level} %`;
 }
 
-/** What a pin has of a map, in words. */
-export function wordsOf({ share, area }) {
-  return `${percent(share)} of the attribution, on ${percent(area)} of the image`;
+/**
+ * What a pin has of a map, in words: its value and its share of what the map adds up to, with their
+ * error where it is known, and its share of the attribution.
+ */
+export function wordsOf({ value, error, share, area }, { change, unit }) {
+  const ofChange = change
+    ? ` \u00b7 ${withError((100 * value) / change, (100 * error) / Math.abs(change), " %")} of the change`
+    : "";
+  return (
+    `${withError(value, error)} ${unit}${ofChange} \u00b7 ` +
+    `${percent(share)} of the attribution, on ${percent(area)} of the image`
+  );
 }

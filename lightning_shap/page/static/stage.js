@@ -199,7 +199,7 @@ export class Stage {
       verdict: () => verdictOf(lead, number),
       photograph: () => photographOf(lead, number),
       drawn: scene.drawnOf(lead, number, map, true),
-      doubt: doubtOf(lead, number, map),
+      doubt: doubtOf(lead, number, map, app.final?.facts),
       pick: (step) => app.moveTo(placeNear(lead.series, step)),
     };
     this.rows = [scene.rowOf(number, [line], true)];
@@ -236,7 +236,7 @@ export class Stage {
     const isSeries = series.length > 1;
     this.controls.show(view, {
       classes,
-      hasErrors: facts.has_errors,
+      hasDoubt: facts.has_errors || Boolean(facts.half),
       isSeries,
       hasRuns: runs.length > 1,
     });

@@ -124,6 +124,7 @@ class Destinations:
         ending: Text,
         animation: bytes | None = None,
         page: PageData | None = None,
+        page_tag: str | None = None,
     ) -> None:
         """Writes how a training ended to all places.
 
@@ -131,7 +132,8 @@ class Destinations:
             pictures: By their names under the tag.
             ending: The words.
             animation: A WebP file, for the folders of all places.
-            page: What the SHAP tab shows beside the first picture.
+            page: What the SHAP tab shows.
+            page_tag: Under which it does.
 
         Raises:
             Exception: The first error of a place, with ``on_error="raise"`` alone.
@@ -141,7 +143,7 @@ class Destinations:
             Entry(tag=tag, picture=picture, step=moment.step, epoch=moment.epoch, name=name)
             for name, picture in pictures.items()
         ]
-        entries[0] = replace(entries[0], text=ending, page=page)  # once
+        entries[0] = replace(entries[0], text=ending, page=page, page_tag=page_tag)  # once
 
         def write_all(place: _Place) -> str | None:
             lacks = [place.write(entry) for entry in entries]
@@ -202,7 +204,11 @@ class Destinations:
             folder, name = self._find_home()
             numbers = {**own, **entry.numbers}
             self._report.add(
-                folder=folder, name=name, tag=entry.page_tag, page=entry.page, numbers=numbers
+                folder=folder,
+                name=name,
+                tag=entry.page_tag or entry.tag,
+                page=entry.page,
+                numbers=numbers,
             )
 
     def _find_home(self) -> tuple[str, str]:

@@ -78,6 +78,7 @@ class Entry:
         title: What the picture is of, for loggers that have captions.
         numbers: What is known of an explanation, by the names to log it under.
         page: What TensorBoard's SHAP tab shows of it.
+        page_tag: Under which it does, the tag unless another is given.
         text: What was asked for, or how the training ended.
         card: The picture for places that show it small, None for the picture itself.
         is_single: There are no others under this tag, as of the final model.
@@ -91,6 +92,7 @@ class Entry:
     title: str | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)
     page: PageData | None = None
+    page_tag: str | None = None
     text: Text | None = None
     card: np.ndarray | None = None
     is_single: bool = False
@@ -104,11 +106,6 @@ class Entry:
     def key(self) -> str:
         """Returns the name that the picture is logged under."""
         return f"{self.tag}/{self.name}"
-
-    @property
-    def page_tag(self) -> str:
-        """Returns what the page has it under: what is of other images has a tag of its own."""
-        return self.tag if self.name == PICTURE else f"{self.tag}_{self.name}"
 
     @property
     def row(self) -> Mapping[str, float]:
@@ -198,7 +195,9 @@ def _log_to_tensorboard(logger: Any, entry: Entry) -> None:
     if entry.text is not None:
         experiment.add_text(entry.text.key, entry.text.table, entry.step)
     if entry.page is not None:
-        add_explanation(experiment, entry.page_tag, entry.page, entry.step, entry.numbers)
+        add_explanation(
+            experiment, entry.page_tag or entry.tag, entry.page, entry.step, entry.numbers
+        )
     experiment.flush()
     if entry.page is not None:  # only now is it sure that they are in the file
         samples_written.setdefault(experiment, set()).add(entry.page.key)

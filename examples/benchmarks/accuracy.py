@@ -3,6 +3,7 @@
     python examples/benchmarks/accuracy.py --quick   # about three minutes
     python examples/benchmarks/accuracy.py           # every network and budget; 25 on two cores
     python examples/benchmarks/accuracy.py --tables games   # of pretrained.py, nothing trained
+    python examples/benchmarks/accuracy.py --tables games --newest newest.npz   # and of newest.py
 
 Prints, for every game and budget, each estimator's squared error relative to the squared norm of
 the exact values, averaged over seeds; ours as a ratio to the best peer; and how often our 95 %
@@ -43,9 +44,10 @@ class Row:
     in_boxes: list[float] = field(default_factory=list)
 
     def add(self, name: str, values: np.ndarray) -> None:
-        """Counts one estimate."""
-        off = ((values - self.game.truth) ** 2).sum() / (self.game.truth**2).sum()
-        self.errors.setdefault(name, []).append(float(off))
+        """Counts one estimate; the truth's own error, where it has one, is taken off."""
+        own = 0.0 if self.game.truth_std is None else (self.game.truth_std**2).sum()
+        off = ((values - self.game.truth) ** 2).sum() - own
+        self.errors.setdefault(name, []).append(float(off / (self.game.truth**2).sum()))
 
     @property
     def means(self) -> dict[str, float]:
@@ -58,16 +60,24 @@ class Row:
         peers = {name: error for name, error in self.means.items() if name != "ours"}
         return min(peers.items(), key=lambda item: item[1])
 
-    def ratio_to(self, peers: Iterable[str]) -> float | None:
-        """Our error to that of the best of the peers; errors that are rounding count as equal."""
-        theirs = [self.means[name] for name in peers if name in self.means]
+    def ratio_to(self, peers: Iterable[str] | None = None) -> float | None:
+        """Our error to that of the best of some peers or all; what is rounding counts as equal."""
+        named = set(self.means) - {"ours"} if peers is None else peers
+        theirs = [self.means[name] for name in named if name in self.means]
         if not theirs:
             return None
         return max(self.means["ours"], NOTHING) / max(min(theirs), NOTHING)
 
 
-def measure(game: Game, budget: int, seeds: int, slow_seeds: int, names: Iterable[str]) -> Row:
-    """All estimators on one game at one budget."""
+def measure(
+    game: Game,
+    budget: int,
+    seeds: int,
+    slow_seeds: int,
+    names: Iterable[str],
+    newest: dict[str, np.ndarray],
+) -> Row:
+    """All estimators on one game at one budget; the newest's values are known, by their names."""
     row = Row(game, budget)
     for seed in range(seeds):
         found = ours(game, budget, seed)
@@ -85,6 +95,9 @@ def measure(game: Game, budget: int, seeds: int, slow_seeds: int, names: Iterabl
             peer = attempt(PEERS[name], game, budget, seed)
             if peer is not None:
                 row.add(name, peer)
+        here = f"{game.name}/{budget}/{seed}/"
+        for key in (key for key in newest if key.startswith(here)):
+            row.add(key.removeprefix(here), newest[key])
     return row
 
 
@@ -116,7 +129,7 @@ def sum_boxes(game: Game, found: ShapleyEstimate) -> tuple[np.ndarray, np.ndarra
 def report(row: Row, *, everyone: bool) -> None:
     """One line, and one more for every peer if they are wanted."""
     name, error = row.best
-    ratio, covered, boxes = row.ratio_to(PEERS), np.mean(row.inside), np.mean(row.in_boxes)
+    ratio, covered, boxes = row.ratio_to(), np.mean(row.inside), np.mean(row.in_boxes)
     print(
         f"{row.game.name:42s} {row.budget:5d}  ours {row.means['ours']:9.2e}  "
         f"best {error:9.2e} {name:18s} ratio {ratio:6.3f}  covered {covered:.2f} "
@@ -143,7 +156,7 @@ def summary(rows: list[Row]) -> None:
             ]
             if not chosen:
                 continue
-            ratios = [ratio for row in chosen if (ratio := row.ratio_to(PEERS)) is not None]
+            ratios = [ratio for row in chosen if (ratio := row.ratio_to()) is not None]
             kernel = [ratio for row in chosen if (ratio := row.ratio_to(KERNEL_SHAP)) is not None]
             print(
                 f"| {'real' if real else 'synthetic'} {grid[0]} x {grid[1]} | {budget} "
@@ -172,13 +185,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2, help="of each network")
     parser.add_argument("--networks", type=int, default=5, help="how many of them")
     parser.add_argument("--train_seconds", type=float, default=40)
-    parser.add_argument("--grid", type=int, default=4, help="patches a side with exact values")
+    parser.add_argument("--grid", type=int, default=4, help="a side, exact; 0: the finer only")
     parser.add_argument("--fine_grid", type=int, default=8, help="with long-run values; 0: none")
     parser.add_argument(
         "--fine_orders", type=int, default=1500, help="random orders of the long run"
     )
     parser.add_argument("--fine_seeds", type=int, default=3, help="on the finer grid")
-    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--newest", type=Path, help="estimates of newest.py")
     parser.add_argument("--tables", type=Path, help="a folder of tables, instead of all games here")
     parser.add_argument("--everyone", action="store_true", help="print every peer's error")
     options = parser.parse_args()
@@ -188,11 +202,12 @@ def main() -> None:
         options.fine_orders, options.fine_seeds = 150, 1
 
     grid, fine = (options.grid,) * 2, (options.fine_grid,) * 2
+    newest = dict(np.load(options.newest)) if options.newest else {}
     rows: list[Row] = []
 
     def compare(game: Game, budgets: Iterable[int], seeds: int) -> None:
         for budget in budgets:
-            row = measure(game, budget, seeds, options.slow_seeds, options.peers)
+            row = measure(game, budget, seeds, options.slow_seeds, options.peers, newest)
             report(row, everyone=options.everyone)
             rows.append(row)
 
@@ -201,21 +216,22 @@ def main() -> None:
             compare(game, options.budgets, options.seeds)
         summary(rows)
         return
-    for game in synthetic_games(grid):
+    for game in synthetic_games(grid) if options.grid else ():
         compare(game, options.budgets, options.seeds)
     chosen = islice(networks(options.train_seconds), options.networks)
     for number, (name, network, images) in enumerate(chosen):
-        for index in range(options.images):
+        for index in range(options.images if options.grid else 0):
             title = f"{name}, image {index}"
             compare(exact_game(title, network, images[index], grid), options.budgets, options.seeds)
-        if options.fine_grid and number == 0:
+        if options.fine_grid and (number == 0 or not options.grid):
             game = long_run_game(
                 f"{name}, {fine[0]} x {fine[1]}", network, images[0], fine, options.fine_orders
             )
             own = (game.truth_std**2).sum() / (game.truth**2).sum()
             print(f"{game.name}: the truth's own relative squared error is {own:.1e}")
-            fine_budgets = [budget for budget in options.budgets if budget >= 8 * game.players]
-            compare(game, fine_budgets, options.fine_seeds)
+            least = 8 * game.players if options.grid else 0
+            budgets = [budget for budget in options.budgets if budget >= least]
+            compare(game, budgets, options.fine_seeds)
     summary(rows)
 
 

@@ -1,6 +1,7 @@
 """Games of small networks, trained for a minute or not at all: what estimators are not made with.
 
     python examples/benchmarks/small_games.py games
+    python examples/benchmarks/small_games.py games --drawn 101 102 103   # any number of others
     python examples/benchmarks/accuracy.py --tables games --seeds 8 --budgets 16 32 64
 
 Writes a table for each into a folder, float32 (2^n,): an output of the network, mostly its highest,
@@ -11,6 +12,7 @@ makes some.
 
 import argparse
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,21 @@ def games() -> Iterator[tuple[str, Callable[[], Play]]]:
     yield from made.items()
 
 
+def draw(seed: int) -> Play:
+    """Draws a small network of any kind, trained for a while or not at all, and an image."""
+    rng = np.random.default_rng(seed)
+    images, labels = photographs(SIDE, 1200, seed=seed) if rng.random() < 0.6 else digits(SIDE)
+    channels, classes, weights = images.shape[1], int(labels.max()) + 1, int(rng.integers(1000))
+    kinds = [perceptron, convolutions]
+    kinds += [partial(timms, f"test_{name}") for name in ("convnext", "efficientnet", "resnet")]
+    model = kinds[rng.integers(len(kinds))](channels, classes, weights)
+    steps = int(rng.choice([0, 60, 200]))
+    model = fit(model, images, labels, steps) if steps else model.eval()
+    grid = [(3, 3), (3, 4), (4, 3), (5, 2), (2, 7), (4, 4)][rng.integers(6)]
+    image, masker = images[rng.integers(len(images))], ["blur", "mean", -1.0][rng.integers(3)]
+    return model, image, grid, masker, int(rng.random() < 0.2)
+
+
 def table(play: Play) -> np.ndarray:
     """The output for every coalition, float32 (2^n,)."""
     model, image, grid, masker, rank = play
@@ -113,10 +130,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="games whose names hold this text")
+    parser.add_argument("--drawn", type=int, nargs="+", help="seeds: other games, drawn by them")
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.folder.mkdir(exist_ok=True)
-    for name, make in games():
+    drawn = [(f"drawn{seed}", partial(draw, seed)) for seed in args.drawn or ()]
+    for name, make in drawn or games():
         if args.only in name:
             play = make()
             rows, columns = play[2]

@@ -15,6 +15,7 @@ Source: Efron, "Microarrays, empirical Bayes and the two-groups model" (Statisti
 """
 
 import numpy as np
+from scipy.special import expit, logit
 
 RESOLUTION = 0.6  # of a standard error, how far values of nothing are from zero
 EXPECTED = 14  # players that matter, counted before any is seen
@@ -33,14 +34,14 @@ def take_back_noise(values: np.ndarray, std: np.ndarray) -> np.ndarray:
     size = np.where(size > 0, size, 1.0)
     square = (values / size) ** 2
     noise = (RESOLUTION * std / size) ** 2 + TINY
+    certain = square / noise
     share, spread = np.full(len(size), 0.5), square.mean(0)
     for _ in range(ROUNDS):
         wide = noise + spread
-        odds = np.log(share / (1 - share)) + np.log(wide / noise) / 2
-        odds -= square * (1 / noise - 1 / wide) / 2
-        matters = 1 / (1 + np.exp(np.clip(odds, -50, 50)))
+        odds = np.log(wide / noise) - certain + square / wide
+        matters = expit(odds / -2 - logit(share))
         counted = matters.sum(0)
-        share = np.clip(1 - (counted + EXPECTED) / (len(values) + EXPECTED), TINY, 1 - TINY)
+        share = np.maximum(1 - (counted + EXPECTED) / (len(values) + EXPECTED), TINY)
         spread = np.maximum((matters * (square - noise)).sum(0) / (counted + TINY), TINY)
     kept = matters * values
     variance = matters * noise

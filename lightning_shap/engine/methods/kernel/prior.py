@@ -105,16 +105,16 @@ class PatchKernel:
         relevance = np.exp(theta[len(PRIOR) :])
         root = np.sqrt(relevance)
         both = root[:, None] * root
-        smoothed, by_main_length = smooth(self.distances, main_length)
+        smoothed, slopes = smooth(self.distances, np.array([main_length, odd_length]))
         own_part = np.exp(own) / self.players * relevance
-        main = smoothed * (both / self.players)
+        shares = both / self.players
+        main = smoothed[0] * shares
         np.einsum("ii->i", main)[:] += own_part
         c = np.exp(degree)
-        smoothed, slope = smooth(self.distances, odd_length)
-        b = smoothed * both
+        b = smoothed[1] * both
         total = b.sum()  # B is scaled to a sum of one
         b *= c / total
-        slope = slope * both
+        slope = slopes[1] * both
         return Terms(
             main=main,
             sizes=Sizes(self.players, varying, size_length),
@@ -123,7 +123,7 @@ class PatchKernel:
             degree=c,
             noise=np.exp(noise),
             even_scale=np.exp(even) / (np.cosh(c) - 1),
-            by_main_length=by_main_length * (both / self.players),
+            by_main_length=slopes[0] * shares,
             by_odd_length=slope * (c / total) - b * (slope.sum() / total),
             own=own_part,
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 from scipy.optimize import OptimizeResult, minimize
+from scipy.special import stdtrit
 
 from lightning_shap.engine.methods.kernel.prior import (
     LENGTHS,
@@ -87,8 +88,12 @@ class ShapleyProcess:
     def shapley_values(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns posterior mean and standard deviation of the Shapley values, and a correlation.
 
-        They are those of the most probable hyper-parameters; deviation and correlation count as
-        well how far other probable ones move the mean.
+        They are those of the most probable hyper-parameters. The deviation is such that 1.96 of it
+        are a 95 % interval. So it counts what was fitted to the same values as well: how far other
+        probable hyper-parameters move the mean; by Student's t, the scale of an output; and by
+        1 + d / m, that d fitted hyper-parameters make m errors look small (Akaike, "Fitting
+        autoregressive models for prediction", Annals of the Institute of Statistical Mathematics
+        21, 1969).
 
         Returns:
             (n, K) twice; then (n, n), of the values' errors, as a mean over the outputs.
@@ -105,10 +110,10 @@ class ShapleyProcess:
         joint = covariance * ((weights * scale) @ weights.T) + sides @ sides.T
         certain = np.sqrt(np.maximum(joint.diagonal(), 1e-12))
         correlation = joint / np.outer(certain, certain)
-        # The errors left out were made by relevances fitted with them, one for each player, and a
-        # design is worst where the game is least like the prior that chose it.
-        variance *= (1 + self.kernel.players / (len(self.s) * len(self.parts))) ** 2
-        return mean, np.sqrt(variance), correlation
+        count = len(self.s)
+        wider = stdtrit(count * len(self.parts), 0.975) / stdtrit(np.inf, 0.975)
+        wider *= np.sqrt(1 + len(best) / count)
+        return mean, wider * np.sqrt(variance), correlation
 
     def _solve(self, terms: Terms, part: Part) -> tuple[np.ndarray, np.ndarray]:
         """Returns the covariance's Cholesky factor and the weights (m, K) of what is known."""
@@ -129,24 +134,20 @@ class ShapleyProcess:
         return self._relate_values(terms)[0] @ self._solve(terms, self.parts[0])[1]
 
     def _find_posterior(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns mean (n, K), covariance (n, n) and its scale (K,) given the hyper-parameters.
-
-        The scale of an output is what makes the errors of coalitions left out in turn as large as
-        they are.
-        """
+        """Returns mean (n, K), covariance (n, n) and its scale (K,) given the hyper-parameters."""
         terms = self.kernel.terms(theta)
         cross, noise = self._relate_values(terms)
         factors, weights = zip(*(self._solve(terms, part) for part in self.parts), strict=True)
-        left_out = np.zeros(weights[0].shape[1])
-        for factor, weight in zip(factors, weights, strict=True):
-            inverse = lapack.dpotri(factor, lower=1)[0]
-            left_out += (weight**2 / inverse.diagonal()[:, None]).mean(0) / len(factors)
+        squares = [
+            (part.g * weight).sum(0) for part, weight in zip(self.parts, weights, strict=True)
+        ]
         solved = lapack.dpotrs(factors[0], cross.T, lower=1)[0]
         n = self.kernel.players
         alone = terms.noise * shapley_variance_of_noise(n) / (n - 1)
         covariance = self._average_covariance(terms, solved) - noise @ solved
         covariance += alone * (n * np.eye(n) - 1)  # what noise gives to some, others lose
-        return cross @ weights[0], (covariance + covariance.T) / 2, left_out
+        scale = sum(squares) / (len(self.s) * len(squares))
+        return cross @ weights[0], (covariance + covariance.T) / 2, scale
 
     def _find_settings(self) -> list[np.ndarray]:
         """Returns the likeliest hyper-parameters, and others around them."""

@@ -1,5 +1,7 @@
 """The likeness of main effects in coalitions of two sizes."""
 
+from functools import lru_cache
+
 import numpy as np
 
 
@@ -24,10 +26,8 @@ class Sizes:
     """
 
     def __init__(self, players: int, log_varying: float, log_length: float) -> None:
-        place = np.linspace(-1, 1, players + 1)
-        apart = np.stack([place[:, None] - place, place[:, None] + place]) ** 2
-        apart /= np.exp(2 * log_length)
-        alike = np.exp(-apart / 2)
+        apart = _square_distances(players) * np.exp(-2 * log_length)
+        alike = np.exp(apart / -2)
         part = 1 / (1 + np.exp(-log_varying))
         mean = alike.mean(0)
         self.weights: np.ndarray = 1 - part + part * mean
@@ -48,3 +48,12 @@ class Sizes:
         own = (w[1:] + w[:-1]).mean(0)
         others = (w[0] + w[-1] - own) / max(1, len(w) - 2)
         return own, others
+
+
+@lru_cache(maxsize=16)
+def _square_distances(players: int) -> np.ndarray:
+    """Returns the squares of q - q' and of q + q' - 1, in halves, (2, n + 1, n + 1)."""
+    place = np.linspace(-1, 1, players + 1)
+    apart: np.ndarray = np.stack([place[:, None] - place, place[:, None] + place]) ** 2
+    apart.setflags(write=False)
+    return apart

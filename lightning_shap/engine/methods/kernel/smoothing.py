@@ -38,20 +38,23 @@ def find_places(layout: Layout) -> Places:
     return Places(centres, np.full(players, 1 / players))
 
 
-def smooth(distances: np.ndarray, log_length: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a Gaussian of the distance between players, (n, n), and its slope by the log length.
+def smooth(distances: np.ndarray, log_lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns Gaussians of the distance between players, (L, n, n), and slopes by the log lengths.
 
-    Divided by the roots of its row sums, so that a border does not weigh less than the middle.
+    Divided by the roots of their row sums, so that a border does not weigh less than the middle.
 
     Args:
         distances: Squares of distances (n, n), see :class:`Places`.
-        log_length: Logarithm of the Gaussian's length in quarters of the image's side.
+        log_lengths: (L,), logarithms of the lengths in quarters of the image's side.
     """
-    decay = distances * (16 * np.exp(-2 * log_length))
-    kernel = np.exp(-decay / 2)
+    decay = distances * (16 * np.exp(-2 * log_lengths))[:, None, None]
+    kernel = np.exp(decay / -2)
     slope = kernel * decay
-    rows = kernel.sum(1)
+    rows = kernel.sum(2)
     roots = 1 / np.sqrt(rows)
-    even = kernel * roots[:, None] * roots
-    change = slope.sum(1) / rows
-    return even, slope * roots[:, None] * roots - even * (change[:, None] + change) / 2
+    both = roots[:, :, None] * roots[:, None]
+    kernel *= both
+    change = slope.sum(2) / rows / 2
+    slope *= both
+    slope -= kernel * (change[:, :, None] + change[:, None])
+    return kernel, slope

@@ -6,8 +6,9 @@
     python examples/benchmarks/accuracy.py --tables games --newest newest.npz   # and of newest.py
 
 Prints, for every game and budget, each estimator's squared error relative to the squared norm of
-the exact values, averaged over seeds; ours as a ratio to the best peer; and how often our 95 %
-intervals hold the exact value, of a patch and of a box of several. Needs the `benchmarks` extra.
+the exact values, averaged over seeds; ours as a ratio to the best peer; how often our 95 %
+intervals hold the exact value, of a patch and of a box of several; and how wide they are beside
+those that as large errors would need. Needs the `benchmarks` extra.
 """
 
 import argparse
@@ -42,6 +43,8 @@ class Row:
     errors: dict[str, list[float]] = field(default_factory=dict)
     inside: list[float] = field(default_factory=list)
     in_boxes: list[float] = field(default_factory=list)
+    variances: list[float] = field(default_factory=list)
+    squares: list[float] = field(default_factory=list)
 
     def add(self, name: str, values: np.ndarray) -> None:
         """Counts one estimate; the truth's own error, where it has one, is taken off."""
@@ -53,6 +56,11 @@ class Row:
     def means(self) -> dict[str, float]:
         """Mean error of every estimator that worked for all seeds it was given."""
         return {name: float(np.mean(errors)) for name, errors in self.errors.items()}
+
+    @property
+    def width(self) -> float:
+        """Our standard errors to our errors, of both the root mean squares."""
+        return float(np.sqrt(np.mean(self.variances) / max(np.mean(self.squares), 1e-30)))
 
     @property
     def best(self) -> tuple[str, float]:
@@ -87,6 +95,8 @@ def measure(
             std = np.hypot(std, game.truth_std)
         slack = 1e-9 * np.abs(game.truth).max()
         row.inside += list(np.abs(values - game.truth) <= WIDTH * std + slack)
+        row.variances += list(std**2)
+        row.squares += list((values - game.truth) ** 2)
         off, error = sum_boxes(game, found)
         row.in_boxes += list(np.abs(off) <= WIDTH * error + slack)
         for name in names:
@@ -133,7 +143,7 @@ def report(row: Row, *, everyone: bool) -> None:
     print(
         f"{row.game.name:42s} {row.budget:5d}  ours {row.means['ours']:9.2e}  "
         f"best {error:9.2e} {name:18s} ratio {ratio:6.3f}  covered {covered:.2f} "
-        f"boxes {boxes:.2f}",
+        f"boxes {boxes:.2f} width {row.width:.2f}",
         flush=True,
     )
     if everyone:
@@ -145,9 +155,10 @@ def summary(rows: list[Row]) -> None:
     """Geometric means over the games of each kind, budget by budget."""
     print(
         "\n| games | evaluations | ours / best peer | worst game "
-        "| ours / best KernelSHAP | worst game | covered | boxes | worst game |"
+        "| ours / best KernelSHAP | worst game | covered | worst game | boxes | worst game "
+        "| width |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     kinds = sorted({(row.game.real, row.game.grid) for row in rows}, reverse=True)
     for real, grid in kinds:
         for budget in sorted({row.budget for row in rows}):
@@ -163,8 +174,10 @@ def summary(rows: list[Row]) -> None:
                 f"| {_mean(ratios):.3f} | {max(ratios):.3f} "
                 f"| {_mean(kernel):.3f} | {max(kernel, default=np.nan):.3f} "
                 f"| {np.mean([inside for row in chosen for inside in row.inside]):.3f} "
+                f"| {min(np.mean(row.inside) for row in chosen):.3f} "
                 f"| {np.mean([inside for row in chosen for inside in row.in_boxes]):.3f} "
-                f"| {min(np.mean(row.in_boxes) for row in chosen):.3f} |"
+                f"| {min(np.mean(row.in_boxes) for row in chosen):.3f} "
+                f"| {_mean([row.width for row in chosen]):.2f} |"
             )
 
 

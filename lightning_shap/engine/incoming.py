@@ -132,7 +132,7 @@ def all_finite(pixels: torch.Tensor) -> bool:
 
     It looks at their extremes: torch's own ``isfinite`` makes two arrays of their size.
     """
-    return all(bool(extreme.isfinite()) for extreme in torch.aminmax(pixels.detach()))
+    return bool(torch.stack(torch.aminmax(pixels.detach())).isfinite().all())
 
 
 def check_model(model: Any) -> None:

@@ -60,7 +60,8 @@ def paint_backgrounds(
             "that absent regions show",
         )
     # By places in the pool, so that it does not matter which of them are explained together.
-    own = [int((pool == image).flatten(1).all(1).int().argmax()) for image in images]
+    found = [(pool == image).flatten(1).all(1).int().argmax() for image in images]
+    own = torch.stack(found).tolist()
     others = 1 + np.random.default_rng(seed).permutation(len(pool) - 1)
     shifts = others[: max(1, min(DRAWS, rows // ROWS_PER_DRAW))].tolist()
     return [pool[[(place + shift) % len(pool) for place in own]] for shift in shifts]

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections import OrderedDict
 from copy import deepcopy
 
 import numpy as np
@@ -97,6 +98,41 @@ def test_a_function_is_called_as_it_is(model):
     explanation = explain(lambda images: model.eval()(images).detach(), IMAGES, max_evals=8)
     assert explanation.record.isolation == "none"
     assert {owner for owner, _ in CALLS} == {id(model)}
+
+
+def test_empty_dictionaries_of_a_copy_are_its_own_and_shared_where_they_were(model):
+    model.one = model.other = OrderedDict()
+    model.third, model.filled = OrderedDict(), OrderedDict(a=1)
+    model.marked = OrderedDict()
+    model.marked.mark = [5]
+
+    def work(twin):
+        assert twin.one is twin.other
+        assert len({*map(id, (model.one, model.third, twin.one, twin.third))}) == 4
+        assert twin.filled == {"a": 1}
+        assert twin.marked.mark == [5]
+        assert twin.marked.mark is not model.marked.mark
+        twin.one["b"] = 2
+        twin.register_forward_hook(print)
+        return twin.other
+
+    assert isolated(model, work) == {"b": 2}
+    assert not model.one
+    assert not model._forward_hooks
+
+
+def test_a_compiled_module_runs_as_it_is_written_and_a_function_that_calls_it_compiled(model):
+    graphs = []
+
+    def count(graph, inputs):
+        return lambda *given: graphs.append(1) or graph.forward(*given)
+
+    compiled = torch.compile(model.eval(), backend=count)
+    values = explain(compiled, IMAGES, max_evals=10).values
+    assert not graphs
+    found = explain(lambda images: compiled(images), IMAGES, max_evals=10)
+    assert graphs
+    np.testing.assert_allclose(found.values, values, rtol=0, atol=1e-6 * np.abs(values).max())
 
 
 def test_what_is_isolated_is_not_isolated_again(model):

@@ -38,6 +38,7 @@ MODULES = (
     "doubt.js",
     "matrix.js",
     "class_summary.js",
+    "mistakes.js",
     "atlas.js",
     "keys.js",
     "settings.js",

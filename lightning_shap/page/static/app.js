@@ -61,9 +61,13 @@ export class App {
   }
 
   moveTo(place) {
+    return this.change({ step: this.stepAt(place) });
+  }
+
+  /** How a view says a place of the series: the latest stays with the training as it goes on. */
+  stepAt(place) {
     const { series } = this.lead;
-    const isLatest = place === series.length - 1; // stays with the training as it goes on
-    return this.change({ step: isLatest ? null : series[place].step });
+    return place === series.length - 1 ? null : series[place].step;
   }
 
   /** A column is chosen: an epoch, or a run. */
@@ -77,27 +81,15 @@ export class App {
   /** A cell is opened: its image, in the epoch or run of its column. */
   open({ number, line, column }) {
     const change = { open: number };
-    if (column.run && column.run !== this.lead.run) {
-      const there = this.scene.partner(column.snapshot, number);
-      return this.change({
-        open: there,
-        run: column.run,
-        tag: column.tag,
-        step: null,
-        shown: "usual",
-      });
+    const { run, tag, snapshot } = column;
+    if (run && run !== this.lead.run) {
+      const open = this.scene.partner(snapshot, number);
+      return this.change({ open, run, tag, step: null, shown: "usual" });
     }
-    if (column.place !== undefined) {
-      const isLatest = column.place === this.lead.series.length - 1;
-      change.step = isLatest ? null : this.lead.series[column.place].step;
-    }
+    if (column.place !== undefined) change.step = this.stepAt(column.place);
     const isOne = line.rival === undefined && ["each", "usual"].includes(this.view.shown);
-    const [usual] = linesOf(
-      this.lead,
-      number,
-      { ...this.view, columns: "", shown: "usual" },
-      this.lead,
-    );
+    const asUsual = { ...this.view, columns: "", shown: "usual" };
+    const [usual] = linesOf(this.lead, number, asUsual, this.lead);
     if (isOne && line.wanted !== usual?.wanted) change.shown = String(line.wanted);
     return this.change(change);
   }

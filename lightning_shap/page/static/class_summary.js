@@ -4,6 +4,11 @@
 import { called, html, sentence, svg } from "./dom.js";
 import { countPairs, matrixOf } from "./matrix.js";
 
+/** How many parts of a summary are suspicious, undefined without one. */
+export function suspicionsOf(summary) {
+  return summary?.facts.classes.parts.filter(({ state }) => state === "suspicious").length;
+}
+
 /**
  * The panel of a summary: its matrix, its words, and a card for each part.
  *

@@ -23,19 +23,19 @@ export function doubtOf(snapshot, number, { slot }, final) {
       const { steady, alike } = row.half;
       words.push(
         `With half of them (${snapshot.facts.half}) ${steady[slot]} of ${row.regions} regions change ` +
-          `by less than half; the maps are alike to ${numeral(alike[slot])} of 1.`,
+          `by less than half; the maps are alike to ${cutOff(alike[slot])} of 1.`,
       );
     }
     const ofFinal = (final?.rows ?? []).map((one) => one.half?.alike[0]).filter(Number.isFinite);
     if (!row.half && ofFinal.length) {
-      const least = numeral(Math.min(...ofFinal));
-      words.push(`Of the final model half of them leave maps alike to ${least} of 1 or more.`);
+      const least = cutOff(Math.min(...ofFinal));
+      words.push(`For the final model half of them give maps alike to ${least} of 1 or more.`);
     }
     const alike = Object.entries(snapshot.facts.numbers ?? {}).find(([name]) =>
       name.endsWith(PREVIOUS),
     );
     if (alike && Number.isFinite(alike[1])) {
-      words.push(`The maps are alike to those of the epoch before to ${numeral(alike[1])} of 1.`);
+      words.push(`The maps are alike to those of the epoch before to ${cutOff(alike[1])} of 1.`);
     }
   }
   if (!Number.isFinite(clear) && row.regions < COARSE) words.push("Too coarse to say where.");
@@ -43,4 +43,9 @@ export function doubtOf(snapshot, number, { slot }, final) {
   const gap = row.gap[slot] / (change || 1);
   if (gap > 0.05) words.push(`${percent(gap)} of the change is missing.`);
   return words.join(" ");
+}
+
+/** A similarity, cut off: what is said to be so much must be that, and 1 is the same. */
+function cutOff(similarity) {
+  return numeral(Math.trunc(100 * similarity + 1e-9) / 100);
 }

@@ -6,6 +6,34 @@ import { STYLES } from "./paint.js";
 
 const FEW = 12; // choices; of more classes one is found by typing
 
+const OPTIONS = {
+  columns: [
+    ["epochs", "epochs"],
+    ["runs", "runs"],
+    ["classes", "classes"],
+  ],
+  style: STYLES,
+  filter: [
+    ["all", "all"],
+    ["mistakes", "mistakes"],
+    ["changed", "changed prediction"],
+  ],
+  doubt: [
+    ["hatch", "hatched"],
+    ["hide", "hidden"],
+    ["show", "as if sure"],
+  ],
+  per: [
+    ["area", "per area"],
+    ["region", "per region"],
+  ],
+  scale: [
+    ["all", "all images"],
+    ["each", "each image"],
+    ["class", "each class"],
+  ],
+};
+
 function labelled(text, control) {
   return html("label", {}, html("span", {}, text), control);
 }
@@ -69,9 +97,7 @@ export class Controls {
         step: 1,
         oninput: (e) => change({ [name]: Number(e.target.value) }),
       });
-    const fields = Object.fromEntries(
-      ["columns", "style", "filter", "doubt", "per", "scale"].map((name) => [name, select(name)]),
-    );
+    const fields = Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, select(name)]));
     Object.assign(fields, { strength: range("strength", 5), cut: range("cut", 0) });
     fields.every = html("input", {
       type: "number",
@@ -133,58 +159,17 @@ export class Controls {
 
   show(view, { classes, hasDoubt, isSeries, hasRuns }) {
     const { fields } = this;
-    offer(
-      fields.columns,
-      [
-        ["epochs", "epochs"],
-        ["runs", "runs"],
-        ["classes", "classes"],
-      ].filter(([name]) => name !== "runs" || hasRuns),
-      view.columns,
-    );
+    for (const [name, options] of Object.entries(OPTIONS)) {
+      const there = options.filter(([value]) => value !== "runs" || hasRuns);
+      offer(fields[name], there, view[name]);
+    }
     this.every.hidden = view.columns !== "epochs" || !isSeries;
     this.find.hidden = view.columns !== "runs";
     this.shown.show(classes, view.shown);
     this.against.show(classes, view.against);
     this.against.element.hidden = [USUAL, "each", TAKEN].includes(view.shown);
     this.only.show(classes, view.only);
-    offer(fields.style, STYLES, view.style);
-    offer(
-      fields.filter,
-      [
-        ["all", "all"],
-        ["mistakes", "mistakes"],
-        ["changed", "changed prediction"],
-      ],
-      view.filter,
-    );
-    offer(
-      fields.doubt,
-      [
-        ["hatch", "hatched"],
-        ["hide", "hidden"],
-        ["show", "as if sure"],
-      ],
-      view.doubt,
-    );
     fields.doubt.disabled = !hasDoubt;
-    offer(
-      fields.per,
-      [
-        ["area", "per area"],
-        ["region", "per region"],
-      ],
-      view.per,
-    );
-    offer(
-      fields.scale,
-      [
-        ["all", "all images"],
-        ["each", "each image"],
-        ["class", "each class"],
-      ],
-      view.scale,
-    );
     for (const name of ["every", "find", "strength", "cut"]) {
       if (document.activeElement !== fields[name]) fields[name].value = view[name];
     }

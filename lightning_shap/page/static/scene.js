@@ -239,7 +239,8 @@ export function verdictOf(snapshot, number) {
     parts.push(html("span", { class: right ? "right" : "wrong" }, words));
   }
   const names = [...truth, ...predicted].map((one) => snapshot.nameOf(one));
-  if (verdict) parts.push(html("span", { class: "words" }, ...sentence(verdict, names)));
+  if (verdict)
+    parts.push(html("span", { class: "words", title: verdict }, ...sentence(verdict, names)));
   if (note) parts.push(html("span", { class: "note", title: note }, note));
   if (verdict !== undefined) return parts;
   if (truth.length) parts.push(html("span", {}, `true: ${snapshot.namesOf(truth)}`));

@@ -7,8 +7,8 @@ import { html } from "./dom.js";
 import { Controls } from "./drawer.js";
 import { saveView } from "./export.js";
 import { Keys } from "./keys.js";
-import { summaryPanel } from "./class_summary.js";
-import { countPairs, matrixOf } from "./matrix.js";
+import { suspicionsOf } from "./class_summary.js";
+import { mistakesOf } from "./mistakes.js";
 import { Opened } from "./opened.js";
 import { pinsOf } from "./pins.js";
 import { chooseImages } from "./rows.js";
@@ -23,7 +23,6 @@ import { encoded } from "./view_state.js";
 const ENDING = "/explanation";
 const MARGIN = 32; // of the strip, left and right
 const HEADS = 40; // above it
-const SHOWING_ALL = { filter: "all", pair: "", shown: "usual", chosen: "" };
 
 export class Stage {
   /** app: what is asked for, and told what somebody does. */
@@ -225,8 +224,7 @@ export class Stage {
       place,
       panel: view.panel,
       mistakes,
-      suspicions: app.summary?.facts.classes.parts.filter((one) => one.state === "suspicious")
-        .length,
+      suspicions: suspicionsOf(app.summary),
       hasAtlas: Boolean(facts.places),
     });
     const numbers = facts.rows.flatMap((row) => [...row.explained, ...row.true]);
@@ -242,7 +240,8 @@ export class Stage {
     });
     this.controls.element.hidden = view.panel !== "controls";
     this.mistakes.hidden = view.panel !== "mistakes";
-    if (view.panel === "mistakes") this.mistakes.replaceChildren(...this.listMistakes());
+    if (view.panel === "mistakes")
+      this.mistakes.replaceChildren(...mistakesOf(app, (what) => app.change(what)));
     const isAtlas = view.panel === "atlas" && Boolean(facts.places);
     this.atlas.element.hidden = !isAtlas;
     this.drawer.classList.toggle("wide", isAtlas);
@@ -251,40 +250,6 @@ export class Stage {
     this.controls.link.href = app.linkOf(encoded(app.view));
     this.numbers.show(lead);
     if (view.panel === "controls") this.settings.replaceChildren(settingsOf(lead));
-  }
-
-  /** The matrix of the images that are shown, and what is known of many more, class by class. */
-  listMistakes() {
-    const { app } = this;
-    const { lead, view, summary } = app;
-    const { run, tag } = lead;
-    const nameOf = (number) => lead.nameOf(number);
-    const pickOf = (where) => (pair, isWrong) =>
-      app.change({
-        ...where,
-        pair,
-        filter: pair && !isWrong ? "all" : "mistakes",
-        shown: isWrong ? "taken" : "usual",
-        open: null,
-      });
-    const chosen = view.pair;
-    const counts = countPairs(lead.facts.rows);
-    const own = [
-      html("h2", {}, "Mistakes"),
-      matrixOf({ counts, nameOf, chosen, pick: pickOf({}) }),
-    ];
-    if (!summary) return own;
-    const isShown = summary.tag === tag;
-    const there = isShown ? {} : { run, tag: summary.tag, step: null };
-    const many = summaryPanel({
-      facts: summary.facts,
-      nameOf,
-      chosen: isShown ? chosen : "",
-      pick: pickOf(there),
-      show: (pin, open, label) =>
-        app.change({ ...there, ...SHOWING_ALL, open, pins: pin, only: String(label ?? "") }),
-    });
-    return isShown ? [many] : [...own, many];
   }
 
   say(words) {

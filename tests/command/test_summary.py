@@ -18,6 +18,7 @@ from lightning_shap.command import shards
 from lightning_shap.command.data.folders import ImageSet
 from lightning_shap.command.job import Job, draw_partners
 from lightning_shap.command.main import main
+from lightning_shap.page.bundle import find_data
 
 
 @pytest.fixture
@@ -34,6 +35,16 @@ def summarised(tmp_path, monkeypatch):
         return load(out).record, content
 
     return command
+
+
+def test_the_page_of_a_summary_has_it_and_all_images(summarised, tmp_path):
+    _, content = summarised("paged", "--report")
+    page = (tmp_path / "paged" / "explanation.html").read_text(encoding="utf-8")
+    [[shown]] = json.loads(find_data(page))["runs"].popitem()[1].values()
+    classes = shown["facts"]["classes"]
+    assert classes["images"] == content["images"] == len(shown["facts"]["rows"]) == 9
+    assert classes["lines"] == content["lines"]  # nothing is suspicious of nine images
+    assert sum(count for *_, count in classes["confusion"]) == 9
 
 
 def test_images_swap_with_the_same_whatever_the_shards_and_in_one_go(summarised, monkeypatch):

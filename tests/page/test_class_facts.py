@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -144,3 +145,22 @@ def test_a_suspicious_place_is_shown_with_its_proof(page, summary):
     assert float(re.search(r"([\d.]+) % of the attribution", share)[1]) > 90
     page.change(lambda: page.press("Escape"))
     assert len(page.all(".sample")) == np.sum(np.arange(45) % 3 == 1)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["panel=mistakes", "panel=atlas", "panel=mistakes&open=44"])
+def test_axe_finds_nothing_in_the_panels_of_many_images(page, view, theme):
+    axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+    media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+    page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    page.run("location.hash = arguments[0]; location.reload()", view)
+    page.until(
+        lambda: page.run("return document.documentElement.dataset.drawn > 0") and page.is_idle(),
+        "the page is never done",
+    )
+    page.run(f"{(Path(axe.__file__).parent / 'axe.min.js').read_text()}; window.axe = axe;")
+    found = page.chrome.execute_async_script("axe.run(document).then(arguments[0]);")
+    said = [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]]
+    assert said == []
+    assert len(found["passes"]) > 10

@@ -12,7 +12,9 @@ from page_site import Page, browser, open_tab, tensorboard
 from torch.utils.tensorboard import SummaryWriter
 
 import lightning_shap
+from lightning_shap.command.results import PAGE_ROWS
 from lightning_shap.page.bundle import find_blobs, find_data
+from lightning_shap.page.class_facts import MOST_IMAGES
 from lightning_shap.page.data import PageWriter
 from lightning_shap.page.points import PIECE, WHOLE, cut
 from lightning_shap.page.report import Pages
@@ -49,6 +51,12 @@ def test_each_image_is_in_one_piece(images):
     assert [number for part in parts for number in part] == [*range(images)]
     assert (len(parts) == 1) == (images <= WHOLE)
     assert all(len(part) == PIECE for part in parts[:-1])
+
+
+def test_what_is_said_of_sizes_is_so():
+    """In examples/benchmarks/README.md, the guide and the changelog."""
+    assert (WHOLE, PIECE) == (64, 32)
+    assert (MOST_IMAGES, PAGE_ROWS) == (64, 20_000)
 
 
 def test_pieces_are_those_of_the_whole(given, page):

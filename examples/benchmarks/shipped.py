@@ -1,10 +1,15 @@
 """Photographs that packages ship: nothing is downloaded when they are read.
 
 pip install scikit-image scikit-learn matplotlib
-pip install --no-deps gradio ultralytics imgaug # for the photographs in their wheels alone
+pip install --no-deps gradio ultralytics        # for the photographs in their wheels alone
+apt-get download gcompris-qt-data && dpkg -x gcompris-qt-data_*.deb gcompris
+export GCOMPRIS=gcompris/usr/share/gcompris-qt/rcc
 """
 
 import importlib.util
+import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +51,69 @@ OTHERS = {
     "clock": ("skimage", "data/clock_motion.png"),
 }
 
+# In which file of GCompris, and which of its pictures of 200 px or more: animals and things.
+ANIMALS = {
+    "duck": ("explore_farm_animals", 0),
+    "cow": ("explore_farm_animals", 1),
+    "sheep": ("explore_farm_animals", 2),
+    "kitten": ("explore_farm_animals", 4),
+    "hens": ("explore_farm_animals", 5),
+    "shepherd": ("explore_farm_animals", 7),
+    "owl": ("explore_farm_animals", 8),
+    "wallaby": ("explore_world_animals", 0),
+    "moose": ("explore_world_animals", 1),
+    "iguana": ("explore_world_animals", 2),
+    "crocodile": ("explore_world_animals", 3),
+    "hedgehog": ("explore_world_animals", 4),
+    "macaw": ("explore_world_animals", 5),
+    "koala": ("explore_world_animals", 6),
+    "lemurs": ("explore_world_animals", 7),
+    "dragon": ("explore_world_animals", 8),
+    "bear": ("explore_world_animals", 9),
+    "bison": ("explore_world_animals", 10),
+    "jaguar": ("explore_world_animals", 12),
+    "panda": ("explore_world_animals", 13),
+    "mill": ("categorization", 3),
+    "scissors": ("categorization", 31),
+    "hammer": ("categorization", 39),
+    "screwdriver": ("categorization", 50),
+    "pufferfish": ("categorization", 64),
+    "anemonefish": ("categorization", 68),
+    "goldfish": ("categorization", 79),
+    "cup": ("categorization", 115),
+    "baseball": ("categorization", 116),
+}
+
 
 def photograph(name: str) -> Image.Image:
-    """One of :data:`PHOTOGRAPHS` or :data:`OTHERS`, in RGB."""
+    """One of :data:`PHOTOGRAPHS`, :data:`OTHERS` or :data:`ANIMALS`, in RGB."""
+    if name in ANIMALS:
+        file, place = ANIMALS[name]
+        return _pictures(Path(os.environ["GCOMPRIS"], f"{file}.rcc").read_bytes())[place]
     package, inside = (PHOTOGRAPHS | OTHERS)[name]
     found = importlib.util.find_spec(package)  # not imported: its dependencies may be missing
     if found is None or found.origin is None:
         raise ModuleNotFoundError(f"{name} is a photograph of the package {package}")
     return Image.open(Path(found.origin).parent / inside).convert("RGB")
+
+
+def _pictures(resource: bytes) -> list[Image.Image]:
+    """All WebP pictures of 200 px or more in a resource file of Qt, as they follow one another."""
+    found: list[Image.Image] = []
+    for at in _places(resource, b"RIFF"):
+        if resource[at + 8 : at + 12] == b"WEBP":
+            length = int.from_bytes(resource[at + 4 : at + 8], "little") + 8
+            picture = Image.open(io.BytesIO(resource[at : at + length]))
+            if min(picture.size) >= 200:
+                found.append(picture)
+    return [picture.convert("RGB") for picture in found]
+
+
+def _places(text: bytes, part: bytes) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + len(part))
 
 
 def square(

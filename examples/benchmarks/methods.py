@@ -27,7 +27,7 @@ from unittest import mock
 import numpy as np
 import torch
 from pretrained import network
-from regions import OnlyMark, Remembered, gain, paste, shap_bpt
+from regions import gain, paste, shap_bpt
 from shipped import ANIMALS, PHOTOGRAPHS, square
 from torch import nn
 
@@ -36,21 +36,23 @@ from lightning_shap.engine.maskers import paint_background
 from lightning_shap.engine.methods.kernel import estimate
 from lightning_shap.engine.regions.patches import label_patches
 
-SIZE, GRID = 98, (14, 14)
+SIZE, GRID = 70, (14, 14)
 NOT_MEASURED = ("china", "camera", "tower", "sprint", "coaches")  # no class of ImageNet, or twice
 BUDGETS = (20, 50, 100, 200)
 CURVES = (50, 100, 200)
 MANY, EVERY = 500, 3  # evaluations of the map that others are compared with, for every third
+LEAST = 40  # pixels
 ROWS = 28  # of a model call for the truth
 STEPS = 10
 
-Explained = Callable[[nn.Module, torch.Tensor, int, int], np.ndarray]
+Model = Callable[[torch.Tensor], torch.Tensor]
+Explained = Callable[[Any, torch.Tensor, int, int], np.ndarray]
 
 
 def ours(method: str, regions: str, seed: int = 0) -> Explained:
     """A map (H, W) by :func:`lightning_shap.explain`."""
 
-    def explained(model: nn.Module, image: torch.Tensor, target: int, evals: int) -> np.ndarray:
+    def explained(model: Model, image: torch.Tensor, target: int, evals: int) -> np.ndarray:
         how: dict[str, Any] = {"method": method, "regions": regions, "seed": seed}
         found = explain(model, image[None], targets=[target], max_evals=evals, **how)
         return found.values[0, ..., 0].sum(axis=-1)
@@ -72,6 +74,26 @@ METHODS: dict[str, Explained] = {
     "shap-bpt": shap_bpt,
 }
 SEEDED = {"kernel, image": ours("kernel", "image", seed=1)}
+
+
+def remembered(model: Model) -> Model:
+    """A function that asks a network once for each image; a function is not copied as a model is."""
+    known: dict[bytes, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def ask(images: torch.Tensor) -> torch.Tensor:
+        names = [image.numpy().tobytes() for image in images]
+        new = {name: row for row, name in enumerate(names) if name not in known}
+        if new:
+            known.update(zip(new, model(images[list(new.values())]), strict=True))
+        return torch.stack([known[name] for name in names])
+
+    return ask
+
+
+def resized(images: torch.Tensor) -> torch.Tensor:
+    """Marks (N, C, h, w) in the least size that the networks take."""
+    return nn.functional.interpolate(images, size=(LEAST, LEAST), mode="bilinear")
 
 
 def photographs() -> list[tuple[str, int, int]]:
@@ -100,34 +122,31 @@ def permuted(
 
 def measure(name: str, lite: int, *, many: bool) -> dict[str, np.ndarray]:
     """All maps of one photograph, its truth, the curves and the shares on a mark."""
-    model, image = network(lite), square(name, SIZE)
-    remembered = Remembered(model).eval()
-    with torch.no_grad():
-        scores = remembered(image[None])[0]
+    model, image = network(lite).to(memory_format=torch.channels_last), square(name, SIZE)
+    ask = remembered(model)
+    scores = ask(image[None])[0]
     target = int(scores.argmax())
     found: dict[str, np.ndarray] = {"probability": scores.softmax(0)[target].numpy()}
     random = np.random.default_rng([*name.encode()])
-    bare = model.to(memory_format=torch.channels_last)
-    found["truth"] = np.stack([permuted(bare, image, target, random) for _ in range(2)])
+    found["truth"] = np.stack([permuted(model, image, target, random) for _ in range(2)])
     marked = image.clone()
     place = paste(marked, str(random.choice([each for each in PHOTOGRAPHS if each != name])), random)
-    only = Remembered(OnlyMark(model, *place)).eval()
-    with torch.no_grad():
-        shown = int(only(marked[None]).argmax())
+    only = remembered(lambda images: model(resized(images[..., *place])))
+    shown = int(only(marked[None]).argmax())
     for method, explained in METHODS.items():
         budgets = BUDGETS
         if many and method not in ("partition, boxes", "kernel, noise kept"):
             budgets = (*BUDGETS, MANY)
         for evals in budgets:
-            drawn = explained(remembered, image, target, evals)
+            drawn = explained(ask, image, target, evals)
             found[f"{method}/{evals}"] = drawn.astype(np.float32)
             if evals in CURVES:
-                area = gain(remembered, image, target, drawn, STEPS)
+                area = gain(ask, image, target, drawn, STEPS)
                 on_mark = np.abs(explained(only, marked, shown, evals))
                 share = on_mark[place].sum() / on_mark.sum()
                 found[f"{method}/{evals}/numbers"] = np.array([area, share])
         if method in SEEDED:
-            again = SEEDED[method](remembered, image, target, 100)
+            again = SEEDED[method](ask, image, target, 100)
             found[f"{method}/other seed"] = again.astype(np.float32)
     return found
 

@@ -40,9 +40,8 @@ def plot(
 ) -> np.ndarray:
     """Draws an explanation.
 
-    Each image stands beside a map for each explained class. Red, which leans towards orange over
-    photographs so that nobody is blind to it, raises the class's output, blue lowers it, and zero
-    leaves the image as it is, on one scale for the whole picture. Regions whose
+    Each image stands beside a map for each explained class. Red raises the class's output, blue
+    lowers it, and zero leaves the image as it is, on one scale for the whole picture. Regions whose
     values are within two standard errors of zero are faded and hatched, where errors are known.
     Maps in which every pixel has a value of its own, of which single ones say little, are averaged
     over 1/32 of the side.

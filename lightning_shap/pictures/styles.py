@@ -22,9 +22,10 @@ StyleName = Literal["overlay", "tiles", "contour", "spotlight"]
 
 OVERLAY_SIDE = 96  # of smaller images too little is seen below a colour
 OPACITY = 0.8  # of an overlay at the limit
-# In OKLab of the same lightness and chroma, within a twentieth. The red leans towards orange: pure
-# red on grey is no colour at all to protanopes, who see this one as ochre and the other as blue.
-RAISING, LOWERING = (228, 76, 26), (45, 128, 242)
+# In OKLab of the same lightness and chroma, within a twentieth. Of all such reds it is the one nearest
+# to pure red (32 degrees of hue, where that has 29) that protanopes tell from any grey at a tenth of
+# the scale, as strong as the page draws it; pure red is half as far from grey to them.
+RAISING, LOWERING = (234, 43, 4), (0, 122, 255)
 
 HATCH_PERIOD, HATCH_LINE = 7, 3  # pixels, along a row
 FADED = 0.25  # how much is left between the lines

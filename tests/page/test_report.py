@@ -168,6 +168,20 @@ def test_a_tenth_of_the_scale_is_a_colour_to_every_reader():
                 assert np.linalg.norm(two[0] - two[1]) > 0.0195, (ink, grey, reader)
 
 
+def test_inks_are_red_and_blue_and_neither_is_stronger():
+    light, strong, hue = np.transpose([describe(ink) for ink in (styles.RAISING, styles.LOWERING)])
+    assert abs(light[0] - light[1]) < 0.05 * light.max()
+    assert abs(strong[0] - strong[1]) < 0.05 * strong.max()
+    pure = describe((255, 0, 0))[2]
+    assert abs(hue[0] - pure) < 3.5, "red, as the texts say, and not orange"
+
+
+def describe(ink):
+    """Lightness, chroma and degrees of hue of a colour, in OKLab."""
+    lightness, a, b = to_oklab(to_linear(np.array(ink, float)))
+    return lightness, np.hypot(a, b), np.degrees(np.arctan2(b, a))
+
+
 def to_linear(levels):
     shares = levels / 255
     return np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)

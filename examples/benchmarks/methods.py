@@ -77,7 +77,7 @@ SEEDED = {"kernel, image": ours("kernel", "image", seed=1)}
 
 
 def remembered(model: Model) -> Model:
-    """A function that asks a network once for each image; a function is not copied as a model is."""
+    """A function that asks a network once for each image: functions are not copied, models are."""
     known: dict[bytes, torch.Tensor] = {}
 
     @torch.no_grad()
@@ -130,7 +130,9 @@ def measure(name: str, lite: int, *, many: bool) -> dict[str, np.ndarray]:
     random = np.random.default_rng([*name.encode()])
     found["truth"] = np.stack([permuted(model, image, target, random) for _ in range(2)])
     marked = image.clone()
-    place = paste(marked, str(random.choice([each for each in PHOTOGRAPHS if each != name])), random)
+    place = paste(
+        marked, str(random.choice([each for each in PHOTOGRAPHS if each != name])), random
+    )
     only = remembered(lambda images: model(resized(images[..., *place])))
     shown = int(only(marked[None]).argmax())
     for method, explained in METHODS.items():
@@ -185,7 +187,10 @@ def collect(files: list[Path]) -> dict[str, np.ndarray]:
                 pairs = {"error": error, "norm": norm, "curves": area, "mark": share, "r": alike}
                 for criterion, number in pairs.items():
                     rows[f"{method}/{criterion}"][-1].append(float(number))
-            for criterion, one, other in (("r at 20", "20", str(MANY)), ("r of seeds", "100", "other seed")):
+            for criterion, one, other in (
+                ("r at 20", "20", str(MANY)),
+                ("r of seeds", "100", "other seed"),
+            ):
                 if f"{method}/{other}" in kept:
                     alike = correlation(kept[f"{method}/{one}"], kept[f"{method}/{other}"])
                     rows.setdefault(f"{method}/{criterion}", []).append([alike])
@@ -209,8 +214,12 @@ def table(files: list[Path]) -> None:
             worst = numbers.max(0) if criterion == "error" else numbers.min(0)
             ahead = (numbers - usual).mean(axis=1)
             error = ahead.std(ddof=1) / np.sqrt(len(ahead)) if len(ahead) > 1 else np.nan
-            cells = [f"{mean:.3f} ({low:.2f})" for mean, low in zip(numbers.mean(0), worst, strict=True)]
-            print(f"{method:20} {criterion:7} {'  '.join(cells)}  {ahead.mean():+.3f} ({error:.3f})")
+            cells = [
+                f"{mean:.3f} ({low:.2f})" for mean, low in zip(numbers.mean(0), worst, strict=True)
+            ]
+            print(
+                f"{method:20} {criterion:7} {'  '.join(cells)}  {ahead.mean():+.3f} ({error:.3f})"
+            )
         for criterion in ("r at 20", "r of seeds"):
             if f"{method}/{criterion}" in found:
                 alike = found[f"{method}/{criterion}"]

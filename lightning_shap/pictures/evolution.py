@@ -5,16 +5,16 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from lightning_shap.explanation.maps import read_maps
-from lightning_shap.explanation.phrases import number
+from lightning_shap.explanation.phrases import Name, number
 from lightning_shap.pictures.captions import Captions, unit_of
-from lightning_shap.pictures.lettering import Style, fit
+from lightning_shap.pictures.lettering import Style, fit, write
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.pixels import Look
-from lightning_shap.pictures.sheet import DETAIL, HAIRLINE, RIGHT, WRONG
+from lightning_shap.pictures.sheet import DETAIL, HAIRLINE, INK, RIGHT, WRONG
 from lightning_shap.pictures.small_maps import SmallMaps, Table, column_width
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 8
 MOST_ROWS = 8
+ON_CARD = 2, 3  # rows and columns where a log shows a picture at some 290 by 200 pixels
+LETTERS = 0.04  # of the maps' width there, which are ten pixels
 CAPTION = 30  # under each cell
 MARK_WIDTH = 16
 
@@ -73,6 +75,54 @@ def draw_evolution(
         for column, snapshot in enumerate(shown):
             _draw_cell(table, (down, 1 + column), cells.draw(column, row), snapshot, row)
     return np.array(table.canvas)
+
+
+def draw_evolution_card(
+    snapshots: Sequence["Snapshot"],
+    explanation: "ImageExplanation",
+    *,
+    album: Album | None = None,
+    rows: Sequence[int] = (),
+    **look: Unpack[Look],
+) -> np.ndarray:
+    """Draws the first, middle and last maps of two images, to be read where a log is small.
+
+    Args:
+        snapshots: The epochs in their order.
+        explanation: As for :func:`draw_evolution`, and so are the others.
+        album: Likewise.
+        rows: The images, by number, of which the first two are shown; others follow where these
+            are fewer.
+        look: Likewise.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    most, columns = ON_CARD
+    images = range(len(explanation.record.outputs))
+    rows = [*dict.fromkeys([*rows, *images])][:most]
+    shown = _choose_evenly(snapshots, columns)
+    cells = _Cells(shown, explanation, rows, album or Album(), look)
+    width, height = cells.size
+    size = max(DETAIL.size, round(LETTERS * len(shown) * width))
+    gap, line = size // 2, round(1.5 * size)
+    canvas = Image.new(
+        "RGB",
+        (gap + len(shown) * (width + gap), line + len(rows) * (height + line)),
+        "white",
+    )
+    draw = ImageDraw.Draw(canvas)
+    for column, snapshot in enumerate(shown):
+        x = gap + column * (width + gap)
+        name = Name("before" if snapshot.is_control else _name(snapshot))
+        bold = Style(size, INK, bold=True)
+        write(draw, x, size, fit(name, bold, width), bold)
+        for down, row in enumerate(rows):
+            y, right = line + down * (height + line), snapshot.right[row]
+            canvas.paste(cells.draw(column, row), (x, y))
+            words = Style(size, WRONG if right is False else DETAIL.colour)
+            write(draw, x, y + height + size, fit(snapshot.verdicts[row], words, width), words)
+    return np.array(canvas)
 
 
 def draw_animation(
@@ -194,9 +244,9 @@ def _name(snapshot: "Snapshot") -> str:
     return snapshot.title.split(" · ")[0]
 
 
-def _choose_evenly(snapshots: Sequence["Snapshot"]) -> list["Snapshot"]:
+def _choose_evenly(snapshots: Sequence["Snapshot"], most: int = MOST_COLUMNS) -> list["Snapshot"]:
     """Returns all snapshots, or as many as are shown, from the first to the last."""
-    if len(snapshots) <= MOST_COLUMNS:
+    if len(snapshots) <= most:
         return list(snapshots)
-    places = np.linspace(0, len(snapshots) - 1, MOST_COLUMNS).round().astype(int)
+    places = np.linspace(0, len(snapshots) - 1, most).round().astype(int)
     return [snapshots[place] for place in places]

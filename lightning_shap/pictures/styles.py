@@ -22,9 +22,9 @@ StyleName = Literal["overlay", "tiles", "contour", "spotlight"]
 
 OVERLAY_SIDE = 96  # of smaller images too little is seen below a colour
 OPACITY = 0.8  # of an overlay at the limit
-# In OKLab of the same lightness and chroma, within a twentieth. Of all such reds it is the one nearest
-# to pure red (32 degrees of hue, where that has 29) that protanopes tell from any grey at a tenth of
-# the scale, as strong as the page draws it; pure red is half as far from grey to them.
+# In OKLab of the same lightness and chroma, within a twentieth. Of all such reds it is the one
+# nearest to pure red (32 degrees of hue, where that has 29) that protanopes tell from any grey at a
+# tenth of the scale, as strong as the page draws it; pure red is half as far from grey to them.
 RAISING, LOWERING = (234, 43, 4), (0, 122, 255)
 
 HATCH_PERIOD, HATCH_LINE = 7, 3  # pixels, along a row

@@ -10,12 +10,14 @@ from PIL import Image, ImageColor
 from lightning_shap import explain
 from lightning_shap.analysis.history.snapshot import Snapshot
 from lightning_shap.explanation.verdicts import Candidate, Verdict
+from lightning_shap.pictures import evolution
 from lightning_shap.pictures.evolution import (
     MISTAKE,
     MOST_COLUMNS,
     _choose_evenly,
     draw_animation,
     draw_evolution,
+    draw_evolution_card,
 )
 from lightning_shap.pictures.lettering import fit, width_of
 from lightning_shap.pictures.sheet import RIGHT, WRONG
@@ -87,6 +89,35 @@ def test_many_epochs_are_thinned_evenly_and_keep_their_ends():
     assert len(numbers) == MOST_COLUMNS
     assert (numbers[0], numbers[-1]) == (0, 49)
     assert set(np.diff(numbers)) == {7}
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 30])
+def test_on_a_card_letters_are_nine_pixels_high_and_columns_are_first_middle_and_last(
+    monkeypatch, epochs
+):
+    written, write = [], evolution.write
+
+    def record(draw, x, baseline, text, style):
+        written.append((text, style.size))
+        write(draw, x, baseline, text, style)
+
+    monkeypatch.setattr(evolution, "write", record)
+    chapters = [Snapshot.of(explained(), "before training", is_control=True)]
+    chapters += [Snapshot.of(explained(), f"epoch {n}") for n in range(epochs)]
+    picture = draw_evolution_card(chapters, explained(), rows=[1])
+    scale = min(290 / picture.shape[1], 210 / picture.shape[0])  # TensorBoard's least
+    assert min(size * scale for _, size in written) > 9
+    middle = round(epochs / 2) - 1
+    over = [text for text, _ in written if "epoch" in text or "before" in text]
+    assert over == ["before", f"epoch {middle}", f"epoch {epochs - 1}"]
+
+
+def test_a_card_begins_with_the_images_that_are_asked_for():
+    chapters = [Snapshot.of(explained(scale), f"epoch {scale}") for scale in (0.5, 1.0)]
+    first, second = (draw_evolution_card(chapters, explained(), rows=[row]) for row in (0, 1))
+    half = (first.shape[0] - 22) // 2
+    np.testing.assert_array_equal(first[22 : 22 + half], second[-half:])
+    assert np.array_equal(first, draw_evolution_card(chapters, explained()))
 
 
 def test_an_animation_has_a_frame_for_each_epoch():

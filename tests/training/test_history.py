@@ -300,6 +300,8 @@ def test_tensorboard_has_the_evolution_and_the_summary(tmp_path):
     trainer.logger.experiment.flush()
     events = EventAccumulator(trainer.logger.log_dir).Reload()
     assert [event.step for event in events.Images("shap/evolution")] == [9]
+    (card,), (sheet,) = (events.Images(f"shap/evolution{name}") for name in ("", "_sheet"))
+    assert card.width < sheet.width, "large cells, and the whole under a tag of its own"
     (text,) = events.Tensors("shap/summary/text_summary")
     assert b"- changed: " in text.tensor_proto.string_val[0]
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,7 @@ class Destinations:
         animation: bytes | None = None,
         page: PageData | None = None,
         page_tag: str | None = None,
+        cards: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> None:
         """Writes how a training ended to all places.
 
@@ -134,13 +136,22 @@ class Destinations:
             animation: A WebP file, for the folders of all places.
             page: What the SHAP tab shows.
             page_tag: Under which it does.
+            cards: Of some pictures, by their names, for places that show them small.
 
         Raises:
             Exception: The first error of a place, with ``on_error="raise"`` alone.
         """
         moment, tag = Moment.find(self.trainer), ending.tag
         entries = [
-            Entry(tag=tag, picture=picture, step=moment.step, epoch=moment.epoch, name=name)
+            Entry(
+                tag=tag,
+                picture=picture,
+                step=moment.step,
+                epoch=moment.epoch,
+                name=name,
+                card=cards.get(name),
+                is_single=True,
+            )
             for name, picture in pictures.items()
         ]
         entries[0] = replace(entries[0], text=ending, page=page, page_tag=page_tag)  # once

@@ -14,7 +14,12 @@ from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.explanation.explanation import ImageExplanation
 from lightning_shap.page.data import PageWriter, list_numbers
 from lightning_shap.pictures.card import draw_card
-from lightning_shap.pictures.evolution import MOST_ROWS, draw_animation, draw_evolution
+from lightning_shap.pictures.evolution import (
+    MOST_ROWS,
+    draw_animation,
+    draw_evolution,
+    draw_evolution_card,
+)
 from lightning_shap.pictures.grid import plot
 from lightning_shap.pictures.limits import RunningLimit
 from lightning_shap.pictures.photographs import Album
@@ -142,7 +147,9 @@ class Logbook:
         snapshots, title = _add_final(history.snapshots, final, summary), "how the maps changed"
         given: dict[str, Any] = {**look, "album": self._album}
         pictures = {EVOLUTION: draw_evolution(snapshots, final, **given, title=title)}
-        if changed := _find_most_changed(snapshots):
+        changed = _find_most_changed(snapshots)
+        card = draw_evolution_card(snapshots, final, **given, rows=changed)
+        if changed and samples > MOST_ROWS:
             most = f"{title}, of the images whose prediction changed most"
             pictures[CHANGED] = draw_evolution(snapshots, final, **given, title=most, rows=changed)
         film = None
@@ -158,7 +165,7 @@ class Logbook:
             }
             page = self._page.make(final, **look, **moment, half=half)
             page = replace(page, facts=page.add_numbers(last.numbers))
-        self.destinations.end(pictures, words, film, page, last.tag)
+        self.destinations.end(pictures, words, film, page, last.tag, {EVOLUTION: card})
 
 
 def choose_half(final: ImageExplanation, history: History, budget: TimeBudget) -> int:
@@ -184,9 +191,9 @@ def _add_final(
 
 
 def _find_most_changed(snapshots: Sequence[Snapshot]) -> list[int]:
-    """Returns the images whose prediction changed most often, where not all are shown anyway."""
+    """Returns the images whose prediction changed most often, as many as are shown."""
     predicted = [one.predicted for one in snapshots if one.predicted is not None]
-    if not predicted or len(predicted[0]) <= MOST_ROWS:
+    if not predicted:
         return []
     classes = np.stack(predicted)
     changes = (classes[1:] != classes[:-1]).any(axis=2).sum(axis=0)

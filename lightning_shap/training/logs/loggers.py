@@ -191,7 +191,8 @@ def _log_to_tensorboard(logger: Any, entry: Entry) -> None:
         experiment, entry.key, entry.pixels if entry.card is None else entry.card, entry.step
     )
     if entry.is_single and entry.card is not None:
-        add_picture(experiment, f"{entry.tag}/{SHEET}", entry.pixels, entry.step)
+        sheet = f"{entry.tag}/{SHEET}" if entry.name == PICTURE else f"{entry.key}_{SHEET}"
+        add_picture(experiment, sheet, entry.pixels, entry.step)
     if entry.text is not None:
         experiment.add_text(entry.text.key, entry.text.table, entry.step)
     if entry.page is not None:

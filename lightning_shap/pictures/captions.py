@@ -184,7 +184,7 @@ class Captions:
         return Name(self.record.class_names[index])
 
 
-def unit_of(record: "Record") -> str:
+def name_unit(record: "Record") -> str:
     """Returns what the colours of a map count, in words.
 
     A value of one pixel says nothing to a reader, and regions, patches and pixels of different

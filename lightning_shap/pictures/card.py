@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.phrases import Name, Phrase
 from lightning_shap.explanation.verdicts import Verdict, join_names
-from lightning_shap.pictures.lettering import Style, fit, width_of, write
+from lightning_shap.pictures.lettering import Pen, fit, measure_width, write
 from lightning_shap.pictures.map_cells import MapCells
 from lightning_shap.pictures.sheet import DETAIL, HAIRLINE, INK, RIGHT, WRONG
 
@@ -76,7 +76,7 @@ def draw_card(explanation: "ImageExplanation", **drawn: Any) -> np.ndarray:
     few = "" if images == len(maps.images) else f", {images} of {len(maps.images)} images"
     sign = "red raises, blue lowers" if cells.style.shows_sign else "raises"
     words = f"{sign}{few}"
-    write(draw, gap, canvas.height - line // 3, words, Style(size, DETAIL.colour))
+    write(draw, gap, canvas.height - line // 3, words, Pen(size, DETAIL.colour))
     return np.array(canvas)
 
 
@@ -95,15 +95,15 @@ def _write_verdict(
     width: int,
 ) -> None:
     """Writes what is true, and what is predicted instead; else what is predicted."""
-    (x, y), style = at, Style(size, INK)
+    (x, y), pen = at, Pen(size, INK)
     mark = "" if verdict.right is None else "\N{CHECK MARK} " if verdict.right else "\N{BALLOT X} "
     colour = RIGHT if verdict.right else WRONG
-    write(draw, x, y, mark, Style(size, colour, bold=True))
-    taken = round(width_of(mark, Style(size, colour, bold=True)))
+    write(draw, x, y, mark, Pen(size, colour, bold=True))
+    taken = round(measure_width(mark, Pen(size, colour, bold=True)))
     predicted = () if verdict.predicted is None else verdict.predicted
     words = Phrase(join_names(verdict.true if verdict.is_true_known else predicted))
     if not verdict.is_true_known and not predicted:
         words = Phrase(Name(unknown))
     elif verdict.right is False:
         words = Phrase(words, " \N{RIGHTWARDS ARROW} ", join_names(predicted))
-    write(draw, x + taken, y, fit(words, style, width - taken - size), style)
+    write(draw, x + taken, y, fit(words, pen, width - taken - size), pen)

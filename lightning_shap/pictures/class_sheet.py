@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from lightning_shap.analysis.class_summary.groups import EXAMPLES, Group
-from lightning_shap.analysis.class_summary.parts import FINE
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.words import (
     list_untested,
@@ -15,12 +14,13 @@ from lightning_shap.analysis.class_summary.words import (
     write_suspicion,
 )
 from lightning_shap.explanation.phrases import Name, Phrase, join, number, whole_percent
-from lightning_shap.pictures.lettering import Style, fit, wrap
+from lightning_shap.pictures.lettering import Pen, fit, wrap
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Photographs
-from lightning_shap.pictures.pixels import Look
-from lightning_shap.pictures.sheet import DETAIL, DETAIL_LINE, INK, MARGIN, WRONG
+from lightning_shap.pictures.pixels import Look, resize_mask
+from lightning_shap.pictures.sheet import DETAIL, DETAIL_LINE, MARGIN, WRONG
 from lightning_shap.pictures.small_maps import COLUMN_TITLE, SmallMaps, Table, content_width
+from lightning_shap.pictures.styles import outline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from lightning_shap.analysis.class_summary.suspicions import Suspicion
 
 CAPTION = 52  # under each row, its name and a line of details
-WARNING = Style(15, WRONG, bold=True)
-OUTLINE = 3  # pixels around a suspicious place
+WARNING = Pen(15, WRONG, bold=True)
 
 
 def draw_class_sheet(
@@ -77,8 +76,8 @@ def draw_class_sheet(
         for column, (name, picture) in cells.items():
             _, baseline = table.draw_cell(row, column, picture)
             names[column] = name
-        style = WARNING if suspect else COLUMN_TITLE
-        table.write(MARGIN, baseline, fit(Name(summary.name(group)), style, content), style)
+        pen = WARNING if suspect else COLUMN_TITLE
+        table.write(MARGIN, baseline, fit(Name(summary.name(group)), pen, content), pen)
         for line, text in enumerate(details[row]):
             table.write(MARGIN, baseline + 19 + line * DETAIL_LINE, text, DETAIL)
     for column, name in names.items():
@@ -159,7 +158,7 @@ class _Drawing:
         shown, under = self._shown, self._under[place]
         mean = self._cell(shown.means[place], self._of_means, under)
         for mask in suspicious:
-            _outline(ImageDraw.Draw(mean), mask, self.small.size)
+            mean = outline(mean, resize_mask(mask, self.small.size))
         cells = {0: ("mean map", mean)}
         if shown.contrasts is not None:
             contrast = self._cell(shown.contrasts[place], self._of_means, under)
@@ -181,21 +180,3 @@ class _Drawing:
 
     def _cell(self, one: np.ndarray, limit: float, under: Image.Image) -> Image.Image:
         return self.small.draw(self._reduce(one), limit, under)
-
-
-def _outline(draw: ImageDraw.ImageDraw, mask: np.ndarray, size: tuple[int, int]) -> None:
-    """Draws a line along the edges of a place's cells."""
-    width, height = (side / FINE for side in size)
-    padded = np.pad(mask, 1)
-    for row, column in np.argwhere(mask).tolist():
-        left, top = column * width, row * height
-        right, bottom = left + width - 1, top + height - 1
-        sides = {
-            (0, 1): (left, top, right, top),
-            (2, 1): (left, bottom, right, bottom),
-            (1, 0): (left, top, left, bottom),
-            (1, 2): (right, top, right, bottom),
-        }
-        for (down, across), line in sides.items():
-            if not padded[row + down, column + across]:
-                draw.line(line, fill=INK, width=OUTLINE)

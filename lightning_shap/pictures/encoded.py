@@ -14,7 +14,7 @@ QUALITY = 80
 def encode(picture: np.ndarray) -> bytes:
     """Returns a picture as a JPEG, for a log that keeps many of them.
 
-    Files that people take away are written by :func:`lightning_shap.pictures.grid.save`, without
+    Files that people take away are written by :func:`lightning_shap.save`, without
     any loss.
 
     Args:

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.phrases import Name, number
-from lightning_shap.pictures.captions import Captions, unit_of
-from lightning_shap.pictures.lettering import Style, fit, write
+from lightning_shap.pictures.captions import Captions, name_unit
+from lightning_shap.pictures.lettering import Pen, fit, write
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.pixels import Look
@@ -28,7 +28,7 @@ LETTERS = 0.04  # of the maps' width there, which are ten pixels
 CAPTION = 30  # under each cell
 MARK_WIDTH = 16
 
-MISTAKE = Style(15, WRONG, bold=True)
+MISTAKE = Pen(15, WRONG, bold=True)
 
 SECONDS = 0.7  # an epoch lasts in an animation
 LAST = 2.5  # seconds that its end stays
@@ -115,12 +115,12 @@ def draw_evolution_card(
     for column, snapshot in enumerate(shown):
         x = gap + column * (width + gap)
         name = Name("before" if snapshot.is_control else _name(snapshot))
-        bold = Style(size, INK, bold=True)
+        bold = Pen(size, INK, bold=True)
         write(draw, x, size, fit(name, bold, width), bold)
         for down, row in enumerate(rows):
             y, right = line + down * (height + line), snapshot.right[row]
             canvas.paste(cells.draw(column, row), (x, y))
-            words = Style(size, WRONG if right is False else DETAIL.colour)
+            words = Pen(size, WRONG if right is False else DETAIL.colour)
             write(draw, x, y + height + size, fit(snapshot.verdicts[row], words, width), words)
     return np.array(canvas)
 
@@ -198,7 +198,7 @@ class _Cells:
 
     def lay_out(self, rows: int, columns: int, title: str | None, snapshots: int = 0) -> Table:
         """Returns an empty table that says what a viewer must know of so many snapshots."""
-        unit = unit_of(self._captions.record)
+        unit = name_unit(self._captions.record)
         notes = [f"{unit}, one scale for all epochs", *self._photographs.notes]
         if snapshots > MOST_COLUMNS:
             notes.append(f"{MOST_COLUMNS} of {snapshots} explained epochs")
@@ -232,12 +232,12 @@ def _draw_cell(
     """Draws a map in a row and a column, over what the model made of the image then."""
     right = snapshot.right[row]
     x, baseline = table.draw_cell(*place, picture, WRONG if right is False else HAIRLINE)
-    room, style = column_width(picture.size), DETAIL if right is not False else MISTAKE
+    room, pen = column_width(picture.size), DETAIL if right is not False else MISTAKE
     if right is not None:
-        mark = Style(DETAIL.size, RIGHT if right else WRONG, bold=True)
+        mark = Pen(DETAIL.size, RIGHT if right else WRONG, bold=True)
         table.write(x, baseline, "✓" if right else "✗", mark)
         x, room = x + MARK_WIDTH, room - MARK_WIDTH
-    table.write(x, baseline, fit(snapshot.verdicts[row], style, room), style)
+    table.write(x, baseline, fit(snapshot.verdicts[row], pen, room), pen)
 
 
 def _name(snapshot: "Snapshot") -> str:

@@ -10,7 +10,7 @@ from lightning_shap.errors import ArgumentError, check_choice, check_switch
 from lightning_shap.explanation.contribution import Place
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.phrases import number
-from lightning_shap.pictures.captions import Captions, unit_of
+from lightning_shap.pictures.captions import Captions, name_unit
 from lightning_shap.pictures.limits import Limit
 from lightning_shap.pictures.map_cells import MapCells
 from lightning_shap.pictures.photographs import Album
@@ -102,7 +102,7 @@ def plot(
         for row in shown
     ]
     facts = [
-        f"{unit_of(captions.record)}, {cells.scale}" if drawing.ramp else "",
+        f"{name_unit(captions.record)}, {cells.scale}" if drawing.ramp else "",
         drawing.key,
         f"{drawing.doubt}: within two standard errors of zero" if cells.has_doubt else "",
         *remarks,

@@ -22,7 +22,7 @@ LEAST_NAME = 2  # characters that are left of a name before the room for it is m
 
 
 @dataclass(frozen=True)
-class Style:
+class Pen:
     """A type size in pixels, a weight and a colour."""
 
     size: int
@@ -31,12 +31,12 @@ class Style:
 
 
 @lru_cache(maxsize=4096)  # each text is measured to fit, to have room made for it, to be written
-def width_of(text: str, style: Style) -> float:
+def measure_width(text: str, pen: Pen) -> float:
     """Returns how many pixels a text takes."""
-    return sum(_font(file, style.size).getlength(run) for file, run in _runs(text, style.bold))
+    return sum(_font(file, pen.size).getlength(run) for file, run in _runs(text, pen.bold))
 
 
-def fit(text: str, style: Style, width: float, *, least: int = 0) -> str:
+def fit(text: str, pen: Pen, width: float, *, least: int = 0) -> str:
     """Returns one line of a text that fits into ``width`` pixels if its names can be cut to that.
 
     Names are cut in the middle, since many differ at their ends only, the longest first. All else,
@@ -44,7 +44,7 @@ def fit(text: str, style: Style, width: float, *, least: int = 0) -> str:
 
     Args:
         text: A :class:`lightning_shap.explanation.phrases.Phrase`, a name, or plain text.
-        style: How it is written.
+        pen: How it is written.
         width: What there is for it.
         least: Characters that are left of each name in any case.
     """
@@ -60,49 +60,49 @@ def fit(text: str, style: Style, width: float, *, least: int = 0) -> str:
         return "".join(_cut(part, most) if is_name else part for part, is_name in parts)
 
     fits, too_long = least, max((len(part) for part, is_name in parts if is_name), default=0)
-    if width_of(cut(too_long), style) <= width:
+    if measure_width(cut(too_long), pen) <= width:
         return cut(too_long)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        if width_of(cut(middle), style) <= width:
+        if measure_width(cut(middle), pen) <= width:
             fits = middle
         else:
             too_long = middle
     return cut(fits)
 
 
-def wrap(text: str, style: Style, width: float) -> list[str]:
+def wrap(text: str, pen: Pen, width: float) -> list[str]:
     """Returns the lines of a text, broken between its pieces, or within one that is too wide.
 
     A word that is wider than ``width`` pixels is cut, unless it is a number.
     """
     lines: list[str] = []
     for piece in _pieces(text):
-        line = fit(piece, style, width)
-        words = [line] if width_of(line, style) <= width else _WORDS.split(line)
+        line = fit(piece, pen, width)
+        words = [line] if measure_width(line, pen) <= width else _WORDS.split(line)
         for number, word in enumerate(words):
             if not _NUMBER.match(word):
-                word = fit(Name(word), style, width)
+                word = fit(Name(word), pen, width)
             longer = lines[-1] + (" " if number else SEPARATOR) + word if lines else word
-            if lines and width_of(longer, style) <= width:
+            if lines and measure_width(longer, pen) <= width:
                 lines[-1] = longer
             else:
                 lines.append(word)
     return lines
 
 
-def least_width(text: str, style: Style) -> float:
+def least_width(text: str, pen: Pen) -> float:
     """Returns how many pixels a text takes, in as many lines as it has pieces, its names cut."""
-    pieces = (fit(piece, style, 0, least=LEAST_NAME) for piece in _pieces(text))
-    return max((width_of(piece, style) for piece in pieces), default=0)
+    pieces = (fit(piece, pen, 0, least=LEAST_NAME) for piece in _pieces(text))
+    return max((measure_width(piece, pen) for piece in pieces), default=0)
 
 
-def write(draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, style: Style) -> None:
+def write(draw: ImageDraw.ImageDraw, x: float, baseline: float, text: str, pen: Pen) -> None:
     """Draws a legible text on a baseline, from ``x`` to the right."""
-    runs = _runs(text, style.bold)
+    runs = _runs(text, pen.bold)
     for number, (file, run) in enumerate(runs, start=1):
-        font = _font(file, style.size)
-        draw.text((round(x), baseline), run, fill=style.colour, font=font, anchor="ls")
+        font = _font(file, pen.size)
+        draw.text((round(x), baseline), run, fill=pen.colour, font=font, anchor="ls")
         if number < len(runs):  # to measure a run takes half as long as to draw it
             x += font.getlength(run)
 

@@ -80,7 +80,7 @@ class MapCells:
         self.has_doubt = self._doubtful[0] is not None
         places = None if place is None else find_pixels(place, maps)[list(rows)]
         self._places = (
-            None if places is None else [pixels.reduce_mask(one, self._drawn) for one in places]
+            None if places is None else [pixels.resize_mask(one, self._drawn) for one in places]
         )
 
     def draw_photograph(self, row: int) -> Image.Image:
@@ -93,7 +93,7 @@ class MapCells:
     def draw_map(self, row: int, output: int) -> Image.Image:
         """Returns the map of one of the rows and outputs, which may be smaller than a cell."""
         doubts = self._doubtful[row]
-        doubt = None if doubts is None else pixels.reduce_mask(doubts[output], self._drawn)
+        doubt = None if doubts is None else pixels.resize_mask(doubts[output], self._drawn)
         has_lines = self.style.has_lines or doubt is not None or self._places is not None
         by = self._times if has_lines else 1
         cell = self.style.draw(

@@ -150,8 +150,8 @@ def reduce_map(values: np.ndarray, size: tuple[int, int], smooth: float = 0) -> 
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
 
 
-def reduce_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Returns one mask (H, W), reduced to a size if that is smaller."""
+def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns one mask (H, W) at a size."""
     if mask.shape == size[::-1]:
         return mask
     reduced = Image.fromarray(mask.view(np.uint8)).resize(size, Image.Resampling.NEAREST)

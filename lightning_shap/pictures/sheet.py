@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from lightning_shap.explanation.phrases import MINUS, join
-from lightning_shap.pictures.lettering import Style, fit, least_width, width_of, wrap, write
+from lightning_shap.pictures.lettering import Pen, fit, least_width, measure_width, wrap, write
 
 if TYPE_CHECKING:
-    from lightning_shap.pictures.styles import Style as MapStyle
+    from lightning_shap.pictures.styles import Style
 
 INK, GREY, HAIRLINE = "#1f2328", "#57606a", "#d0d7de"
 RIGHT, WRONG = "#1a7f37", "#b35900"  # neither is a colour of the maps
@@ -28,9 +28,9 @@ INKS: Mapping[Background, Callable[[str], str]] = {
     "dark": lambda ink: ON_DARK.get(ink, ink),
 }
 
-TITLE = Style(24, INK, bold=True)
-NAME, TRUE_NAME = Style(18, INK), Style(18, INK, bold=True)
-DETAIL, WARNING = Style(15, GREY), Style(15, WRONG)
+TITLE = Pen(24, INK, bold=True)
+NAME, TRUE_NAME = Pen(18, INK), Pen(18, INK, bold=True)
+DETAIL, WARNING = Pen(15, GREY), Pen(15, WRONG)
 
 # Cells begin at multiples of 16 pixels: a log's JPEG is a tenth smaller where edges are edges of
 # its blocks.
@@ -106,7 +106,7 @@ class Paper:
         self._ink = INKS[background]
         # Title and legend share a line where there is room for both.
         lines = wrap(title or "", TITLE, content)
-        taken = width_of(lines[0], TITLE) + 2 * GUTTER if lines else 0
+        taken = measure_width(lines[0], TITLE) + 2 * GUTTER if lines else 0
         stacked = taken + LEGEND_WIDTH > content or len(lines) > 1
         self._legend_at = (
             MARGIN + (content - LEGEND_WIDTH if taken and not stacked else 0),
@@ -123,11 +123,11 @@ class Paper:
         for number, line in enumerate(footer):
             self.write(MARGIN, bottom + 14 + number * DETAIL_LINE, line, DETAIL)
 
-    def write(self, x: float, baseline: float, text: str, style: Style) -> None:
+    def write(self, x: float, baseline: float, text: str, pen: Pen) -> None:
         """Writes a text, in an ink that is seen on this paper."""
-        write(self._draw, x, baseline, text, replace(style, colour=self._ink(style.colour)))
+        write(self._draw, x, baseline, text, replace(pen, colour=self._ink(pen.colour)))
 
-    def draw_legend(self, style: "MapStyle", end: str | None) -> None:
+    def draw_legend(self, style: "Style", end: str | None) -> None:
         """Draws the colour bar of a style, where colours stand for values, up to one in words."""
         if style.ramp is None:
             return
@@ -142,7 +142,7 @@ class Paper:
         )
         baseline = y + LEGEND_HEIGHT - 3
         self.write(x, baseline, lowers if style.shows_sign else "0", DETAIL)
-        self.write(x + LEGEND_WIDTH - width_of(raises, DETAIL), baseline, raises, DETAIL)
+        self.write(x + LEGEND_WIDTH - measure_width(raises, DETAIL), baseline, raises, DETAIL)
 
     def _draw_framed(self, picture: Image.Image, x: int, y: int, edge: str = HAIRLINE) -> None:
         """Draws a picture of a cell's size, with a line around it."""
@@ -193,9 +193,9 @@ class Sheet(Paper):
 
     def _details(self, heading: Heading) -> list[str]:
         """Returns the lines below a name."""
-        style = WARNING if heading.right is False else DETAIL
+        pen = WARNING if heading.right is False else DETAIL
         share = "" if self._has_room_beside(heading) else heading.share.lstrip(": ")
-        return wrap(join(share, heading.detail), style, self._column)
+        return wrap(join(share, heading.detail), pen, self._column)
 
     def _notes(self, heading: Heading) -> list[str]:
         """Returns the lines below a cell; a warning may be as wide as all cells of its image."""
@@ -206,8 +206,8 @@ class Sheet(Paper):
     def _has_room_beside(self, heading: Heading) -> bool:
         """Returns whether what stands behind a name fits, or must, with something below it."""
         mark = MARK_WIDTH * (heading.right is not None)
-        taken = width_of(fit(heading.name, _name_style(heading), math.inf), _name_style(heading))
-        beside = mark + taken + width_of(heading.share, DETAIL) <= self._column
+        taken = measure_width(fit(heading.name, _pick_pen(heading), math.inf), _pick_pen(heading))
+        beside = mark + taken + measure_width(heading.share, DETAIL) <= self._column
         return beside or bool(heading.detail)
 
     def _blocks_across(self, blocks: int) -> int:
@@ -227,13 +227,13 @@ class Sheet(Paper):
         y = self.top + down * self._row
         left, right = float(x), float(x + self._column)
         if heading.right is not None:
-            mark = Style(NAME.size, RIGHT if heading.right else WRONG, bold=True)
+            mark = Pen(NAME.size, RIGHT if heading.right else WRONG, bold=True)
             self.write(left, y + 16, "✓" if heading.right else "✗", mark)
             left += MARK_WIDTH
-        style, share = _name_style(heading), heading.share * self._has_room_beside(heading)
-        name = fit(heading.name, style, right - left - width_of(share, DETAIL))
-        self.write(left, y + 16, name, style)
-        self.write(left + width_of(name, style), y + 16, share, DETAIL)
+        pen, share = _pick_pen(heading), heading.share * self._has_room_beside(heading)
+        name = fit(heading.name, pen, right - left - measure_width(share, DETAIL))
+        self.write(left, y + 16, name, pen)
+        self.write(left + measure_width(name, pen), y + 16, share, DETAIL)
         detail = WARNING if heading.right is False else DETAIL
         for number, line in enumerate(self._details(heading)):
             self.write(x, y + 37 + number * DETAIL_LINE, line, detail)
@@ -246,16 +246,16 @@ class Sheet(Paper):
             self.write(x, y + self._size[1] + 21 + number * DETAIL_LINE, line, note)
 
 
-def _name_style(heading: Heading) -> Style:
+def _pick_pen(heading: Heading) -> Pen:
     return TRUE_NAME if heading.true else NAME
 
 
 def _least_column(heading: Heading) -> float:
     """Returns how wide a column must be for what cannot be cut."""
     mark = MARK_WIDTH * (heading.right is not None)
-    name = least_width(heading.name, _name_style(heading))
+    name = least_width(heading.name, _pick_pen(heading))
     below = [heading.detail, "" if heading.warns else heading.note]
-    beside = mark + name + width_of(heading.share, DETAIL)
+    beside = mark + name + measure_width(heading.share, DETAIL)
     return max(beside, *(least_width(text, DETAIL) for text in below))
 
 

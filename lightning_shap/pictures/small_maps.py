@@ -4,14 +4,14 @@ import numpy as np
 from PIL import Image
 
 from lightning_shap.pictures import pixels
-from lightning_shap.pictures.lettering import Style, fit
+from lightning_shap.pictures.lettering import Pen, fit
 from lightning_shap.pictures.map_cells import usual_smooth
 from lightning_shap.pictures.sheet import GUTTER, HAIRLINE, INK, LEGEND_WIDTH, MARGIN, Paper
 from lightning_shap.pictures.styles import STYLES, usual_style
 
 SIDE = 144  # pixels of a cell's longer side
 HEADING = 28  # over the columns
-COLUMN_TITLE = Style(15, INK, bold=True)
+COLUMN_TITLE = Pen(15, INK, bold=True)
 
 
 class SmallMaps:

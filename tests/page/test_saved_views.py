@@ -8,7 +8,7 @@ import pytest
 from page_site import Page, browser, downloaded, open_tab, shapes, tensorboard, train
 
 import lightning_shap
-from lightning_shap.pictures.captions import unit_of
+from lightning_shap.pictures.captions import name_unit
 
 pytestmark = pytest.mark.integration
 
@@ -126,7 +126,7 @@ def test_a_long_name_is_cut_in_its_middle_and_whole_where_it_is_pointed_at(chrom
 def test_the_unit_is_that_of_the_pictures(chrome, reports, tmp_path):
     from test_runs import explained
 
-    unit = unit_of(explained(*shapes(2, seed=1).tensors).record)
+    unit = name_unit(explained(*shapes(2, seed=1).tensors).record)
     assert opened(chrome, reports[1]).one(".legend").text.endswith(unit)
 
 

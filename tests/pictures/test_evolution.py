@@ -19,7 +19,7 @@ from lightning_shap.pictures.evolution import (
     draw_evolution,
     draw_evolution_card,
 )
-from lightning_shap.pictures.lettering import fit, width_of
+from lightning_shap.pictures.lettering import fit, measure_width
 from lightning_shap.pictures.sheet import RIGHT, WRONG
 
 
@@ -79,7 +79,7 @@ def test_a_long_name_is_cut_and_its_probability_is_not(name):
     for width in (100, 130, 400):
         written = fit(caption, MISTAKE, width)
         assert written.endswith(" <0.1 %")
-        assert width_of(written, MISTAKE) <= width
+        assert measure_width(written, MISTAKE) <= width
 
 
 def test_many_epochs_are_thinned_evenly_and_keep_their_ends():

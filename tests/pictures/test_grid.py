@@ -21,9 +21,9 @@ from lightning_shap.explanation.record import Record
 from lightning_shap.explanation.regions import Regions
 from lightning_shap.explanation.verdicts import Candidate, Verdict
 from lightning_shap.pictures import lettering, pixels, sheet
-from lightning_shap.pictures.captions import Captions, Heading, unit_of
+from lightning_shap.pictures.captions import Captions, Heading, name_unit
 from lightning_shap.pictures.grid import plot
-from lightning_shap.pictures.lettering import Style, fit, least_width, width_of, wrap
+from lightning_shap.pictures.lettering import Pen, fit, least_width, measure_width, wrap
 from lightning_shap.pictures.limits import common_limit
 from lightning_shap.pictures.photographs import Album
 from lightning_shap.pictures.saving import save
@@ -405,7 +405,7 @@ def test_values_are_said_with_what_they_should_be_and_are_neither_right_nor_wron
     outputs = np.array([[51.94, -0.5], [1234.56, 2e12]])
     known = {"outputs": outputs, "probabilities": None, "output": "value"}
     captions = Captions(an_explanation(**known, class_names=np.array(["age", "speed"])))
-    assert unit_of(captions.record) == "value per 1 % of the image"
+    assert name_unit(captions.record) == "value per 1 % of the image"
     assert captions.image(0) == Heading("image 0")
     assert captions.output(0, 0) == Heading("age", "0.0 → 51.9")
     assert captions.output(1, 0).detail == "0 → 1235"
@@ -452,7 +452,7 @@ def test_where_no_probability_is_known_the_output_is_said():
         values, channels=1, outputs=outputs, probabilities=None, output="custom"
     )
     assert Captions(explanation).output(0, 0).detail == "0.00 → \N{MINUS SIGN}1.00"
-    assert unit_of(explanation.record) == "output per 1 % of the image"
+    assert name_unit(explanation.record) == "output per 1 % of the image"
 
 
 def test_an_explanation_without_a_record_is_refused():
@@ -465,12 +465,12 @@ def test_an_explanation_without_a_record_is_refused():
 @settings(deadline=None, max_examples=30)
 def test_a_name_fits_into_whatever_there_is(text, width):
     for bold in (False, True):
-        style = Style(16, "black", bold)
-        assert width_of(fit(Name(text), style, width), style) <= width
+        style = Pen(16, "black", bold)
+        assert measure_width(fit(Name(text), style, width), style) <= width
 
 
 def test_a_name_is_cut_in_the_middle_and_a_short_one_is_left_alone():
-    style = Style(16, "black")
+    style = Pen(16, "black")
     assert fit(Name("Schäferhund"), style, 200) == "Schäferhund"
     assert fit(Name("two\nlines"), style, 200) == "two lines"
     ends = [fit(Name(f"no finding (nor{end}"), style, 110) for end in ("mal)", "ma?)")]
@@ -482,9 +482,9 @@ def test_a_name_is_cut_in_the_middle_and_a_short_one_is_left_alone():
 @settings(deadline=None, max_examples=30)
 def test_a_number_is_never_cut(name, share, width):
     verdict = Verdict(predicted=(Candidate(0, name, share),))
-    line = fit(verdict.prediction, Style(15, "black"), width)
+    line = fit(verdict.prediction, Pen(15, "black"), width)
     assert line.endswith(percent(share))
-    *_, last = wrap(join(verdict.words, "0.085 → 0.123"), Style(15, "black"), width)
+    *_, last = wrap(join(verdict.words, "0.085 → 0.123"), Pen(15, "black"), width)
     assert last.endswith("0.123")
 
 

@@ -165,7 +165,7 @@ class Logbook:
             }
             page = self._page.make(final, **look, **moment, half=half)
             page = replace(page, facts=page.add_numbers(last.numbers))
-        self.destinations.end(pictures, words, film, page, last.tag, {EVOLUTION: card})
+        self.destinations.end(pictures, words, film, page, last.tag, cards={EVOLUTION: card})
 
 
 def choose_half(final: ImageExplanation, history: History, budget: TimeBudget) -> int:

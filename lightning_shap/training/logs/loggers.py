@@ -187,12 +187,11 @@ def _log_to_tensorboard(logger: Any, entry: Entry) -> None:
             add_scalar(experiment, tag, value, entry.step, DESCRIPTIONS.get(own))
     else:
         _log_numbers(logger, entry.numbers, entry.step)
-    add_picture(
-        experiment, entry.key, entry.pixels if entry.card is None else entry.card, entry.step
-    )
+    shown = entry.pixels if entry.card is None else entry.card
+    add_picture(experiment, entry.key, shown, entry.step)
     if entry.is_single and entry.card is not None:
-        sheet = f"{entry.tag}/{SHEET}" if entry.name == PICTURE else f"{entry.key}_{SHEET}"
-        add_picture(experiment, sheet, entry.pixels, entry.step)
+        sheet = "/" if entry.name == PICTURE else f"/{entry.name}_"
+        add_picture(experiment, f"{entry.tag}{sheet}{SHEET}", entry.pixels, entry.step)
     if entry.text is not None:
         experiment.add_text(entry.text.key, entry.text.table, entry.step)
     if entry.page is not None:

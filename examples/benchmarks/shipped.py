@@ -1,7 +1,7 @@
 """Photographs that packages ship: nothing is downloaded when they are read.
 
 pip install scikit-image scikit-learn matplotlib
-pip install --no-deps gradio ultralytics        # for the photographs in their wheels alone
+pip install --no-deps gradio ultralytics imgaug # for the photographs in their wheels alone
 apt-get download gcompris-qt-data && dpkg -x gcompris-qt-data_*.deb gcompris
 export GCOMPRIS=gcompris/usr/share/gcompris-qt/rcc
 """

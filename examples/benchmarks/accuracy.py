@@ -66,7 +66,7 @@ class Row:
     def best(self) -> tuple[str, float]:
         """The peer of smallest mean error."""
         peers = {name: error for name, error in self.means.items() if name != "ours"}
-        return min(peers.items(), key=lambda item: item[1])
+        return min(peers.items(), key=lambda item: item[1], default=("none", np.nan))
 
     def ratio_to(self, peers: Iterable[str] | None = None) -> float | None:
         """Our error to that of the best of some peers or all; what is rounding counts as equal."""
@@ -80,14 +80,14 @@ class Row:
 def measure(
     game: Game,
     budget: int,
-    seeds: int,
+    seeds: range,
     slow_seeds: int,
     names: Iterable[str],
     newest: dict[str, np.ndarray],
 ) -> Row:
     """All estimators on one game at one budget; the newest's values are known, by their names."""
     row = Row(game, budget)
-    for seed in range(seeds):
+    for seed in seeds:
         found = ours(game, budget, seed)
         values, std = found.values[:, 0], found.std[:, 0]
         row.add("ours", values)
@@ -100,7 +100,7 @@ def measure(
         off, error = sum_boxes(game, found)
         row.in_boxes += list(np.abs(off) <= WIDTH * error + slack)
         for name in names:
-            if name in SLOW and seed >= slow_seeds:
+            if name in SLOW and seed >= seeds.start + slow_seeds:
                 continue
             peer = attempt(PEERS[name], game, budget, seed)
             if peer is not None:
@@ -139,7 +139,7 @@ def sum_boxes(game: Game, found: ShapleyEstimate) -> tuple[np.ndarray, np.ndarra
 def report(row: Row, *, everyone: bool) -> None:
     """One line, and one more for every peer if they are wanted."""
     name, error = row.best
-    ratio, covered, boxes = row.ratio_to(), np.mean(row.inside), np.mean(row.in_boxes)
+    ratio, covered, boxes = row.ratio_to() or np.nan, np.mean(row.inside), np.mean(row.in_boxes)
     print(
         f"{row.game.name:42s} {row.budget:5d}  ours {row.means['ours']:9.2e}  "
         f"best {error:9.2e} {name:18s} ratio {ratio:6.3f}  covered {covered:.2f} "
@@ -171,7 +171,7 @@ def summary(rows: list[Row]) -> None:
             kernel = [ratio for row in chosen if (ratio := row.ratio_to(KERNEL_SHAP)) is not None]
             print(
                 f"| {'real' if real else 'synthetic'} {grid[0]} x {grid[1]} | {budget} "
-                f"| {_mean(ratios):.3f} | {max(ratios):.3f} "
+                f"| {_mean(ratios):.3f} | {max(ratios, default=np.nan):.3f} "
                 f"| {_mean(kernel):.3f} | {max(kernel, default=np.nan):.3f} "
                 f"| {np.mean([inside for row in chosen for inside in row.inside]):.3f} "
                 f"| {min(np.mean(row.inside) for row in chosen):.3f} "
@@ -194,6 +194,7 @@ def main() -> None:
         "--budgets", type=int, nargs="+", default=[16, 32, 64, 128, 256, 512, 1024, 2048]
     )
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first_seed", type=int, default=0)
     parser.add_argument("--slow_seeds", type=int, default=1, help=f"for {', '.join(SLOW)}")
     parser.add_argument("--images", type=int, default=2, help="of each network")
     parser.add_argument("--networks", type=int, default=5, help="how many of them")
@@ -218,7 +219,8 @@ def main() -> None:
     newest = dict(np.load(options.newest)) if options.newest else {}
     rows: list[Row] = []
 
-    def compare(game: Game, budgets: Iterable[int], seeds: int) -> None:
+    def compare(game: Game, budgets: Iterable[int], count: int) -> None:
+        seeds = range(options.first_seed, options.first_seed + count)
         for budget in budgets:
             row = measure(game, budget, seeds, options.slow_seeds, options.peers, newest)
             report(row, everyone=options.everyone)

@@ -248,6 +248,12 @@ CASES = {
     "7 and 6 rows": (Still, {"n_samples": 8}, UNSHARED, Unequal(7, 6)),
     "gathers in forward": (Gathering, {"n_samples": 3}, {"max_epochs": 2}, 12),
     "metric in forward": (Measuring, {"n_samples": 3}, {"max_epochs": 2}, 12),
+    "watched": (
+        Still,
+        {"n_samples": 6, "watch": [[0, 0, 8, 8], "lower edge"], "on_shortcut": "stop"},
+        {"max_epochs": 4},
+        12,
+    ),
     "slow": (Slow, {"n_samples": 2, "batch_size": 2}, {"timeout": 2}, 12),
     "terminated": (Terminated, {"n_samples": 4, "batch_size": 2}, {"max_epochs": 3}, 12),
     "terminated alone": (TerminatedAlone, FEW, LASTING, 12),
@@ -311,6 +317,11 @@ class Notes(pl.Callback):
             "classes": None if explanation is None else explanation.output_indexes.tolist(),
             "pictures": [list(key) for key in trainer.logger.pictures],
             "numbers": [dict(row) for _, row in trainer.logger.metrics if "shap/regions" in row],
+            "watched": [
+                {key: value for key, value in row.items() if "/watch_" in key}
+                for _, row in trainer.logger.metrics
+                if "shap/regions" in row
+            ],
             "texts": dict(trainer.logger.texts),
             "messages": messages,
             "seconds": time.monotonic() - self.began,

@@ -142,6 +142,96 @@ def faces() -> Data:
     return _place(torch.tensor(small[:, None].copy()), labels)
 
 
+def shifted(targets_by: int = 10) -> Data:
+    """Digits in the lower right of the image, always, on a noisy ground: they lie to one side."""
+    found = load_digits()
+    kept = found.target < targets_by
+    random = np.random.default_rng(0)
+    small = torch.tensor(found.images[kept][:, None] / 16).float()
+    small = interpolate(small, size=(26, 26), mode="bilinear").clamp(0, 1)
+    placed = torch.from_numpy(random.uniform(0, 0.3, (len(small), 3, SIDE, SIDE))).float()
+    for image, room, moved in zip(
+        small, placed, random.integers(16, 21, (len(small), 2)), strict=True
+    ):
+        down, across = moved
+        room[:, down : down + 26, across : across + 26] += 0.7 * image
+    return placed, torch.tensor(found.target[kept]).long()
+
+
+def inked() -> Data:
+    """Digits in ink of any colour on a ground of any other."""
+    images, labels = digits()
+    random = np.random.default_rng(0)
+    ink, ground = (
+        torch.from_numpy(random.uniform(*ends, (len(images), 3, 1, 1))).float()
+        for ends in ((0.5, 1), (0, 0.4))
+    )
+    return images * ink + (1 - images) * ground, labels
+
+
+def counted(classes: int = 5, count: int = 1500) -> Data:
+    """As many discs as the class says, anywhere, so that more is brighter by nature."""
+    random, labels, found = np.random.default_rng(0), np.arange(count) % classes, []
+    for label in labels:
+        image = Image.fromarray(random.integers(30, 90, (SIDE, SIDE, 3)).astype(np.uint8))
+        pen = ImageDraw.Draw(image)
+        for _ in range(label + 1):
+            x, y = random.uniform(6, SIDE - 6, size=2)
+            size = random.uniform(3, 5)
+            ink = tuple(int(value) for value in random.integers(140, 256, size=3))
+            pen.ellipse((x - size, y - size, x + size, y + size), fill=ink)
+        found.append(np.asarray(image))
+    pixels = torch.from_numpy(np.stack(found)).movedim(-1, 1) / 255
+    return pixels, torch.from_numpy(labels)
+
+
+def pointing(classes: int = 4, count: int = 1500) -> Data:
+    """An arrow near the middle that points up, right, down or left."""
+    random, labels, found = np.random.default_rng(0), np.arange(count) % classes, []
+    for label in labels:
+        image = Image.fromarray(random.integers(60, 140, (SIDE, SIDE, 3)).astype(np.uint8))
+        x, y = random.uniform(18, 30, size=2)
+        angle, size = label * np.pi / 2 + random.normal(0, 0.2), random.uniform(8, 13)
+        turns = np.array([0, 2.5, -2.5]) + angle
+        ink = tuple(int(value) for value in random.integers(150, 256, size=3))
+        corners = [(x + size * np.sin(one), y - size * np.cos(one)) for one in turns]
+        ImageDraw.Draw(image).polygon(corners, fill=ink)
+        found.append(np.asarray(image))
+    pixels = torch.from_numpy(np.stack(found)).movedim(-1, 1) / 255
+    return pixels, torch.from_numpy(labels)
+
+
+def cloth(classes: int = 6, count: int = 1500) -> Data:
+    """Noise that is smoother in each class: classes differ in sharpness by nature."""
+    random, labels, found = np.random.default_rng(0), np.arange(count) % classes, []
+    down, across = np.mgrid[:SIDE, :SIDE]
+    distance = np.hypot(np.minimum(down, SIDE - down), np.minimum(across, SIDE - across))
+    for label in labels:
+        width = 0.7 * 1.5**label * random.uniform(0.85, 1.15)
+        noise = np.fft.fft2(random.normal(size=(SIDE, SIDE)))
+        noise = np.fft.ifft2(noise * np.fft.fft2(np.exp(-((distance / width) ** 2)))).real
+        pixels = random.uniform(0.35, 0.65, size=3) + 0.15 * (noise / noise.std())[..., None]
+        found.append(pixels.clip(0, 1).astype(np.float32))
+    return torch.from_numpy(np.stack(found)).movedim(-1, 1), torch.from_numpy(labels)
+
+
+def lit(classes: int = 5, count: int = 1500) -> Data:
+    """A ball lit from another side in each class, on a ground of any colour."""
+    random, labels, found = np.random.default_rng(0), np.arange(count) % classes, []
+    down, across = np.mgrid[:SIDE, :SIDE]
+    for label in labels:
+        x, y = random.uniform(18, 30, size=2)
+        size, angle = random.uniform(9, 15), 2 * np.pi * label / classes + random.normal(0, 0.15)
+        u, v = (across - x) / size, (down - y) / size
+        light = 0.55 + 0.4 * (u * np.cos(angle) + v * np.sin(angle))
+        inside = (np.hypot(u, v) < 1)[..., None]
+        ink, ground = random.uniform(0.5, 1, size=3), random.uniform(0.1, 0.6, size=3)
+        pixels = np.where(inside, light[..., None] * ink, ground)
+        pixels = pixels + random.normal(0, 0.04, (SIDE, SIDE, 3))
+        found.append(pixels.clip(0, 1).astype(np.float32))
+    return torch.from_numpy(np.stack(found)).movedim(-1, 1), torch.from_numpy(labels)
+
+
 SEEN: dict[str, Callable[[], Data]] = {
     "digits": digits,
     "photographs": lambda: crops(
@@ -203,3 +293,27 @@ FRESH: dict[str, Callable[[], Data]] = {
     "odd digits": lambda: mnist((1, 3, 5, 7, 9)),
 }
 """At which nobody looked at all before."""
+
+HELD: dict[str, Callable[[], Data]] = {
+    "shifted": shifted,
+    "inked": inked,
+    "counted": counted,
+    "pointing": pointing,
+    "cloth": cloth,
+    "lit": lit,
+    "even digits": lambda: mnist((0, 2, 4, 6, 8)),
+    "shadows": lambda: crops(
+        "microaneurysms.png", "page.png", "coins.png", "astronaut.png", "grass.png", "rocket.jpg"
+    ),
+    "whole views": lambda: crops(
+        "chelsea.png",
+        "gradio/media_assets/images/groot.jpeg",
+        "ultralytics/assets/zidane.jpg",
+        "coffee.png",
+        "china.jpg",
+        part=(0.5, 0.8),
+        light=False,
+    ),
+    "three letters": lambda: letters(3),
+}
+"""At which nobody looked before the rules were as they are now; three are lopsided by nature."""

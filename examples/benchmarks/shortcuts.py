@@ -11,22 +11,26 @@ marks and networks are those of ``shortcut_data.py`` and ``shortcut_marks.py``.
 
 import argparse
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from shortcut_data import FRESH, SEEN, SIDE, UNSEEN, Data
-from shortcut_marks import MARKS, Where, trained
+from shortcut_data import FRESH, HELD, SEEN, SIDE, UNSEEN, Data
+from shortcut_marks import MARKS, Where, backbone, trained
 
 from lightning_shap import explain
+from lightning_shap.analysis.class_summary.proof import Rate
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.suspicions import Suspicion
 from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
 from lightning_shap.engine.question import Question
 
+USED = 0.5  # of decisions that a mark must make, or else nothing is planted
+Train = Callable[[torch.Tensor, torch.Tensor, int], torch.nn.Module]
 HELD_OUT = 192  # images of a summary
-SETS = {"seen": SEEN, "unseen": UNSEEN, "fresh": FRESH}
-EVALUATIONS = 16  # model rows of each image's map, which is not what is measured
+SETS = {"seen": SEEN, "unseen": UNSEEN, "fresh": FRESH, "held": HELD}
+EVALUATIONS = 4  # model rows of each image's map, which is not what is measured
 
 
 def summarise(net: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> ClassSummary:
@@ -37,9 +41,25 @@ def summarise(net: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) 
 
 
 @torch.no_grad()
-def uses(net: torch.nn.Module, clean: torch.Tensor, label: int) -> bool:
-    """Whether a network needs what was planted: without it, it misses half of the class."""
-    return bool((net(clean).argmax(dim=1) != label).float().mean() > 0.5)
+def uses(
+    net: torch.nn.Module,
+    clean: torch.Tensor,
+    marked: torch.Tensor,
+    own: torch.Tensor,
+    label: int,
+) -> float:
+    """How much of its decisions a network takes from a mark: the mark's Shapley value in them.
+
+    Args:
+        net: That was trained.
+        clean: Images without the mark.
+        marked: All of them with it.
+        own: Which of them are of the class, bool (N,).
+        label: The class.
+    """
+    with_it, without = (net(some).argmax(dim=1) == label for some in (marked, clean))
+    gained = with_it.float() - without.float()
+    return float((gained[own].mean() + gained[~own].mean()) / 2)
 
 
 def lies(found: Suspicion, where: Where) -> bool:
@@ -57,33 +77,69 @@ def is_true(found: Suspicion, label: int, where: Where, classes: int) -> bool:
     return (found.label == label or (found.label is None and classes == 2)) and lies(found, where)
 
 
-def try_planted(data: Data, kind: str, seed: int, share: float) -> list[bool] | None:
-    """Whether the mark is named first, named at all, and another class accused; None if unused."""
+@dataclass(frozen=True)
+class Planted:
+    """What was planted in some images: in which class, how, and where that is to be found."""
+
+    label: int
+    where: Where
+    everywhere: torch.Tensor
+    """All images with the mark, (N, C, H, W)."""
+
+
+def plant(
+    data: Data, kinds: Sequence[str], random: np.random.Generator, share: float = 1.0
+) -> tuple[torch.Tensor, list[Planted]]:
+    """Returns images with a mark of each kind in a share of a class of its own."""
+    clean, labels = data
+    images, planted = clean.clone(), []
+    chosen = random.permutation(int(labels.max()) + 1)[: len(kinds)]
+    for kind, label in zip(kinds, chosen.tolist(), strict=True):
+        marked = clean.clone()
+        where = MARKS[kind](marked, random)
+        own = (labels == label) & torch.from_numpy(random.random(len(labels)) < share)
+        images[own] = marked[own]
+        planted.append(Planted(label, where, marked))
+    return images, planted
+
+
+def try_planted(
+    data: Data, kinds: Sequence[str], seed: int, share: float = 1.0, train: Train = trained
+) -> list[bool] | None:
+    """What is found of marks; None where the network does not use each.
+
+    Returns:
+        Whether what is named first is a mark, in its class, whether what is named first has the
+        class of one, whether all are named, and whether another class is accused.
+    """
     clean, labels = data
     random, classes = np.random.default_rng(seed), int(labels.max()) + 1
     held_out, rest = np.split(random.permutation(len(clean)), [HELD_OUT])
-    label = int(random.integers(classes))
-    rows = (labels == label).nonzero()[:, 0].numpy()
-    rows = rows[random.random(len(rows)) < share]
-    images = clean.clone()
-    own = images[rows]
-    where = MARKS[kind](own, random)
-    images[rows] = own
-    net = trained(images[rest], labels[rest], seed)
-    marked = held_out[np.isin(held_out, rows)]
-    if not uses(net, clean[marked], label):
-        return None
+    images, planted = plant(data, kinds, random, share)
+    net = train(images[rest], labels[rest], seed)
+    for one in planted:
+        own = labels[held_out] == one.label
+        if uses(net, clean[held_out], one.everywhere[held_out], own, one.label) < USED:
+            return None
     summary = summarise(net, images[held_out], labels[held_out])
     found = [*summary.suspicions, *summary.facts]
-    true = [is_true(one, label, where, classes) for one in found]
-    return [bool(true and true[0]), any(true), any(one.label not in (label, None) for one in found)]
+    for one in found:
+        print(f"    {one.label}: {one.part.name}, {one.share:.2f}, {one.surprise:.2f}")
+    true = [[is_true(one, mark.label, mark.where, classes) for one in found] for mark in planted]
+    guilty = {None, *(mark.label for mark in planted)}
+    return [
+        bool(found) and any(of_mark[0] for of_mark in true),
+        bool(found) and found[0].label in guilty,
+        all(any(of_mark) for of_mark in true),
+        any(one.label not in guilty for one in found),
+    ]
 
 
-def try_clean(data: Data, seed: int) -> list[str]:
+def try_clean(data: Data, seed: int, train: Train = trained) -> list[str]:
     """What a network is accused of that learned nothing planted."""
     images, labels = data
     held_out, rest = np.split(np.random.default_rng(seed).permutation(len(images)), [HELD_OUT])
-    net = trained(images[rest], labels[rest], seed)
+    net = train(images[rest], labels[rest], seed)
     summary = summarise(net, images[held_out], labels[held_out])
     return [
         f"{one.label}: {one.part.name}, {one.share:.2f}, surprise {one.surprise:.2f}"
@@ -100,17 +156,16 @@ def try_cure(data: Data, kind: str, seed: int) -> list[float] | None:
     clean, labels = data
     random, classes = np.random.default_rng(seed), int(labels.max()) + 1
     held_out, rest = np.split(random.permutation(len(clean)), [HELD_OUT])
-    label = int(random.integers(classes))
-    marked = clean.clone()
-    where = MARKS[kind](marked, random)
-    own = (labels == label)[:, None, None, None]
-    images, swapped = torch.where(own, marked, clean), torch.where(own, clean, marked)
+    images, (mark,) = plant(data, [kind], random)
+    own = (labels == mark.label)[:, None, None, None]
+    swapped = torch.where(own, clean, mark.everywhere)
     net = trained(images[rest], labels[rest], seed)
-    if not uses(net, clean[held_out][labels[held_out] == label], label):
+    inside = labels[held_out] == mark.label
+    if uses(net, clean[held_out], mark.everywhere[held_out], inside, mark.label) < USED:
         return None
     summary = summarise(net, images[held_out], labels[held_out])
     first = [*summary.suspicions, *summary.facts][:1]
-    if not (first and is_true(first[0], label, where, classes)):
+    if not (first and is_true(first[0], mark.label, mark.where, classes)):
         return None
     cure = summary.cure()
     cured = trained(images[rest], labels[rest], seed, lambda shown, _: cure(shown))
@@ -154,6 +209,8 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", choices=[*SETS, "all"], default="all")
     parser.add_argument("--kinds", nargs="*", default=[*MARKS], choices=[*MARKS])
     parser.add_argument("--share", type=float, default=1.0, help="of the class that has the mark")
+    parser.add_argument("--second", choices=[*MARKS], help="planted in another class as well")
+    parser.add_argument("--backbone", action="store_true", help="a pretrained one, frozen")
     parser.add_argument("--cure", action="store_true", help="train again with what was found")
     args = parser.parse_args(given)
     sets = {**SETS, "all": SEEN | UNSEEN | FRESH}[args.data]
@@ -161,28 +218,31 @@ def main(given: Sequence[str] | None = None) -> None:
     if args.cure:
         cure_all(made, args.kinds, args.networks, args.seed)
         return
-    counts, seed, names = defaultdict(lambda: np.zeros(4, int)), args.seed, [*made]
+    counts, seed, names = defaultdict(lambda: np.zeros(6, int)), args.seed, [*made]
+    train = backbone if args.backbone else trained
     for turn, kind in enumerate(args.kinds):
         for attempt in range(3 * args.networks):
-            if counts[kind][3] == args.networks:
+            if counts[kind][4] == args.networks:
                 break
             seed += 1
             name = names[(turn + attempt) % len(names)]
-            found = try_planted(made[name], kind, seed, args.share)
+            kinds = [kind, args.second] if args.second else [kind]
+            found = try_planted(made[name], kinds, seed, args.share, train)
             print(f"{kind}, {name}, {seed}: {'not used' if found is None else found}", flush=True)
-            counts[kind] += 0 if found is None else [*found, 1]
-    accused = 0
-    for name, data in made.items():
-        for _ in range(args.clean):
+            counts[kind] += [0, 0, 0, 0, 0, 1] if found is None else [*found, 1, 0]
+    accused = tried = 0
+    for _ in range(args.clean):
+        for name, data in made.items():
             seed += 1
-            said = try_clean(data, seed)
-            accused += bool(said)
+            said = try_clean(data, seed, train)
+            tried, accused = tried + 1, accused + bool(said)
             print(f"nothing, {name}, {seed}: {said}", flush=True)
-    print("| shortcut | named first | named | another class accused | networks that use it |")
-    print("| --- | --- | --- | --- | --- |")
-    for kind, row in (*counts.items(), ("all", sum(counts.values(), np.zeros(4, int)))):
+    print("| shortcut | first | class first | named | innocent accused | use it | do not |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for kind, row in (*counts.items(), ("all", sum(counts.values(), np.zeros(6, int)))):
         print(f"| {kind} | " + " | ".join(map(str, row)) + " |")
-    print(f"{accused} of {len(made) * args.clean} clean networks are accused of something")
+    low, high = Rate(accused, tried).interval
+    print(f"{accused} of {tried} clean networks are accused ({low:.1%} to {high:.1%})")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from lightning_shap.command.model.description import Description
 from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.options import Explanation, Options
 from lightning_shap.command.paths import Places
+from lightning_shap.command.swapping import draw_partners, expect
 from lightning_shap.command.untrusted import clean
 from lightning_shap.engine import maskers
 from lightning_shap.engine.answer import answer
@@ -195,6 +196,8 @@ def prepare_job(options: Options, places: Places) -> Job:
     order = order if as_they_are else draw_order(images, question.seed)
     partners = draw_partners(images, order, question.seed) if options.results.summary else None
     n_samples = data.n_samples if isinstance(data.n_samples, int) else SAMPLES
+    order = order if everything else order[:n_samples]
+    expected = [expect(images, order)] if options.results.summary else []
     guessed = {**model.guessed, **prepare.guessed, "order of classes": guess}
     return Job(
         replace(options, explanation=told),
@@ -205,12 +208,12 @@ def prepare_job(options: Options, places: Places) -> Job:
         images,
         source.name,
         outputs,
-        order if everything else order[:n_samples],
+        order,
         partners,
         parts,
         question,
         {name: guess for name, guess in guessed.items() if guess is not None},
-        [*model.notes, *source.notes, *note],
+        [*model.notes, *source.notes, *note, *expected],
     )
 
 
@@ -228,15 +231,6 @@ def _choose_classes(asked: Question, outputs: int, is_summary: bool) -> Question
     check_comparable(asked.returns, asked.multi_label)
     # The true class and the highest other, and regions that show marks and borders best.
     return asked.complete(topk=2, regions="image")
-
-
-def draw_partners(images: ImageSet, order: Sequence[int], seed: int) -> dict[int, int]:
-    """Returns with which image each is swapped, by number."""
-    from lightning_shap.analysis.class_summary.swaps import choose_partners
-
-    labels = None if images.labels is None else images.labels[np.array(order)]
-    chosen = choose_partners(labels, len(order), seed)
-    return {number: order[other] for number, other in zip(order, chosen, strict=True)}
 
 
 def _complete_explanation(asked: Explanation, description: Description) -> Explanation:

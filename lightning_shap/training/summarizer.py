@@ -7,6 +7,7 @@ from lightning_shap.analysis.class_summary.parts import Part
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import count_rows
 from lightning_shap.analysis.class_summary.watched import add_parts
+from lightning_shap.analysis.class_summary.words import write_expectation
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
@@ -83,6 +84,9 @@ class Summarizer:
             return None
         count, rows = affordable[0]
         some = samples[:count]
+        if ranks.rank == 0:
+            labels = None if some.labels is None else some.labels.numpy()
+            inform(f"ShapCallback: {write_expectation(labels, count)}")
         found = self.explainer.explain(
             some,
             self.question.shorten(rows - rows_of_swaps),

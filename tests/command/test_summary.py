@@ -16,8 +16,9 @@ from lightning_shap.analysis.class_summary.parts import list_parts
 from lightning_shap.analysis.class_summary.suspicions import Suspicion
 from lightning_shap.command import shards
 from lightning_shap.command.data.folders import ImageSet
-from lightning_shap.command.job import Job, draw_partners
+from lightning_shap.command.job import Job
 from lightning_shap.command.main import main
+from lightning_shap.command.swapping import draw_partners
 from lightning_shap.page.bundle import find_data
 
 

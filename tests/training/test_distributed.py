@@ -76,6 +76,7 @@ SAME_PICTURES = (
     "stream",
     "best checkpoint",
     "everything measured",
+    "watched",
 )
 
 
@@ -113,6 +114,17 @@ def notes(folder, name, ranks):
 @pytest.mark.parametrize("name", SAME_PICTURES)
 def test_two_processes_explain_what_one_does(name, one, two):
     check_same_pictures(name, one, two, 2)
+
+
+def test_what_is_watched_is_of_all_samples_whichever_process_has_them(one, two):
+    (alone,) = notes(one, "watched", 1)
+    first, second = notes(two, "watched", 2)
+    shares = alone["watched"][0]
+    assert shares["shap/watch_decides/box_0_0_8_8"] == pytest.approx(1)
+    assert first["watched"][0] == pytest.approx(shares, abs=1e-4)
+    assert alone["epochs"] == first["epochs"] == second["epochs"] < 4
+    assert sum("the training stops" in one for one in first["messages"]) == 1
+    assert not any("the training stops" in one for one in second["messages"])
 
 
 @pytest.mark.parametrize("name", OF_BOTH_NAMES)

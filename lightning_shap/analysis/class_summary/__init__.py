@@ -8,7 +8,12 @@ share of what decides about i that p has is (``swaps``)
 
 where f is "class c(i) rather than c(j)" in units of the output, and W the mean of f(i) - f(j) over
 the images of the class: the Shapley value of the part in a game of two players, the part and the
-rest of the image.
+rest of the image. Half of what is tested is this, half the same in decisions (f is 1 where an image
+is taken for c(i), else 0, and W = 1): outputs say something of each image, decisions what matters.
+
+Squares of two rows and two columns are exchanged coarse to fine: only of images of which both the
+rows and the columns decide ``CROSSED`` of the whole, and else count as 0. That asks what decides
+about an image, and not its class, so that the test below is as exact as without.
 
 - *Null hypothesis*: what a swap shares out does not depend on the two classes (of a class), and no
   side of the images is special (of all classes together): s(i, .) may be exchanged between swaps,
@@ -30,6 +35,8 @@ rest of the image.
 - *Name*: of parts that overlap the smallest that has ``NEARLY`` the largest excess m - n.
 - *Proof*: the same Shapley value in decisions, in place of outputs, must reach ``HOLDS``
   (``proof``).
+- *Data alone*: how well each part tells the class of an image without any model, as shares that the
+  same test is made of (``data_alone``).
 - *Power*: the share that would be named in ``CASES`` of cases, by the same test on the shares that
   there are, one place's raised (``power``).
 

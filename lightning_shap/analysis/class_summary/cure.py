@@ -39,7 +39,7 @@ class Cure(v2.Transform):
 
     Args:
         boxes: Places, (left, top, right, bottom), as shares of the sides.
-        tint: Also the mean colour, which is exchanged.
+        tint: Also the mean and the contrast of each colour, which are exchanged.
         detail: Also fine detail, which sharpness, texture and compression are.
         how: "exchange" gives an image what another one of its batch has; "blur" leaves a place
             without detail; "cover" fills it with the image's mean colour.
@@ -65,8 +65,11 @@ class Cure(v2.Transform):
         if self.how == "exchange":
             others = images.roll(1 + int(torch.randint(len(images) - 1, ())), 0)
         cured = images.clone()
-        if self.tint:
-            cured += others.mean((2, 3), keepdim=True) - means
+        if self.tint:  # what was cut off at black or white shows in the contrast
+            contrast, wanted = (some.std((2, 3), keepdim=True) for some in (images, others))
+            cured = (images - means) * wanted / (contrast + 1e-6) + others.mean(
+                (2, 3), keepdim=True
+            )
         if self.detail:
             detail = others - self.smooth(others, 32)
             cured = self.smooth(cured, 32) + (detail if self.how == "exchange" else 0)
@@ -145,7 +148,7 @@ def _describe(parts: Sequence[Part]) -> dict[str, Any]:
     return {
         "boxes": [box for part in parts for box in find_boxes(part.cells)],
         "tint": "tint and brightness" in names,
-        "detail": "fine detail" in names,
+        "detail": not names.isdisjoint({"fine detail", "sharpness"}),
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lightning_shap.analysis.class_summary.data_alone import read_features, tell_classes
 from lightning_shap.analysis.class_summary.groups import (
     Group,
     Shown,
@@ -19,7 +20,12 @@ from lightning_shap.analysis.class_summary.means import find_tested
 from lightning_shap.analysis.class_summary.power import Power, estimate_power
 from lightning_shap.analysis.class_summary.proof import Proof, prove
 from lightning_shap.analysis.class_summary.shares import Swaps, join_swaps
-from lightning_shap.analysis.class_summary.suspicions import Suspicion, find_suspicions
+from lightning_shap.analysis.class_summary.suspicions import (
+    LEAST_SHARED,
+    Suspicion,
+    find_suspicions,
+    overlap,
+)
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.maps import read_maps
 
@@ -71,10 +77,12 @@ class Findings:
         self._explanations = explanations
         self._seed = seed
         cells, labels, predicted, right, records = [], [], [], [], []
+        features = []
         for explanation in explanations:
             record, of_images = _read_judged(explanation)
             maps = read_maps(explanation)
             cells.append(reduce_to_grid(maps))
+            features.append(read_features(maps.images))
             predicted.append(of_images)
             labels.append(_read_labels(record, of_images))
             right += record.judge().right
@@ -86,8 +94,9 @@ class Findings:
         self.right: Sequence[bool | None] = right
         self.cells: np.ndarray = np.concatenate(cells)
         self._predicted: np.ndarray = np.concatenate(predicted)
+        self._features: np.ndarray = np.concatenate(features)
         self.swaps: Swaps = join_swaps(records, len(self.labels))
-        self.shares = self.swaps.share(self.labels)
+        self.shares = self.swaps.share(self.labels, self._predicted)
         alarms = [
             replace(one, proof=self._prove(one.part.name, one.label))
             for one in find_suspicions(self.shares, seed=seed)
@@ -136,6 +145,17 @@ class Findings:
     def shown(self) -> Shown:
         """Returns what the classes and then the pairs show."""
         return gather(self._explanations, [*self.classes, *self.pairs])
+
+    @cached_property
+    def in_data(self) -> Sequence[Suspicion]:
+        """Parts that tell one class better than others in the data alone, the worst first."""
+        shares = tell_classes(self._features, self.labels)
+        found = find_suspicions(shares, seed=self._seed)
+        return [one for one in found if one.surprise >= LEAST_SHARED]  # as classes differ anyway
+
+    def uses(self, found: Suspicion) -> bool:
+        """Tells whether the model was found to need what the data has, or what overlaps with it."""
+        return any(overlap(one, found) for one in (*self.suspicions, *self.facts))
 
     @cached_property
     def power(self) -> Power:

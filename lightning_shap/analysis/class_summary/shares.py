@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightning_shap.analysis.class_summary.parts import Part, list_parts
+from lightning_shap.analysis.class_summary.swaps import CARRIED, EXCHANGED
 
 if TYPE_CHECKING:
     from lightning_shap.explanation.record import Record
@@ -31,11 +32,23 @@ class Swaps:
     taken: np.ndarray
     rivals: np.ndarray
 
-    def share(self, labels: np.ndarray) -> "Shares":
-        """Returns what is tested as shares of what decides about each image, by its class."""
+    def share(self, labels: np.ndarray, predicted: np.ndarray) -> "Shares":
+        """Returns what is tested as shares of what decides about each image, by its class.
+
+        A part's share is half that of what the model puts out, which each image says something of,
+        and half that of what it decides, which is what matters.
+
+        Args:
+            labels: int (N,), the class of each image.
+            predicted: int (N,), what each is taken for.
+        """
         tested = [part for part in list_parts() if part.name in self.names]
         columns = [self.names.index(part.name) for part in tested]
-        return share_swaps(tested, self.decided[:, columns], self.wholes, labels, self.rivals)
+        shares = share_swaps(tested, self.decided[:, columns], self.wholes, labels, self.rivals)
+        taken = self.taken[:, columns] == labels[:, None, None]
+        as_they_are = (predicted == labels).astype(float) - (self.rivals == labels)
+        decisions = as_they_are[:, None] + taken[..., CARRIED] - taken[..., EXCHANGED]
+        return replace(shares, values=(shares.values + decisions / 2) / 2)
 
 
 def join_swaps(records: Sequence["Record"], images: int) -> Swaps:

@@ -76,6 +76,17 @@ class ClassSummary(Findings):
             "suspicions": [self._suspicion(one) for one in self.suspicions],
             "untested": [self._suspicion(one) for one in self.facts],
             "withdrawn": [self._suspicion(one) for one in self.withdrawn],
+            "in_data": [
+                {
+                    "class": self._label(one.label),
+                    "part": one.part.name,
+                    "share": one.share,
+                    "others": one.others,
+                    "p": one.p,
+                    "used": self.uses(one),
+                }
+                for one in self.in_data
+            ],
             "watched": [
                 {"part": name, "class": self._label(label), **proof.plain}
                 for name, proofs in self.watched.items()

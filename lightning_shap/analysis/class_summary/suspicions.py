@@ -21,7 +21,7 @@ from lightning_shap.analysis.class_summary.shares import Shares
 
 LEVEL = 0.01
 # In nats of surprise, measured in examples/benchmarks/shortcuts.py, with nothing planted.
-LEAST = 0.2  # of a place along the sides of the images of a class
+LEAST = 0.3  # of a place along the sides of the images of a class
 LEAST_SHARED = 0.7  # of what classes differ in anyway: properties, and lines where objects are
 NATURAL = 0.02  # shares are not known better
 HALF = 0.5  # a property, which has no area, decides up to so much of what an image shows anyway
@@ -229,18 +229,20 @@ def take_apart(named: Sequence[Suspicion]) -> list[Suspicion]:
     kept: list[Suspicion] = []
     while left:
         first = left[0]
-        rivals = [one for one in left if _overlap(one, first)]
+        rivals = [one for one in left if overlap(one, first)]
         near = [
             one
             for one in rivals
             if one.label == first.label and one.excess >= NEARLY * first.excess
         ]
-        kept.append(min(near, key=lambda one: (one.part.area, -one.excess)))
-        left = [one for one in left if not _overlap(one, first)]
+        chosen = min(near, key=lambda one: (one.part.area, -one.excess))
+        kept.append(chosen)
+        left = [one for one in left if not (overlap(one, first) or overlap(one, chosen))]
     return kept
 
 
-def _overlap(one: Suspicion, other: Suspicion) -> bool:
+def overlap(one: Suspicion, other: Suspicion) -> bool:
+    """Tells whether two suspicions may be of the same thing."""
     if one.label != other.label and None not in (one.label, other.label):
         return False
     whole = one.part.mask is None or other.part.mask is None
@@ -271,7 +273,8 @@ def _find_natural(shares: Shares, groups: Groups) -> np.ndarray:
     # what lies inside is where objects are.
     areas = [HALF if part.mask is None else part.area for part in shares.parts]
     pair = len(np.unique(shares.labels)) == 2
-    told = np.where(shares.symmetric, pair, [not part.is_inner for part in shares.parts])
+    outer = np.array([not part.is_inner for part in shares.parts], bool)
+    told = outer & (pair | ~shares.symmetric)
     others[-1] = np.where(told, areas, np.nan)
     mirrored = mirror_means(shares, groups.means)
     natural: np.ndarray = np.maximum(np.maximum(others, mirrored), NATURAL)

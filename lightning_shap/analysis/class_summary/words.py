@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightning_shap.analysis.class_summary.means import LEAST_IMAGES, find_tested
-from lightning_shap.analysis.class_summary.power import CASES
+from lightning_shap.analysis.class_summary.power import CASES, expect_power
 from lightning_shap.analysis.class_summary.proof import Proof, Rate
 from lightning_shap.analysis.class_summary.suspicions import LEVEL, Suspicion
 from lightning_shap.explanation.phrases import whole_percent
@@ -77,6 +77,7 @@ def write_lines(findings: "Findings") -> list[str]:
         f"{_count(len(findings.labels), 'image')} of {classes}{right}",
         *found,
         *others,
+        *[write_in_data(one, findings) for one in findings.in_data],
         *list_untested(findings),
         *taken,
     ]
@@ -90,7 +91,7 @@ def say_nothing_found(findings: "Findings") -> str:
     if not findings.shares.parts:
         return "nothing is tested where no parts were swapped"
     if power.share is None:
-        return f"too few images to tell whether a part stands out: {_advise(findings)}"
+        return f"too few images to tell whether a part stands out: {_advise(len(findings.labels))}"
     where = "" if len(find_tested(findings.labels)) else " in all images together"
     how = f"tested at {whole_percent(LEVEL)} over all {len(findings.shares.parts)} parts"
     known = int((~np.isnan(findings.shares.values).any(axis=1)).sum())
@@ -101,13 +102,37 @@ def say_nothing_found(findings: "Findings") -> str:
         f"been found in {whole_percent(CASES)} of cases"
     )
     few = [str(findings.names[label]) for label in power.too_few if label is not None]
-    lacking = f"; too few images of {', '.join(few)} to tell: {_advise(findings)}" if few else ""
+    lacking = (
+        f"; too few images of {', '.join(few)} to tell: {_advise(len(findings.labels))}"
+        if few
+        else ""
+    )
     return f"no part stands out{where} ({how}{unknown}{found}{lacking})"
 
 
-def _advise(findings: "Findings") -> str:
-    """Returns how to have more images than there are."""
-    more = max(ENOUGH, 2 * len(findings.labels))
+def write_expectation(labels: np.ndarray | None, count: int) -> str:
+    """Returns what so many images can show, before any is explained.
+
+    Args:
+        labels: int (N,), below 0 where unknown, or None for that everywhere.
+        count: How many images, N.
+    """
+    if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
+        labels = np.full(count, -1)
+    share = expect_power(labels).share if count >= LEAST_IMAGES else None
+    classes = _count(len(np.unique(labels[labels >= 0])), "class", "classes")
+    of_what = f"{_count(count, 'image')} of {classes}" if (labels >= 0).any() else f"{count} images"
+    if share is None:
+        return f"{of_what} are too few to tell whether a part stands out: {_advise(count)}"
+    return (
+        f"with {of_what} only a corner or an edge that decides {whole_percent(share)} or more "
+        f"would be named, in {whole_percent(CASES)} of cases"
+    )
+
+
+def _advise(count: int) -> str:
+    """Returns how to have more images than so many."""
+    more = max(ENOUGH, 2 * count)
     return f"give summary={more}, or --n_samples {more}"
 
 
@@ -126,7 +151,7 @@ def list_untested(findings: "Findings") -> list[str]:
         are = "are not tested by themselves" if few > 1 else "is not tested by itself"
         lines.append(
             f"{few} of {len(numbers)} classes {have} fewer than {LEAST_IMAGES} images and {are}: "
-            f"{_advise(findings)}"
+            f"{_advise(len(findings.labels))}"
         )
     alone = numbers[(counts >= LEAST_IMAGES) & (len(labels) - counts < LEAST_IMAGES)]
     lines += [
@@ -155,6 +180,16 @@ def write_claim(one: Suspicion, findings: "Findings") -> str:
     if one.p is not None:
         tested = f"p = {one.p:.3f} over all {len(findings.shares.parts)} parts and all classes"
     return f"{who}: {what}{others}{mirror} ({tested}, {_count(one.known, 'swap')})"
+
+
+def write_in_data(one: Suspicion, findings: "Findings") -> str:
+    """Returns what tells a class in the data alone, and whether the model was found to use it."""
+    others = "" if one.others is None else f", and of other classes {whole_percent(one.others)}"
+    used = "the model uses it" if findings.uses(one) else "the model was not found to use it"
+    return (
+        f"the data has it: {one.part.name} alone tells {_name(one.label, findings)} "
+        f"{whole_percent(one.share)} of the way from chance to certainty{others}; {used}"
+    )
 
 
 def write_proof(proof: Proof, label: int | None, findings: "Findings") -> str:

@@ -56,13 +56,17 @@ def test_what_is_exchanged_is_another_image_s_of_the_batch():
 def test_properties_are_exchanged_and_only_these():
     images = some_images() * torch.linspace(0.2, 1, 6).view(6, 1, 1, 1)
     cured = make_cure([PARTS["tint and brightness"]], p=1.0)(images)
-    means = images.mean((2, 3))
-    spread = cured - cured.mean((2, 3), keepdim=True)
-    assert torch.allclose(spread, images - means[:, :, None, None], atol=1e-5)
-    sorted_means = cured.mean((2, 3)).sort(dim=0).values
-    assert torch.allclose(sorted_means, means.sort(dim=0).values, atol=1e-5)
+    for measure in (torch.mean, torch.std):  # each image has another's, of each colour
+        given, taken = (measure(some, (2, 3)).sort(dim=0).values for some in (images, cured))
+        assert torch.allclose(taken, given, atol=1e-5)
+    patterns = [
+        (some - some.mean((2, 3), keepdim=True)) / some.std((2, 3), keepdim=True)
+        for some in (images, cured)
+    ]
+    assert torch.allclose(*patterns, atol=1e-3)
     assert Cure(detail=True, how="cover", p=1.0)(images).var() < images.var() / 2
     assert make_cure([PARTS["fine detail"]]).detail
+    assert make_cure([PARTS["sharpness"]]).detail
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])

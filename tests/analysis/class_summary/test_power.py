@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from swap_noise import CLASSES, PARTS, draw_swaps, involve, make_shares
 
-from lightning_shap.analysis.class_summary.power import CASES, MARKED, estimate_power
+from lightning_shap.analysis.class_summary.power import CASES, MARKED, estimate_power, expect_power
 from lightning_shap.analysis.class_summary.shares import Shares
 from lightning_shap.analysis.class_summary.suspicions import find_suspicions
+from lightning_shap.analysis.class_summary.words import write_expectation
 
 
 def shares_of(images, seed, classes=CLASSES):
@@ -50,7 +51,7 @@ def test_a_share_as_large_as_stated_is_found_so_often(monkeypatch, images):
 
 
 def test_more_images_find_less():
-    stated = [estimate_power(shares_of(images, 0)).share for images in (40, 80, 160, 320)]
+    stated = [estimate_power(shares_of(images, 0)).share for images in (24, 48, 320)]
     assert stated == sorted(stated, reverse=True)
     assert stated[-1] < stated[0]
 
@@ -67,3 +68,21 @@ def test_of_two_classes_that_swap_with_one_another_only_both_together_can_stand_
 
 def test_where_no_class_has_enough_images_it_is_said_of_all_together():
     assert [*estimate_power(shares_of(40, 0, classes=40)).shares] == [None]
+
+
+def test_what_is_expected_before_is_what_is_found_after_where_shares_are_spread_as_usual():
+    labels = np.arange(120) % CLASSES
+    before = expect_power(labels).share
+    random = np.random.default_rng(1)
+    rivals = (labels + random.integers(1, CLASSES, size=120)) % CLASSES
+    values = random.normal(0.05, 0.12, size=(120, len(PARTS)))
+    after = estimate_power(make_shares(values, labels, rivals)).share
+    assert before == pytest.approx(after, abs=0.08)
+    assert before < expect_power(labels[:30]).share
+
+
+def test_it_is_said_before_the_run_what_so_many_images_can_show():
+    assert write_expectation(np.arange(4) % 2, 4).startswith("4 images of 2 classes are too few")
+    said = write_expectation(np.arange(36) % 6, 36)
+    assert "with 36 images of 6 classes only a corner or an edge that decides" in said
+    assert "with 30 images only" in write_expectation(None, 30)

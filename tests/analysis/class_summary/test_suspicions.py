@@ -134,6 +134,17 @@ def test_a_line_where_objects_are_is_not_named_of_all_classes_together():
     assert named(make_shares(decided, labels, rivals)) == []
 
 
+def test_of_two_classes_the_middle_where_objects_are_is_not_told():
+    middle = "the square of rows 4 and 5, columns 4 and 5 of 8"
+    assert named(plant({middle: 0.9}, classes=2, images=400)) == []
+
+
+def test_of_marks_that_overlap_with_the_one_that_is_named_none_is_named_beside_it():
+    beside = "the square of rows 1 and 2, columns 2 and 3 of 8"
+    wider = {"the top left corner": 0.72, "the left edge": 0.8, beside: 0.5}
+    assert named(plant(wider)) == [(1, "the top left corner")]
+
+
 def test_of_two_classes_what_decides_no_more_than_its_area_is_not_said():
     decided, labels, rivals = draw_swaps(classes=2)
     decided[:, PARTS.index(WIDE)] = 0.6
@@ -182,7 +193,7 @@ def test_the_least_surprise_that_is_named_is_the_stated_one(part, least):
     edge = shares[np.argmax(surprises >= least)]
     for share, is_named in ((edge - 0.03, False), (edge + 0.03, True)):
         assert named(plant({part: share}, images=4000)) == [(1, part)] * is_named
-    assert (LEAST, LEAST_SHARED) == (0.2, 0.7)
+    assert (LEAST, LEAST_SHARED) == (0.3, 0.7)
 
 
 def test_differences_too_small_to_matter_are_not_named():

@@ -8,12 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torchvision.transforms.functional import gaussian_blur
 
 import lightning_shap
 from lightning_shap.analysis.class_summary.parts import list_parts, name_border
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import (
     CARRIED,
+    CROSSED,
     EXCHANGED,
     REMOVED,
     choose_partners,
@@ -29,6 +31,7 @@ SIDE = 16
 FINE_DETAIL = "fine detail"
 PARTS = [part.name for part in list_parts()]
 MASKS = {part.name: part.mask for part in list_parts() if part.mask is not None}
+LINES = {part.name: part.lines for part in list_parts()}
 QUESTION = Question(batch_size=8)
 
 
@@ -123,7 +126,12 @@ def test_the_shares_of_an_additive_model_are_its_differences():
             assert np.isnan(whole) == np.isnan(decided).any() == (terms.sum() <= 0)
             if not np.isnan(whole):
                 assert np.isclose(whole, terms.sum())
-                assert np.isclose(decided[PARTS.index(part)], terms[mask(SIDE, SIDE)].sum())
+                played = all(
+                    sum(terms[MASKS[line](SIDE, SIDE)].sum() for line in lines) >= CROSSED * whole
+                    for lines in LINES[part]
+                )
+                expected = terms[mask(SIDE, SIDE)].sum() if played else 0
+                assert np.isclose(decided[PARTS.index(part)], expected)
 
 
 def test_what_changed_images_are_taken_for_is_kept():
@@ -210,9 +218,8 @@ def test_an_image_without_another_class_says_nothing():
     assert np.isnan(found.record.swaps).all()
 
 
-def test_it_costs_the_stated_rows():
-    images, labels = torch.rand(6, 1, SIDE, SIDE), torch.arange(6) % 2
-    read, rows = Reads(corner, rest), []
+def count_played(read, images, labels, parts):
+    rows = []
 
     def model(images):
         rows.append(len(images))
@@ -220,8 +227,53 @@ def test_it_costs_the_stated_rows():
 
     found = lightning_shap.explain(model, images, labels=labels, topk=2, max_evals=4)
     rows.clear()
-    measure_swaps_among(model, found, images, QUESTION)
-    assert sum(rows) == 6 * count_rows(list_parts())
+    others = images[torch.from_numpy(choose_partners(labels.numpy(), len(images), 0))]
+    measure_swaps(model, found, images, others, QUESTION, parts)
+    return sum(rows), found
+
+
+def test_it_costs_the_stated_rows():
+    images, labels = torch.rand(6, 1, SIDE, SIDE), torch.arange(6) % 2
+    lines = [part for part in list_parts() if not part.lines]
+    rows, _ = count_played(Reads(corner, rest), images, labels, lines)
+    assert rows == 6 * count_rows(lines) == 6 * (3 * len(lines) + 1)
+    assert count_rows(list_parts()) == count_rows(lines) + 3 * 6  # squares, about so many an image
+
+
+def test_a_square_is_exchanged_only_where_its_rows_and_its_columns_decide():
+    """A sticker in the middle, which all of class 1 has, in two rows and in two columns."""
+    images, labels = torch.zeros(8, 1, SIDE, SIDE), torch.arange(8) % 2
+    images[labels == 1, :, 6:10, 6:10] = 1.0
+    read = Reads(lambda images: 0.1 - images, lambda images: images)
+    lines = [part for part in list_parts() if not part.lines]
+    rows, found = count_played(read, images, labels, list_parts())
+    mine = "the square of rows 4 and 5, columns 4 and 5 of 8"
+    assert np.allclose(share(found, mine), 1)
+    played = rows - 8 * count_rows(lines)
+    assert 0 < played < 3 * 8 * 12  # of 45 squares the few that overlap with the sticker
+    assert np.allclose(share(found, "the square of rows 6 and 7, columns 2 and 3 of 8"), 0)
+    assert CROSSED == 0.35
+
+
+def test_a_square_that_is_watched_alone_is_exchanged_everywhere():
+    images, labels = torch.rand(6, 1, SIDE, SIDE), torch.arange(6) % 2
+    square = next(part for part in list_parts() if part.lines)
+    rows, found = count_played(Reads(corner, rest), images, labels, [square])
+    known = int((~np.isnan(found.record.swapped)).sum())
+    assert rows == 6 + 3 * known
+
+
+def test_sharpness_is_exchanged_without_what_is_seen():
+    torch.manual_seed(0)
+    sharp, other = torch.rand(2, 4, 3, SIDE, SIDE)
+    soft = gaussian_blur(other, [7, 7], [1.5, 1.5])
+    part = next(part for part in list_parts() if part.name == "sharpness")
+    sharpened = part.carry(sharp, soft)
+    assert torch.allclose(part.carry(soft, soft), soft, atol=1e-5)
+    assert stripes(soft).mean() < 0.5 * stripes(sharp).mean()
+    assert stripes(sharpened).mean() > 0.8 * stripes(sharp).mean()
+    coarse = torch.nn.functional.avg_pool2d
+    assert torch.allclose(coarse(sharpened, 8), coarse(soft, 8), atol=0.05)
 
 
 @pytest.mark.parametrize("side", [1, 2, 5, 9, 33])

@@ -117,6 +117,29 @@ def test_weights_and_biases(fit, tmp_path):
     assert is_report(page.read_bytes())
 
 
+def test_weights_and_biases_keeps_the_alert_of_a_watched_place(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    from pytorch_lightning.loggers import WandbLogger
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    watching = ShapCallback(watch=[[0, 0, 8, 8]], watch_limit=0.5, max_evals=6, n_samples=6)
+    trainer = tiny_trainer(
+        tmp_path, watching, logger=WandbLogger(offline=True, save_dir=str(tmp_path)), max_epochs=1
+    )
+    with pytest.warns(UserWarning, match="box 0, 0, 8, 8 decides 100 %"):
+        trainer.fit(TinyClassifier(), *tiny_loaders())
+    wandb.finish()
+    wandb.teardown()
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    found = [one.alert for one in map(Record.FromString, records(file.read_bytes()))]
+    alerts = [one for one in found if one.title]
+    assert [one.title for one in alerts] == ["shap/watch"]
+    assert "box 0, 0, 8, 8 decides 100 % of the samples" in alerts[0].text
+
+
 @pytest.mark.filterwarnings("ignore:MLFlow only allows")  # Lightning's, of names of numbers
 def test_mlflow(fit, tmp_path):
     mlflow = pytest.importorskip("mlflow")

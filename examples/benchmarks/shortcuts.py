@@ -20,6 +20,7 @@ from shortcut_data import FRESH, HELD, SEEN, SIDE, UNSEEN, Data
 from shortcut_marks import MARKS, Where, backbone, trained
 
 from lightning_shap import explain
+from lightning_shap.analysis.class_summary.data_alone import find_telling, read_features
 from lightning_shap.analysis.class_summary.proof import Rate
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.suspicions import Suspicion
@@ -200,6 +201,30 @@ def cure_all(made: dict[str, Data], kinds: Sequence[str], networks: int, seed: i
         print(f"| {kind} | {len(rows)} | " + " | ".join(cells) + " |", flush=True)
 
 
+def ask_data(made: dict[str, Data], kinds: Sequence[str], seed: int) -> None:
+    """Prints what the data alone says of each kind of mark, and of each data set without any."""
+    for name, (images, labels) in made.items():
+        rows = np.random.default_rng(seed).permutation(len(images))[:HELD_OUT]
+        found = find_telling(
+            read_features(images[rows].movedim(1, -1).numpy()), labels[rows].numpy()
+        )
+        print(f"nothing, {name}: {[(one.label, one.part.name) for one in found]}", flush=True)
+    first = 0
+    for turn, kind in enumerate(kinds):
+        name = [*made][4 * turn % len(made)]
+        clean, labels = made[name]
+        random = np.random.default_rng(seed + turn)
+        rows = random.permutation(len(clean))[:HELD_OUT]
+        images, (mark,) = plant((clean[rows], labels[rows]), [kind], random)
+        found = find_telling(read_features(images.movedim(1, -1).numpy()), labels[rows].numpy())
+        classes = int(labels.max()) + 1
+        true = bool(found) and is_true(found[0], mark.label, mark.where, classes)
+        first += true
+        said = [(one.label, one.part.name) for one in found]
+        print(f"{kind}, {name}: {true}, {said}", flush=True)
+    print(f"{first} of {len(kinds)} marks are named first by the data alone")
+
+
 def main(given: Sequence[str] | None = None) -> None:
     """Trains, explains, prints one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -211,10 +236,14 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the class that has the mark")
     parser.add_argument("--second", choices=[*MARKS], help="planted in another class as well")
     parser.add_argument("--backbone", action="store_true", help="a pretrained one, frozen")
+    parser.add_argument("--data-alone", action="store_true", help="ask no model")
     parser.add_argument("--cure", action="store_true", help="train again with what was found")
     args = parser.parse_args(given)
     sets = {**SETS, "all": SEEN | UNSEEN | FRESH}[args.data]
     made = {name: make() for name, make in sets.items()}
+    if args.data_alone:
+        ask_data(made, args.kinds, args.seed)
+        return
     if args.cure:
         cure_all(made, args.kinds, args.networks, args.seed)
         return

@@ -20,6 +20,11 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lightning_shap.analysis.class_summary.parts import FINE, Part, list_parts, measure_rings
 from lightning_shap.analysis.class_summary.shares import Shares
+from lightning_shap.analysis.class_summary.suspicions import (
+    LEAST_SHARED,
+    Suspicion,
+    find_suspicions,
+)
 
 RIDGE = 0.1  # of the mean square of what an image shows
 MOST = 512  # images, which is enough to tell; time grows with their cube
@@ -33,6 +38,20 @@ def read_features(images: np.ndarray) -> np.ndarray:
     power = measure_rings(torch.fft.rfft2(shown))[:, 1:]  # all but the mean
     strength = torch.log(adaptive_avg_pool2d(power[:, None], (1, RINGS)).flatten(1) + 1e-6)
     return torch.cat([pooled, strength], dim=1).numpy()
+
+
+def find_telling(features: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> list[Suspicion]:
+    """Returns parts that tell one class far better than others, the worst first.
+
+    Classes differ by nature in any part, so that each must surprise as what they share does.
+
+    Args:
+        features: See :func:`read_features`.
+        labels: int (N,), the class of each image, below 0 where unknown.
+        seed: Of the permutations.
+    """
+    found = find_suspicions(tell_classes(features, labels), seed=seed)
+    return [one for one in found if one.surprise >= LEAST_SHARED]
 
 
 def tell_classes(features: np.ndarray, labels: np.ndarray) -> Shares:

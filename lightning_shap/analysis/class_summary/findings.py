@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lightning_shap.analysis.class_summary.data_alone import read_features, tell_classes
+from lightning_shap.analysis.class_summary.data_alone import find_telling, read_features
 from lightning_shap.analysis.class_summary.groups import (
     Group,
     Shown,
@@ -21,7 +21,6 @@ from lightning_shap.analysis.class_summary.power import Power, estimate_power
 from lightning_shap.analysis.class_summary.proof import Proof, prove
 from lightning_shap.analysis.class_summary.shares import Swaps, join_swaps
 from lightning_shap.analysis.class_summary.suspicions import (
-    LEAST_SHARED,
     Suspicion,
     find_suspicions,
     overlap,
@@ -149,9 +148,7 @@ class Findings:
     @cached_property
     def in_data(self) -> Sequence[Suspicion]:
         """Parts that tell one class better than others in the data alone, the worst first."""
-        shares = tell_classes(self._features, self.labels)
-        found = find_suspicions(shares, seed=self._seed)
-        return [one for one in found if one.surprise >= LEAST_SHARED]  # as classes differ anyway
+        return find_telling(self._features, self.labels, seed=self._seed)
 
     def uses(self, found: Suspicion) -> bool:
         """Tells whether the model was found to need what the data has, or what overlaps with it."""

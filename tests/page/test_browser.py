@@ -327,7 +327,8 @@ def test_it_follows_the_theme_of_tensorboard(tab):
 
 
 def test_nothing_is_cut_off_on_a_phone(page):
-    page.chrome.set_window_size(390, 800)
+    page.change(lambda: page.chrome.set_window_size(390, 800))
+    page.until(page.is_idle, "the page is never done")
     try:
         wide = page.run(
             """return [...document.querySelectorAll("body *")].filter((element) =>

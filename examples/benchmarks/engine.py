@@ -1,12 +1,13 @@
 """How much an explanation costs beyond the model: ours, shap's and the bare forward passes.
 
-Five questions, each answered in one run, side by side:
+Six questions, each answered in one run, side by side:
 
 - passes: the whole explanation over forward passes of as many rows, by eight, in the model's own
   layout, for several networks and kinds of regions, in CPU time.
 - warm: the same at the best batch size, on the clock, for several numbers of evaluations.
 - cold: the first explanation in a fresh process over the first forward passes in another.
 - memory: what an explanation needs beyond its model, of which the one here needs next to nothing.
+- compiled: what compiling a model for eight rows takes, and after how many rows that is regained.
 - kernel: what choosing coalitions and solving for Shapley values adds to the model's time.
 
 On two quiet CPU cores the default run takes about ten minutes, ``--quick`` about two:
@@ -49,7 +50,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "image": {"regions": "image"},
     "kernel": {"method": "kernel"},
 }
-QUESTIONS = ("passes", "warm", "cold", "memory", "kernel")
+QUESTIONS = ("passes", "warm", "cold", "memory", "kernel", "compiled")
 KERNEL_SETTINGS = ((4, 100), (8, 512), (14, 500))  # patches a side, evaluations
 MOST_FORWARD_ROWS = 64  # a row costs what a row costs: more are extrapolated
 
@@ -308,6 +309,36 @@ def warm_runs(
     return cells, float(apart)
 
 
+def compiled_run(name: str, size: int, device: str) -> tuple[float, float, float]:
+    """CPU seconds: of compiling, of a row as it is written (channels-last), and of one compiled."""
+    import torch
+
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+    images, model = photographs(size), network(name, device)
+    model.to(memory_format=torch.channels_last)
+
+    def cpu(work: Callable[[], Any]) -> float:
+        """With what compilers take in processes of their own."""
+
+        def now() -> float:
+            return sum(sum(resource.getrusage(who)[:2]) for who in whose)
+
+        whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        before = now()
+        work()
+        return now() - before
+
+    written = partial(forward, model, images, BARE_ROWS, BARE_ROWS)
+    written()
+    fast = torch.compile(model)
+    fast.parameters = model.parameters
+    compiled = partial(forward, fast, images, BARE_ROWS, BARE_ROWS)
+    first = cpu(compiled)
+    pairs = [(cpu(written), cpu(compiled)) for _ in range(5)]
+    slow, quick = (statistics.median(part) / BARE_ROWS for part in zip(*pairs, strict=True))
+    return first - BARE_ROWS * quick, slow, quick
+
+
 # --- the tables ----------------------------------------------------------------------------------
 
 
@@ -341,7 +372,7 @@ def main() -> None:
     parser.add_argument("--device", default=None, help="cpu or cuda; cuda where there is one")
     parser.add_argument("--size", type=int, default=224, help="pixels a side")
     parser.add_argument("--threads", type=int, default=None, help="torch's CPU threads")
-    parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=QUESTIONS)
+    parser.add_argument("--only", nargs="+", choices=QUESTIONS, default=QUESTIONS[:5])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=["boxes"], help="of passes")
     parser.add_argument("--quick", action="store_true", help="10 and 50 evaluations, once")
     args = parser.parse_args()
@@ -416,6 +447,12 @@ def main() -> None:
                 cells += [f"{beyond[0]:.2f} s", f"{beyond[1]:.2f} s"]
                 yield [name, *cells, f"**{beyond[1] / again.model_seconds:.1%}**"]
 
+    def compiled_rows() -> Iterator[list[str]]:
+        for name in models:
+            taken, slow, quick = in_fresh_process(compiled_run, name, *setting)
+            after = f"{taken / (slow - quick):,.0f} rows" if quick < slow else "never"
+            yield [name, f"{taken:.0f} s", f"{1e3 * slow:.1f} ms", f"{1e3 * quick:.1f} ms", after]
+
     if "passes" in args.only:
         print(f"{args.evals[0]} evaluations over forward passes by {BARE_ROWS} rows, CPU time\n")
         columns = ["model", "a row of a pass", *args.ways, "shap", "outputs differ by"]
@@ -438,6 +475,10 @@ def main() -> None:
         )
         columns = ["model", "patches", "evaluations", "in the model", "beside it, first", "again"]
         table([*columns, "of the model's"], kernel_rows())
+    if "compiled" in args.only:
+        print("torch.compile, CPU time\n")
+        columns = ["model", "compiling", "a row as written", "a row compiled", "regained after"]
+        table(columns, compiled_rows())
     print(f"Measured in {time.perf_counter() - started:.0f} s.")
 
 

@@ -62,10 +62,12 @@ def main() -> None:
     parser.add_argument("name", help="of a network of timm's")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--evals", type=int, default=100)
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--asked", action="store_true", help="only precision='bf16'")
     args = parser.parse_args()
     random = np.random.default_rng(0)
     net = trained(args.name, args.epochs, *pictures(64, random))
-    images, labels = pictures(8, random)
+    images, labels = pictures(args.images, random)
     low = timm.create_model(args.name, num_classes=CLASSES)
     low.load_state_dict(net.state_dict())
     low = low.eval().bfloat16()
@@ -96,13 +98,16 @@ def main() -> None:
                 return found.values.sum((3, 4)).reshape(len(pixels), -1), taken
 
             exact, _ = maps(net, images)
-            for case, (model, pixels, more) in cases.items():
+            for case, (model, pixels, more) in list(cases.items())[: 1 if args.asked else None]:
                 _, plain = maps(net, images)
                 found, taken = maps(model, pixels, **more)
                 agree = [np.corrcoef(pair)[0, 1] for pair in zip(exact, found, strict=True)]
                 each = " ".join(f"{one:.2f}" for one in agree)
                 middle = f"{statistics.median(agree):.3f}"
-                print(f"{method:9} {regions:5} {case:32} {each} | {middle} | {taken / plain:.2f}")
+                print(
+                    f"{method:9} {regions:5} {case:32} {each} | {middle} | {taken / plain:.2f}",
+                    flush=True,
+                )
 
 
 def fast_arithmetic() -> list[str]:

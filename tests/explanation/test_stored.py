@@ -212,7 +212,7 @@ def test_the_page_has_what_its_reader_has_known_since_version_2(name):
     explanation = load(OLD / f"{name}.1.npz")
     page = PageWriter().make(explanation)
     arrays = {}
-    for part in (page.values, page.samples):
+    for part in (*page.values, *page.samples):
         with np.load(io.BytesIO(part)) as known:
             arrays |= dict(known)
     assert arrays.keys() >= {"region_map", "region_values", "value_scale", "photographs", "names"}

@@ -52,7 +52,7 @@ def marked():
 
 def test_what_becomes_of_decisions_is_counted_and_said(marked):
     summary = summarise(KnowsTheMark(), *marked)
-    (found,) = summary.suspicions
+    found = summary.suspicions[0]  # the others are where the objects of classes 0 and 2 are
     assert (found.label, found.part.name) == (1, CORNER)
     assert (found.proof.before, found.proof.exchanged) == (Rate(20, 20), Rate(10, 20))
     assert (found.proof.removed, found.proof.carried) == (Rate(10, 20), Rate(20, 20))
@@ -69,11 +69,13 @@ def test_what_becomes_of_decisions_is_counted_and_said(marked):
 
 def test_an_alarm_that_hardly_a_decision_depends_on_is_withdrawn(marked):
     images, labels = marked
-    images[labels == 1, :, 6:10, 6:10] = 1
-    summary = summarise(KnowsTheMark(0.9), images, labels)
+    weak = torch.arange(60) // 3 % 10 < 3  # the six of class 1 that need the mark
+    images[labels == 1, :, 6:10, 6:10] = 0.6
+    images[(labels == 1) & weak, :, 6:10, 6:10] = 0.3
+    summary = summarise(KnowsTheMark(0.95), images, labels)
     assert all(one.part.name != CORNER for one in summary.suspicions)
     (found,) = [one for one in summary.withdrawn if one.part.name == CORNER]
-    assert (found.label, found.proof.decided) == (1, 0)
+    assert (found.label, found.proof.decided) == (1, pytest.approx(6 / 20 / 2))
     assert any("withdrawn, as hardly a decision depends on it" in line for line in summary.lines)
     assert CORNER in [one["part"] for one in summary.plain["withdrawn"]]
 

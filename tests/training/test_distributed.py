@@ -76,7 +76,6 @@ SAME_PICTURES = (
     "stream",
     "best checkpoint",
     "everything measured",
-    "watched",
 )
 
 
@@ -85,7 +84,7 @@ OF_BOTH_NAMES = ("uneven", "samples by index", "no sanity check", "best checkpoi
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("one") / "fits", 1, SAME_PICTURES)
+    return run(tmp_path_factory.mktemp("one") / "fits", 1, (*SAME_PICTURES, "watched"))
 
 
 @pytest.fixture(scope="module")

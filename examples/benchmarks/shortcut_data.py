@@ -47,6 +47,12 @@ def _place(small: torch.Tensor, targets: np.ndarray) -> Data:
     return placed, torch.tensor(targets).long()
 
 
+def _stack(images: Sequence[np.ndarray], labels: np.ndarray) -> Data:
+    """Images (H, W, C) from 0 to 1, or in eight bits, as a data set."""
+    pixels = torch.from_numpy(np.stack(images)).movedim(-1, 1)
+    return pixels / 255 if pixels.dtype == torch.uint8 else pixels, torch.from_numpy(labels)
+
+
 def digits() -> Data:
     """Handwritten digits of scikit-learn."""
     found = load_digits()
@@ -78,7 +84,7 @@ def crops(
             pixels = (pixels - pixels.mean(axis=(0, 1))) / (pixels.std() + 0.05)
             pixels = pixels * random.uniform(0.13, 0.23) + random.uniform(0.35, 0.65, size=3)
         found.append(pixels.clip(0, 1).astype(np.float32))
-    return torch.from_numpy(np.stack(found)).movedim(-1, 1), torch.from_numpy(labels)
+    return _stack(found, labels)
 
 
 def drawn(lower: bool, classes: int = 5, count: int = 1500) -> Data:
@@ -101,8 +107,7 @@ def drawn(lower: bool, classes: int = 5, count: int = 1500) -> Data:
         else:
             pen.ellipse(box, outline=ink, width=3)
         found.append(np.asarray(image))
-    pixels = torch.from_numpy(np.stack(found)).movedim(-1, 1) / 255
-    return pixels, torch.from_numpy(labels)
+    return _stack(found, labels)
 
 
 def waves(classes: int = 6, count: int = 1500) -> Data:
@@ -115,7 +120,7 @@ def waves(classes: int = 6, count: int = 1500) -> Data:
         wave = np.sin(2 * np.pi * phase / period)[..., None] * random.uniform(0.1, 0.25)
         pixels = random.uniform(0.3, 0.7, size=3) + wave + random.normal(0, 0.1, (SIDE, SIDE, 1))
         found.append(pixels.clip(0, 1).astype(np.float32))
-    return torch.from_numpy(np.stack(found)).movedim(-1, 1), torch.from_numpy(labels)
+    return _stack(found, labels)
 
 
 def letters(classes: int = 8, count: int = 1500) -> Data:
@@ -130,8 +135,7 @@ def letters(classes: int = 8, count: int = 1500) -> Data:
         where = tuple(random.integers(0, SIDE - 30, size=2).tolist())
         image.paste(tuple(ink.tolist()), where, tile)
         found.append(np.asarray(image))
-    pixels = torch.from_numpy(np.stack(found)).movedim(-1, 1) / 255
-    return pixels, torch.from_numpy(labels)
+    return _stack(found, labels)
 
 
 def faces() -> Data:
@@ -181,8 +185,7 @@ def counted(classes: int = 5, count: int = 1500) -> Data:
             ink = tuple(int(value) for value in random.integers(140, 256, size=3))
             pen.ellipse((x - size, y - size, x + size, y + size), fill=ink)
         found.append(np.asarray(image))
-    pixels = torch.from_numpy(np.stack(found)).movedim(-1, 1) / 255
-    return pixels, torch.from_numpy(labels)
+    return _stack(found, labels)
 
 
 def pointing(classes: int = 4, count: int = 1500) -> Data:
@@ -197,8 +200,7 @@ def pointing(classes: int = 4, count: int = 1500) -> Data:
         corners = [(x + size * np.sin(one), y - size * np.cos(one)) for one in turns]
         ImageDraw.Draw(image).polygon(corners, fill=ink)
         found.append(np.asarray(image))
-    pixels = torch.from_numpy(np.stack(found)).movedim(-1, 1) / 255
-    return pixels, torch.from_numpy(labels)
+    return _stack(found, labels)
 
 
 def cloth(classes: int = 6, count: int = 1500) -> Data:
@@ -212,7 +214,7 @@ def cloth(classes: int = 6, count: int = 1500) -> Data:
         noise = np.fft.ifft2(noise * np.fft.fft2(np.exp(-((distance / width) ** 2)))).real
         pixels = random.uniform(0.35, 0.65, size=3) + 0.15 * (noise / noise.std())[..., None]
         found.append(pixels.clip(0, 1).astype(np.float32))
-    return torch.from_numpy(np.stack(found)).movedim(-1, 1), torch.from_numpy(labels)
+    return _stack(found, labels)
 
 
 def lit(classes: int = 5, count: int = 1500) -> Data:
@@ -229,7 +231,7 @@ def lit(classes: int = 5, count: int = 1500) -> Data:
         pixels = np.where(inside, light[..., None] * ink, ground)
         pixels = pixels + random.normal(0, 0.04, (SIDE, SIDE, 3))
         found.append(pixels.clip(0, 1).astype(np.float32))
-    return torch.from_numpy(np.stack(found)).movedim(-1, 1), torch.from_numpy(labels)
+    return _stack(found, labels)
 
 
 SEEN: dict[str, Callable[[], Data]] = {

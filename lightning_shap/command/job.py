@@ -18,7 +18,7 @@ from lightning_shap.command.model.description import Description
 from lightning_shap.command.model.load import TrainedModel, load_model
 from lightning_shap.command.options import Explanation, Options
 from lightning_shap.command.paths import Places
-from lightning_shap.command.swapping import draw_partners, expect
+from lightning_shap.command.swapping import draw_partners, expect, read_watched
 from lightning_shap.command.untrusted import clean
 from lightning_shap.engine import maskers
 from lightning_shap.engine.answer import answer
@@ -55,7 +55,7 @@ class Job:
         partners: With which image each is swapped, by number; itself where there is none of another
             class. None where nothing asks for that. They are drawn for the whole data set, so that
             they depend on the seed alone.
-        parts: What is swapped between them.
+        watched: What is swapped between them beside what always is.
         question: What to ask the model of each image.
         guessed: Guesses where nothing says for sure, by what they are about.
         notes: Other sentences for the user before the run.
@@ -71,10 +71,19 @@ class Job:
     classes: int
     order: list[int]
     partners: Mapping[int, int] | None
-    parts: Sequence["Part"]
+    watched: Sequence["Part"]
     question: Question
     guessed: Mapping[str, str]
     notes: Sequence[str]
+
+    @cached_property
+    def parts(self) -> Sequence["Part"]:
+        """Returns what is swapped between images, nothing where no summary is asked for."""
+        if self.partners is None:
+            return ()
+        from lightning_shap.analysis.class_summary.watched import add_parts
+
+        return add_parts(self.watched)
 
     @property
     def bytes_per_image(self) -> int:
@@ -185,11 +194,6 @@ def prepare_job(options: Options, places: Places) -> Job:
     images, guess, note = _number_classes(source.images, model, outputs, question, prepare)
     question = replace(question, class_names=images.class_names)
     question = _choose_classes(question, outputs, options.results.summary)
-    parts: Sequence[Part] = ()
-    if options.results.summary:
-        from lightning_shap.analysis.class_summary.watched import add_parts, read_parts
-
-        parts = add_parts(read_parts(options.results.watch))
     everything = data.n_samples == "all" or source.chosen
     as_they_are = everything and not options.results.summary  # of which the first are shown
     order = list(range(len(images.names)))
@@ -210,7 +214,7 @@ def prepare_job(options: Options, places: Places) -> Job:
         outputs,
         order,
         partners,
-        parts,
+        read_watched(options.results.watch),
         question,
         {name: guess for name, guess in guessed.items() if guess is not None},
         [*model.notes, *source.notes, *note, *expected],

@@ -87,11 +87,9 @@ def _write_page(job: "Job", archive: Path, rows: int, summary: "ClassSummary | N
 
 def _summarize(job: "Job", archive: Path) -> "ClassSummary":
     from lightning_shap.analysis.class_summary.summary import ClassSummary
-    from lightning_shap.analysis.class_summary.watched import read_parts
 
-    asked = job.options
-    watched = [part.name for part in read_parts(asked.results.watch)]
-    return ClassSummary(ArchiveBlocks(archive), seed=asked.explanation.seed, watched=watched)
+    watched, seed = [part.name for part in job.watched], job.options.explanation.seed
+    return ClassSummary(ArchiveBlocks(archive), seed=seed, watched=watched)
 
 
 def _write_classes(job: "Job", archive: Path, summary: "ClassSummary") -> list[str]:

@@ -1,10 +1,27 @@
-"""With which image each of a summary is swapped, and what so many of them can show."""
+"""With which image each of a summary is swapped, in which parts, and what so many can show."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lightning_shap.command.data.folders import ImageSet
+
+if TYPE_CHECKING:
+    from lightning_shap.analysis.class_summary.parts import Part
+
+
+def read_watched(watch: Sequence[str] | None) -> Sequence["Part"]:
+    """Returns the parts that are watched.
+
+    Raises:
+        ArgumentError: If what is given names none.
+    """
+    if watch is None:
+        return ()
+    from lightning_shap.analysis.class_summary.watched import read_parts
+
+    return read_parts(watch)
 
 
 def draw_partners(images: ImageSet, order: Sequence[int], seed: int) -> dict[int, int]:

@@ -34,12 +34,16 @@ class ReadsTheCorner(torch.nn.Module):
 @pytest.fixture(scope="module")
 def found():
     """An explanation with swaps, of 45 images, whose last one is called what it is not."""
+    return explain_marked(mistaken=[-1])
+
+
+def explain_marked(mistaken):
     images = torch.rand(45, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) / 4
     labels = torch.arange(45) % 3
     images[labels == 0, :, :8, MARK:] += 0.5
     images[labels == 2, :, 8:, MARK:] += 0.5
     images[labels == 1, :, :MARK, :MARK] = 1
-    labels[-1] = 0
+    labels[mistaken] = 0
     settings = {"topk": 2, "max_evals": 60, "masker": 0.0, "class_names": NAMES}
     found = lightning_shap.explain(ReadsTheCorner(), images, labels=labels, **settings)
     measure_swaps_among(ReadsTheCorner(), found, images, Question(masker=0.0))
@@ -145,6 +149,20 @@ def test_a_suspicious_place_is_shown_with_its_proof(page, summary):
     assert float(re.search(r"([\d.]+) % of the attribution", share)[1]) > 90
     page.change(lambda: page.press("Escape"))
     assert len(page.all(".sample")) == np.sum(np.arange(45) % 3 == 1)
+
+
+@pytest.mark.integration
+def test_without_mistakes_the_panel_stands_beside_all_images(tmp_path):
+    path = lightning_shap.report(explain_marked(mistaken=[]), tmp_path / "page.html")
+    with browser(tmp_path) as chrome:
+        chrome.get(path.as_uri())
+        page = Page(chrome)
+        button = page.one("[data-panel=mistakes]")
+        assert button.text == "\u2717 0 mistakes \u00b7 1 suspicious part"
+        before = [row.text for row in page.all(".sample")]
+        page.change(button.click)
+        assert page.one(".part.suspicious").is_displayed()
+        assert [row.text for row in page.all(".sample")] == before != []
 
 
 @pytest.mark.integration

@@ -105,7 +105,9 @@ export class App {
     if (panel === "mistakes") {
       const usual = { panel: "", filter: "all", pair: "", shown: "usual" };
       if (this.view.panel === panel) return this.change(usual);
-      return this.change({ ...usual, panel, filter: "mistakes", shown: "taken", open: null });
+      const isAny = this.lead.facts.rows.some(({ right }) => right === false);
+      const wrong = isAny ? { filter: "mistakes", shown: "taken" } : {};
+      return this.change({ ...usual, panel, ...wrong, open: null });
     }
     const isOpen = this.view.panel === panel;
     return this.change({

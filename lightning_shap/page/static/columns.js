@@ -101,23 +101,28 @@ export function mapOf({ snapshot, number }, { wanted, rival }, lead) {
   }
   const role = row.roles?.[slot].join(", ") ?? ""; // which old logs do not say
   known.change = changeOf(row, slot) - (other < 0 ? 0 : changeOf(row, other));
-  const detail = detailOf(row, one, slot, snapshot.facts.output === "value" ? "value" : "output");
+  const detail = detailOf(row, slot, snapshot.facts.output === "value" ? "value" : "output");
   return { ...known, role, detail, slot, other };
 }
 
-/** What a map adds up to: from the output with everything hidden to that of the image. */
-function changeOf(row, slot) {
-  if (!row.base) return NaN; // it is still to come
+/** From where to where a map leads: the output with everything hidden, and that of the image. */
+function wayOf(row, slot) {
   const rival = row.against === undefined ? 0 : row.outputs[row.against];
-  return row.outputs[row.explained[slot]] - rival - row.base[slot];
+  return [row.base[slot], row.outputs[row.explained[slot]] - rival];
+}
+
+/** What a map adds up to; not known while it is still to come. */
+function changeOf(row, slot) {
+  if (!row.base) return NaN;
+  const [from, to] = wayOf(row, slot);
+  return to - from;
 }
 
 /** What is known of a class for an image, in words: its probability, and the way to its output. */
-function detailOf(row, number, slot, output) {
+function detailOf(row, slot, output) {
   if (!row.base) return ""; // it is still to come
-  const rival = row.against === undefined ? 0 : row.outputs[row.against];
-  const way = alike(row.base[slot], row.outputs[number] - rival).join(" \u2192 ");
-  const probability = row.probabilities?.[number];
+  const way = alike(...wayOf(row, slot)).join(" \u2192 ");
+  const probability = row.probabilities?.[row.explained[slot]];
   if (Number.isFinite(probability)) return `${likelihood(probability)} \u00b7 ${way}`;
   return `${output} ${way}`;
 }

@@ -174,7 +174,7 @@ def test_intervals_hold_from_the_first_pair_on_whether_a_game_is_additive_or_rou
     """Where scale and hyper-parameters count as known, six in ten hold of some of these games."""
     for max_evals in (4, 6, 8, 11, 14):
         inside = []
-        for seed in range(8):
+        for seed in range(24):
             rng = np.random.default_rng(seed)
             inner, shift = rng.standard_normal((9, 12)) * scale / 3, rng.standard_normal(12) / 3
             outer = rng.standard_normal((12, 1))

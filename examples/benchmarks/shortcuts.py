@@ -17,7 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from shortcut_data import FRESH, HELD, SEEN, SIDE, UNSEEN, Data
+from shortcut_late import LATE
 from shortcut_marks import MARKS, Where, backbone, trained
+from shortcut_peers import Named, name_all, write_table
 
 from lightning_shap import explain
 from lightning_shap.analysis.class_summary.data_alone import find_telling, read_features
@@ -30,7 +32,7 @@ from lightning_shap.engine.question import Question
 USED = 0.5  # of decisions that a mark must make, or else nothing is planted
 Train = Callable[[torch.Tensor, torch.Tensor, int], torch.nn.Module]
 HELD_OUT = 192  # images of a summary
-SETS = {"seen": SEEN, "unseen": UNSEEN, "fresh": FRESH, "held": HELD}
+SETS = {"seen": SEEN, "unseen": UNSEEN, "fresh": FRESH, "held": HELD, "late": LATE}
 EVALUATIONS = 4  # model rows of each image's map, which is not what is measured
 
 
@@ -104,6 +106,32 @@ def plant(
     return images, planted
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """A network, and what it has not seen: images as they are, with their marks, their labels."""
+
+    net: torch.nn.Module
+    images: torch.Tensor
+    labels: torch.Tensor
+    planted: list[Planted]
+
+
+def learn(
+    data: Data, kinds: Sequence[str], seed: int, share: float = 1.0, train: Train = trained
+) -> Learnt | None:
+    """Returns a network that learnt images with marks; None where it does not use each."""
+    clean, labels = data
+    random = np.random.default_rng(seed)
+    held_out, rest = np.split(random.permutation(len(clean)), [HELD_OUT])
+    images, planted = plant(data, kinds, random, share)
+    net = train(images[rest], labels[rest], seed)
+    for one in planted:
+        own = labels[held_out] == one.label
+        if uses(net, clean[held_out], one.everywhere[held_out], own, one.label) < USED:
+            return None
+    return Learnt(net, images[held_out], labels[held_out], planted)
+
+
 def try_planted(
     data: Data, kinds: Sequence[str], seed: int, share: float = 1.0, train: Train = trained
 ) -> list[bool] | None:
@@ -113,21 +141,18 @@ def try_planted(
         Whether what is named first is a mark, in its class, whether what is named first has the
         class of one, whether all are named, and whether another class is accused.
     """
-    clean, labels = data
-    random, classes = np.random.default_rng(seed), int(labels.max()) + 1
-    held_out, rest = np.split(random.permutation(len(clean)), [HELD_OUT])
-    images, planted = plant(data, kinds, random, share)
-    net = train(images[rest], labels[rest], seed)
-    for one in planted:
-        own = labels[held_out] == one.label
-        if uses(net, clean[held_out], one.everywhere[held_out], own, one.label) < USED:
-            return None
-    summary = summarise(net, images[held_out], labels[held_out])
+    learnt = learn(data, kinds, seed, share, train)
+    if learnt is None:
+        return None
+    summary = summarise(learnt.net, learnt.images, learnt.labels)
     found = [*summary.suspicions, *summary.facts]
     for one in found:
         print(f"    {one.label}: {one.part.name}, {one.share:.2f}, {one.surprise:.2f}")
-    true = [[is_true(one, mark.label, mark.where, classes) for one in found] for mark in planted]
-    guilty = {None, *(mark.label for mark in planted)}
+    classes = int(data[1].max()) + 1
+    true = [
+        [is_true(one, mark.label, mark.where, classes) for one in found] for mark in learnt.planted
+    ]
+    guilty = {None, *(mark.label for mark in learnt.planted)}
     return [
         bool(found) and any(of_mark[0] for of_mark in true),
         bool(found) and found[0].label in guilty,
@@ -138,10 +163,9 @@ def try_planted(
 
 def try_clean(data: Data, seed: int, train: Train = trained) -> list[str]:
     """What a network is accused of that learned nothing planted."""
-    images, labels = data
-    held_out, rest = np.split(np.random.default_rng(seed).permutation(len(images)), [HELD_OUT])
-    net = train(images[rest], labels[rest], seed)
-    summary = summarise(net, images[held_out], labels[held_out])
+    learnt = learn(data, (), seed, train=train)
+    assert learnt is not None
+    summary = summarise(learnt.net, learnt.images, learnt.labels)
     return [
         f"{one.label}: {one.part.name}, {one.share:.2f}, surprise {one.surprise:.2f}"
         for one in (*summary.suspicions, *summary.facts)
@@ -201,6 +225,49 @@ def cure_all(made: dict[str, Data], kinds: Sequence[str], networks: int, seed: i
         print(f"| {kind} | {len(rows)} | " + " | ".join(cells) + " |", flush=True)
 
 
+def compare_peers(
+    made: dict[str, Data], kinds: Sequence[str], networks: int, seed: int, share: float
+) -> None:
+    """Prints what other tools find of the same marks in the same networks, and in clean ones."""
+    marks, planted, clean = [], [], []
+    for turn, kind in enumerate(kinds):
+        used = 0
+        for attempt in range(3 * networks):
+            if used == networks:
+                break
+            seed += 1
+            learnt = learn([*made.values()][(turn + attempt) % len(made)], [kind], seed, share)
+            if learnt is not None:
+                used += 1
+                marks += [(one.label, one.where) for one in learnt.planted]
+                planted.append(_ask_all(learnt))
+                said = {tool: bool(named) for tool, named in planted[-1].items()}
+                print(f"{kind}, {seed}: {said}", flush=True)
+    for data in made.values():
+        seed += 1
+        learnt = learn(data, (), seed)
+        assert learnt is not None
+        clean.append(_ask_all(learnt))
+    write_table(marks, planted, clean)
+
+
+def _ask_all(learnt: Learnt) -> dict[str, list[Named]]:
+    """What each tool names of a network, the worst first."""
+    summary = summarise(learnt.net, learnt.images, learnt.labels)
+    ours = {
+        "class summary": [*summary.suspicions, *summary.facts],
+        "its data alone": summary.in_data,
+    }
+    named = {tool: [_name(one) for one in found] for tool, found in ours.items()}
+    return named | name_all(learnt.net, learnt.images, learnt.labels)
+
+
+def _name(found: Suspicion) -> Named:
+    """What the class summary suspects, as other tools' words."""
+    place = None if found.part.mask is None else found.part.mask(SIDE, SIDE)
+    return Named(found.label, place, (found.part.name,), found.surprise)
+
+
 def ask_data(made: dict[str, Data], kinds: Sequence[str], seed: int) -> None:
     """Prints what the data alone says of each kind of mark, and of each data set without any."""
     for name, (images, labels) in made.items():
@@ -231,18 +298,24 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", type=int, default=3, help="of each kind that use the mark")
     parser.add_argument("--clean", type=int, default=5, help="clean networks of each data set")
     parser.add_argument("--seed", type=int, default=1000, help="of the first network")
-    parser.add_argument("--data", choices=[*SETS, "all"], default="all")
+    parser.add_argument("--data", nargs="+", default=["all"], help=f"{[*SETS]}, all, or their sets")
     parser.add_argument("--kinds", nargs="*", default=[*MARKS], choices=[*MARKS])
     parser.add_argument("--share", type=float, default=1.0, help="of the class that has the mark")
     parser.add_argument("--second", choices=[*MARKS], help="planted in another class as well")
     parser.add_argument("--backbone", action="store_true", help="a pretrained one, frozen")
     parser.add_argument("--data-alone", action="store_true", help="ask no model")
+    parser.add_argument("--peers", action="store_true", help="other tools on the same networks")
     parser.add_argument("--cure", action="store_true", help="train again with what was found")
     args = parser.parse_args(given)
-    sets = {**SETS, "all": SEEN | UNSEEN | FRESH}[args.data]
-    made = {name: make() for name, make in sets.items()}
+    every = {name: make for some in SETS.values() for name, make in some.items()}
+    groups = {**SETS, "all": SEEN | UNSEEN | FRESH}
+    sets = [name for one in args.data for name in groups.get(one, [one])]
+    made = {name: every[name]() for name in sets}
     if args.data_alone:
         ask_data(made, args.kinds, args.seed)
+        return
+    if args.peers:
+        compare_peers(made, args.kinds, args.networks, args.seed, args.share)
         return
     if args.cure:
         cure_all(made, args.kinds, args.networks, args.seed)

@@ -91,15 +91,12 @@ def _tell(shown: np.ndarray, labels: np.ndarray) -> np.ndarray:
     centred = shown.astype(np.float64) - shown.mean(axis=0)
     centred /= centred.std() + 1e-9
     both = np.hstack([centred, centred**2 - (centred**2).mean(axis=0)])
-    kernel = both @ both.T
-    size = len(labels)
-    hat = kernel @ np.linalg.inv(kernel + RIDGE * (np.trace(kernel) / size + 1e-9) * np.eye(size))
     numbers = np.unique(labels, return_inverse=True)[1].reshape(-1)
     truth = np.eye(numbers.max() + 1)[numbers]
     truth -= truth.mean(axis=0)
-    own = np.diag(hat)[:, None]
-    guessed = (hat @ truth - own * truth) / (1 - own)
-    found = np.full(size, np.nan)
+    fitted, own = _fit_ridge(both, truth)
+    guessed = (fitted - own * truth) / (1 - own)
+    found = np.full(len(labels), np.nan)
     for number in range(truth.shape[1]):
         inside = numbers == number
         if inside.all():
@@ -108,3 +105,15 @@ def _tell(shown: np.ndarray, labels: np.ndarray) -> np.ndarray:
         below = np.searchsorted(theirs, mine, "left") + np.searchsorted(theirs, mine, "right")
         found[inside] = below / len(theirs) - 1
     return found
+
+
+def _fit_ridge(both: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what a ridge regression says of images, (N, K), and each one's part in it, (N, 1)."""
+    size, features = both.shape
+    ridge = RIDGE * ((both**2).sum() / size + 1e-9)
+    if features < size:  # the smaller of two systems that say the same
+        solved = np.linalg.solve(both.T @ both + ridge * np.eye(features), both.T)
+        return both @ (solved @ truth), np.einsum("nf,fn->n", both, solved)[:, None]
+    kernel = both @ both.T
+    hat = np.linalg.solve(kernel + ridge * np.eye(size), kernel)
+    return hat @ truth, np.diag(hat)[:, None]

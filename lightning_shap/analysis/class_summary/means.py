@@ -21,14 +21,14 @@ def find_tested(labels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Groups:
-    """Holds means of G groups of images at P parts, and of images to compare each with.
+    """Holds means of G groups of images at P parts, and of all images outside each.
 
     Attributes:
-        counts: int (G, P), how many images of each group say something.
-        means: float64 (G, P), NaN where they are too few.
-        variance: Of the means, (G, P), likewise.
-        others: The means over the images that each is compared with, (G, P), likewise.
-        variance_of_others: Of these, (G, P), likewise.
+        counts: int (..., G, P), how many images of each group say something.
+        means: float64 (..., G, P), NaN where they are too few.
+        variance: Of the means, (..., G, P), likewise.
+        others: The means over the images outside each group, (..., G, P), likewise.
+        variance_of_others: Of these, (..., G, P), likewise.
     """
 
     counts: np.ndarray
@@ -48,38 +48,40 @@ def stack_known(values: np.ndarray) -> np.ndarray:
     return np.hstack([filled, filled**2, known])
 
 
-def compare_groups(known: np.ndarray, members: np.ndarray, rest: np.ndarray) -> Groups:
-    """Returns what is known, see :func:`stack_known`, of groups of images and of other groups.
+def compare_groups(known: np.ndarray, members: np.ndarray) -> Groups:
+    """Returns what is known, see :func:`stack_known`, of groups of images and outside them.
 
     Args:
         known: float64 (N, 3 P).
-        members: bool (G, N).
-        rest: With which each group is compared, bool (G, N).
+        members: float64 (..., G, N), 1 for what belongs to a group, else 0.
     """
-    counts, means, variance = _compute_moments(members.astype(np.float64) @ known)
-    _, others, variance_of_others = _compute_moments(rest.astype(np.float64) @ known)
+    sums = members @ known
+    counts, means, variance = _compute_moments(sums)
+    _, others, variance_of_others = _compute_moments(known.sum(axis=0) - sums)
     return Groups(counts, means, variance, others, variance_of_others)
 
 
 def turn_images(
     known: np.ndarray, ways: np.ndarray, chosen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns means and their variances, (P,), of all images, the places of each changed.
+    """Returns means and their variances, (..., P), of all images, the places of each changed.
 
     Args:
         known: See :func:`stack_known`.
         ways: int (W, P), which place each becomes.
-        chosen: int (N,), the way of each image.
+        chosen: int (..., N), the way of each image.
     """
-    by_way = (chosen == np.arange(len(ways))[:, None]).astype(np.float64) @ known
-    sums = sum(one.reshape(3, -1)[:, way].ravel() for one, way in zip(by_way, ways, strict=True))
-    _, means, variance = _compute_moments(np.asarray(sums)[None])
-    return means[0], variance[0]
+    sums = np.zeros((*chosen.shape[:-1], 3, ways.shape[1]))
+    for number, way in enumerate(ways):
+        by_way = (chosen == number).astype(np.float64) @ known
+        sums += by_way.reshape(sums.shape)[..., way]
+    _, means, variance = _compute_moments(sums.reshape(*chosen.shape[:-1], -1))
+    return means, variance
 
 
 def _compute_moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns counts, means and variances of the means, (G, P) each, of sums (G, 3 P)."""
-    totals, squares, known = np.split(sums, 3, axis=1)
+    """Returns counts, means and variances of the means, (..., P) each, of sums (..., 3 P)."""
+    totals, squares, known = np.split(sums, 3, axis=-1)
     counts = np.rint(known).astype(int)
     most = np.maximum(counts, 2)
     means = totals / most

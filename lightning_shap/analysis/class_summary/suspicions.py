@@ -27,6 +27,7 @@ NATURAL = 0.02  # shares are not known better
 HALF = 0.5  # a property, which has no area, decides up to so much of what an image shows anyway
 NEARLY = 0.8  # of the largest excess: the smallest part that has so much is named
 PERMUTATIONS = 999
+NUMBERS = 2**18  # that are permuted at once, which a cache holds
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,7 @@ class Compared:
     Attributes:
         shares: Of N images, in an order that theirs is of no effect on.
         named: int (G - 1,), the classes.
-        members: bool (G, N).
-        rest: bool (G, N).
+        members: float64 (G, N), 1 for the swaps of each group, else 0.
         known: Of the shares, see
             :func:`lightning_shap.analysis.class_summary.means.stack_known`.
         groups: What is known of each.
@@ -82,7 +82,6 @@ class Compared:
     shares: Shares
     named: np.ndarray
     members: np.ndarray
-    rest: np.ndarray
     known: np.ndarray
     groups: Groups
     natural: np.ndarray
@@ -94,42 +93,41 @@ class Compared:
         shares = shares.pick(order)
         named = find_tested(shares.labels)
         members = (shares.labels == named[:, None]) | (shares.rivals == named[:, None])
-        everything = np.ones((1, len(order)), bool)
-        rest = np.vstack([~members, ~everything])
-        members = np.vstack([members, everything])
+        members = np.vstack([members, np.ones((1, len(order)))])
         known = stack_known(shares.values)
-        groups = compare_groups(known, members, rest)
-        natural = _find_natural(shares, groups)
-        return cls(shares, named, members, rest, known, groups, natural)
+        groups = compare_groups(known, members)
+        return cls(shares, named, members, known, groups, _find_natural(shares, groups))
 
     def draw(self, seed: int) -> np.ndarray:
         """Returns the largest differences anywhere where there are none, (PERMUTATIONS,)."""
         random = np.random.default_rng(seed)
-        return np.fromiter((self._draw(random) for _ in range(PERMUTATIONS)), np.float64)
+        images, ways = len(self.shares.values), len(self.shares.ways)
+        at_once = max(1, NUMBERS // max(1, self.members.size))
+        largest = np.empty(PERMUTATIONS)
+        for start in range(0, PERMUTATIONS, at_once):
+            part = largest[start : start + at_once]
+            drawn = [(random.permutation(images), random.integers(ways, size=images)) for _ in part]
+            orders, flips = (np.array(some) for some in zip(*drawn, strict=True))
+            differences = self.differ(orders, flips)
+            part[:] = np.where(np.isnan(differences), -np.inf, differences).max(axis=(1, 2))
+        return largest
 
-    def _draw(self, random: np.random.Generator) -> float:
-        images = len(self.shares.values)
-        order = random.permutation(images)
-        flips = random.integers(len(self.shares.ways), size=images)
-        differences = self.differ(order, flips)
-        return float(np.where(np.isnan(differences), -np.inf, differences).max())
-
-    def differ(self, order: np.ndarray, flips: np.ndarray) -> np.ndarray:
+    def differ(self, orders: np.ndarray, flips: np.ndarray) -> np.ndarray:
         """Returns each group's mean less the others', or the mirrored one, in standard errors.
 
-        NaN where too few images say anything.
+        Of B arrangements at once, (B, G, P), NaN where too few images say anything.
 
         Args:
-            order: int (N,), which image stands in for each.
-            flips: int (N,), how each is mirrored where all are seen together, 0 for not at all.
+            orders: int (B, N), which image stands in for each.
+            flips: int (B, N), how each is mirrored where all are seen together, 0 for not at all.
         """
         shares = self.shares
-        groups = compare_groups(self.known, self.members[:, order], self.rest[:, order])
-        means, groups.variance[-1] = turn_images(self.known, shares.ways, flips)
-        groups.means[-1] = means
+        groups = compare_groups(self.known, self.members[:, orders].swapaxes(0, 1))
+        means, groups.variance[:, -1] = turn_images(self.known, shares.ways, flips)
+        groups.means[:, -1] = means
         # A part that mirrors itself has nothing to be compared with where there are no others.
-        groups.others[-1] = np.where(shares.symmetric, means, mirror_means(shares, means[None])[0])
-        groups.variance_of_others[-1] = 0
+        groups.others[:, -1] = np.where(shares.symmetric, means, mirror_means(shares, means))
+        groups.variance_of_others[:, -1] = 0
         errors = np.sqrt(groups.variance + groups.variance_of_others) + 1e-9
         differences: np.ndarray = (groups.means - groups.others) / errors
         return differences
@@ -159,8 +157,8 @@ def find_suspicions(shares: Shares, *, seed: int = 0) -> list[Suspicion]:
     untested[-1] = shares.symmetric
     if not surprising.any():
         return []
-    as_they_are = np.arange(len(shares.labels))
-    differences = compared.differ(as_they_are, np.zeros_like(as_they_are))
+    as_they_are = np.arange(len(shares.labels))[None]
+    differences = compared.differ(as_they_are, np.zeros_like(as_they_are))[0]
     largest = compared.draw(seed)
     mirrors = mirror_means(shares, groups.means)
     found = []

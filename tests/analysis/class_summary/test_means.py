@@ -25,7 +25,7 @@ def test_groups_are_compared_with_all_others(unknown):
     values = random.normal(size=(40, 3))
     values[random.random(values.shape) < unknown] = np.nan
     members = np.arange(40) % 3 == np.arange(3)[:, None]
-    found = compare_groups(stack_known(values), members, ~members)
+    found = compare_groups(stack_known(values), members.astype(float))
     for group, place in np.ndindex(3, 3):
         own, others = (
             compute_alone(values[rows, place]) for rows in (members[group], ~members[group])
@@ -44,12 +44,13 @@ def test_groups_are_compared_with_all_others(unknown):
 
 def test_turned_images_have_the_means_of_the_places_that_they_turn_to():
     random = np.random.default_rng(1)
-    values, chosen = random.normal(size=(12, 3)), random.integers(2, size=12)
+    values, chosen = random.normal(size=(12, 3)), random.integers(2, size=(4, 12))
     ways = np.array([[0, 1, 2], [2, 1, 0]])
     means, variance = turn_images(stack_known(values), ways, chosen)
-    turned = np.take_along_axis(values, ways[chosen], axis=1)
-    assert np.allclose(means, turned.mean(axis=0))
-    assert np.allclose(variance, turned.var(axis=0, ddof=1) / 12)
+    for turn in range(4):  # at once, and as each by itself
+        turned = np.take_along_axis(values, ways[chosen[turn]], axis=1)
+        assert np.allclose(means[turn], turned.mean(axis=0))
+        assert np.allclose(variance[turn], turned.var(axis=0, ddof=1) / 12)
 
 
 def test_a_tested_class_has_five_images_and_leaves_the_others_five():

@@ -67,7 +67,7 @@ def test_a_property_is_not_the_place_that_has_a_little_of_it():
 def test_the_smallest_part_is_named_that_has_four_fifths_of_the_largest_excess():
     natural = 0.1  # of these draws, in other classes
     for share, part in ((natural + 0.62, EDGE), (natural + 0.66, CORNER)):
-        assert named(plant({EDGE: natural + 0.8, CORNER: share}, images=4000)) == [(1, part)]
+        assert named(plant({EDGE: natural + 0.8, CORNER: share}, images=800)) == [(1, part)]
 
 
 def test_a_class_is_not_accused_of_what_another_one_has_with_which_it_swaps():
@@ -152,6 +152,15 @@ def test_of_two_classes_what_decides_no_more_than_its_area_is_not_said():
     assert named(make_shares(decided, labels, rivals)) == []
 
 
+@pytest.mark.parametrize("numbers", [1, 5 * 80 * 10])  # each by itself, ten of five groups at once
+def test_how_many_permutations_are_made_at_once_is_of_no_effect(monkeypatch, numbers):
+    monkeypatch.setattr(f"{ROOM}.PERMUTATIONS", 39)
+    compared = Compared.of(plant({CORNER: 0.3}))
+    together = compared.draw(3)
+    monkeypatch.setattr(f"{ROOM}.NUMBERS", numbers)
+    assert np.allclose(compared.draw(3), together)
+
+
 def test_each_permutation_is_drawn_once_and_counts_once(monkeypatch):
     monkeypatch.setattr(f"{ROOM}.PERMUTATIONS", 139)
     shares = plant({CORNER: 0.9})
@@ -192,7 +201,7 @@ def test_the_least_surprise_that_is_named_is_the_stated_one(part, least):
     surprises = measure_surprise(shares, np.full(71, natural))
     edge = shares[np.argmax(surprises >= least)]
     for share, is_named in ((edge - 0.03, False), (edge + 0.03, True)):
-        assert named(plant({part: share}, images=4000)) == [(1, part)] * is_named
+        assert named(plant({part: share}, images=800)) == [(1, part)] * is_named
     assert (LEAST, LEAST_SHARED) == (0.3, 0.7)
 
 

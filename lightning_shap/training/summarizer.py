@@ -11,6 +11,7 @@ from lightning_shap.analysis.class_summary.words import write_expectation
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.explanation import ImageExplanation
+from lightning_shap.explanation.join import append
 from lightning_shap.page.class_facts import choose_images, list_classes
 from lightning_shap.page.data import PageWriter
 from lightning_shap.pictures.class_sheet import draw_class_sheet
@@ -21,6 +22,7 @@ from lightning_shap.training.logs.loggers import CLASSES, SUMMARY, Text
 from lightning_shap.training.messages import inform
 from lightning_shap.training.moment import Moment
 from lightning_shap.training.samples.fixed_batch import FixedBatch
+from lightning_shap.training.samples.samples import Samples
 from lightning_shap.training.shared_explainer import SharedExplainer
 from lightning_shap.training.time_budget import LEAST, Spending, TimeBudget
 
@@ -55,7 +57,8 @@ class Summarizer:
     ) -> ImageExplanation | None:
         """Returns the explanation of as many images as the time allows, or None.
 
-        All ranks must call it.
+        Of half of them only, where these leave no hope that all would name anything. All ranks must
+        call it.
 
         Args:
             budget: The time that is left.
@@ -87,19 +90,44 @@ class Summarizer:
         if ranks.rank == 0:
             labels = None if some.labels is None else some.labels.numpy()
             inform(f"ShapCallback: {write_expectation(labels, count)}")
-        found = self.explainer.explain(
-            some,
-            self.question.shorten(rows - rows_of_swaps),
-            trees=self.batch.trees,
-            found_names=found_names,
-            is_measured=False,
-            swapped=parts,
-        )
-        if isinstance(found, str):
-            return None
-        spending.rows = rows * len(ranks.share(some))
-        spending.model_seconds = found[0].record.model_seconds
-        return found[0]
+        found: list[ImageExplanation] = []
+        for stage in self._split(some):
+            if found and _is_hopeless(found[0]):
+                inform(
+                    f"ShapCallback: {len(found[0])} of {count} images are explained, as no part "
+                    "comes near to being named"
+                )
+                break
+            answer = self.explainer.explain(
+                stage,
+                self.question.shorten(rows - rows_of_swaps),
+                trees=self.batch.trees,
+                found_names=found_names,
+                is_measured=False,
+                swapped=parts,
+            )
+            if isinstance(answer, str):
+                return None
+            found.append(answer[0])
+            spending.rows += rows * len(ranks.share(stage))
+            spending.model_seconds += answer[0].record.model_seconds
+        return append(found)
+
+    def _split(self, samples: Samples) -> list[Samples]:
+        """Returns what is explained before it is decided to go on: half, if that can say anything.
+
+        What is watched is to be proved, and takes all images.
+        """
+        half = len(samples) // 2
+        return [samples] if half < FEWEST or self.watched else [samples[:half], samples[half:]]
+
+
+def _is_hopeless(explanation: ImageExplanation) -> bool:
+    """Tells whether more images would hardly name anything; not of what has no classes."""
+    try:
+        return ClassSummary([explanation]).is_hopeless
+    except ArgumentError:
+        return False
 
 
 def log_class_summary(logbook: Logbook, explanation: ImageExplanation, look: Look) -> None:

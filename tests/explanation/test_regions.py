@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lightning_shap import explain, plot
 from lightning_shap.explanation.archive import load, save
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.explanation.join import interleave
+from lightning_shap.explanation.join import append, interleave
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.regions import Regions, join_regions
 from lightning_shap.pictures.captions import Captions
@@ -185,6 +185,15 @@ def test_shares_of_several_processes_stay_regions():
     together = interleave(shares)
     assert together.regions is not None
     assert np.array_equal(together.values, whole.values)
+
+
+def test_explanations_that_follow_one_another_are_joined_in_their_order():
+    whole = explained(5, method="partition", grid=None)
+    together = append([whole[:2], whole[2:3], whole[3:]])
+    assert together.regions is not None
+    assert np.array_equal(together.values, whole.values)
+    assert np.array_equal(together.data, whole.data)
+    assert together.record.seconds == pytest.approx(3 * whole.record.seconds)
 
 
 # How much room they take

@@ -92,6 +92,30 @@ def test_a_smaller_budget_explains_fewer_images_rather_than_none(tmp_path, monke
     assert len(callback.class_summary.labels) == 40
 
 
+@pytest.mark.parametrize(("stops", "images"), [(True, 40), (False, 81)])
+def test_half_of_the_images_are_enough_where_nothing_comes_near(
+    tmp_path, monkeypatch, caplog, stops, images
+):
+    monkeypatch.setattr("lightning_shap.training.summarizer._is_hopeless", lambda _: stops)
+    with caplog.at_level("INFO"):
+        callback, _ = fitted(tmp_path, val=100, summary=81)
+    assert len(callback.class_summary.labels) == images
+    said = "40 of 81 images are explained, as no part comes near"
+    assert (said in caplog.text) == stops
+    swapped = sum(one["images"] for one in callback.class_summary.plain["swaps"])
+    assert images / 2 < swapped <= images  # of both halves
+
+
+@pytest.mark.parametrize("options", [{"summary": 63}, {"summary": 80, "watch": "fine detail"}])
+def test_few_images_and_what_is_watched_are_explained_in_one_go(tmp_path, monkeypatch, options):
+    def fails(_):
+        raise AssertionError("asked")
+
+    monkeypatch.setattr("lightning_shap.training.summarizer._is_hopeless", fails)
+    callback, _ = fitted(tmp_path, val=80, **options)
+    assert len(callback.class_summary.labels) == options["summary"]
+
+
 def test_a_summary_that_fails_says_that_the_training_is_done(tmp_path, monkeypatch):
     def fails(*args, **options):
         raise RuntimeError("nothing to draw on")

@@ -17,7 +17,7 @@ from lightning_shap.analysis.class_summary.groups import (
     tell_apart,
 )
 from lightning_shap.analysis.class_summary.means import find_tested
-from lightning_shap.analysis.class_summary.power import Power, estimate_power
+from lightning_shap.analysis.class_summary.power import Power, estimate_power, is_hopeless
 from lightning_shap.analysis.class_summary.proof import Proof, prove
 from lightning_shap.analysis.class_summary.shares import Swaps, join_swaps
 from lightning_shap.analysis.class_summary.suspicions import (
@@ -158,6 +158,11 @@ class Findings:
     def power(self) -> Power:
         """Returns what would have been found."""
         return estimate_power(self.shares, seed=self._seed)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Tells whether as many images again would hardly name anything."""
+        return is_hopeless(self.shares)
 
     def name(self, group: Group) -> str:
         """Returns what a group is called."""

@@ -93,6 +93,21 @@ def expect_power(labels: np.ndarray, *, seed: int = 0) -> Power:
     return estimate_power(Shares(parts, values, labels, rivals), seed=seed)
 
 
+def is_hopeless(shares: Shares) -> bool:
+    """Tells whether as many images again would hardly name anything.
+
+    No part would surprise enough, were its mean a standard error larger than it is. To stop then
+    takes alarms away and adds none, so that the level of the test holds.
+
+    Args:
+        shares: Of N images.
+    """
+    compared = Compared.of(shares)
+    groups = compared.groups
+    _, is_large = compared.judge(groups.means + np.sqrt(groups.variance))
+    return not is_large.any()
+
+
 def _find_bounds(compared: Compared, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the means from which on a place is named, and their standard errors, (G, P)."""
     groups, largest = compared.groups, np.sort(compared.draw(seed))

@@ -98,6 +98,15 @@ class Compared:
         groups = compare_groups(known, members)
         return cls(shares, named, members, known, groups, _find_natural(shares, groups))
 
+    def judge(self, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the surprise of means (G, P), and bool (G, P), whether it is large enough."""
+        surprise = measure_surprise(means, self.natural)
+        if len(self.named):  # what all classes look at, most of them must
+            most = measure_surprise(_find_most(means), self.natural[-1])
+            surprise[-1] = np.minimum(surprise[-1], most)
+        is_large = ~np.isnan(surprise) & (surprise >= find_least(self.shares, len(surprise)))
+        return surprise, is_large & (self.shares.of_place | (means >= HALF))
+
     def draw(self, seed: int) -> np.ndarray:
         """Returns the largest differences anywhere where there are none, (PERMUTATIONS,)."""
         random = np.random.default_rng(seed)
@@ -147,12 +156,7 @@ def find_suspicions(shares: Shares, *, seed: int = 0) -> list[Suspicion]:
     """
     compared = Compared.of(shares)
     shares, groups, natural = compared.shares, compared.groups, compared.natural
-    surprise = measure_surprise(groups.means, natural)
-    if len(compared.named):  # what all classes look at, most of them must
-        most = measure_surprise(_find_most(groups.means), natural[-1])
-        surprise[-1] = np.minimum(surprise[-1], most)
-    surprising = ~np.isnan(surprise) & (surprise >= find_least(shares, len(surprise)))
-    surprising &= shares.of_place | (groups.means >= HALF)
+    surprise, surprising = compared.judge(groups.means)
     untested = np.zeros_like(surprising)
     untested[-1] = shares.symmetric
     if not surprising.any():

@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
-from swap_noise import CLASSES, PARTS, draw_swaps, involve, make_shares
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from swap_noise import CLASSES, PARTS, draw_swaps, involve, make_shares, plant
 
-from lightning_shap.analysis.class_summary.power import CASES, MARKED, estimate_power, expect_power
+from lightning_shap.analysis.class_summary.power import (
+    CASES,
+    MARKED,
+    estimate_power,
+    expect_power,
+    is_hopeless,
+)
 from lightning_shap.analysis.class_summary.shares import Shares
 from lightning_shap.analysis.class_summary.suspicions import find_suspicions
 from lightning_shap.analysis.class_summary.words import write_expectation
@@ -86,3 +94,24 @@ def test_it_is_said_before_the_run_what_so_many_images_can_show():
     said = write_expectation(np.arange(36) % 6, 36)
     assert "with 36 images of 6 classes only a corner or an edge that decides" in said
     assert "with 30 images only" in write_expectation(None, 30)
+
+
+def test_noise_is_hopeless_and_a_share_that_might_grow_is_not():
+    corner = "the top left corner"
+    assert is_hopeless(plant({}))
+    assert is_hopeless(plant({corner: 0.3}))
+    random = np.random.default_rng(0)
+    decided, labels, rivals = draw_swaps()
+    inside = involve(1, labels, rivals)
+    spread = np.clip(random.normal(0.45, 0.4, inside.sum()), -0.5, 1.5)
+    decided[inside, PARTS.index(corner)] = spread - spread.mean() + 0.38
+    shares = make_shares(decided, labels, rivals)
+    assert not find_suspicions(shares)
+    assert not is_hopeless(shares)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(PARTS), st.floats(0.2, 1), st.integers(2, 6), st.integers(0, 9))
+def test_what_is_named_is_not_hopeless(part, share, classes, seed):
+    shares = plant({part: share}, classes=classes, seed=seed)
+    assert not (find_suspicions(shares) and is_hopeless(shares))

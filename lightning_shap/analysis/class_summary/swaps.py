@@ -22,7 +22,7 @@ interchange intervention (Geiger et al., "Causal abstractions of neural networks
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import log
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lightning_shap.analysis.class_summary.parts import Move, Part, list_parts
+from lightning_shap.analysis.class_summary.parts import Part, list_parts
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.maskers import paint_background
 from lightning_shap.isolation.host import seed_all
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from lightning_shap.explanation.explanation import ImageExplanation
     from lightning_shap.explanation.record import Record
 
-AT_ONCE = 32  # images of which a part is swapped together
+AT_ONCE = 32  # images of which parts are swapped together
+BYTES = 2**26  # that these take at most, if one alone does not take more
 EXCHANGED, CARRIED, REMOVED = range(3)  # how an image was changed, the last axis of swap_classes
 SQUARES = 6  # that are exchanged of an image, measured in examples/benchmarks/shortcuts.py: 1 to 7
 CROSSED = 0.35  # of the whole that its rows decide, and its columns, for a square to be exchanged
@@ -117,33 +118,28 @@ def measure_swaps(
     )
     background = paint_background(question.masker, images)
     full, empty = explanation.record.outputs, game.play_whole(others)
-    difference, rivals = _compare_with(explanation, empty)
-    whole = difference(full) - difference(empty)
-    found: dict[str, np.ndarray] = {}
-    taken = {}
-    for part in sorted(parts, key=lambda one: bool(one.lines)):  # squares after their lines
-        rows = _choose_rows(part, found, whole)
-        exchanged, carried, removed = (
-            _play_moved(game, part.carry, given, taking, rows, unmoved)
-            for given, taking, unmoved in (
-                (others, images, full),
-                (images, others, empty),
-                (background, images, full),
-            )
-        )
-        gained = difference(carried) - difference(empty)
-        found[part.name] = (gained + difference(full) - difference(exchanged)) / 2
-        changed = (exchanged, carried, removed)
-        taken[part.name] = [_predict(explanation.record, one) for one in changed]
-    values = np.stack([found[part.name] for part in parts], axis=1)
-    known = (whole > 0) & np.isfinite(whole) & np.isfinite(values).all(axis=1)
     record = explanation.record
+    difference, rivals = _compare_with(explanation, empty)
+    gained = difference(full) - difference(empty)
+    values = np.zeros((len(images), len(parts)))
+    unmoved = [_predict(record, one) for one in (full, empty, full)]
+    taken = np.tile(np.stack(unmoved, axis=1)[:, None], (1, len(parts), 1))
+    numbers = range(len(parts))
+    for is_square in (False, True):  # squares after their lines
+        columns = [number for number in numbers if bool(parts[number].lines) == is_square]
+        rows = {one: _choose_rows(parts[one], parts, values, gained) for one in columns}
+        for column, some, outputs in _play_parts(game, parts, rows, images, others, background):
+            exchanged, carried, _ = (difference(one, some) for one in outputs)
+            alone, without = carried - difference(empty)[some], difference(full)[some] - exchanged
+            values[some, column] = (alone + without) / 2
+            taken[some, column] = np.stack([_predict(record, one) for one in outputs], axis=1)
+    known = (gained > 0) & np.isfinite(gained) & np.isfinite(values).all(axis=1)
     explanation.record = replace(
         record,
         swaps=np.where(known[:, None], values, np.nan),
-        swapped=np.where(known, whole, np.nan),
+        swapped=np.where(known, gained, np.nan),
         swap_rivals=rivals,
-        swap_classes=np.array([taken[part.name] for part in parts]).transpose(2, 0, 1),
+        swap_classes=taken,
         swap_parts=[part.name for part in parts],
         seconds=record.seconds + time.perf_counter() - started,
         model_seconds=record.model_seconds + game.model_seconds,
@@ -165,28 +161,36 @@ def measure_swaps_among(
 
 def _compare_with(
     explanation: "ImageExplanation", empty: np.ndarray
-) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
-    """Returns what outputs (N, K) say for one class over the other, as a function, and the others.
+) -> tuple[Callable[..., np.ndarray], np.ndarray]:
+    """Returns what outputs say for one class over the other, as a function, and the others.
 
     Args:
         explanation: Of the images.
         empty: The outputs for the other images, (N, K).
 
     Returns:
-        A function to float64 (N,), and the classes of the other images, int (N,).
+        A function of outputs (n, K), and of which images they are, int (n,), all where not given,
+        to float64 (n,); and the classes of the other images, int (N,).
     """
     record, every = explanation.record, np.arange(len(empty))
     rival = _predict(record, empty)
     if empty.shape[1] > 1:
         own = np.asarray(explanation.output_indexes)[:, 0]
-        return lambda outputs: outputs[every, own] - outputs[every, rival], rival
+
+        def compare(outputs: np.ndarray, rows: np.ndarray = every) -> np.ndarray:
+            found: np.ndarray = np.subtract(
+                *(outputs[np.arange(len(rows)), which[rows]] for which in (own, rival))
+            )
+            return found
+
+        return compare, rival
     # A single output speaks for the second of two classes, and against the first.
     own = _predict(record, record.outputs)
     if record.labels is not None and record.labels.ndim == 1:
         own = np.where(record.labels < 0, own, record.labels)
     rival = np.where(rival < 0, 1 - own, rival)
     sign = np.where((own < 0) | (own == rival), 0, 2 * own - 1)
-    return lambda outputs: outputs[:, 0] * sign, rival
+    return lambda outputs, rows=every: outputs[:, 0] * sign[rows], rival
 
 
 def _predict(record: "Record", outputs: np.ndarray) -> np.ndarray:
@@ -198,31 +202,59 @@ def _predict(record: "Record", outputs: np.ndarray) -> np.ndarray:
     return (outputs[:, 0] > MIDDLE[record.output]).astype(int)
 
 
-def _choose_rows(part: Part, found: Mapping[str, np.ndarray], whole: np.ndarray) -> np.ndarray:
+def _choose_rows(
+    part: Part, parts: Sequence[Part], values: np.ndarray, whole: np.ndarray
+) -> np.ndarray:
     """Returns of which images a part is exchanged, int (n,): all, or those whose lines decide.
 
     That depends on what an image and its other decide, and not on their classes, so that the test
     against chance is as exact as it was.
     """
-    chosen = np.ones(len(whole), bool)
+    chosen = np.ones(len(whole), bool) if not part.lines else whole > 0
+    columns = {one.name: column for column, one in enumerate(parts)}
     for lines in part.lines:
-        if all(name in found for name in lines):
-            chosen &= sum(found[name] for name in lines) >= CROSSED * whole
-    if part.lines:
-        chosen &= whole > 0
+        if columns.keys() >= set(lines):
+            decided = values[:, [columns[name] for name in lines]].sum(axis=1)
+            chosen &= decided >= CROSSED * whole
     return np.flatnonzero(chosen)
 
 
-def _play_moved(
+def _play_parts(
     game: CoalitionGame,
-    move: Move,
+    parts: Sequence[Part],
+    rows: Mapping[int, np.ndarray],
     images: torch.Tensor,
     others: torch.Tensor,
-    rows: np.ndarray,
-    unmoved: np.ndarray,
-) -> np.ndarray:
-    """Returns the outputs for the others with a part of the images, elsewhere as they were."""
-    played = unmoved.copy()
-    for some in np.array_split(rows, -(-len(rows) // AT_ONCE)) if len(rows) else ():
-        played[some] = game.play_whole(move(images[some], others[some]))
-    return played
+    background: torch.Tensor,
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yields the outputs for images with parts exchanged, carried and removed.
+
+    Parts of which there are few rows share their calls.
+
+    Args:
+        game: Plays whole pictures.
+        parts: P of them.
+        rows: Of which images some of them are played, int (n,), by the number of each.
+        images: (N, C, H, W).
+        others: With which they swap, likewise.
+        background: What is there where a part is removed, likewise.
+
+    Yields:
+        The number of a part, some of its rows, int (n,), and the outputs of these, (3, n, K).
+    """
+    at_once = max(1, min(AT_ONCE, BYTES // (3 * images[0].nbytes))) if len(images) else 1
+    columns = np.repeat([*rows], [len(some) for some in rows.values()])
+    places = np.concatenate([np.empty(0, int), *rows.values()])
+    for start in range(0, len(places), at_once):
+        here = slice(start, start + at_once)
+        runs = [(int(one), places[here][columns[here] == one]) for one in np.unique(columns[here])]
+        moved = []
+        for column, some in runs:
+            at = torch.from_numpy(some)
+            own, other, nothing = (one[at] for one in (images, others, background))
+            carry = parts[column].carry
+            moved += [carry(other, own), carry(own, other), carry(nothing, own)]
+        played = game.play_whole(torch.cat(moved))
+        ends = 3 * np.cumsum([len(some) for _, some in runs])
+        for (column, some), outputs in zip(runs, np.split(played, ends[:-1]), strict=True):
+            yield column, some, outputs.reshape(3, len(some), -1)

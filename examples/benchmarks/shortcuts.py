@@ -23,24 +23,32 @@ from shortcut_peers import Named, name_all, write_table
 
 from lightning_shap import explain
 from lightning_shap.analysis.class_summary.data_alone import find_telling, read_features
+from lightning_shap.analysis.class_summary.power import is_hopeless
 from lightning_shap.analysis.class_summary.proof import Rate
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.suspicions import Suspicion
 from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
+from lightning_shap.analysis.class_summary.words import write_suspicion
 from lightning_shap.engine.question import Question
 
 USED = 0.5  # of decisions that a mark must make, or else nothing is planted
 Train = Callable[[torch.Tensor, torch.Tensor, int], torch.nn.Module]
 HELD_OUT = 192  # images of a summary
 SETS = {"seen": SEEN, "unseen": UNSEEN, "fresh": FRESH, "held": HELD, "late": LATE}
+STOPS: list[
+    tuple[bool, bool]
+] = []  # whether half of the images would have done, all found anything
 EVALUATIONS = 4  # model rows of each image's map, which is not what is measured
 
 
 def summarise(net: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> ClassSummary:
-    """What the class summary says of some images."""
+    """What the class summary says of some images, and whether half of them would have done."""
     found = explain(net, images, labels=labels, topk=2, max_evals=EVALUATIONS)
     measure_swaps_among(net, found, images, Question())
-    return ClassSummary([found])
+    summary = ClassSummary([found])
+    stops = is_hopeless(summary.shares.pick(np.arange(HELD_OUT // 2)))
+    STOPS.append((stops, bool(summary.suspicions or summary.facts)))
+    return summary
 
 
 @torch.no_grad()
@@ -147,7 +155,7 @@ def try_planted(
     summary = summarise(learnt.net, learnt.images, learnt.labels)
     found = [*summary.suspicions, *summary.facts]
     for one in found:
-        print(f"    {one.label}: {one.part.name}, {one.share:.2f}, {one.surprise:.2f}")
+        print(f"    {write_suspicion(one, summary)}")
     classes = int(data[1].max()) + 1
     true = [
         [is_true(one, mark.label, mark.where, classes) for one in found] for mark in learnt.planted
@@ -206,9 +214,16 @@ def try_cure(data: Data, kind: str, seed: int) -> list[float] | None:
 
 
 def cure_all(made: dict[str, Data], kinds: Sequence[str], networks: int, seed: int) -> None:
-    """Prints what the cure does to networks whose mark was named first, by kinds of marks."""
-    print("| shortcut | networks | marks swapped, before | after | clean, before | after | never |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    """Prints what the cure does to networks whose mark was named first, by kinds of marks.
+
+    The last column is what a cured network has of images with marks swapped, less what one has that
+    saw no mark, of the same data.
+    """
+    heads = (
+        "networks | marks swapped, before | after | clean, before | after | never | after - never"
+    )
+    print(f"| shortcut | {heads} |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for turn, kind in enumerate(kinds):
         rows: list[list[float]] = []
         for attempt in range(3 * networks):
@@ -217,10 +232,10 @@ def cure_all(made: dict[str, Data], kinds: Sequence[str], networks: int, seed: i
             seed += 1
             data = [*made.values()][(turn + attempt) % len(made)]
             rows += [found] if (found := try_cure(data, kind, seed)) else []
-        table = np.array(rows).reshape(-1, 5)
+        table = np.array(rows).reshape(-1, 5)[:, [0, 2, 1, 3, 4]]
+        table = np.hstack([table, table[:, 1:2] - table[:, 4:]])
         cells = [
-            f"{column.mean():.0%} ({column.min():.0%} to {column.max():.0%})"
-            for column in table[:, [0, 2, 1, 3, 4]].T
+            f"{column.mean():.0%} ({column.min():.0%} to {column.max():.0%})" for column in table.T
         ]
         print(f"| {kind} | {len(rows)} | " + " | ".join(cells) + " |", flush=True)
 
@@ -343,6 +358,11 @@ def main(given: Sequence[str] | None = None) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for kind, row in (*counts.items(), ("all", sum(counts.values(), np.zeros(6, int)))):
         print(f"| {kind} | " + " | ".join(map(str, row)) + " |")
+    for is_named, words in ((False, "nothing"), (True, "something")):
+        half = [stops for stops, named in STOPS if named == is_named]
+        print(
+            f"of {len(half)} summaries that name {words}, {sum(half)} stop at half of their images"
+        )
     low, high = Rate(accused, tried).interval
     print(f"{accused} of {tried} clean networks are accused ({low:.1%} to {high:.1%})")
 

@@ -126,7 +126,7 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
         summary: At the end, also explain so many images of the validation set, the classes in turn,
             and log under ``<tag>/classes`` what each class looks at, which classes are confused,
             and what decides suspiciously much of a class, with the proof; 256 is a good number.
-            Swapping parts between images costs 106 rows an image more. ``time_budget`` makes the
+            Swapping parts between images costs 112 rows an image more. ``time_budget`` makes the
             images fewer. None for not at all.
         watch: Places to watch, one or several: names such as "bottom left corner" or "tint and
             brightness", boxes [left, top, right, bottom] in pixels of the model's images, files of

@@ -108,6 +108,8 @@ def list_parts() -> tuple[Part, ...]:
     lines: dict[str, Mask] = {
         **{_name_line("row", one, *EDGES[:2]): partial(line_mask, row=one) for one in inner},
         **{_name_line("column", one, *EDGES[2:]): partial(line_mask, column=one) for one in inner},
+        # Where words are, which are higher than an edge and begin anywhere.
+        **{f"the {name} quarter": _along(name, share=1 / 4) for name in EDGES[:2]},
     }
     found = [make_place(name, mask) for name, mask in masks.items()]
     found += [make_place(name, mask, is_inner=True) for name, mask in lines.items()]
@@ -154,8 +156,8 @@ def _mark_corners(height: int, width: int) -> np.ndarray:
     return marked
 
 
-def _along(*edges: str) -> Mask:
-    return lambda height, width: edge_mask(height, width, *edges)
+def _along(*edges: str, share: float = 1 / 8) -> Mask:
+    return lambda height, width: edge_mask(height, width, *edges, share=share)
 
 
 def _carry_pixels(mask: Mask, images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,7 @@ def named(shares):
     return [(one.label, one.part.name) for one in find_suspicions(shares)]
 
 
-@pytest.mark.parametrize("part", [*PARTS[:26], *PARTS[26:-3:9], *PARTS[-3:]])  # some squares
+@pytest.mark.parametrize("part", [*PARTS[:28], *PARTS[28:-3:9], *PARTS[-3:]])  # some squares
 def test_a_part_that_decides_a_class_alone_is_named(part):
     assert named(plant({part: 0.9})) == [(1, part)]
 

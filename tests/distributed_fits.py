@@ -235,6 +235,7 @@ CASES = {
     "no validation": (Still, {"n_samples": 4}, {}, 0),
     "mistakes": (Still, {"n_samples": 5, "samples": "mistakes"}, {"max_epochs": 2}, 13),
     "summary": (Still, {"n_samples": 4, "summary": 32}, {}, 40),
+    "summary by halves": (Still, {"n_samples": 4, "summary": 64}, {}, 80),
     "mixed": (Still, {"n_samples": 8, "samples": "mixed"}, {}, 40),
     "no sanity check": (Still, {"n_samples": 4}, {"num_sanity_val_steps": 0}, 12),
     "sparse validation": (

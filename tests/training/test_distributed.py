@@ -73,6 +73,7 @@ SAME_PICTURES = (
     "mistakes",
     "mixed",
     "summary",
+    "summary by halves",
     "stream",
     "best checkpoint",
     "everything measured",
@@ -149,10 +150,11 @@ def check_same_pictures(name, one, several, ranks):
     assert not any(note["messages"] for note in (first, *others))
 
 
-def test_two_processes_summarise_what_one_does(one, two):
-    (alone,) = notes(one, "summary", 1)
-    first, other = notes(two, "summary", 2)
-    assert "32 images of 3 classes" in alone["texts"]["shap/classes_summary"]
+@pytest.mark.parametrize(("name", "images"), [("summary", 32), ("summary by halves", 64)])
+def test_two_processes_summarise_what_one_does(one, two, name, images):
+    (alone,) = notes(one, name, 1)
+    first, other = notes(two, name, 2)
+    assert f"{images} images of 3 classes" in alone["texts"]["shap/classes_summary"]
     assert first["texts"] == alone["texts"]
     assert [key for key, _ in first["pictures"] if key.endswith("/classes")] == ["shap/classes"]
     assert other["texts"] == {}

@@ -45,8 +45,8 @@ def explain(
     What is called is a copy of the model, in evaluation mode without gradients, on its own device
     and unless asked otherwise in its own precision, compiled parts as they are written; the model
     itself never notices. The same arguments give the same bytes, whatever ran before. On a CPU the
-    copy's convolutions are kept channels-last, which is faster and changes outputs by rounding
-    alone.
+    copy's convolutions are kept channels-last, and do the work of the batch norms that follow them,
+    which is faster and changes outputs by rounding alone.
 
     Args:
         model: ``nn.Module``, ``LightningModule`` or function from images (N, C, H, W) to (N, K), to

@@ -270,11 +270,11 @@ class CoalitionGame:
 
     def _watch(self, shown: torch.Tensor) -> torch.Tensor:
         """Returns the scores of the first call, which shows how they are made and at what size."""
-        with LastOperation(shown) as watching:
+        with LastOperation(shown) as watching, self._call.watch_norms(shown) as folder:
             scores = self._value(raw := self._call(shown))
+        folder.fold(lambda images: self._value(self._call(images)), scores)
         self._watched = True
-        rows = choose_rows(shown, watching.largest // len(shown))
-        self.batch_size = min(self._most_rows, rows)
+        self.batch_size = min(self._most_rows, choose_rows(shown, watching.largest // len(shown)))
         self.returned.operation = watching.made(scores)
         self.returned.is_head = self._picks and is_head(raw, scores)
         return scores

@@ -77,7 +77,7 @@ class LastOperation(Watching):
             # Without what marks those that write in place, or that torch calls its own.
             self._note(func.overloadpacket.__name__.strip("_"), args, kwargs, result)
             if not func.is_view:  # which share another's memory
-                sizes = [tensor.nbytes for tensor in _list_tensors([result])]
+                sizes = [tensor.nbytes for tensor in list_tensors([result])]
                 self.largest = max([self.largest, *sizes])
         except Exception:  # an operation in some form that is not known: nor is what it made
             self._made.clear()
@@ -86,10 +86,10 @@ class LastOperation(Watching):
     def _note(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
         if name == "copy":  # into a tensor, whose own numbers are gone
             args = args[1:]
-        given = [t for t in _list_tensors([args, [*kwargs.values()]]) if t.is_floating_point()]
+        given = [t for t in list_tensors([args, [*kwargs.values()]]) if t.is_floating_point()]
         makes = _judge(name, {self._made.get(tensor) for tensor in given})
         numbers = sum(tensor.numel() for tensor in given)
-        for tensor in _list_tensors([result]):
+        for tensor in list_tensors([result]):
             # Of some of the classes, a softmax would be another than the model's.
             part = makes == "logits" and name in MOVES and tensor.numel() != numbers
             self._made[tensor] = makes if tensor.is_floating_point() and not part else None
@@ -107,10 +107,10 @@ def _judge(name: str, kinds: set[Returns | None]) -> Returns | None:
     return kind if kind is None or name in MOVES else TURNS.get((name, kind))
 
 
-def _list_tensors(values: Any) -> Iterator[torch.Tensor]:
+def list_tensors(values: Any) -> Iterator[torch.Tensor]:
     """Yields the tensors in lists and tuples, and in those that these hold."""
     for value in values:
         if isinstance(value, torch.Tensor):
             yield value
         elif isinstance(value, (list, tuple)):
-            yield from _list_tensors(value)
+            yield from list_tensors(value)

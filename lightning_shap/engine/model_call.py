@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lightning_shap.engine.folding import NormFolder
 from lightning_shap.isolation.isolated import is_copy
 from lightning_shap.isolation.modes import module_of
 
@@ -47,7 +48,7 @@ class ModelCall:
         except (TypeError, ValueError):  # compiled code has none
             self._by_name = False
         plain = is_copy(model) and not torch.is_autocast_enabled("cpu")
-        self._laid_out = _list_kernels(model) if plain else []
+        self._laid_out = _list_convolutions(model) if plain else []
         _lay_out(self._laid_out, torch.channels_last)
 
     def __call__(self, images: torch.Tensor) -> Any:
@@ -61,23 +62,30 @@ class ModelCall:
         self._laid_out = []
         return self._call(images)
 
+    def watch_norms(self, images: torch.Tensor) -> NormFolder:
+        """Returns what watches a call with images for norms that the convolutions can take over."""
+        return NormFolder(self.model, self._laid_out, images)
+
     def _call(self, images: torch.Tensor) -> Any:
         return self.model(**{PIXELS: images}) if self._by_name else self.model(images)
 
 
-def _list_kernels(model: Callable[..., Any]) -> list[torch.Tensor]:
-    """Returns the weights of a model's convolutions that another layout makes faster."""
+def _list_convolutions(model: Callable[..., Any]) -> list[torch.nn.Conv2d]:
+    """Returns a model's convolutions whose own weights another layout makes faster."""
     module = module_of(model)
     parts = () if module is None else module.modules()
     convolutions = (part for part in parts if isinstance(part, torch.nn.Conv2d))
-    own = chain.from_iterable(part.named_parameters(recurse=False) for part in convolutions)
-    kernels = (tensor for name, tensor in own if name == "weight")
-    return [one for one in kernels if one.device.type == "cpu" and one.dtype == torch.float32]
+    own = [(part, dict(part.named_parameters(recurse=False))) for part in convolutions]
+    return [part for part, tensors in own if "weight" in tensors and _is_fast(tensors["weight"])]
 
 
-def _lay_out(kernels: list[torch.Tensor], layout: torch.memory_format) -> None:
-    for kernel in kernels:
-        kernel.data = kernel.data.contiguous(memory_format=layout)
+def _is_fast(kernel: torch.Tensor) -> bool:
+    return kernel.device.type == "cpu" and kernel.dtype == torch.float32
+
+
+def _lay_out(convolutions: list[torch.nn.Conv2d], layout: torch.memory_format) -> None:
+    for part in convolutions:
+        part.weight.data = part.weight.data.contiguous(memory_format=layout)
 
 
 def choose_rows(images: torch.Tensor, largest: int | None = None) -> int:

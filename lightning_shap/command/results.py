@@ -46,11 +46,11 @@ def write_results(job: "Job", archive: Path) -> Results:
         path = archive.with_suffix(".json")
         results.content = write_json(archive, path, asked.region)
         room = max(1, PICTURE_BYTES // job.bytes_per_image)
-        shown = load(archive, rows=min(PICTURE_ROWS, room))
-        _draw(job, shown, archive.with_suffix(".png"))
+        shown = load(archive, rows=min(PAGE_ROWS if asked.report else PICTURE_ROWS, room))
+        _draw(job, shown[:PICTURE_ROWS], archive.with_suffix(".png"))
         summary = _summarize(job, archive) if asked.summary else None
         if asked.report:
-            _write_page(job, archive, min(PAGE_ROWS, room), summary)
+            _write_page(job, archive, shown, summary)
         if summary is not None:
             results.classes = _write_classes(job, archive, summary)
     except Exception as error:  # whatever fails here, the archive is worth keeping
@@ -71,13 +71,15 @@ def _draw(job: "Job", shown: ImageExplanation, path: Path) -> None:
     save(picture, path)
 
 
-def _write_page(job: "Job", archive: Path, rows: int, summary: "ClassSummary | None") -> None:
-    """Writes the page, of so many images at most."""
+def _write_page(
+    job: "Job", archive: Path, shown: ImageExplanation, summary: "ClassSummary | None"
+) -> None:
+    """Writes the page of an archive's first images."""
     from lightning_shap.page.class_facts import list_classes
     from lightning_shap.page.data import PageWriter, list_numbers
     from lightning_shap.page.report import ARCHIVE, Pages
 
-    shown, title = load(archive, rows=rows), clean(job.model.name)
+    title = clean(job.model.name)
     classes = None if summary is None else list_classes(summary)
     page = PageWriter().make(shown, **read_look(archive), title=title, classes=classes)
     pages = Pages()

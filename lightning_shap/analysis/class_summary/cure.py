@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from lightning_shap.analysis.class_summary.parts import FINE, Part
+from lightning_shap.analysis.class_summary.parts import FINE, TINT, Part
 from lightning_shap.analysis.class_summary.suspicions import Suspicion
 from lightning_shap.errors import ArgumentError
 
@@ -75,8 +75,9 @@ class Cure(v2.Transform):
             cured = self.smooth(cured, 32) + (detail if self.how == "exchange" else 0)
         height, width = images.shape[2:]
         for left, top, right, bottom in self.boxes:
-            rows = slice(round(top * height), max(round(bottom * height), round(top * height) + 1))
-            columns = slice(round(left * width), max(round(right * width), round(left * width) + 1))
+            first, start = min(round(top * height), height - 1), min(round(left * width), width - 1)
+            rows = slice(first, max(round(bottom * height), first + 1))
+            columns = slice(start, max(round(right * width), start + 1))
             cured[:, :, rows, columns] = others[:, :, rows, columns]
         chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < self.p
         return torch.where(chosen, cured, images).reshape(inpt.shape)
@@ -147,7 +148,7 @@ def _describe(parts: Sequence[Part]) -> dict[str, Any]:
     names = {part.name for part in parts}
     return {
         "boxes": [box for part in parts for box in find_boxes(part.cells)],
-        "tint": "tint and brightness" in names,
+        "tint": TINT in names,
         "detail": not names.isdisjoint({"fine detail", "sharpness"}),
     }
 

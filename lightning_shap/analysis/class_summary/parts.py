@@ -21,6 +21,7 @@ FINE = 2 * GRID  # cells a side that places are drawn on
 EDGES = ("upper", "lower", "left", "right")
 WIDTHS = (1, 2, 3)  # of what runs around an image, in sixteenths of its sides
 STRONGEST = 20.0  # times that a frequency is made as strong, lest noise becomes everything
+TINT = "tint and brightness"  # of which every image has some, so that none shows it removed
 DETAIL = 1 / 32  # of the image's side, at least a pixel: the blur that takes fine detail away
 
 Mask = Callable[[int, int], np.ndarray]
@@ -116,7 +117,7 @@ def list_parts() -> tuple[Part, ...]:
     ends = {0, GRID - 2}  # squares in corners are corners
     starts = [at for at in product(range(GRID - 1), repeat=2) if not ends.issuperset(at)]
     found += [_make_square(*at) for at in starts]
-    found.append(Part("tint and brightness", None, _carry_tint))
+    found.append(Part(TINT, None, _carry_tint))
     found.append(Part("fine detail", None, _carry_detail))
     found.append(Part("sharpness", None, _carry_sharpness))
     return tuple(found)

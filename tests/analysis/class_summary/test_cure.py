@@ -122,3 +122,11 @@ def found():
     from lightning_shap.analysis.class_summary.suspicions import find_suspicions
 
     return find_suspicions(plant({"the upper edge": 0.9}))
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("size", [(8, 8), (10, 28), (36, 44), (225, 227)])
+def test_the_place_that_was_found_is_the_place_that_is_cured(name, size):
+    images = torch.stack([torch.zeros(1, *size), torch.ones(1, *size)])
+    cured = make_cure([PARTS[name]])(images)
+    assert np.array_equal(cured[0, 0].numpy() == 1, PARTS[name].mask(*size))

@@ -28,7 +28,7 @@ def write_json(archive: Path, path: Path, region: Sequence[float] | None = None)
         region: A box, of which each image says what it contributes to each explained output.
 
     Returns:
-        What is said of all images, with their number as ``count``.
+        What is said of all images, with their number as ``count``, and which are ``right``.
     """
     with open_archive(archive) as stored:
         record, more = stored.record, stored.about["more"]
@@ -50,7 +50,7 @@ def write_json(archive: Path, path: Path, region: Sequence[float] | None = None)
             line = encode_json({"file": str(name), **image, **place})
             file.write((b",\n    " if row else b"\n    ") + line)
         file.write(b"\n  ]\n}\n")
-    return {**about, "count": len(files)}
+    return {**about, "count": len(files), "right": verdicts.right}
 
 
 def encode_json(content: dict[str, Any], indent: int | None = None) -> bytes:

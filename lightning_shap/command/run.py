@@ -69,8 +69,9 @@ def _print_summary(job: Job, results: Results) -> None:
     directory, content = job.places.output, results.content
     lines = []
     if content is not None:
-        count, known = content["count"], content["accuracy"]
-        right = "" if known is None else f", {round(known * count)} of them classified rightly"
+        count, judged = content["count"], [one for one in content["right"] if one is not None]
+        few = f" of {len(judged)} with a label" if len(judged) < count else " of them"
+        right = f", {sum(judged)}{few} classified rightly" if judged else ""
         lines.append(
             f"Explained {count} of {len(job.images.names)} images{right}, "
             f"in {content['seconds']:.1f} s, {content['model_seconds']:.1f} s of it in the model."

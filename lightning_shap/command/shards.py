@@ -22,7 +22,7 @@ from lightning_shap.command.claims import Claims
 from lightning_shap.command.data.reading import PreparedImages, check_any
 from lightning_shap.command.processes import find_rank
 from lightning_shap.errors import ArgumentError
-from lightning_shap.explanation.archive import save
+from lightning_shap.explanation.archive import open_archive, save
 from lightning_shap.explanation.atomic import open_regular, remove_work, replace_whole, work_folder
 from lightning_shap.explanation.explanation import ImageExplanation
 
@@ -58,7 +58,8 @@ def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
         All shards, to the process that ends last; None to the others.
 
     Raises:
-        ArgumentError: If no image can be read, or another command writes the same results.
+        ArgumentError: If no image can be read, another command writes the same results, or outputs
+            of some images are taken for something else than those of others.
     """
     numbers = _deal(job)
     place = job.places.output, f"{_fingerprint(job, numbers)}.shards"
@@ -97,6 +98,13 @@ def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
         if not archives:
             remove_work(folder)
         check_any(archives, skipped)
+        kinds = sorted({_read_returns(archive) for archive in archives})
+        if len(kinds) > 1:  # each shard guessed, by other images
+            remove_work(folder)
+            raise ArgumentError(
+                "returns",
+                f"outputs of some images look like {' and others like '.join(kinds)}; say which",
+            )
         yield Shards(archives, skipped)
         remove_work(folder)
 
@@ -194,6 +202,11 @@ def _fingerprint(job: "Job", numbers: list[list[int]]) -> str:
 
 def _describe_mask(part: "Part", size: tuple[int, int]) -> str:
     return "" if part.mask is None else hashlib.sha256(part.mask(*size).tobytes()).hexdigest()
+
+
+def _read_returns(archive: Path) -> str:
+    with open_archive(archive) as stored:
+        return str(stored.record.returns)
 
 
 def _find_receipt(folder: Path, shard: int) -> Path:

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from lightning_shap.command.explanation_json import write_json
 from lightning_shap.command.main import main
 from lightning_shap.command.options import Explanation
 from lightning_shap.command.parser import parse
+from lightning_shap.command.results import Results
+from lightning_shap.command.run import _print_summary
 from lightning_shap.engine.explain import explain
 from lightning_shap.engine.methods.registry import REMOVED
 from lightning_shap.explanation.archive import save
@@ -326,7 +329,8 @@ def write_and_read(archive, folder):
     text = (folder / "written.json").read_text(encoding="utf-8")
     written = json.loads(text)
     assert about == {name: part for name, part in written.items() if name != "images"} | {
-        "count": len(written["images"])
+        "count": len(written["images"]),
+        "right": [image["right"] for image in written["images"]],
     }
     lines = [line.rstrip(",") for line in text.splitlines() if line.startswith('    {"file"')]
     assert [*map(json.loads, lines)] == written["images"]
@@ -493,3 +497,17 @@ def test_no_name_moves_the_cursor_of_a_terminal(layout, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert "a\\x1b[2Jfolder/explanation.html" in shown
+
+
+def test_images_without_a_label_are_not_counted_as_right(tmp_path, capsys):
+    job = SimpleNamespace(
+        places=SimpleNamespace(output=tmp_path),
+        images=SimpleNamespace(names=["a"] * 4),
+        model=SimpleNamespace(name="net", source="file"),
+    )
+    right = [True, None, True, False]
+    content = {"count": 4, "right": right, "accuracy": 2 / 3, "seconds": 1.0, "model_seconds": 0.5}
+    _print_summary(job, Results(content))
+    assert "Explained 4 of 4 images, 2 of 3 with a label classified rightly," in (
+        capsys.readouterr().out
+    )

@@ -6,7 +6,9 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
+import torch
 from finished_model import class_folders, flags, network, weights_in
+from PIL import Image
 
 import lightning_shap
 from lightning_shap.command import job, shards
@@ -222,3 +224,40 @@ def test_torchrun_shares_the_images_out(everything, tmp_path):
     two = lightning_shap.load(tmp_path / "two")
     assert np.abs(one.values - two.values).max() <= 1e-5 * np.abs(one.values).max()
     assert sorted(os.listdir(tmp_path / "two")) == FILES
+
+
+SIGMOID = """
+import torch
+
+class Handmade(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        return 1 / (1 + torch.exp(-5 * self.scale * (images.mean((1, 2, 3)) - 0.5)))[:, None]
+"""
+
+
+def test_shards_that_take_outputs_for_different_things_are_refused(tmp_path, monkeypatch, capsys):
+    """Grey images in the first shard, black and white ones as well in the second."""
+    (tmp_path / "handmade.py").write_text(SIGMOID)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "model").mkdir()
+    torch.save({"model": {"scale": torch.ones(1)}}, tmp_path / "model" / "best_model.pth")
+    for number in range(32):
+        grey = 120 if number < 16 else 255 * (number % 2)
+        (tmp_path / "data" / "some").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (grey,) * 3).save(tmp_path / "data/some" / f"{number:02}.png")
+        (tmp_path / "data" / "none").mkdir(exist_ok=True)
+    asked = ["--model_class", "handmade.Handmade", "--n_samples", "all", "--accelerator", "cpu"]
+    asked += ["--mean", "0", "0", "0", "--std", "1", "1", "1", "--output_dir", tmp_path / "out"]
+    with pytest.raises(SystemExit):
+        main(flags(tmp_path / "model", tmp_path / "data", *asked))
+    assert "returns: outputs of some images look like logits and others like probabilities" in (
+        capsys.readouterr().err
+    )
+    assert [*(tmp_path / "out").iterdir()] == []
+    main(flags(tmp_path / "model", tmp_path / "data", *asked, "--returns", "probabilities"))
+    record = lightning_shap.load(tmp_path / "out").record
+    assert np.array_equal(record.probabilities, record.outputs)

@@ -54,15 +54,16 @@ class Classes:
         """Returns a name for each class, str (C,).
 
         Args:
-            names: Of the classes, or of the second of two alone; None for numbers.
+            names: Of the classes, or of the second of two alone; None for numbers, as blank ones.
 
         Raises:
             ArgumentTypeError: If this is a single string.
             ArgumentError: If there are too many or too few.
         """
+        noun = "output" if self.values else "class"
+        numbered = [f"{noun} {index}" for index in range(self.count)]
         if names is None:
-            noun = "output" if self.values else "class"
-            return np.array([f"{noun} {index}" for index in range(self.count)])
+            return np.array(numbered)
         if isinstance(names, str):
             raise ArgumentTypeError(
                 "class_names", f"got the string {names!r}; give a list of names"
@@ -76,7 +77,8 @@ class Classes:
             raise ArgumentError(
                 "class_names", f"got {len(given)} names, but the model has {there_are}"
             )
-        return np.array(given)
+        pairs = zip(given, numbered, strict=True)
+        return np.array([name if name.strip() else number for name, number in pairs])
 
     def read_labels(self, labels: np.ndarray) -> np.ndarray:
         """Returns what is true of each image, in the one form that fits these outputs.

@@ -36,6 +36,8 @@ class Contribution:
     @property
     def words(self) -> str:
         """Returns it in words, as ``"12.3 % ± 3.1 % of the change"``, if it is of one output."""
+        if not np.isfinite(self.of_change):
+            return "no share of the change, which is 0"
         error = None if self.error is None else 100 * self.error_of_change
         return f"{write_with_error(100 * self.of_change, error, ' %')} of the change"
 
@@ -47,7 +49,8 @@ class Contribution:
         if np.ndim(self.value):
             return repr(self)
         value = write_with_error(self.value, self.error)
-        return join(value, self.words, f"{percent(self.of_magnitude)} of the magnitude")
+        share = f"{percent(self.of_magnitude)} of the magnitude"
+        return join(value, self.words, share * bool(np.isfinite(self.of_magnitude)))
 
 
 def measure_place(maps: Maps, place: Place, change: np.ndarray) -> Contribution:

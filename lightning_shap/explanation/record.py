@@ -125,10 +125,10 @@ class Record:
         right = f", {sum(judged)} of {len(judged)} right" if judged else ""
         how = join(
             f"{self.method}, {count(self.evaluations, 'evaluation')}",
-            f"{self.output}s" * (self.output != "custom"),
+            f"{self.output}s".replace("ys", "ies") * (self.output != "custom"),
             self.masker,
         )
-        return f"{verdicts[0].words or 'the first'}{right}\n{how}"
+        return f"{verdicts[0].words or verdicts[0].prediction}{right}\n{how}"
 
     @property
     def predicted(self) -> np.ndarray | None:

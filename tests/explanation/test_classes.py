@@ -104,3 +104,8 @@ def test_a_wrong_number_of_names_is_refused(classes, count):
     words = f"class_names: got {count} names, but the model has {classes.count} classes"
     with pytest.raises(ValueError, match=words):
         classes.name(["a"] * count)
+
+
+def test_a_blank_name_is_a_number_and_never_no_class():
+    assert Classes(3).name(["cat", "", " \n"]).tolist() == ["cat", "class 1", "class 2"]
+    assert Classes(1, values=True).name([""]).tolist() == ["output 0"]

@@ -159,3 +159,10 @@ def test_maps_of_one_output_alone_are_summed_likewise():
     maps = read_maps(explained("gradient", max_evals=4)[..., 0])
     found = measure_place(maps, (0, 0, 4, 4), np.ones((2, 1)))
     assert found.value.shape == (2, 1)
+
+
+def test_of_no_change_there_is_no_share():
+    images = torch.zeros(1, 1, 6, 6)
+    found = explain(lambda some: some.flatten(1)[:, :2], images, max_evals=4)
+    words = str(found[0, ..., 0].region((0, 0, 3, 3)))
+    assert words == "0 · no share of the change, which is 0"

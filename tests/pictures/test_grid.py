@@ -16,7 +16,7 @@ from PIL import Image
 
 from lightning_shap.explanation.classes import Classes
 from lightning_shap.explanation.explanation import ImageExplanation
-from lightning_shap.explanation.phrases import SEPARATOR, Name, Phrase, join, percent
+from lightning_shap.explanation.phrases import SEPARATOR, Name, Phrase, join, number, percent
 from lightning_shap.explanation.record import Record
 from lightning_shap.explanation.regions import Regions
 from lightning_shap.explanation.verdicts import Candidate, Verdict
@@ -728,6 +728,20 @@ def test_an_explanation_that_is_made_of_anothers_record_keeps_its_words(words):
     )
     assert said
     assert [text for text in words if text.endswith("%") or "predicted" in text] == said
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [("probability", "probabilities"), ("log-probability", "log-probabilities")],
+)
+def test_what_was_explained_is_called_by_its_name(output, words):
+    assert f" · {words} · " in repr(an_explanation(output=output))
+
+
+def test_values_are_shown_where_there_is_nothing_to_predict():
+    explanation = an_explanation(output="value", probabilities=None)
+    first = float(explanation.record.outputs[0, 0])
+    assert repr(explanation).splitlines()[1] == number(first)
 
 
 def test_a_notebook_shows_a_picture_and_three_lines():

@@ -54,8 +54,8 @@ class Record:
             both are NaN.
         swap_classes: int (N, P, 3), what each image is taken for with the other's part, what the
             other is with the image's, and the image without the part; or None.
-        swap_rivals: int (N,), what the other image is taken for, -1 where there is no saying; or
-            None.
+        swap_rivals: int (N,), what the other image is taken for, -1 where there is no saying, and
+            where the image itself stood in for the other; or None.
         swap_parts: str (P,), what the parts are called, or None.
         empty_probabilities: float64 (N, K'), those of the explained classes for the empty image, or
             None where outputs have none, and of explanations saved before there were any.

@@ -152,7 +152,10 @@ def read_classes(explanation: ImageExplanation) -> dict[str, Any] | None:
 
     tested = {part.name for part in list_parts()}
     watched = [name for name in record.swap_parts if name not in tested]
-    return list_classes(ClassSummary([explanation], seed=record.seed, watched=watched))
+    try:
+        return list_classes(ClassSummary([explanation], seed=record.seed, watched=watched))
+    except ArgumentError:  # parts were watched of a model without classes
+        return None
 
 
 def _read_explanation(given: Any) -> tuple[ImageExplanation, dict[str, Any]]:

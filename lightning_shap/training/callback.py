@@ -175,6 +175,7 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
         self._session = None
         if stage != "fit":
             return
+        self.explanation = self.class_summary = None  # of a fit before, as of another fold
         reason = find_obstacle(trainer)
         if reason is None:
             self._session = Session(self, trainer, pl_module)

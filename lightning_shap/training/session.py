@@ -27,7 +27,7 @@ from lightning_shap.training.samples.mistakes import MistakesFirst
 from lightning_shap.training.samples.model_card import ModelCard, make_model_card
 from lightning_shap.training.samples.samples import Samples
 from lightning_shap.training.shared_explainer import SharedExplainer
-from lightning_shap.training.summarizer import Summarizer, log_class_summary
+from lightning_shap.training.summarizer import Summarizer, has_classes, log_class_summary
 from lightning_shap.training.time_budget import TimeBudget
 
 
@@ -223,7 +223,7 @@ class Session:
         final = self.explain(f"{asked.tag}_final", title, needed=True)
         if final is not None:
             self._conclude(final)
-            if asked.summary is not None:
+            if asked.summary is not None and has_classes(final):
                 self._summarise(asked.summary)
         if asked.explain_checkpoint is not None:
             best = partial(load_best_model, self.trainer, self.pl_module)

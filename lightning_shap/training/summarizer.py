@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lightning_shap.analysis.class_summary.findings import read_judged
 from lightning_shap.analysis.class_summary.parts import Part
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import count_rows
@@ -82,7 +83,8 @@ class Summarizer:
         affordable = [pair for pair in zip(counts, allowed, strict=True) if pair[1] >= least]
         if not affordable:
             inform(
-                f"ShapCallback has no time for summary={self.batch.size}, to keep to time_budget="
+                f"ShapCallback has no time for summary={self.batch.size}, to keep to "
+                f"time_budget={budget.limit!r}"
             )
             return None
         count, rows = affordable[0]
@@ -128,6 +130,16 @@ def _is_hopeless(explanation: ImageExplanation) -> bool:
         return ClassSummary([explanation]).is_hopeless
     except ArgumentError:
         return False
+
+
+def has_classes(final: ImageExplanation) -> bool:
+    """Tells whether images such as those of an explanation can be summarised, and says why not."""
+    try:
+        read_judged(final)
+    except ArgumentError as error:
+        inform(f"ShapCallback has no summary of the classes: {error}")
+        return False
+    return True
 
 
 def log_class_summary(logbook: Logbook, explanation: ImageExplanation, look: Look) -> None:

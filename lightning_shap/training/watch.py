@@ -60,8 +60,8 @@ class Watch:
         self._told |= set(much)
         moment = Moment.find(self.trainer)
         lines = [
-            f"{name} decides {whole_percent(share)} of the samples in {moment}, which is at least "
-            f"watch_limit={self.asked.watch_limit:g}"
+            f"{name} decides {whole_percent(share)} of what tells the samples' classes apart in "
+            f"{moment}, which is at least watch_limit={self.asked.watch_limit:g}"
             for name, share in much.items()
         ]
         if self.asked.on_shortcut == "stop":

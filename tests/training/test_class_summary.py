@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from tiny_training import KeepingLogger, TinyClassifier, tiny_loaders, tiny_trainer
+from tiny_training import KeepingLogger, TinyClassifier, pl, tiny_loaders, tiny_trainer
+from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_shap import ShapCallback
+from lightning_shap import ShapCallback, report
 from lightning_shap.analysis.class_summary.parts import list_parts
 from lightning_shap.analysis.class_summary.swaps import count_rows
 from lightning_shap.errors import ArgumentError
@@ -133,3 +134,43 @@ def test_parts_are_swapped_with_images_of_other_classes(tmp_path):
     assert 0 < sum(one["images"] for one in swaps) <= 48
     names = {part.name for part in list_parts()}
     assert all(names == {*one["shares"]} for one in swaps if one["images"])
+
+
+class Values(TinyClassifier):
+    """Learns numbers, of which there are no classes."""
+
+    def loss(self, batch):
+        images, labels = batch
+        return (self(images).mean(1) - labels * 7).square().mean()
+
+
+def test_values_are_not_explained_for_a_summary_that_cannot_be(tmp_path, capsys, caplog):
+    callback = ShapCallback(**QUICK, summary=32, watch="left edge")
+    trainer = tiny_trainer(tmp_path, callback, max_epochs=1)
+    train, val = (
+        DataLoader(TensorDataset(images, 7 * labels), 8)
+        for images, labels in (loader.dataset.tensors for loader in tiny_loaders())
+    )
+    with pytest.warns(UserWarning, match="taken for values"):
+        trainer.fit(Values(), train, val)
+    said = capsys.readouterr().err + caplog.text
+    assert callback.class_summary is None
+    assert "has no summary of the classes" in said
+    assert "would be named" not in said
+    report(callback.explanation, tmp_path / "report.html")  # which has no classes either
+
+
+def test_a_second_fit_does_not_begin_with_what_the_first_one_found(tmp_path):
+    callback, _ = fitted(tmp_path, summary=32)
+    assert callback.class_summary is not None
+    seen = []
+
+    class Later(pl.Callback):
+        def on_fit_start(self, trainer, pl_module):
+            seen.append((callback.explanation, callback.class_summary))
+
+    trainer = tiny_trainer(tmp_path, callback, max_epochs=1)
+    trainer.callbacks.append(Later())
+    trainer.fit(TinyClassifier(), *tiny_loaders())
+    assert seen == [(None, None)]
+    assert callback.explanation is not None

@@ -150,3 +150,8 @@ def test_other_arguments_are_checked_as_well():
         ShapCallback(on_shortcut="cry")
     with pytest.raises(ArgumentError, match="watch_limit: got 2"):
         ShapCallback(watch_limit=2)
+
+
+def test_a_box_beyond_the_images_is_refused_and_not_said_to_decide_nothing(tmp_path):
+    with pytest.warns(UserWarning, match=r"the box \[20, 20, 30, 30\], but .* 8 wide and 8 high"):
+        fitted(tmp_path, epochs=1, watch=[20, 20, 30, 30])

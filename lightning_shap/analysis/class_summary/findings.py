@@ -17,8 +17,9 @@ from lightning_shap.analysis.class_summary.groups import (
     tell_apart,
 )
 from lightning_shap.analysis.class_summary.means import find_tested
+from lightning_shap.analysis.class_summary.parts import TINT
 from lightning_shap.analysis.class_summary.power import Power, estimate_power, is_hopeless
-from lightning_shap.analysis.class_summary.proof import Proof, prove
+from lightning_shap.analysis.class_summary.proof import Proof, Rate, prove
 from lightning_shap.analysis.class_summary.shares import Swaps, join_swaps
 from lightning_shap.analysis.class_summary.suspicions import (
     Suspicion,
@@ -78,7 +79,7 @@ class Findings:
         cells, labels, predicted, right, records = [], [], [], [], []
         features = []
         for explanation in explanations:
-            record, of_images = _read_judged(explanation)
+            record, of_images = read_judged(explanation)
             maps = read_maps(explanation)
             cells.append(reduce_to_grid(maps))
             features.append(read_features(maps.images))
@@ -176,9 +177,10 @@ class Findings:
     def _prove(self, name: str, label: int | None) -> Proof:
         inside = np.full(len(self.labels), True) if label is None else self.labels == label
         column = self.swaps.names.index(name)
-        return prove(
+        proof = prove(
             inside, self.labels, self.swaps.rivals, self._predicted, self.swaps.taken[:, column]
         )
+        return replace(proof, removed=Rate(0, 0)) if name == TINT else proof
 
     def _group(self, label: int, taken_for: int | None) -> Group:
         inside = self.labels == label
@@ -187,7 +189,7 @@ class Findings:
         return make_group(np.flatnonzero(inside), label, taken_for, self.right, self.cells)
 
 
-def _read_judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
+def read_judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
     """Returns the record of an explanation, and the class that each image is taken for, int (N,).
 
     Raises:
@@ -199,11 +201,15 @@ def _read_judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]
         raise ArgumentError(
             "explanation", "has no single predicted class an image; give one of a classifier"
         )
+    if record.labels is not None and record.labels.ndim == 2:
+        raise ArgumentError(
+            "labels", "images may have several true classes, and a summary compares one of each"
+        )
     return record, predicted.argmax(axis=1)
 
 
 def _read_labels(record: "Record", predicted: np.ndarray) -> np.ndarray:
     """Returns the class of each image, int (N,), by its prediction where none is known."""
-    if record.labels is None or record.labels.ndim != 1:
+    if record.labels is None:
         return predicted
     return np.where(record.labels < 0, predicted, record.labels)

@@ -64,7 +64,8 @@ class Proof:
     Attributes:
         before: Images that are taken for what they are, as they are.
         exchanged: With the part of an image of another class.
-        removed: Without the part: there is what the masker shows.
+        removed: Without the part: there is what the masker shows. Of no images where no masker
+            takes the part away.
         carried: Images of other classes that are taken for the class with its part alone.
     """
 
@@ -106,12 +107,12 @@ def prove(
     Args:
         inside: bool (N,), the images.
         labels: int (N,), the class of each.
-        rivals: int (N,), the class of the image that each was swapped with.
+        rivals: int (N,), the class of the image that each was swapped with, -1 of none.
         predicted: int (N,), what each is taken for.
         taken: int (N, 3), what it is taken for once it is changed, and its partner with its part;
             see :data:`lightning_shap.analysis.class_summary.swaps.CARRIED`.
     """
-    swapped = inside & (rivals != labels)
+    swapped = inside & (rivals != labels) & (rivals >= 0)
 
     def count(found: np.ndarray, rows: np.ndarray) -> Rate:
         return Rate(int((found == labels)[rows].sum()), int(rows.sum()))

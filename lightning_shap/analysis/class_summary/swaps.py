@@ -33,6 +33,7 @@ import torch
 from lightning_shap.analysis.class_summary.parts import Part, list_parts
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.maskers import paint_background
+from lightning_shap.engine.outputs import NAMES
 from lightning_shap.isolation.host import seed_all
 from lightning_shap.isolation.isolated import isolating
 
@@ -120,6 +121,7 @@ def measure_swaps(
     full, empty = explanation.record.outputs, game.play_whole(others)
     record = explanation.record
     difference, rivals = _compare_with(explanation, empty)
+    alone = (images == others).flatten(1).all(dim=1).cpu().numpy()  # there was no other
     gained = difference(full) - difference(empty)
     values = np.zeros((len(images), len(parts)))
     unmoved = [_predict(record, one) for one in (full, empty, full)]
@@ -130,15 +132,15 @@ def measure_swaps(
         rows = {one: _choose_rows(parts[one], parts, values, gained) for one in columns}
         for column, some, outputs in _play_parts(game, parts, rows, images, others, background):
             exchanged, carried, _ = (difference(one, some) for one in outputs)
-            alone, without = carried - difference(empty)[some], difference(full)[some] - exchanged
-            values[some, column] = (alone + without) / 2
+            given, without = carried - difference(empty)[some], difference(full)[some] - exchanged
+            values[some, column] = (given + without) / 2
             taken[some, column] = np.stack([_predict(record, one) for one in outputs], axis=1)
     known = (gained > 0) & np.isfinite(gained) & np.isfinite(values).all(axis=1)
     explanation.record = replace(
         record,
         swaps=np.where(known[:, None], values, np.nan),
         swapped=np.where(known, gained, np.nan),
-        swap_rivals=rivals,
+        swap_rivals=np.where(alone, -1, rivals),
         swap_classes=taken,
         swap_parts=[part.name for part in parts],
         seconds=record.seconds + time.perf_counter() - started,
@@ -197,9 +199,10 @@ def _predict(record: "Record", outputs: np.ndarray) -> np.ndarray:
     """Returns int (N,), which class outputs (N, K) predict, -1 where there is no saying."""
     if outputs.shape[1] > 1:
         return outputs.argmax(axis=1)
-    if record.output not in MIDDLE:
+    explained = NAMES.get(record.returns, "") if record.output == "custom" else record.output
+    if explained not in MIDDLE:
         return np.full(len(outputs), -1)
-    return (outputs[:, 0] > MIDDLE[record.output]).astype(int)
+    return (outputs[:, 0] > MIDDLE[explained]).astype(int)
 
 
 def _choose_rows(

@@ -83,6 +83,12 @@ def _read_box(box: Sequence[int]) -> Part:
 
 
 def _mark_box(left: int, top: int, right: int, bottom: int, height: int, width: int) -> np.ndarray:
+    if right > width or bottom > height:
+        raise ArgumentError(
+            "watch",
+            f"got the box {[left, top, right, bottom]}, but the model's images are {width} wide "
+            f"and {height} high; give pixels of these",
+        )
     mask = np.zeros((height, width), bool)
     mask[top:bottom, left:right] = True
     return mask

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lightning_shap.analysis.class_summary.findings import Findings
 
 ENOUGH = 256  # images, of which most of what matters is found; see power
+ONE_CLASS = "all images are of one class, which has no others to be compared with"
 HINT = "look at these; an object that is always there looks the same"
 
 
@@ -90,6 +91,8 @@ def say_nothing_found(findings: "Findings") -> str:
         return f"too few images to test, which takes {LEAST_IMAGES} at least"
     if not findings.shares.parts:
         return "nothing is tested where no parts were swapped"
+    if len(np.unique(findings.labels)) == 1:
+        return ONE_CLASS
     if power.share is None:
         return f"too few images to tell whether a part stands out: {_advise(len(findings.labels))}"
     where = "" if len(find_tested(findings.labels)) else " in all images together"
@@ -119,6 +122,8 @@ def write_expectation(labels: np.ndarray | None, count: int) -> str:
     """
     if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
         labels = np.full(count, -1)
+    if count and (labels == labels[0]).all() and labels[0] >= 0:
+        return ONE_CLASS
     share = expect_power(labels).share if count >= LEAST_IMAGES else None
     classes = _count(len(np.unique(labels[labels >= 0])), "class", "classes")
     of_what = f"{_count(count, 'image')} of {classes}" if (labels >= 0).any() else f"{count} images"
@@ -143,7 +148,7 @@ def list_untested(findings: "Findings") -> list[str]:
         return []
     numbers, counts = np.unique(labels, return_counts=True)
     if len(numbers) == 1:
-        return ["all images are of one class, which has no others to be compared with"]
+        return []  # which is said where nothing was found
     few = int((counts < LEAST_IMAGES).sum())
     lines = []
     if few:
@@ -194,6 +199,8 @@ def write_in_data(one: Suspicion, findings: "Findings") -> str:
 
 def write_proof(proof: Proof, label: int | None, findings: "Findings") -> str:
     """Returns how many images are known without a part, and how many are taken for it."""
+    if not proof.before.images:
+        return "no image was swapped with one of another class"
     *known, carried = [said for _, said in list_rates(proof, label, findings)]
     return f"of {_count(proof.before.images, 'image')} {', '.join(known)}; {carried}"
 
@@ -201,17 +208,18 @@ def write_proof(proof: Proof, label: int | None, findings: "Findings") -> str:
 def list_rates(proof: Proof, label: int | None, findings: "Findings") -> list[tuple[Rate, str]]:
     """Returns what is known of images with a part as it is and changed, and that in words."""
     target = "what it came from" if label is None else str(findings.names[label])
-    return [
+    rates = [
         (proof.before, f"{_write_rate(proof.before)} right as they are"),
         (proof.exchanged, f"{_write_rate(proof.exchanged)} with it exchanged"),
         (proof.removed, f"{_write_rate(proof.removed)} with it removed"),
         (proof.carried, f"it alone makes {_write_rate(proof.carried)} of others {target}"),
     ]
+    return [(rate, said) for rate, said in rates if rate.images]
 
 
 def _write_rate(rate: Rate) -> str:
     low, high = (whole_percent(end) for end in rate.interval)
-    return f"{whole_percent(rate.share)} ({low} to {high})" if rate.images else "none"
+    return f"{whole_percent(rate.share)} ({low} to {high})"
 
 
 def _name(label: int | None, findings: "Findings") -> str:

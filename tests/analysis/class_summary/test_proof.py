@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lightning_shap
-from lightning_shap.analysis.class_summary.parts import list_parts
+from lightning_shap.analysis.class_summary.parts import TINT, list_parts
 from lightning_shap.analysis.class_summary.proof import HOLDS, Rate, prove
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
 from lightning_shap.engine.question import Question
+from lightning_shap.page.class_facts import list_classes
 
 SIDE = 16
 CORNER = "the top left corner"
@@ -114,3 +115,40 @@ def test_intervals_are_wilson_s(hits, more):
 def test_every_part_of_an_image_exchanged_with_itself_changes_nothing(part):
     images = torch.rand(2, 3, 19, 21, dtype=torch.float64)
     assert torch.allclose(part.carry(images, images), images, atol=1e-6)
+
+
+def test_a_tint_that_no_masker_takes_away_is_not_called_removed():
+    """A model that reads the brightness, of which a blurred image has as much."""
+
+    def bright(images):
+        mean = images.mean((1, 2, 3))
+        return torch.stack([-((mean - known) ** 2) for known in (0.2, 0.5, 0.8)], dim=1)
+
+    labels = torch.arange(30) % 3
+    images = torch.rand(30, 1, SIDE, SIDE) / 10 + (0.15 + 0.3 * labels).view(30, 1, 1, 1)
+    found = lightning_shap.explain(bright, images, labels=labels, topk=2, max_evals=4)
+    measure_swaps_among(bright, found, images, Question())
+    summary = ClassSummary([found], watched=[TINT])
+    proof = summary.watched[TINT][None]
+    assert (proof.before, proof.exchanged, proof.carried) == (
+        Rate(30, 30),
+        Rate(0, 30),
+        Rate(30, 30),
+    )
+    assert proof.plain["removed"]["share"] is None
+    (line,) = [line for line in summary.lines if line.startswith(f"{TINT}, as asked, of all")]
+    assert "with it exchanged; it alone makes 100 %" in line
+    (part,) = [one for one in list_classes(summary)["parts"] if one["class"] is None]
+    assert len(part["rates"]) == 3
+
+
+def test_an_image_that_stands_in_for_its_partner_proves_nothing_however_it_is_taken():
+    images = torch.rand(6, 1, SIDE, SIDE)
+    labels = torch.zeros(6, dtype=torch.long)  # of which all are taken for class 1
+    summary = summarise(lambda some: torch.eye(3)[1].expand(len(some), 3), images, labels)
+    assert (summary.swaps.rivals == -1).all()
+    summary = ClassSummary([summary._explanations[0]], watched=[CORNER])
+    assert summary.watched[CORNER][None].before == Rate(0, 0)
+    assert (
+        f"{CORNER}, as asked, of all classes: no image was swapped with one of another class"
+    ) in summary.lines

@@ -10,6 +10,7 @@ import lightning_shap
 from lightning_shap.analysis.class_summary.groups import gather, scale_to_shares, tell_apart
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
+from lightning_shap.analysis.class_summary.words import ONE_CLASS, write_expectation
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.archive import ArchiveBlocks, save
@@ -254,3 +255,16 @@ def test_where_nothing_could_be_found_that_is_said_instead(words, monkeypatch):
     assert survey.plain["power"]["share"] is None
     draw_class_sheet(survey)
     assert said in " ".join(words)
+
+
+def test_images_of_several_true_classes_are_refused_and_not_called_mistakes():
+    several = np.eye(3, dtype=bool)[np.arange(12) % 3] | (np.arange(12) % 2 == 0)[:, None]
+    with pytest.warns(UserWarning, match="several classes"):
+        found = explained(ReadsTheCorner(), marked(12)[0], several)
+    with pytest.raises(ArgumentError, match="labels: images may have several true classes"):
+        ClassSummary([found])
+
+
+def test_of_one_class_nothing_is_promised_beforehand():
+    assert write_expectation(np.zeros(60, int), 60) == ONE_CLASS
+    assert "would be named" in write_expectation(np.arange(60) % 2, 60)

@@ -137,7 +137,7 @@ def test_weights_and_biases_keeps_the_alert_of_a_watched_place(tmp_path, monkeyp
     found = [one.alert for one in map(Record.FromString, records(file.read_bytes()))]
     alerts = [one for one in found if one.title]
     assert [one.title for one in alerts] == ["shap/watch"]
-    assert "box 0, 0, 8, 8 decides 100 % of the samples" in alerts[0].text
+    assert "box 0, 0, 8, 8 decides 100 % of what tells the samples' classes apart" in alerts[0].text
 
 
 @pytest.mark.filterwarnings("ignore:MLFlow only allows")  # Lightning's, of names of numbers

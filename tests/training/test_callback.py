@@ -455,6 +455,13 @@ def test_a_csv_logger_gets_files_beside_its_numbers(tmp_path):
     assert trainer.current_epoch == 2
 
 
+def test_files_of_a_tag_that_has_no_picture_yet_are_written_too(tmp_path):
+    """The first words are settings, and the first picture is the final model's."""
+    ours = tiny_callback(explain_untrained=False, every_n_epochs=0, metrics=[], evolution=None)
+    fit(tmp_path, ours, logger=CSVLogger(tmp_path))
+    assert (tmp_path / "lightning_logs" / "version_0" / "shap" / "settings.json").exists()
+
+
 def test_two_tags_stand_side_by_side(tmp_path):
     second = tiny_callback(tag="probability", output="probability", n_samples=2)
     trainer = fit(tmp_path, tiny_callback(), second)

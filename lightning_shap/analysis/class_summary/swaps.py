@@ -199,7 +199,8 @@ def _predict(record: "Record", outputs: np.ndarray) -> np.ndarray:
     """Returns int (N,), which class outputs (N, K) predict, -1 where there is no saying."""
     if outputs.shape[1] > 1:
         return outputs.argmax(axis=1)
-    explained = NAMES.get(record.returns, "") if record.output == "custom" else record.output
+    returned = NAMES[record.returns or "values"]
+    explained = returned if record.output == "custom" else record.output
     if explained not in MIDDLE:
         return np.full(len(outputs), -1)
     return (outputs[:, 0] > MIDDLE[explained]).astype(int)

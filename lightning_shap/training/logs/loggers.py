@@ -263,9 +263,10 @@ def _log_to_files(logger: Any, entry: Entry) -> str | None:
         return "has no folder on this machine for pictures"
     save(entry.pixels, name_picture(folder, entry.key, entry.step))
     if entry.text is not None:
-        text = json.dumps(entry.text.plain, indent=2)
-        with replace_whole(folder / f"{entry.text.key}.json") as partial:
-            partial.write_text(f"{text}\n")
+        path = folder / f"{entry.text.key}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)  # the picture may have another tag
+        with replace_whole(path) as partial:
+            partial.write_text(f"{json.dumps(entry.text.plain, indent=2)}\n")
     return None
 
 

@@ -204,6 +204,21 @@ def test_a_single_output_predicts_the_same_class_as_a_probability_and_as_its_log
     assert 0 < known[0].sum() < 24
 
 
+def test_a_single_output_of_a_function_predicts_by_what_it_is_said_to_return():
+    """As the record does, or each changed image would be called wrong."""
+    labels = torch.arange(12) % 2
+    images = labels.view(12, 1, 1, 1) * torch.ones(12, 1, SIDE, SIDE)
+    asked = {"output": lambda found: found["score"], "returns": "logits"}
+    model = lambda images: {"score": corner(images).mean((1, 2, 3))[:, None] - 0.5}  # noqa: E731
+    found = lightning_shap.explain(model, images, labels=labels, max_evals=4, **asked)
+    measure_swaps_among(model, found, images, Question(**asked))
+    assert found.record.output == "custom"
+    assert (found.record.swap_rivals == 1 - labels.numpy()).all()
+    exchanged, carried, _ = found.record.swap_classes[:, PARTS.index("the top left corner")].T
+    assert (exchanged == 1 - labels.numpy()).all()
+    assert (carried == labels.numpy()).all()
+
+
 def test_images_that_are_taken_for_the_other_class_are_left_out_of_a_single_output_too():
     labels = torch.arange(6) % 2
     images = labels.view(6, 1, 1, 1) * torch.ones(6, 1, SIDE, SIDE)

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from lightning_shap.analysis.class_summary.findings import read_judged
+from lightning_shap.analysis.class_summary.means import find_tested
 from lightning_shap.analysis.class_summary.parts import Part
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import count_rows
@@ -89,11 +92,11 @@ class Summarizer:
             return None
         count, rows = affordable[0]
         some = samples[:count]
+        labels = None if some.labels is None else some.labels.numpy()
         if ranks.rank == 0:
-            labels = None if some.labels is None else some.labels.numpy()
             inform(f"ShapCallback: {write_expectation(labels, count)}")
         found: list[ImageExplanation] = []
-        for stage in self._split(some):
+        for stage in self._split(some, labels):
             if found and _is_hopeless(found[0]):
                 inform(
                     f"ShapCallback: {len(found[0])} of {count} images are explained, as no part "
@@ -115,13 +118,17 @@ class Summarizer:
             spending.model_seconds += answer[0].record.model_seconds
         return append(found)
 
-    def _split(self, samples: Samples) -> list[Samples]:
+    def _split(self, samples: Samples, labels: np.ndarray | None) -> list[Samples]:
         """Returns what is explained before it is decided to go on: half, if that can say anything.
 
+        It cannot of a class that only all images are enough to test, or whose label is not known.
         What is watched is to be proved, and takes all images.
         """
         half = len(samples) // 2
-        return [samples] if half < FEWEST or self.watched else [samples[:half], samples[half:]]
+        if half < FEWEST or self.watched or labels is None:
+            return [samples]
+        tested = [set(find_tested(some).tolist()) for some in (labels[:half], labels)]
+        return [samples[:half], samples[half:]] if tested[0] == tested[1] else [samples]
 
 
 def _is_hopeless(explanation: ImageExplanation) -> bool:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from tiny_training import KeepingLogger, TinyClassifier, pl, tiny_loaders, tiny_trainer
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -105,6 +106,18 @@ def test_half_of_the_images_are_enough_where_nothing_comes_near(
     assert (said in caplog.text) == stops
     swapped = sum(one["images"] for one in callback.class_summary.plain["swaps"])
     assert images / 2 < swapped <= images  # of both halves
+
+
+@pytest.mark.parametrize(("classes", "images"), [(3, 32), (8, 64)])
+def test_half_of_the_images_are_not_enough_where_they_test_fewer_classes(
+    tmp_path, monkeypatch, classes, images
+):
+    monkeypatch.setattr("lightning_shap.training.summarizer._is_hopeless", lambda _: True)
+    data = TensorDataset(torch.rand(64, 1, 8, 8), torch.arange(64) % classes)
+    callback = ShapCallback(**QUICK, summary=64)
+    trainer = tiny_trainer(tmp_path, callback, max_epochs=1)
+    trainer.fit(TinyClassifier(classes=8), DataLoader(data, 16), DataLoader(data, 16))
+    assert len(callback.class_summary.labels) == images
 
 
 @pytest.mark.parametrize("options", [{"summary": 63}, {"summary": 80, "watch": "fine detail"}])

@@ -283,28 +283,31 @@ def _name(found: Suspicion) -> Named:
     return Named(found.label, place, (found.part.name,), found.surprise)
 
 
-def ask_data(made: dict[str, Data], kinds: Sequence[str], seed: int) -> None:
+def ask_data(made: dict[str, Data], kinds: Sequence[str], networks: int, seed: int) -> None:
     """Prints what the data alone says of each kind of mark, and of each data set without any."""
+
+    def ask(images: torch.Tensor, labels: torch.Tensor) -> list[Suspicion]:
+        return find_telling(read_features(images.movedim(1, -1).numpy()), labels.numpy())
+
     for name, (images, labels) in made.items():
         rows = np.random.default_rng(seed).permutation(len(images))[:HELD_OUT]
-        found = find_telling(
-            read_features(images[rows].movedim(1, -1).numpy()), labels[rows].numpy()
-        )
-        print(f"nothing, {name}: {[(one.label, one.part.name) for one in found]}", flush=True)
-    first = 0
-    for turn, kind in enumerate(kinds):
-        name = [*made][4 * turn % len(made)]
+        said = [(one.label, one.part.name) for one in ask(images[rows], labels[rows])]
+        print(f"nothing, {name}: {said}", flush=True)
+    counts = np.zeros(3, int)
+    for turn, kind in enumerate(kinds * networks):
+        name = [*made][turn % len(made)]
         clean, labels = made[name]
         random = np.random.default_rng(seed + turn)
         rows = random.permutation(len(clean))[:HELD_OUT]
         images, (mark,) = plant((clean[rows], labels[rows]), [kind], random)
-        found = find_telling(read_features(images.movedim(1, -1).numpy()), labels[rows].numpy())
+        found = ask(images, labels[rows])
         classes = int(labels.max()) + 1
-        true = bool(found) and is_true(found[0], mark.label, mark.where, classes)
-        first += true
-        said = [(one.label, one.part.name) for one in found]
-        print(f"{kind}, {name}: {true}, {said}", flush=True)
-    print(f"{first} of {len(kinds)} marks are named first by the data alone")
+        true = [is_true(one, mark.label, mark.where, classes) for one in found]
+        counts += [true[:1] == [True], any(true), bool(found)]
+        print(f"{kind}, {name}: {[(one.label, one.part.name) for one in found]}", flush=True)
+    first, named, anything = counts
+    print(f"of {len(kinds) * networks} marks {first} are named first, {named} at all; something is")
+    print(f"named in {anything}")
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -327,7 +330,7 @@ def main(given: Sequence[str] | None = None) -> None:
     sets = [name for one in args.data for name in groups.get(one, [one])]
     made = {name: every[name]() for name in sets}
     if args.data_alone:
-        ask_data(made, args.kinds, args.seed)
+        ask_data(made, args.kinds, args.networks, args.seed)
         return
     if args.peers:
         compare_peers(made, args.kinds, args.networks, args.seed, args.share)

@@ -27,7 +27,7 @@ from lightning_shap.analysis.class_summary.power import is_hopeless
 from lightning_shap.analysis.class_summary.proof import Rate
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.suspicions import Suspicion
-from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
+from lightning_shap.analysis.class_summary.swaps import choose_partners, measure_swaps
 from lightning_shap.analysis.class_summary.words import write_suspicion
 from lightning_shap.engine.question import Question
 
@@ -44,7 +44,8 @@ EVALUATIONS = 4  # model rows of each image's map, which is not what is measured
 def summarise(net: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> ClassSummary:
     """What the class summary says of some images, and whether half of them would have done."""
     found = explain(net, images, labels=labels, topk=2, max_evals=EVALUATIONS)
-    measure_swaps_among(net, found, images, Question())
+    others = images[torch.from_numpy(choose_partners(labels.numpy(), len(images), 0))]
+    measure_swaps(net, found, images, others, Question())
     summary = ClassSummary([found])
     stops = is_hopeless(summary.shares.pick(np.arange(HELD_OUT // 2)))
     STOPS.append((stops, bool(summary.suspicions or summary.facts)))

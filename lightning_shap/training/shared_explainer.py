@@ -238,7 +238,5 @@ class SharedExplainer:
 
 def take_partners(samples: Samples, seed: int) -> torch.Tensor:
     """Returns with what each sample's parts are swapped, (N, C, H, W): another class's image."""
-    labels = samples.labels
-    known = labels is not None and labels.ndim == 1 and not labels.is_floating_point()
-    classes = labels.numpy() if known and labels is not None else None
-    return samples.images[torch.from_numpy(choose_partners(classes, len(samples), seed))]
+    labels = None if samples.labels is None else samples.labels.numpy()
+    return samples.images[torch.from_numpy(choose_partners(labels, len(samples), seed))]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from page_site import Page, browser
+from swap_noise import measure_swaps_among
 
 import lightning_shap
 from lightning_shap.analysis.class_summary.summary import ClassSummary
-from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
 from lightning_shap.engine.question import Question
 from lightning_shap.page.class_facts import MOST_IMAGES, choose_images, list_classes
 

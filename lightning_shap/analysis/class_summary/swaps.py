@@ -64,13 +64,15 @@ def choose_partners(labels: np.ndarray | None, count: int, seed: int) -> np.ndar
     """Returns with which image each swaps, int (N,): any of another class, else itself.
 
     Args:
-        labels: int (N,), -1 where unknown, which may be any class, or None for that everywhere.
+        labels: int (N,), -1 where unknown, which may be any class. None is that everywhere, and so
+            is what gives an image no one class.
         count: How many images, N.
         seed: Chooses them.
     """
     order = np.random.default_rng(seed).permutation(count)
     found = np.arange(count)
-    if labels is None or (labels < 0).all():
+    is_known = labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu"
+    if labels is None or not is_known or (labels < 0).all():
         found[order] = np.roll(order, 1)
         return found
     for label in np.unique(labels):
@@ -146,19 +148,6 @@ def measure_swaps(
         seconds=record.seconds + time.perf_counter() - started,
         model_seconds=record.model_seconds + game.model_seconds,
     )
-
-
-def measure_swaps_among(
-    model: Callable[..., Any],
-    explanation: "ImageExplanation",
-    images: torch.Tensor,
-    question: "Question",
-) -> None:
-    """Measures swaps as :func:`measure_swaps` does, each image with one of the others."""
-    labels = explanation.record.labels
-    labels = None if labels is None or labels.ndim != 1 else labels
-    chosen = torch.from_numpy(choose_partners(labels, len(images), question.seed))
-    measure_swaps(model, explanation, images, images[chosen], question)
 
 
 def _compare_with(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from swap_noise import measure_swaps_among
 from torchvision.transforms.functional import gaussian_blur
 
 import lightning_shap
@@ -13,7 +14,6 @@ from lightning_shap.analysis.class_summary.data_alone import (
     tell_classes,
 )
 from lightning_shap.analysis.class_summary.summary import ClassSummary
-from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
 from lightning_shap.engine.question import Question
 
 SIDE = 32

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from swap_noise import measure_swaps_among
 
 import lightning_shap
 from lightning_shap.analysis.class_summary.parts import TINT, list_parts
 from lightning_shap.analysis.class_summary.proof import HOLDS, Rate, prove
 from lightning_shap.analysis.class_summary.summary import ClassSummary
-from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
 from lightning_shap.engine.question import Question
 from lightning_shap.page.class_facts import list_classes
 

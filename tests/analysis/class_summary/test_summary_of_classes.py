@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from swap_noise import measure_swaps_among
 
 import lightning_shap
 from lightning_shap.analysis.class_summary.groups import gather, scale_to_shares, tell_apart
 from lightning_shap.analysis.class_summary.summary import ClassSummary
-from lightning_shap.analysis.class_summary.swaps import measure_swaps_among
 from lightning_shap.analysis.class_summary.words import ONE_CLASS, write_expectation
 from lightning_shap.engine.question import Question
 from lightning_shap.errors import ArgumentError

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from swap_noise import measure_swaps_among
 from torchvision.transforms.functional import gaussian_blur
 
 import lightning_shap
@@ -21,7 +22,6 @@ from lightning_shap.analysis.class_summary.swaps import (
     choose_partners,
     count_rows,
     measure_swaps,
-    measure_swaps_among,
 )
 from lightning_shap.engine.question import Question
 from lightning_shap.explanation.archive import merge, save

@@ -1,9 +1,11 @@
 """Swaps that say nothing of their class, and what is planted in them."""
 
 import numpy as np
+import torch
 
 from lightning_shap.analysis.class_summary.parts import list_parts, name_border
 from lightning_shap.analysis.class_summary.shares import share_swaps
+from lightning_shap.analysis.class_summary.swaps import choose_partners, measure_swaps
 
 CLASSES = 4
 PARTS = [part.name for part in list_parts()]
@@ -35,3 +37,9 @@ def plant(shares_of_parts, label=1, **settings):
     for part, share in shares_of_parts.items():
         decided[involve(label, labels, rivals), PARTS.index(part)] = share
     return make_shares(decided, labels, rivals)
+
+
+def measure_swaps_among(model, explanation, images, question):
+    """Measures swaps of each image with one of the others."""
+    chosen = choose_partners(explanation.record.labels, len(images), question.seed)
+    measure_swaps(model, explanation, images, images[torch.from_numpy(chosen)], question)

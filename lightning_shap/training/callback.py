@@ -237,9 +237,10 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
 
         This is the first hook at which every averaging callback has put its weights in place,
         wherever it stands in the list. The strategy has moved the module to the CPU by then, so it
-        visits its device once more.
+        visits its device once more. A fit that trained nothing, as of a run that had ended before,
+        leaves nothing new to explain.
         """
-        if self._session is not None:
+        if self._session is not None and hasattr(self._session, "budget"):  # which training begins
             self._session.end()
 
     def _is_due(self, trainer: Trainer) -> bool:

@@ -56,6 +56,17 @@ def test_the_untrained_model_every_epoch_and_the_final_one_are_explained(tmp_pat
     assert steps(trainer, "shap_final") == [9]
 
 
+def test_a_fit_that_trains_nothing_is_left_alone(tmp_path):
+    """Of no epochs, and of a run that had ended when it is resumed."""
+    fit(tmp_path, ours := tiny_callback(), max_epochs=0)
+    assert ours.explanation is None
+    trainer = fit(tmp_path, tiny_callback(), max_epochs=1)
+    trainer.save_checkpoint(tmp_path / "ended.ckpt")
+    again = tiny_trainer(tmp_path, ours := tiny_callback(), max_epochs=1)
+    again.fit(TinyClassifier(), *tiny_loaders(), ckpt_path=tmp_path / "ended.ckpt")
+    assert ours.explanation is None
+
+
 def test_every_nth_epoch_is_explained(tmp_path):
     trainer = fit(tmp_path, tiny_callback(every_n_epochs=2, explain_untrained=False), max_epochs=5)
     assert steps(trainer) == [9, 19]

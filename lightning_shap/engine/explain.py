@@ -55,7 +55,7 @@ def explain(
         images: Float tensor (N, C, H, W), prepared as the model takes them; any C >= 1. A model in
             low precision gets them rounded: give them as they are.
         method: ``"partition"`` gives the Owen values of SHAP's PartitionExplainer, ``"kernel"``
-            the Shapley values of patches with error bars, ``"gradient"`` the expected
+            the Shapley values of patches, both with error bars, ``"gradient"`` the expected
             gradients of SHAP's GradientExplainer.
         max_evals: Model rows an image may cost, the empty and the full image included, as in shap.
             ``"kernel"`` evaluates every coalition where so many allow it, else 4098 at most.

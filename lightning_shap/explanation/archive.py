@@ -24,7 +24,7 @@ from lightning_shap.explanation.file_format import (
 )
 from lightning_shap.explanation.npz import PICTURE, Container, Content, write
 from lightning_shap.explanation.record import PER_MAP, Record
-from lightning_shap.explanation.regions import stack_values
+from lightning_shap.explanation.regions import stack_triangles, stack_values
 
 NAME = "explanation.npz"
 MAX_BYTES = 2**32
@@ -220,6 +220,8 @@ def _join(name: str, parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     arrays = [part for part in parts if part is not None]
     if not arrays:
         return None
+    if name == "error_triangle":
+        return stack_triangles(arrays) if len(arrays) == len(parts) else None
     return stack_values(arrays) if name.startswith("per_pixel") else np.concatenate(arrays)
 
 

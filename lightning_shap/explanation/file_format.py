@@ -116,7 +116,6 @@ def pack_for_page(
     regions: Regions,
     cell: int,
     more: Mapping[str, Any],
-    half_values: np.ndarray | None = None,
 ) -> bytes:
     """Packs an explanation in few bytes, without its images.
 
@@ -125,7 +124,6 @@ def pack_for_page(
         regions: Its regions.
         cell: Their side in pixels where values of pixels were summed up, else 0.
         more: What else to keep, of what JSON can say.
-        half_values: (N, R, K'), what half of the evaluations say of the regions.
     """
     record, values, std = explanation.record, regions.values, regions.error_std
     many = values.shape[1] > MANY_REGIONS
@@ -138,7 +136,6 @@ def pack_for_page(
         "value_scale": scale,
         "region_std": None if std is None else std.astype(np.float32),
         "error_triangle": regions.error_triangle,
-        "half_values": None if half_values is None else half_values.astype(np.float32),
         "region_map": region_map[:1] if is_shared else region_map,
         "base_values": explanation.base_values,
         "output_indexes": explanation.output_indexes.astype(np.int32),

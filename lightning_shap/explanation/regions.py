@@ -1,5 +1,6 @@
 """Labelled regions: an explanation's values without its pixels, which are many and alike."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,12 +144,13 @@ def join_regions(parts: Sequence[Regions]) -> Regions:
     """Joins the regions of several batches of images."""
     std = [part.per_pixel_std for part in parts if part.per_pixel_std is not None]
     triangles = [part.error_triangle for part in parts if part.error_triangle is not None]
+    known = len(triangles) == len(parts)
     return Regions(
         np.concatenate([part.labels for part in parts]),
         stack_values([part.per_pixel for part in parts]),
         parts[0].channels,
         stack_values(std) if std else None,
-        np.concatenate(triangles) if triangles else None,
+        stack_triangles(triangles) if known else None,
     )
 
 
@@ -161,6 +163,27 @@ def stack_values(parts: Sequence[np.ndarray]) -> np.ndarray:
     padded = [np.pad(part, [(0, 0), (0, most - part.shape[1]), (0, 0), (0, 0)]) for part in parts]
     shapes = [(*part.shape[:2], channels, part.shape[3]) for part in padded]
     return np.concatenate(list(map(np.broadcast_to, padded, shapes)))
+
+
+def stack_triangles(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Joins how errors of regions correlate, (N, R (R - 1) / 2), whatever R each has.
+
+    Regions that images lack correlate with none.
+    """
+    most = max(part.shape[1] for part in parts)
+    joined = np.zeros((sum(map(len, parts)), most), dtype=parts[0].dtype)
+    _, last = np.triu_indices(_count_regions(most), 1)
+    first = 0
+    for part in parts:
+        inside = last < _count_regions(part.shape[1])
+        joined[first : first + len(part), inside] = part
+        first += len(part)
+    return joined
+
+
+def _count_regions(pairs: int) -> int:
+    """Returns of how many regions there are so many pairs."""
+    return (1 + math.isqrt(1 + 8 * pairs)) // 2
 
 
 def _sizes(labels: np.ndarray, regions: int) -> np.ndarray:

@@ -18,7 +18,6 @@ from lightning_shap.explanation.file_format import FORMAT, pack_for_page, pack_s
 from lightning_shap.explanation.maps import read_maps
 from lightning_shap.explanation.record import Record
 from lightning_shap.page.embedding import place_maps
-from lightning_shap.page.half_budget import compare_half
 from lightning_shap.page.points import PIECE, cut, pack_points
 from lightning_shap.pictures.captions import name_unit
 from lightning_shap.pictures.photographs import Album
@@ -78,7 +77,6 @@ class PageWriter:
         epoch: int | None = None,
         title: str = "",
         classes: Mapping[str, Any] | None = None,
-        half: ImageExplanation | None = None,
     ) -> PageData:
         """Makes the page's data of an explanation.
 
@@ -93,7 +91,6 @@ class PageWriter:
             title: What it is of.
             classes: What is known of the classes, of these images and more; see
                 :func:`lightning_shap.page.class_facts.list_classes`.
-            half: The same images and outputs, explained with half of the evaluations.
         """
         maps = read_maps(explanation)
         regions, cell = lay_out(maps)
@@ -101,11 +98,7 @@ class PageWriter:
         samples, key = self._share(photographs.cells, explanation.record, names)
         moment = {"step": step, "epoch": epoch, "title": title}
         places, parts = place_maps(regions), cut(len(regions.labels))
-        rows, halves = _list_rows(explanation), None
-        if half is not None:
-            halves = compare_half(regions, half)
-            for row, steady, alike in zip(rows, halves.steady, halves.alike, strict=True):
-                row["half"] = {"steady": steady.tolist(), "alike": [*map(_shorten, alike)]}
+        rows = _list_rows(explanation)
         facts: dict[str, Any] = {
             "format": FORMAT,
             "version": version("lightning-shap"),
@@ -117,7 +110,6 @@ class PageWriter:
             "area": maps.images.shape[1] * maps.images.shape[2],
             "has_errors": regions.error_std is not None,
             "notes": list(photographs.notes),
-            **({} if half is None else {"half": half.record.max_evals}),
             **({} if classes is None else {"classes": classes}),
             **_list_settings(explanation.record),
             "most": {
@@ -140,7 +132,6 @@ class PageWriter:
                 regions.pick(np.array(part), np.arange(regions.shape[-1])),
                 cell,
                 moment if is_whole else {**moment, "rows": rows[part.start : part.stop]},
-                None if halves is None else halves.values[part.start : part.stop],
             )
             for part in parts
         ]

@@ -50,8 +50,8 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
         explain_untrained: Also explain the model before its first step, as a control: what stands
             out there already is not evidence of anything it learnt.
         method: "partition" gives Owen values, by the descent of SHAP's PartitionExplainer; "kernel"
-            Shapley values with error bars, of a grid of patches or of regions; "gradient" shap's
-            expected gradients.
+            Shapley values of a grid of patches or of regions, both with error bars; "gradient"
+            shap's expected gradients.
         max_evals: Model rows a sample may cost at each explanation, the empty and the full image
             included.
         targets: The classes to explain, one or a list of them, instead of each sample's true class

@@ -47,9 +47,8 @@ def test_the_value_is_the_sum_of_the_values_inside(left, top, right, bottom):
     np.testing.assert_allclose(found.of_magnitude, of_inside / magnitude)
 
 
-@pytest.mark.parametrize("method", ["partition", "gradient"])
-def test_methods_without_errors_have_the_value_alone(method):
-    explanation = explained(method, max_evals=30)
+def test_methods_without_errors_have_the_value_alone():
+    explanation = explained("gradient", max_evals=30)
     found = explanation.region((0, 3, 12, 9))
     np.testing.assert_allclose(found.value, explanation.values[:, 3:9].sum((1, 2, 3)), rtol=1e-6)
     assert found.error is None
@@ -134,7 +133,7 @@ def test_a_number_is_quoted_with_its_error():
     assert value.count(" ± ") == share.count(" ± ") == 1
     assert share.endswith(" % of the change")
     assert magnitude.endswith(" % of the magnitude")
-    assert " ± " not in str(explained("partition")[1, ..., 0].region((0, 0, 6, 6)))
+    assert " ± " not in str(explained("gradient")[1, ..., 0].region((0, 0, 6, 6)))
 
 
 def test_a_file_keeps_the_error_and_one_of_before_there_was_any_has_none(tmp_path):

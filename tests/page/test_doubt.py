@@ -1,7 +1,6 @@
-"""How sure the page says that maps are: errors of places, and what half of a budget would say."""
+"""How sure the page says that maps are: errors of regions and of places."""
 
 import base64
-import json
 import re
 
 import numpy as np
@@ -12,10 +11,8 @@ from skimage import data
 from skimage.transform import resize
 
 import lightning_shap
-from lightning_shap.explanation.regions import Regions
-from lightning_shap.page.bundle import find_data, join_modules
+from lightning_shap.page.bundle import join_modules
 from lightning_shap.page.data import PageWriter
-from lightning_shap.page.half_budget import compare_half
 from lightning_shap.page.report import Pages
 
 SIDE = 48
@@ -51,9 +48,9 @@ def chrome(tmp_path_factory):
         yield chrome
 
 
-def open_page(chrome, explanation, folder, view, **given):
+def open_page(chrome, explanation, folder, view):
     pages = Pages()
-    pages.add("run", "shap", PageWriter().make(explanation, **given), {})
+    pages.add("run", "shap", PageWriter().make(explanation), {})
     path = pages.write(folder / "page.html", "doubt")
     chrome.get("about:blank")
     chrome.get(f"{path.as_uri()}#{view}")
@@ -113,37 +110,15 @@ def test_the_error_of_a_place_is_that_of_python(chrome, tmp_path):
                 assert error == pytest.approx(region.error, rel=1e-6)
 
 
-def halves():
-    """Regions of 1, -1, 4 and 0.1, of which half of the evaluations say 1, 1, 2 and 0.1."""
-    labels = np.repeat(np.arange(4, dtype=np.int32), 4).reshape(1, 4, 4)
-    of = [np.array(one).reshape(1, 4, 1) for one in ([1.0, -1, 4, 0.1], [1.0, 1, 2, 0.1])]
-    return [Regions.even(labels, one, 1) for one in of]
-
-
-def test_regions_are_steady_that_change_by_less_than_half():
-    whole, half = halves()
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 1))
-    like = lightning_shap.explain(model, torch.rand(1, 1, 4, 4), max_evals=8, output="value")
-    given = type(like)(half, like.base_values, like.data, like.output_indexes, like.record)
-    found = compare_half(whole, given)
-    assert found.values[0, :, 0].tolist() == pytest.approx([1, 1, 2, 0.1])
-    assert found.steady.tolist() == [[3]]  # a half exactly is not more than half
-    one, other = np.array([1, -1, 4, 0.1]), np.array([1, 1, 2, 0.1])
-    alike = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
-    assert found.alike[0, 0] == pytest.approx(alike)
-
-
 @pytest.mark.integration
-def test_without_errors_half_of_the_evaluations_say_what_is_doubtful(chrome, tmp_path):
-    whole, half = (explained(method="partition", grid=None, max_evals=n) for n in (60, 30))
-    page = open_page(chrome, whole, tmp_path, "open=0", half=half)
-    facts = json.loads(find_data((tmp_path / "page.html").read_text()))
-    row = facts["runs"]["run"]["shap"][0]["facts"]["rows"][0]
-    steady, regions = row["half"]["steady"][0], row["regions"]
-    assert 0 < steady < regions
-    words = page.one(".doubt").text
-    assert f"With half of them (30) {steady} of {regions} regions change by less" in words
+def test_partition_says_how_many_regions_are_clear_and_each_ones_error(chrome, tmp_path):
+    found = explained(method="partition", grid=None, max_evals=60)
+    page = open_page(chrome, found, tmp_path, "open=0")
+    regions = int(found.record.regions[0])
+    clear = round(found.record.clear[0, 0] * regions)
+    assert 0 < clear < regions
+    assert f"{clear} of {regions} regions clear" in page.one(".doubt").text
     assert not page.run("return document.querySelector('.controls select[disabled]')")
     page.run("arguments[0].focus()", page.one(".big"))
     page.one(".big").send_keys("\ue011")  # Home
-    assert "with half of the evaluations)" in page.one(".readout").text
+    assert " \u00b1 " in page.one(".readout").text

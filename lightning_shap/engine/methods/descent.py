@@ -43,6 +43,14 @@ class Node(NamedTuple, Generic[Region]):
     weight: float
 
 
+class Look(NamedTuple):
+    """What a region and its first half added to the outputs in one context of some weight."""
+
+    weight: float
+    gain: np.ndarray
+    first: np.ndarray
+
+
 class Descent(Generic[Region]):
     """One image's walk down the tree, the most promising nodes first.
 
@@ -54,6 +62,10 @@ class Descent(Generic[Region]):
         rows_per_round: Rows to ask for before looking at the results.
         leading: How many of the outputs, the first ones, decide what is promising; None for all, as
             in shap. The maps of these are then the same whichever others stand beside them.
+
+    Attributes:
+        looks: What was seen of each region that was opened, in each context in which it was.
+        unopened: Once the walk ended, the weight of the contexts in which a region was not.
     """
 
     def __init__(
@@ -71,7 +83,8 @@ class Descent(Generic[Region]):
         self._leading = leading
         self.rows_per_round = rows_per_round
         self._worth: dict[Region, np.ndarray] = defaultdict(lambda: np.zeros_like(base))
-        self._split: set[Region] = set()
+        self.looks: dict[Region, list[Look]] = defaultdict(list)
+        self.unopened: dict[Region, float] = defaultdict(float)
         self._asked: list[tuple[Node[Region], Region, Region]] = []
         self._ages = count()  # equal nodes are visited in the order they were found
         self._queue = [(0.0, next(self._ages), Node(tree.root, (), base, full, 1.0))]
@@ -103,10 +116,11 @@ class Descent(Generic[Region]):
         gains = (only_first - without, only_second - without, with_ - only_second)
         changes = np.abs(np.stack([*gains, with_ - only_first], axis=1))
         changes = changes[..., : self._leading].max(axis=2)
-        for (node, first, second), pair, change in zip(
-            self._asked, pairs, changes.tolist(), strict=True
+        of_first = (gains[0] + gains[2]) / 2
+        for (node, first, second), pair, change, gain in zip(
+            self._asked, pairs, changes.tolist(), of_first, strict=True
         ):
-            self._split.add(node.region)
+            self.looks[node.region].append(Look(node.weight, node.with_ - node.without, gain))
             halves = (
                 (first, node.present, node.without, pair[0]),
                 (second, node.present, node.without, pair[1]),
@@ -141,7 +155,7 @@ class Descent(Generic[Region]):
         shares: dict[Region, tuple[int, np.ndarray]],
     ) -> Iterator[tuple[Region, np.ndarray]]:
         around = [*above, shares[region]] if region in shares else above
-        if region not in self._split:
+        if region not in self.looks:
             value = np.zeros_like(around[0][1])
             for _, share in sorted(around, key=itemgetter(0)):
                 value += share
@@ -153,7 +167,8 @@ class Descent(Generic[Region]):
     @property
     def regions(self) -> int:
         """The number of regions that the walk separated: the leaves of the tree it opened."""
-        return len(self._split) + 1
+        return len(self.looks) + 1
 
     def _settle(self, node: Node[Region]) -> None:
         self._worth[node.region] += (node.with_ - node.without) * node.weight
+        self.unopened[node.region] += node.weight

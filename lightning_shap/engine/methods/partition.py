@@ -1,7 +1,8 @@
 """Owen values over a tree of regions: SHAP's PartitionExplainer, number for number over boxes.
 
 Either an image is halved along its longer side, again and again, channels last, which is SHAP's
-tree; or the tree is the picture's own, whose regions follow what is in it.
+tree; or the tree is the picture's own, whose regions follow what is in it. Standard errors are of
+what more evaluations would change (:mod:`.spread_errors`): not of how Shapley values differ.
 
 Source: `shap.PartitionExplainer`; Owen, "Values of games with a priori unions", 1977.
 """
@@ -15,6 +16,7 @@ import numpy as np
 from lightning_shap.engine.game import CoalitionGame, Coalitions
 from lightning_shap.engine.methods.attribution import Attribution
 from lightning_shap.engine.methods.descent import Descent
+from lightning_shap.engine.methods.spread_errors import find_errors
 from lightning_shap.engine.regions.boxes import Box, BoxCoalitions, BoxTree
 from lightning_shap.engine.regions.image_tree import ImageTree
 from lightning_shap.engine.regions.masks import send
@@ -78,7 +80,7 @@ def partition_values(
             descents[image].answer(answers)
         asked = _ask_all(descents)
     found = [
-        _collect_boxes(descent, whole)
+        _collect_boxes(descent, tree)
         if regions is None
         else _collect_nodes(descent, tree, channels)
         for descent, tree in zip(descents, trees, strict=True)
@@ -92,9 +94,10 @@ def _ask_all(descents: Sequence[Descent[Any]]) -> dict[int, list[tuple[Any, ...]
     return {image: coalitions for image, coalitions in asked.items() if coalitions}
 
 
-def _collect_boxes(descent: Descent[Box], whole: Box) -> Regions:
+def _collect_boxes(descent: Descent[Box], tree: BoxTree) -> Regions:
     """Returns the regions of one image that was cut into boxes."""
     # The leaves of one pixel's channels, which follow one another, are one region.
+    whole = tree.root
     rectangles = [
         (edges, [*same]) for edges, same in groupby(descent.leaves(), lambda leaf: leaf[0][:4])
     ]
@@ -105,11 +108,26 @@ def _collect_boxes(descent: Descent[Box], whole: Box) -> Regions:
         labels[0, top:bottom, left:right] = number
         for box, value in same:
             per_pixel[0, number, box.first : box.last] = value
-    return Regions(labels, per_pixel, whole.last)
+    parts = [same[0][0]._replace(first=whole.first, last=whole.last) for _, same in rectangles]
+    return _join_errors(labels, per_pixel, whole.last, descent, tree, parts)
 
 
 def _collect_nodes(descent: Descent[int], tree: ImageTree, channels: int) -> Regions:
     """Returns the regions of one image that was cut along its own tree."""
     nodes, values = zip(*descent.leaves(), strict=True)
     per_pixel = np.array(values)[None, :, None] / channels
-    return Regions(tree.labels(nodes)[None], per_pixel, channels)
+    return _join_errors(tree.labels(nodes)[None], per_pixel, channels, descent, tree, nodes)
+
+
+def _join_errors(
+    labels: np.ndarray,
+    per_pixel: np.ndarray,
+    channels: int,
+    descent: Descent[Any],
+    tree: Any,
+    parts: Sequence[Any],
+) -> Regions:
+    """Returns the regions of one image, which are nodes of a tree, with their standard errors."""
+    std, triangle = find_errors(descent, tree, parts, per_pixel.shape[-1])
+    found = Regions.even(labels, std[None], channels)
+    return Regions(labels, per_pixel, channels, found.per_pixel, triangle)

@@ -58,9 +58,10 @@ class Method:
 
 METHODS: Mapping[str, Method] = {
     "partition": Method(
-        "the Owen values of SHAP's PartitionExplainer",
+        "the Owen values of SHAP's PartitionExplainer with error bars",
         "lightning_shap.engine.methods.partition:partition_values",
         options=("regions",),
+        has_error_bars=True,
     ),
     "kernel": Method(
         "the Shapley values of patches or segments with error bars",

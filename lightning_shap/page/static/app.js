@@ -130,10 +130,7 @@ export class App {
       } else this.problem = HOW_TO;
       if (turn !== this.turn) return;
       if (this.lead?.facts) {
-        [this.summary, this.final] = await Promise.all([
-          this.findBeside("classes", ({ classes }) => classes),
-          this.findBeside("final", ({ half }) => half),
-        ]);
+        this.summary = await this.findBeside("classes", ({ classes }) => classes);
         await this.fill(turn);
       } else this.columns = [];
     } catch (error) {

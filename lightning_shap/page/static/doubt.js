@@ -5,8 +5,8 @@ import { numeral, percent } from "./dom.js";
 const PREVIOUS = "/similarity_to_previous";
 const COARSE = 8; // regions; fewer say at best in which quarter something lies
 
-/** How sure the map of an image is; final: the facts of the run's final model, or null. */
-export function doubtOf(snapshot, number, { slot }, final) {
+/** How sure the map of an image is. */
+export function doubtOf(snapshot, number, { slot }) {
   const row = snapshot.row(number);
   const { method, has_errors: hasErrors } = snapshot.facts;
   if (slot < 0 || snapshot.isComing(number)) return "";
@@ -19,18 +19,6 @@ export function doubtOf(snapshot, number, { slot }, final) {
     words.push(
       `${row.regions} regions from ${row.evaluations} evaluations; ${method} knows no standard errors.`,
     );
-    if (row.half) {
-      const { steady, alike } = row.half;
-      words.push(
-        `With half of them (${snapshot.facts.half}) ${steady[slot]} of ${row.regions} regions change ` +
-          `by less than half; the maps are alike to ${cutOff(alike[slot])} of 1.`,
-      );
-    }
-    const ofFinal = (final?.rows ?? []).map((one) => one.half?.alike[0]).filter(Number.isFinite);
-    if (!row.half && ofFinal.length) {
-      const least = cutOff(Math.min(...ofFinal));
-      words.push(`For the final model half of them give maps alike to ${least} of 1 or more.`);
-    }
     const alike = Object.entries(snapshot.facts.numbers ?? {}).find(([name]) =>
       name.endsWith(PREVIOUS),
     );

@@ -74,10 +74,10 @@ const LEAST_AREA = 0.02;
 class RegionValues {
   /**
    * values, sizes: of each region; errors: of the values, and triangle: how these correlate, above
-   * the diagonal row by row; halves: the values from half of the evaluations; each of these or null.
+   * the diagonal row by row; both may be null.
    */
-  constructor({ values, errors, triangle, halves }, sizes) {
-    Object.assign(this, { values, errors, triangle, halves, sizes });
+  constructor({ values, errors, triangle }, sizes) {
+    Object.assign(this, { values, errors, triangle, sizes });
     this.area = sizes.reduce((sum, size) => sum + size, 0);
     this.magnitude = values.reduce((sum, value) => sum + Math.abs(value), 0);
   }
@@ -102,18 +102,12 @@ class RegionValues {
   }
 
   get hasDoubt() {
-    return Boolean(this.errors ?? this.halves);
+    return Boolean(this.errors);
   }
 
-  /**
-   * Whether a region is within two standard errors of zero, or where these are unknown changes by
-   * half of its value or more with half of the evaluations.
-   */
+  /** Whether a region is within two standard errors of zero. */
   isDoubtful(region) {
-    if (!this.hasDoubt) return false;
-    const value = this.values[region];
-    const error = this.errors ? this.errors[region] : Math.abs(value - this.halves[region]);
-    return Math.abs(value) < 2 * error;
+    return this.hasDoubt && Math.abs(this.values[region]) < 2 * this.errors[region];
   }
 
   /** Those that there are, the strongest first. */
@@ -137,7 +131,6 @@ export class Explanation {
     this.scale = arrays.value_scale.data;
     this.errors = arrays.region_std?.data ?? null;
     this.triangles = arrays.error_triangle?.data ?? null;
-    this.halves = arrays.half_values?.data ?? null;
     // Of many images, what is known of each came with its piece.
     this.rows = JSON.parse(arrays.about.data[0]).more.rows ?? null;
     this.sizes = new Map();
@@ -180,8 +173,8 @@ export class Explanation {
     const sizes = this.sizesOf(sample);
     if (other < 0) return new RegionValues(one, sizes);
     const two = this.slot(sample, other);
-    const less = (name) => one[name] && one[name].map((value, at) => value - two[name][at]);
-    return new RegionValues({ values: less("values"), halves: less("halves") }, sizes);
+    const values = one.values.map((value, at) => value - two.values[at]);
+    return new RegionValues({ values }, sizes);
   }
 
   slot(sample, slot) {
@@ -194,7 +187,6 @@ export class Explanation {
     return {
       values: of(this.values, this.scale[sample * this.slots + slot]),
       errors: of(this.errors),
-      halves: of(this.halves),
       triangle: this.triangles?.subarray(sample * pairs, (sample + 1) * pairs) ?? null,
     };
   }

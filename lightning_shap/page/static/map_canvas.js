@@ -80,15 +80,9 @@ export class MapCanvas {
     this.point(null);
   }
 
-  doubtOf(region, { errors, halves }) {
-    if (errors) return ` \u00b1 ${numeral(errors[region])}`;
-    if (!halves) return "";
-    return ` (${numeral(halves[region], { sign: true })} with half of the evaluations)`;
-  }
-
   words(region, drawn = this.drawn) {
     const { explanation, found, full, look, unit } = drawn;
-    const doubt = this.doubtOf(region, found);
+    const doubt = found.errors ? ` \u00b1 ${numeral(found.errors[region])}` : "";
     const size = found.sizes[region] / (explanation.width * explanation.height);
     const hidden = isHidden(found, region, full, look) ? ", hidden as weak" : "";
     return (

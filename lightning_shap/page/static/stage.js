@@ -198,7 +198,7 @@ export class Stage {
       verdict: () => verdictOf(lead, number),
       photograph: () => photographOf(lead, number),
       drawn: scene.drawnOf(lead, number, map, true),
-      doubt: doubtOf(lead, number, map, app.final?.facts),
+      doubt: doubtOf(lead, number, map),
       pick: (step) => app.moveTo(placeNear(lead.series, step)),
     };
     this.rows = [scene.rowOf(number, [line], true)];
@@ -234,7 +234,7 @@ export class Stage {
     const isSeries = series.length > 1;
     this.controls.show(view, {
       classes,
-      hasDoubt: facts.has_errors || Boolean(facts.half),
+      hasDoubt: facts.has_errors,
       isSeries,
       hasRuns: runs.length > 1,
     });

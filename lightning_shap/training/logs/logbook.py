@@ -1,7 +1,6 @@
 """Log an explanation: a picture, numbers, the page's data; in the end, how the training went."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -116,7 +115,6 @@ class Logbook:
             card=card,
             is_single=tag != self.asked.tag,
         )
-        self._last = entry
         self.destinations.write(entry, record, single)
         if said is not None:
             self.destinations.end({said.name: picture()}, said)
@@ -156,16 +154,7 @@ class Logbook:
         if drawn == "animated":
             film = draw_animation(snapshots, final, **given, title=title)
         words = Text(tag=self.asked.tag, name=SUMMARY, table=summary.markdown, plain=summary.plain)
-        last, page = self._last, None  # that of the final model
-        if half is not None and np.array_equal(half.output_indexes, final.output_indexes):
-            moment: dict[str, Any] = {
-                "step": last.step,
-                "epoch": last.epoch,
-                "title": last.title or "",
-            }
-            page = self._page.make(final, **look, **moment, half=half)
-            page = replace(page, facts=page.add_numbers(last.numbers))
-        self.destinations.end(pictures, words, film, page, last.tag, cards={EVOLUTION: card})
+        self.destinations.end(pictures, words, film, cards={EVOLUTION: card})
 
 
 def choose_half(final: ImageExplanation, history: History, budget: TimeBudget) -> int:

@@ -80,17 +80,6 @@ def test_a_report_is_written_as_it_grows_and_whole_at_the_end(tmp_path):
     assert os.listdir(tmp_path / "run") == ["shap.html"]
 
 
-def test_the_final_model_has_what_half_of_its_evaluations_say(tmp_path):
-    ours = fit_reported(tmp_path, metrics=["settled"], evolution="picture", max_evals=20)
-    (tags,) = page_in((tmp_path / reports_in(tmp_path)[0]).read_text())[0].values()
-    [final] = tags["shap_final"]
-    assert final["facts"]["half"] == 10
-    assert len(final["facts"]["rows"]) == len(ours.explanation)
-    assert all(0 <= row["half"]["steady"][0] <= row["regions"] for row in final["facts"]["rows"])
-    assert "shap_final/seconds" in final["facts"]["numbers"]
-    assert all("half" not in one["facts"] for one in tags["shap"])
-
-
 def test_the_report_lies_beside_the_logs_and_is_called_as_the_run(tmp_path):
     fit_reported(
         tmp_path, TensorBoardLogger(tmp_path, name="digits"), epochs=2, metrics=["settled"]

@@ -40,17 +40,6 @@ class ShapleyEstimate:
     std: np.ndarray
     correlation: np.ndarray
 
-    @property
-    def clear(self) -> np.ndarray:
-        """(K,), the share of players whose value is more than two standard errors from zero."""
-        return (np.abs(self.values) > 2 * self.std).mean(0)
-
-    @property
-    def relative_error(self) -> np.ndarray:
-        """(K,), the median standard error relative to the largest value; 0 where all are zero."""
-        largest = np.abs(self.values).max(0)
-        return np.median(self.std, axis=0) / np.where(largest > 0, largest, 1.0)
-
 
 def design(
     grid: tuple[int, int], max_evals: int, seed: int, *, nearly_additive: bool = False

@@ -89,6 +89,4 @@ def kernel_values(
         ),
         np.full(count, players),
         grid=None if segments else grid,
-        clear=np.stack([each.clear for each in found]),
-        relative_error=np.stack([each.relative_error for each in found]),
     )

@@ -91,9 +91,9 @@ class ShapleyProcess:
         They are those of the most probable hyper-parameters. The deviation is such that 1.96 of it
         are a 95 % interval. So it counts what was fitted to the same values as well: how far other
         probable hyper-parameters move the mean; by Student's t, the scale of an output; and by
-        1 + d / m, that d fitted hyper-parameters make m errors look small (Akaike, "Fitting
-        autoregressive models for prediction", Annals of the Institute of Statistical Mathematics
-        21, 1969).
+        1 + d / m, that d fitted hyper-parameters make the errors of m coalitions look small, beside
+        the full one (Akaike, "Fitting autoregressive models for prediction", Annals of the Institute
+        of Statistical Mathematics 21, 1969).
 
         Returns:
             (n, K) twice; then (n, n), of the values' errors, as a mean over the outputs.
@@ -110,9 +110,9 @@ class ShapleyProcess:
         joint = covariance * ((weights * scale) @ weights.T) + sides @ sides.T
         certain = np.sqrt(np.maximum(joint.diagonal(), 1e-12))
         correlation = joint / np.outer(certain, certain)
-        count = len(self.s)
-        wider = stdtrit(count * len(self.parts), 0.975) / stdtrit(np.inf, 0.975)
-        wider *= np.sqrt(1 + len(best) / count)
+        drawn = max(1, len(self.s) - 1)
+        wider = stdtrit(len(self.s) * len(self.parts), 0.975) / stdtrit(np.inf, 0.975)
+        wider *= np.sqrt(1 + len(best) / drawn)
         return mean, wider * np.sqrt(variance), correlation
 
     def _solve(self, terms: Terms, part: Part) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ several networks is one number, their mean, since it is the photographs that are
 
 import argparse
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,8 +176,20 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
-def collect(files: list[Path]) -> dict[str, np.ndarray]:
-    """Numbers (photographs, budgets) by "method/criterion"; nan where not measured."""
+def collect(photographed: list[list[Path]]) -> dict[str, np.ndarray]:
+    """Numbers (photographs, networks, budgets) by "method/criterion"; nan where not measured."""
+    found = [_collect(files) for files in photographed]
+    most = max(map(len, photographed))
+
+    def fill(rows: np.ndarray) -> np.ndarray:
+        return np.pad(rows, [(0, most - len(rows)), (0, 0)], constant_values=np.nan)
+
+    names = {name for one in found for name in one}
+    return {name: np.stack([fill(one[name]) for one in found if name in one]) for name in names}
+
+
+def _collect(files: list[Path]) -> dict[str, np.ndarray]:
+    """Numbers (networks, budgets) of one photograph."""
     rows: dict[str, list[list[float]]] = {}
     for path in files:
         kept = dict(np.load(path))
@@ -202,49 +215,35 @@ def collect(files: list[Path]) -> dict[str, np.ndarray]:
     return {key: np.array(value) for key, value in rows.items()}
 
 
-def table(files: list[Path]) -> None:
-    """Prints means, the worst photograph in brackets, and differences from the first method."""
-    found, first = collect(files), next(iter(METHODS))
-    print(f"{len(files)} photographs; budgets {CURVES}; ahead of {first} by (standard error)")
+def table(photographed: list[list[Path]]) -> None:
+    """Prints means, the worst case in brackets, and differences from the first method."""
+    found, first = collect(photographed), next(iter(METHODS))
+    print(
+        f"{len(photographed)} photographs, {sum(map(len, photographed))} with networks; "
+        f"budgets {CURVES}; ahead of {first} by (standard error)"
+    )
     for method in METHODS:
         for criterion in ("error", "curves", "mark", "r"):
             numbers, usual = found[f"{method}/{criterion}"], found[f"{first}/{criterion}"]
             if criterion == "error":  # of all photographs together: one may have nearly no norm
-                norm = found[f"{method}/norm"].mean()
+                norm = np.nanmean(found[f"{method}/norm"])
                 numbers, usual = numbers / norm, usual / norm
-            numbers = numbers[~np.isnan(numbers).any(axis=1)]
-            usual = usual[~np.isnan(usual).any(axis=1)]
-            if not len(numbers):
+            if np.isnan(numbers).all():
                 continue
-            worst = numbers.max(0) if criterion == "error" else numbers.min(0)
-            ahead = (numbers - usual).mean(axis=1)
+            worst = (np.nanmax if criterion == "error" else np.nanmin)(numbers, axis=(0, 1))
+            with warnings.catch_warnings(action="ignore"):  # of photographs without this number
+                ahead = np.nanmean(numbers - usual, axis=(1, 2))
+            ahead = ahead[~np.isnan(ahead)]
             error = ahead.std(ddof=1) / np.sqrt(len(ahead)) if len(ahead) > 1 else np.nan
-            cells = [
-                f"{mean:.3f} ({low:.2f})" for mean, low in zip(numbers.mean(0), worst, strict=True)
-            ]
+            pairs = zip(np.nanmean(numbers, axis=(0, 1)), worst, strict=True)
+            cells = [f"{mean:.3f} ({low:.2f})" for mean, low in pairs]
             print(
                 f"{method:20} {criterion:7} {'  '.join(cells)}  {ahead.mean():+.3f} ({error:.3f})"
             )
         for criterion in ("r at 20", "r of seeds"):
             if f"{method}/{criterion}" in found:
                 alike = found[f"{method}/{criterion}"]
-                print(f"{method:20} {criterion} {alike.mean():.3f} ({alike.min():.2f})")
-
-
-def doubt(files: list[Path]) -> None:
-    """Prints how often what a region gained since half the budget covers what it yet gains."""
-    first, shares = next(iter(METHODS)), []
-    for path in files:
-        kept = dict(np.load(path))
-        if f"{first}/{MANY}" not in kept:
-            continue
-        for half, whole in ((50, 100), (100, 200)):
-            maps = [kept[f"{first}/{evals}"].astype(float) for evals in (half, whole, MANY)]
-            regions = np.unique(np.round(maps[1], 9), return_inverse=True)[1].ravel()
-            before, now, last = (np.bincount(regions, one.ravel()) for one in maps)
-            shares.append(np.mean(np.abs(last - now) <= 2 * np.abs(now - before) + 1e-9))
-    if shares:
-        print(f"covered by two half-budget errors: {np.mean(shares):.2f} ({np.min(shares):.2f})")
+                print(f"{method:20} {criterion} {np.nanmean(alike):.3f} ({np.nanmin(alike):.2f})")
 
 
 def cost() -> None:

@@ -91,9 +91,9 @@ class ShapleyProcess:
         They are those of the most probable hyper-parameters. The deviation is such that 1.96 of it
         are a 95 % interval. So it counts what was fitted to the same values as well: how far other
         probable hyper-parameters move the mean; by Student's t, the scale of an output; and by
-        1 + d / m, that d fitted hyper-parameters make the errors of m coalitions look small, beside
-        the full one (Akaike, "Fitting autoregressive models for prediction", Annals of the Institute
-        of Statistical Mathematics 21, 1969).
+        1 + d / m, that d fitted hyper-parameters make the errors of m coalitions beside the full
+        one look small (Akaike, "Fitting autoregressive models for prediction", Annals of the
+        Institute of Statistical Mathematics 21, 1969).
 
         Returns:
             (n, K) twice; then (n, n), of the values' errors, as a mean over the outputs.

@@ -35,6 +35,16 @@ def test_nothing_is_found_in_noise(noise):
     assert named(*noise) == []
 
 
+def test_noise_whose_classes_are_of_any_size_tells_none():
+    """Images of a class are guessed from one another: shares are alike within it by chance."""
+    random = np.random.default_rng(0)
+    found = []
+    for seed in range(12):
+        images, labels = random.random((60, 16, 16, 1)), random.integers(0, 3, 60)
+        found.append(bool(find_telling(read_features(images), labels, seed=seed)))
+    assert sum(found) <= 1  # shares that are dealt out alone name something in 3
+
+
 def test_a_mark_is_found_where_it_is(noise):
     images, labels = noise
     images[labels == 2, :, -8:, :8] = 0.5  # as bright as all else, but even

@@ -16,8 +16,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from lightning_shap.engine.last_operation import list_tensors
 from lightning_shap.isolation.host import Watching
-from lightning_shap.isolation.modes import module_of
+from lightning_shap.isolation.modes import module_of, outside_inference
 
+CONVOLUTIONS = ("convolution", "conv2d")  # the second in inference mode
 SAME = 1e-4  # of the largest output; rounding is 3e-6 at most
 
 
@@ -50,7 +51,7 @@ class NormFolder(Watching):
             if tensor in self._uses:
                 self._uses[tensor][0] += 1
         name = func.overloadpacket.__name__
-        if name == "convolution" and id(args[1]) in self._convolutions:
+        if name in CONVOLUTIONS and id(args[1]) in self._convolutions:
             self._kernels[result], self._uses[result] = args[1], [0]
         elif "batch_norm" in name and args[0] in self._kernels and args[1] is not None:
             self._pairs.append((self._kernels[args[0]], args[1], self._uses[args[0]]))
@@ -79,7 +80,7 @@ class NormFolder(Watching):
         with ExitStack() as undo:
             for convolution, norm in found:
                 _fold(convolution, norm, undo)
-            if found and _are_alike(call(self._first), outputs[:1]):
+            if found and _is_alike(call, self._first, outputs[:1]):
                 undo.pop_all()
 
 
@@ -97,18 +98,19 @@ def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d, undo: ExitStack) -> None
     undo.callback(vars(norm).pop, "forward", None)
     assert norm.running_mean is not None  # as for all norms that are folded
     assert norm.running_var is not None
-    folded, shift = fuse_conv_bn_weights(
-        kernel,
-        bias,
-        norm.running_mean,
-        norm.running_var,
-        norm.eps,
-        norm.weight,
-        norm.bias,
-    )
+    running = (norm.running_mean, norm.running_var, norm.eps)
+    with outside_inference(), torch.no_grad():  # gradients of pixels may be asked for later
+        folded, shift = fuse_conv_bn_weights(kernel, bias, *running, norm.weight, norm.bias)
     kernel.data, convolution.bias = folded.data, shift
     vars(norm)["forward"] = nn.Sequential(*norm.children()).forward
 
 
-def _are_alike(outputs: torch.Tensor, others: torch.Tensor) -> bool:
-    return bool((outputs - others).abs().max() <= SAME * others.abs().max())
+def _is_alike(
+    call: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, outputs: torch.Tensor
+) -> bool:
+    """Tells whether a call returns these outputs, all but for rounding."""
+    try:
+        apart = (call(images) - outputs).abs().max()
+    except (RuntimeError, ValueError):  # of a model that takes no single image, or returns none
+        return False
+    return bool(apart <= SAME * outputs.abs().max())

@@ -151,8 +151,14 @@ def test_gradients_are_those_of_a_model_that_is_not_folded():
     assert abs(found - expected).max() < 1e-5 * abs(expected).max()
 
 
-def test_the_same_bytes_come_again():
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad, torch.inference_mode])
+@pytest.mark.parametrize("padding", ["valid", "same", 1])
+def test_the_same_bytes_come_again_in_every_grad_mode(mode, padding):
     torch.manual_seed(0)
-    net = Net(Watched(4))
-    first, again = (explain(net, pictures, max_evals=40) for _ in range(2))
+    net = Net(Watched(4), padding=padding)
+    first = explain(net, pictures, max_evals=40)
+    RUNS.clear()
+    with mode():
+        again = explain(net, pictures, max_evals=40)
+    assert len(RUNS) == 1
     assert (first.values == again.values).all()

@@ -90,7 +90,7 @@ def test_a_checkpoint_holds_rows_and_no_images(tmp_path, options):
     assert len(state["samples"]["indices"]) == 3
     del state["classifier"]  # the model card, which is longer the more there is to say
     torch.save(state, tmp_path / "state")
-    assert (tmp_path / "state").stat().st_size < 4800  # three images are 768 bytes
+    assert (tmp_path / "state").stat().st_size < 5400  # three images are 768 bytes
 
 
 @pytest.mark.parametrize("options", [{}, {"num_sanity_val_steps": 0}])

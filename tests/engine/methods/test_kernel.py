@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from generic_model import Generic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import check_reference
 
+from lightning_shap import explain
 from lightning_shap.engine.game import CoalitionGame
 from lightning_shap.engine.methods.kernel.design import every_coalition, is_nearly_additive
 from lightning_shap.engine.methods.kernel.estimate import design, estimate, spend
@@ -246,6 +248,16 @@ def test_a_nearly_additive_game_is_looked_at_in_a_quarter_more_directions_than_p
     assert len(present) - 2 == len(directions) == 1.25 * 16
     more = design((4, 4), 25, 0, nearly_additive=True)
     np.testing.assert_array_equal(more[-1], ~present[4])
+
+
+@pytest.mark.parametrize("grid", [(1, 2), (2, 2), (3, 3), (4, 4)])
+def test_any_budget_is_spent_and_no_more_than_it(grid):
+    images = torch.rand(2, 1, 8, 8, generator=torch.manual_seed(0))
+    for max_evals in range(3, 30):
+        found = explain(Generic((1, 8, 8)), images, method="kernel", grid=grid, max_evals=max_evals)
+        spent = found.record.evaluations
+        assert (min(max_evals - 1, 2 ** (grid[0] * grid[1])) <= spent).all()
+        assert (spent <= max_evals).all()
 
 
 @pytest.mark.parametrize("players_a_side", [4, 5])

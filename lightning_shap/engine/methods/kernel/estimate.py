@@ -139,7 +139,7 @@ def estimate(
 def _few(rows: int, players: int) -> bool:
     """Returns whether coalitions are too few to see every direction in pairs."""
     most = min(2 * count_directions(players), MOST_FEW)
-    return 2 * FIRST_PAIRS < rows < most and not _covers(rows + 2, players)
+    return 2 * FIRST_PAIRS + 1 < rows < most and not _covers(rows + 2, players)
 
 
 def _covers(evaluations: int, players: int) -> bool:

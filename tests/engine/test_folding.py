@@ -109,7 +109,15 @@ def random(net, images):
     return net.norm(net.conv(images)) * (1 + 0.1 * torch.rand(1))
 
 
-@pytest.mark.parametrize("join", [reuse, share, look_inside, without_its_forward, in_place, random])
+def in_company(net, images):
+    assert len(images) > 1, "no image alone"
+    return net.norm(net.conv(images))
+
+
+STRANGE = [reuse, share, look_inside, without_its_forward, in_place, random, in_company]
+
+
+@pytest.mark.parametrize("join", STRANGE)
 def test_where_something_else_would_notice_norms_are_run(join):
     torch.manual_seed(0)
     net = Net(Watched(4), join, bias=False)

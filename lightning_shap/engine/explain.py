@@ -46,7 +46,7 @@ def explain(
     and unless asked otherwise in its own precision, compiled parts as they are written; the model
     itself never notices. The same arguments give the same bytes, whatever ran before. On a CPU the
     copy's convolutions are kept channels-last, and do the work of the batch norms that follow them,
-    which is faster and changes outputs by rounding alone; one row more is called to prove it.
+    which is faster and changes outputs by rounding alone; two rows more are called to prove it.
 
     Args:
         model: ``nn.Module``, ``LightningModule`` or function from images (N, C, H, W) to (N, K), to

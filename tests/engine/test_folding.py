@@ -109,15 +109,7 @@ def random(net, images):
     return net.norm(net.conv(images)) * (1 + 0.1 * torch.rand(1))
 
 
-def in_company(net, images):
-    assert len(images) > 1, "no image alone"
-    return net.norm(net.conv(images))
-
-
-STRANGE = [reuse, share, look_inside, without_its_forward, in_place, random, in_company]
-
-
-@pytest.mark.parametrize("join", STRANGE)
+@pytest.mark.parametrize("join", [reuse, share, look_inside, without_its_forward, in_place, random])
 def test_where_something_else_would_notice_norms_are_run(join):
     torch.manual_seed(0)
     net = Net(Watched(4), join, bias=False)
@@ -170,3 +162,13 @@ def test_the_same_bytes_come_again_in_every_grad_mode(mode, padding):
         again = explain(net, pictures, max_evals=40)
     assert len(RUNS) == 1
     assert (first.values == again.values).all()
+
+
+def test_a_model_that_takes_no_image_alone_is_folded_too():
+    def in_company(net, images):
+        assert len(images) > 1, "no image alone"
+        return net.norm(net.conv(images))
+
+    RUNS.clear()
+    explain(Net(Watched(4), in_company), pictures[:2], max_evals=2, batch_size=4)
+    assert RUNS == [4]

@@ -111,7 +111,7 @@ def look(page, chrome, asked):
     """Looks at images of the last piece, by a link, and at the mistakes, wherever they are."""
     last = COUNT - 1
     assert re.match(rf"Image {last} file {last}\n", page.one(".opened").text)
-    assert "regions from" in page.one(".doubt").text
+    assert "regions clear" in page.one(".doubt").text
     assert page.one(f"[aria-label='The photograph of image {last}']").is_displayed()
     page.change(lambda: page.press("Escape"))
     asked(1)  # of the first images, and of the last ones

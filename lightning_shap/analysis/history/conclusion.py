@@ -215,7 +215,8 @@ def _write_empty(explanation: "ImageExplanation") -> list[str]:
     if not found:
         return []
     image, first = next(iter(found.items()))
-    also = f", and so in {len(found) - 1} more images" if len(found) > 1 else ""
+    more = len(found) - 1
+    also = f", and so in {more} more image{'s' * (more > 1)}" if more else ""
     return [f"empty: {first.words} (image {image}{also})"]
 
 

@@ -141,11 +141,9 @@ class Captions:
         return self.record.output == "probability"
 
     def _resolved(self, row: int) -> int | None:
-        """Returns how many regions of an image were resolved, None if another count says more."""
+        """Returns how many regions of an image were resolved, None where each pixel is one."""
         record = self.record
-        if record.clear is not None or not _has_regions(record.method):
-            return None
-        return int(record.regions[row])
+        return int(record.regions[row]) if _has_regions(record.method) else None
 
     def _way(self, row: int, column: int) -> str:
         """Returns the way from base value to output, and what this should be if that is known."""

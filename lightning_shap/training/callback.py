@@ -118,7 +118,7 @@ class ShapCallback(Configuration, EitherCallback):  # type: ignore[misc]  # as E
             regions, or what is missing; None for these four.
             "faithful" holds insertion and deletion against random maps, for 32 model rows a sample.
             At the end "settled" explains the final model once more with half of the evaluations,
-            unless the method knows standard errors.
+            unless the method errs by chance, as "kernel" does, and knows how much.
         evolution: How the end of a training is drawn, under ``<tag>/evolution``: "picture" has a
             row per sample and a column per explained epoch, "animated" also writes a WebP file
             beside the event file and into ``save_dir``; None for not at all, and the summary is

@@ -143,11 +143,12 @@ def test_maps_say_how_many_regions_are_clear(words):  # noqa: F811
     assert {"4 of 16 regions clear", "8 of 16 regions clear"} <= set(words)
 
 
-def test_few_regions_are_said_to_be_too_coarse(words):  # noqa: F811
-    plot(with_values([half()], regions=np.array([4])))
+@pytest.mark.parametrize("clear", [None, np.array([[1.0]])])
+def test_few_regions_are_said_to_be_too_coarse(words, clear):  # noqa: F811
+    plot(with_values([half()], regions=np.array([4]), clear=clear))
     assert "4 regions: too coarse to locate" in words
     words.clear()
-    plot(with_values([half()], regions=np.array([8])))
+    plot(with_values([half()], regions=np.array([8]), clear=clear))
     assert not any("coarse" in word for word in words)
 
 

@@ -67,7 +67,7 @@ def test_each_method_has_the_curves_that_say_something(tmp_path, method):
     before, first, *later = curves(trainer)
     always = COST | WHERE | SURE[method]
     similar = {"similarity_to_previous"}
-    floors = {"similarity_to_previous_floor"} if method != "gradient" else set()
+    floors = {"similarity_to_previous_floor"} if method == "kernel" else set()
     assert {*before} == always
     assert {*first} == always | {"similarity_to_untrained"}
     for row in later:
@@ -82,7 +82,6 @@ def test_the_curves_are_chosen_with_metrics(tmp_path):
     *_, last = curves(trainer)
     assert {*last} == COST | {
         "similarity_to_previous",
-        "similarity_to_previous_floor",
         "faithful_insertion",
         "faithful_deletion",
     }
@@ -123,14 +122,11 @@ def test_the_summary_is_logged_once_and_kept_with_the_explanation(tmp_path, monk
     assert "settled:" not in explained_alone().summary()
 
 
-def explained_alone(seed=0, max_evals=20, method="partition"):
+def explained_alone(seed=0, max_evals=20):
     torch.manual_seed(seed)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
-    if method == "gradient":  # of what is linear a single one is exact
-        model.append(torch.nn.Tanh())
     images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(9))
-    how = {"max_evals": max_evals, "labels": [0, 1], "topk": 1, "masker": 0.0}
-    return explain(model, images, method=method, output="logit", **how)
+    return explain(model, images, max_evals=max_evals, labels=[0, 1], topk=1, masker=0.0)
 
 
 class Frozen(TinyClassifier):
@@ -177,7 +173,9 @@ def test_what_is_said_to_be_so_similar_or_more_is_not_less():
 
 
 def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
-    other, final = (explained_alone(seed, 60) for seed in (1, 0))
+    other, final, half = (
+        explained_alone(seed, evals) for seed, evals in ((1, 60), (0, 60), (0, 30))
+    )
     for epochs, expected in {
         (other, other): None,
         (other, final): None,
@@ -188,20 +186,11 @@ def test_an_epoch_has_settled_if_it_and_all_later_ones_are_within_the_noise():
         story = History(("settled",))
         for number, explanation in enumerate(epochs):
             story.add(explanation, f"epoch {number}")
-        summary = story.end(final)
+        summary = story.end(final, half)
         assert summary.settled_at == expected
         assert 0.5 < summary.floor < 1
         assert ("settled: no," in summary.text) == (expected is None)
-
-
-def test_without_errors_the_noise_floor_is_how_alike_half_of_the_evaluations_are():
-    final, half = (explained_alone(0, evals, "gradient") for evals in (60, 30))
-    story = History(("settled",))
-    story.add(explained_alone(1, 60, "gradient"), "epoch 0")
     assert story.end(final).floor is None
-    alike = Similarity()
-    alike.update(final, half)
-    assert story.end(final, half).floor == pytest.approx(float(alike.compute()), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -261,14 +250,12 @@ def test_the_final_model_is_explained_again_with_half_the_budget_if_that_resolve
     max_evals, half
 ):
     story = History(("settled",))
-    story.add(explained_alone(max_evals=20, method="gradient"), "epoch 0")
-    final = explained_alone(max_evals=max_evals, method="gradient")
-    assert choose_half(final, story, TimeBudget(None)) == half
+    story.add(explained_alone(max_evals=20), "epoch 0")
+    assert choose_half(explained_alone(max_evals=max_evals), story, TimeBudget(None)) == half
 
 
-@pytest.mark.parametrize("method", ["partition", "kernel"])
-def test_a_noise_floor_is_taken_from_errors_and_nothing_is_explained_again(tmp_path, method):
-    ours, _ = follow(tmp_path, method=method, max_evals=24, grid=4 if method == "kernel" else None)
+def test_kernel_takes_its_noise_floor_from_its_errors_and_is_not_explained_again(tmp_path):
+    ours, _ = follow(tmp_path, method="kernel", max_evals=24, grid=4)
     assert choose_half(ours.explanation, session_of(ours).logbook.history, TimeBudget(None)) == 0
     assert ours.explanation.training.floor < 1
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_shap.analysis.history.numbers import ALONE, measure_maps
 from lightning_shap.analysis.history.snapshot import Snapshot, pick_first_maps
-from lightning_shap.analysis.metrics.similarity import Similarity
+from lightning_shap.analysis.metrics.similarity import Similarity, errs_by_chance
 from lightning_shap.analysis.metrics.where import CORNERS, border_mask, corner_mask
 from lightning_shap.explanation.empty_images import find_empty_images
 from lightning_shap.explanation.maps import Maps, read_maps
@@ -116,8 +116,8 @@ class Summary:
         if self.floor is None:
             similar = f"similarity {_say(self.to_final[-2])} to the final ones"
             return [
-                f"settled: unknown, the maps of {self.titles[-2]} have a {similar}; without "
-                "standard errors nobody knows what noise alone leaves"
+                f"settled: unknown, the maps of {self.titles[-2]} have a {similar}, and nobody "
+                "knows what noise alone leaves"
             ]
         if self._is_noise:
             return [f"settled: unknown, maps differ by noise alone ({noise}); raise max_evals"]
@@ -161,7 +161,8 @@ def summarize_history(
     maps = pick_first_maps(final)
     compared = [_compare(maps, snapshot.maps) for snapshot in epochs]
     alike = [similarity for similarity, _ in compared]
-    known = [floor for _, floor in compared if math.isfinite(floor)]
+    by_chance = errs_by_chance(read_maps(final))
+    known = [floor for _, floor in compared if by_chance and math.isfinite(floor)]
     floor = min(known) if known else None
     if floor is None and half is not None:
         found = _compare(maps, pick_first_maps(half))[0]

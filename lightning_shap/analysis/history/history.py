@@ -81,7 +81,7 @@ class History:
 
         Args:
             final: The explanation of the model that the training leaves behind.
-            half: One of half the evaluations, for a method that knows no standard errors.
+            half: One of half the evaluations, for a method that does not err by chance.
         """
         return summarize_history(self.control, self.epochs, final, half)
 

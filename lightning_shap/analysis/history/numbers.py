@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lightning_shap.analysis.history.snapshot import pick_first_maps
 from lightning_shap.analysis.metrics.faithfulness import DeletionAUC, InsertionAUC
-from lightning_shap.analysis.metrics.similarity import Similarity
+from lightning_shap.analysis.metrics.similarity import Similarity, errs_by_chance
 from lightning_shap.analysis.metrics.trust import (
     ClearShare,
     MissingShare,
@@ -106,7 +106,8 @@ def measure_maps(
         alike = Similarity(**ALONE)
         alike.update(pick_first_maps(explanation), previous)
         numbers["similarity_to_previous"] = float(alike.compute())
-        numbers["similarity_to_previous_floor"] = float(alike.floor)
+        if errs_by_chance(maps):
+            numbers["similarity_to_previous_floor"] = float(alike.floor)
     if "changed" in metrics and control is not None:
         alike = Similarity(**ALONE)
         alike.update(pick_first_maps(explanation), control)

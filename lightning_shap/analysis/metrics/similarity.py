@@ -11,6 +11,7 @@ import torch
 
 from lightning_shap.analysis.metrics.cells import Cells, any_maps, common_cells
 from lightning_shap.analysis.metrics.mean_of_maps import MeanOfMaps
+from lightning_shap.engine.methods.registry import METHODS
 from lightning_shap.errors import ArgumentError
 from lightning_shap.explanation.maps import Maps
 
@@ -27,9 +28,9 @@ class Similarity(MeanOfMaps):
 
     An image's first map is compared with that of the same class, by its number where both
     explanations know it; an image is left out where only one of them explained that class. Where
-    both have standard errors, ``floor`` says how alike two explanations of one and the same map
-    would be: what lies above it may be no change at all. It is meant for the mean of all maps, of
-    which noise alone brings one in twenty below it.
+    both have standard errors of what was drawn by chance, as those of ``"kernel"``, ``floor`` says
+    how alike two explanations of one and the same map would be: what lies above it may be no change
+    at all. It is meant for the mean of all maps, of which noise alone brings one of twenty below.
 
     Args:
         seed: Of the noise floor.
@@ -78,6 +79,7 @@ class Similarity(MeanOfMaps):
                 f"is of images {others.source.shape[:3]}, not {maps.source.shape[:3]} as the "
                 "explanation; give one of the same images",
             )
+        by_chance = errs_by_chance(maps) and errs_by_chance(others)
         numbers = np.full(maps.source.shape[0], np.nan)
         for image in range(len(numbers)):
             output = _find_same(maps, others, image)
@@ -85,7 +87,7 @@ class Similarity(MeanOfMaps):
                 continue
             here, there = common_cells(maps, others, image, output)
             numbers[image] = _cosine(here.values, there.values, here.sizes)
-            found = self._draw_noise(here, there, image)
+            found = self._draw_noise(here, there, image) if by_chance else None
             if found is not None:
                 self.floor_total = self.floor_total + float(found.mean())
                 self.floor_variance = self.floor_variance + float(found.var())
@@ -116,6 +118,15 @@ class Similarity(MeanOfMaps):
         one = truth + here.std * _draw_errors(random, here.regions)
         two = truth + scale * there.std * _draw_errors(random, there.regions)
         return _cosine(one, two, here.sizes)
+
+
+def errs_by_chance(maps: Maps) -> bool:
+    """Tells whether another explanation of the same model would err otherwise, if maps err at all.
+
+    So do those of other libraries.
+    """
+    method = None if maps.record is None else METHODS.get(maps.record.method)
+    return method is None or method.errs_by_chance
 
 
 def _draw_errors(random: np.random.Generator, regions: np.ndarray) -> np.ndarray:

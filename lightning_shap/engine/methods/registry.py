@@ -40,6 +40,8 @@ class Method:
         options: Arguments of :func:`lightning_shap.explain` that it takes and others do not.
         has_regions: Its evaluations separate regions; else every pixel is a region of its own.
         has_error_bars: It knows the standard error of each value.
+        errs_by_chance: These are of what was drawn, so that maps of two models differ by them. Else
+            they are of what was not looked at, which is alike for both.
         adds_up: Its values and the base add up to the output by construction.
     """
 
@@ -48,6 +50,7 @@ class Method:
     options: tuple[str, ...] = ()
     has_regions: bool = True
     has_error_bars: bool = False
+    errs_by_chance: bool = False
     adds_up: bool = True
 
     def estimator(self) -> Estimator:
@@ -68,6 +71,7 @@ METHODS: Mapping[str, Method] = {
         "lightning_shap.engine.methods.kernel.estimator:kernel_values",
         options=("grid", "regions"),
         has_error_bars=True,
+        errs_by_chance=True,
     ),
     "gradient": Method(
         "the expected gradients of SHAP's GradientExplainer",

@@ -160,11 +160,11 @@ class Logbook:
 def choose_half(final: ImageExplanation, history: History, budget: TimeBudget) -> int:
     """Returns with how many evaluations to explain the final model again, 0 for not at all.
 
-    Where a method knows no standard errors, half of the evaluations show how much of a difference
+    Where a method does not err by chance, half of the evaluations show how much of a difference
     between two maps is that of a budget and not of a model, if there is time for them.
     """
     method, half = METHODS[final.record.method], final.record.max_evals // 2
-    wanted = "settled" in history.metrics and bool(history.epochs) and not method.has_error_bars
+    wanted = "settled" in history.metrics and bool(history.epochs) and not method.errs_by_chance
     if not wanted or half < LEAST_HALF:
         return 0
     return half if budget.choose_evaluations(half, len(final.record.outputs)) == half else 0

@@ -113,10 +113,13 @@ def test_noise_alone_brings_one_in_twenty_below_the_floor() -> None:
     assert norm.cdf(float(metric.floor)) == pytest.approx(1 / 20, abs=2e-3)
 
 
-def test_without_standard_errors_there_is_no_noise_floor() -> None:
+@pytest.mark.parametrize("method", ["partition", "gradient"])
+def test_without_errors_of_chance_there_is_no_noise_floor(method: str) -> None:
+    """What a walk of a tree did not look at is alike for both, and leaves its maps the same."""
     metric = Similarity()
-    metric.update(explained("gradient"), other=explained("gradient", weights=1))
+    metric.update(explained(method), other=explained(method, weights=1))
     assert metric.floor.isnan()
+    assert value(Similarity(), explained(method), other=explained(method)) == pytest.approx(1)
 
 
 @given(

@@ -8,6 +8,7 @@ whichever ends last joins all of them.
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
+WAIT = 0.2  # seconds, until a folder is tried again
 SHARD_IMAGES = 16
 SHARD_BYTES = 2**26  # of attributions
 
@@ -64,7 +66,7 @@ def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
     numbers = _deal(job)
     place = job.places.output, f"{_fingerprint(job, numbers)}.shards"
     try:
-        with work_folder(*place, shared=True) as folder:
+        with _enter(*place) as folder:
             _explain_missing(job, folder, numbers)
     except BlockingIOError as error:
         raise ArgumentError(
@@ -107,6 +109,27 @@ def explain_in_shards(job: "Job") -> Iterator[Shards | None]:
             )
         yield Shards(archives, skipped)
         remove_work(folder)
+
+
+@contextmanager
+def _enter(directory: Path, name: str) -> Iterator[Path]:
+    """Yields the folder that the processes of a job share.
+
+    One that begins late waits while another of them looks whether all is there, or joins it.
+
+    Raises:
+        BlockingIOError: If this process is the only one of its job, and another has the folder.
+    """
+    with ExitStack() as held:
+        while True:
+            try:
+                folder = held.enter_context(work_folder(directory, name, shared=True))
+                break
+            except BlockingIOError:
+                if find_rank()[1] == 1:
+                    raise
+                time.sleep(WAIT)
+        yield folder
 
 
 def _explain_missing(job: "Job", folder: Path, numbers: list[list[int]]) -> None:

@@ -209,6 +209,34 @@ def test_while_another_process_is_at_work_nobody_joins_the_shards(everything, mo
     assert len(everything("out")) == 8
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_process_that_begins_late_waits_for_those_of_its_own_job(
+    everything, tmp_path, monkeypatch, capsys, processes
+):
+    for name, value in {"RANK": "0", "WORLD_SIZE": processes, "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(shards, "_fingerprint", lambda *asked: "job")
+    (tmp_path / "out").mkdir()
+    held = work_folder(tmp_path / "out", "job.shards")
+    held.__enter__()
+    waited = []
+
+    def wait(seconds):
+        waited.append(seconds)
+        held.__exit__(None, None, None)
+
+    monkeypatch.setattr(shards.time, "sleep", wait)
+    if processes == 1:
+        with pytest.raises(SystemExit):
+            everything("out", "--n_samples", "all")
+        assert "another lightning-shap writes the same results" in capsys.readouterr().err
+        wait(0)
+    else:
+        with pytest.raises(FileNotFoundError):  # the other's share is missing
+            everything("out", "--n_samples", "all")
+        assert waited == [shards.WAIT]
+
+
 @pytest.mark.integration
 def test_torchrun_shares_the_images_out(everything, tmp_path):
     one = everything("one", "--n_samples", "all")

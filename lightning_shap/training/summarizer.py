@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from lightning_shap.analysis.class_summary.findings import read_judged
+from lightning_shap.analysis.class_summary.findings import read_judged, read_shares
 from lightning_shap.analysis.class_summary.means import find_tested
 from lightning_shap.analysis.class_summary.parts import Part
+from lightning_shap.analysis.class_summary.power import is_hopeless
 from lightning_shap.analysis.class_summary.summary import ClassSummary
 from lightning_shap.analysis.class_summary.swaps import count_rows
 from lightning_shap.analysis.class_summary.watched import add_parts
@@ -134,7 +135,7 @@ class Summarizer:
 def _is_hopeless(explanation: ImageExplanation) -> bool:
     """Tells whether more images would hardly name anything; not of what has no classes."""
     try:
-        return ClassSummary([explanation]).is_hopeless
+        return is_hopeless(read_shares(explanation))
     except ArgumentError:
         return False
 

@@ -18,9 +18,9 @@ from lightning_shap.analysis.class_summary.groups import (
 )
 from lightning_shap.analysis.class_summary.means import find_tested
 from lightning_shap.analysis.class_summary.parts import TINT
-from lightning_shap.analysis.class_summary.power import Power, estimate_power, is_hopeless
+from lightning_shap.analysis.class_summary.power import Power, estimate_power
 from lightning_shap.analysis.class_summary.proof import Proof, Rate, prove
-from lightning_shap.analysis.class_summary.shares import Swaps, join_swaps
+from lightning_shap.analysis.class_summary.shares import Shares, Swaps, join_swaps
 from lightning_shap.analysis.class_summary.suspicions import (
     Suspicion,
     find_suspicions,
@@ -160,11 +160,6 @@ class Findings:
         """Returns what would have been found."""
         return estimate_power(self.shares, seed=self._seed)
 
-    @property
-    def is_hopeless(self) -> bool:
-        """Tells whether as many images again would hardly name anything."""
-        return is_hopeless(self.shares)
-
     def name(self, group: Group) -> str:
         """Returns what a group is called."""
         name = str(self.names[group.label])
@@ -187,6 +182,17 @@ class Findings:
         if taken_for is not None:
             inside &= (self._predicted == taken_for) & self._wrong
         return make_group(np.flatnonzero(inside), label, taken_for, self.right, self.cells)
+
+
+def read_shares(explanation: "ImageExplanation") -> Shares:
+    """Returns what share of what decides about each image lies in each part, and tests nothing.
+
+    Raises:
+        ArgumentError: As :func:`read_judged`.
+    """
+    record, predicted = read_judged(explanation)
+    swaps = join_swaps([record], len(predicted))
+    return swaps.share(_read_labels(record, predicted), predicted)
 
 
 def read_judged(explanation: "ImageExplanation") -> tuple["Record", np.ndarray]:
